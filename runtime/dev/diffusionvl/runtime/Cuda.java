@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import jcuda.driver.JCudaDriver;
+
+/** Status checks of driver calls. */
+final class Cuda {
+  static final int OUT_OF_MEMORY = 2;
+
+  private Cuda() {}
+
+  static void check(int status, String call) {
+    if (status != 0) {
+      throw failure(status, call, null);
+    }
+  }
+
+  static void check(int status, String call, String detail) {
+    if (status != 0) {
+      throw failure(status, call, detail);
+    }
+  }
+
+  static CudaException failure(int status, String call, String detail) {
+    String[] name = new String[1];
+    JCudaDriver.cuGetErrorName(status, name);
+    return new CudaException(call, status, name[0] == null ? "unknown status" : name[0], detail);
+  }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUmodule;
+import jcuda.driver.JCudaDriver;
+import jcuda.jcublas.JCublas2;
+
+/**
+ * One GPU, real or emulated, with its primary context and the kernels loaded into it. Safe to use from several threads; the
+ * streams, and whatever is launched on them, belong to one thread at a time.
+ */
+public final class Device implements AutoCloseable {
+  private final DeviceSpec.Kind kind;
+  private final int ordinal;
+  private final CUdevice handle;
+  private final CUcontext context;
+  private final String name;
+  private final int capability;
+  private final Map<String, CUmodule> modules = new ConcurrentHashMap<>();
+  private final Map<String, KernelFunction> kernels = new ConcurrentHashMap<>();
+  private final AtomicBoolean closed = new AtomicBoolean();
+  private final ThreadLocal<Boolean> current = new ThreadLocal<>();
+
+  private Device(DeviceSpec.Kind kind, int ordinal) {
+    this.kind = kind;
+    this.ordinal = ordinal;
+    Cuda.check(JCudaDriver.cuInit(0), "cuInit");
+    int[] count = new int[1];
+    Cuda.check(JCudaDriver.cuDeviceGetCount(count), "cuDeviceGetCount");
+    if (ordinal >= count[0]) {
+      throw new DeviceUnavailableException("gpu:" + ordinal + " is not there: this machine has " + count[0] + " CUDA device(s)");
+    }
+    handle = new CUdevice();
+    Cuda.check(JCudaDriver.cuDeviceGet(handle, ordinal), "cuDeviceGet", "ordinal " + ordinal);
+    byte[] text = new byte[128];
+    Cuda.check(JCudaDriver.cuDeviceGetName(text, text.length, handle), "cuDeviceGetName");
+    name = new String(text, StandardCharsets.UTF_8).split("\0", 2)[0];
+    capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+        + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    context = new CUcontext();
+    Cuda.check(JCudaDriver.cuDevicePrimaryCtxRetain(context, handle), "cuDevicePrimaryCtxRetain", name);
+    LeakTracker.opened(this, "device " + name);
+  }
+
+  /**
+   * Opens a device. The choice between GPU and emulated device is made once per process.
+   *
+   * @throws DeviceUnavailableException when the device or a library is not there
+   * @throws IllegalStateException when this process already runs on the other kind
+   */
+  public static Device open(DeviceSpec spec) {
+    DeviceSpec.Kind kind = JCudaNatives.load(spec.kind());
+    JCudaDriver.setExceptionsEnabled(false); // every status is checked here, with the shapes in the message
+    JCublas2.setExceptionsEnabled(false);
+    return new Device(kind, spec.ordinal());
+  }
+
+  /** True for the emulated device. */
+  public boolean emulated() {
+    return kind == DeviceSpec.Kind.EMULATED;
+  }
+
+  /** Name as the driver gives it. */
+  public String name() {
+    return name;
+  }
+
+  /** {@code "emulated"} or {@code "gpu:N"}. */
+  public String spec() {
+    return emulated() ? "emulated" : "gpu:" + ordinal;
+  }
+
+  /** Compute capability times ten, e.g. 90 for 9.0. */
+  public int computeCapability() {
+    return capability;
+  }
+
+  /** A CUdevice_attribute by its number. */
+  public int attribute(int attribute) {
+    int[] value = new int[1];
+    Cuda.check(JCudaDriver.cuDeviceGetAttribute(value, attribute, handle), "cuDeviceGetAttribute", "attribute " + attribute);
+    return value[0];
+  }
+
+  /** Free and total device memory in bytes. */
+  public MemoryInfo memory() {
+    makeCurrent();
+    long[] free = new long[1];
+    long[] total = new long[1];
+    Cuda.check(JCudaDriver.cuMemGetInfo(free, total), "cuMemGetInfo");
+    return new MemoryInfo(free[0], total[0]);
+  }
+
+  /** Free and total device memory in bytes. */
+  public record MemoryInfo(long free, long total) {}
+
+  /** A new in-order stream. */
+  public Stream newStream() {
+    return new Stream(this);
+  }
+
+  /** A new event; {@code timing} for {@link Event#millisSince}. */
+  public Event newEvent(boolean timing) {
+    return new Event(this, timing);
+  }
+
+  /**
+   * Allocates a buffer; its content is undefined.
+   *
+   * @throws OutOfDeviceMemoryException naming need, free and total
+   */
+  public DeviceBuffer allocate(String what, DType dtype, long... shape) {
+    return DeviceBuffer.allocate(this, what, dtype, shape);
+  }
+
+  /** One of this library's kernels: {@code op} is the file in cuda/, {@code function} the exported name. */
+  public KernelFunction kernel(String op, String function) {
+    KernelFunction cached = kernels.get(function);
+    if (cached != null) {
+      return cached;
+    }
+    synchronized (kernels) {
+      return kernels.computeIfAbsent(function, f -> KernelFunction.find(this, module(op), f));
+    }
+  }
+
+  private CUmodule module(String op) {
+    return modules.computeIfAbsent(op, o -> {
+      makeCurrent();
+      String file = kernelFile(o);
+      byte[] image = NativeResources.bytes(file);
+      if (image == null) {
+        throw new DeviceUnavailableException("this build has no kernels for " + name + " (" + file
+            + " is missing; nvcc was not there when it was built)");
+      }
+      CUmodule module = new CUmodule();
+      Cuda.check(JCudaDriver.cuModuleLoadData(module, image), "cuModuleLoadData", file);
+      return module;
+    });
+  }
+
+  private String kernelFile(String op) {
+    if (emulated()) {
+      return "kernels/" + System.getProperty("dvl.emulated.build", "emulated") + "/" + op + ".so";
+    }
+    // A cubin runs on its own major version from its minor version on; sm_90a only on 9.0. PTX serves everything newer.
+    return switch (capability) {
+      case 80, 87 -> "kernels/sm_80/" + op + ".cubin";
+      case 86 -> "kernels/sm_86/" + op + ".cubin";
+      case 89 -> "kernels/sm_89/" + op + ".cubin";
+      case 90 -> "kernels/sm_90a/" + op + ".cubin";
+      default -> "kernels/ptx/" + op + ".ptx";
+    };
+  }
+
+  /** Makes the context current on the calling thread. */
+  void makeCurrent() {
+    if (closed.get()) {
+      throw new IllegalStateException("device " + name + " is closed");
+    }
+    if (current.get() == null) {
+      Cuda.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+      current.set(Boolean.TRUE);
+    }
+  }
+
+  boolean closed() {
+    return closed.get();
+  }
+
+  /** Unloads the kernels and releases the context; close buffers and streams first. Idempotent. */
+  @Override
+  public void close() {
+    if (closed.get()) {
+      return;
+    }
+    makeCurrent();
+    if (!closed.compareAndSet(false, true)) {
+      return;
+    }
+    LeakTracker.closed(this);
+    // After a sticky error these calls fail as well; the process-wide reason was reported by the call that met it.
+    modules.values().forEach(JCudaDriver::cuModuleUnload);
+    JCudaDriver.cuDevicePrimaryCtxRelease(handle);
+  }
+
+  @Override
+  public String toString() {
+    return name;
+  }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import jcuda.Pointer;
+import jcuda.cudaDataType;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasGemmAlgo;
+import jcuda.jcublas.cublasHandle;
+import jcuda.jcublas.cublasOperation;
+
+/**
+ * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it. f32 accumulation;
+ * TF32 is never used. For one thread at a time, like its stream.
+ */
+public final class Gemm implements AutoCloseable {
+  private static final int COMPUTE_32F = 68; // CUBLAS_COMPUTE_32F
+  private static final long WORKSPACE_BYTES = 32L << 20;
+
+  private final Stream stream;
+  private final cublasHandle handle = new cublasHandle();
+  private final DeviceBuffer workspace;
+  private final Arena arena = Arena.ofShared();
+  private final Pointer one;
+  private final Pointer zero;
+  private boolean closed;
+
+  public Gemm(Stream stream) {
+    this.stream = stream;
+    stream.checkOpen();
+    // An own workspace per handle keeps results reproducible and lets the calls be captured into a graph.
+    workspace = stream.device().emulated() ? null : stream.device().allocate("cuBLAS workspace", DType.U8, WORKSPACE_BYTES);
+    check(JCublas2.cublasCreate(handle), "cublasCreate", "");
+    check(JCublas2.cublasSetStream(handle, stream.handle()), "cublasSetStream", "");
+    if (workspace != null) {
+      check(JCublas2.cublasSetWorkspace(handle, Handles.devicePointer(workspace.address()), WORKSPACE_BYTES),
+          "cublasSetWorkspace", "");
+    }
+    MemorySegment scalars = arena.allocate(8, 8);
+    scalars.setAtIndex(JAVA_FLOAT, 0, 1f);
+    scalars.setAtIndex(JAVA_FLOAT, 1, 0f);
+    one = Handles.pointer(scalars.address());
+    zero = Handles.pointer(scalars.address() + 4);
+    LeakTracker.opened(this, "cuBLAS handle");
+  }
+
+  /**
+   * y = x · wᵀ.
+   *
+   * @param x [m,k], BF16 or F32
+   * @param w [n,k], dtype of x
+   * @param y [m,n]; dtype of x (rounded once) or F32 (the accumulators)
+   * @throws IllegalArgumentException naming the argument that does not fit
+   */
+  public void multiply(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
+    if (closed) {
+      throw new IllegalStateException("cuBLAS handle is closed");
+    }
+    require(m >= 0 && n > 0 && k > 0, "sizes", m, n, k);
+    require(x.dtype() == DType.BF16 || x.dtype() == DType.F32, "x " + x, m, n, k);
+    require(w.dtype() == x.dtype() && w.elements() >= (long) n * k, "w " + w, m, n, k);
+    require(x.elements() >= (long) m * k, "x " + x, m, n, k);
+    require((y.dtype() == x.dtype() || y.dtype() == DType.F32) && y.elements() >= (long) m * n, "y " + y, m, n, k);
+    if (m == 0) {
+      return;
+    }
+    stream.checkOpen();
+    // Row-major y is the column-major n x m product of wᵀ (stored k x n) and x (stored k x m).
+    int status = JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
+        Handles.devicePointer(w.address()), cudaType(w.dtype()), k, Handles.devicePointer(x.address()), cudaType(x.dtype()), k,
+        zero, Handles.devicePointer(y.address()), cudaType(y.dtype()), n, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+    check(status, "cublasGemmEx", "x %s, w %s, y %s, m %d, n %d, k %d".formatted(x, w, y, m, n, k));
+  }
+
+  private static void require(boolean ok, String argument, int m, int n, int k) {
+    if (!ok) {
+      throw new IllegalArgumentException("%s does not fit y[m,n] = x[m,k] w[n,k]ᵀ with m %d, n %d, k %d".formatted(argument, m, n, k));
+    }
+  }
+
+  private static int cudaType(DType dtype) {
+    return dtype == DType.BF16 ? cudaDataType.CUDA_R_16BF : cudaDataType.CUDA_R_32F;
+  }
+
+  private static void check(int status, String call, String detail) {
+    if (status != 0) {
+      throw new CudaException(call, status, jcuda.jcublas.cublasStatus.stringFor(status), detail);
+    }
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      if (!stream.device().closed()) {
+        stream.device().makeCurrent();
+        JCublas2.cublasDestroy(handle);
+      }
+      if (workspace != null) {
+        workspace.close();
+      }
+      arena.close();
+      LeakTracker.closed(this);
+    }
+  }
+}

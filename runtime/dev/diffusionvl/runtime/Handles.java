@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import jcuda.Pointer;
+import jcuda.driver.CUdeviceptr;
+
+/** Raw addresses in and out of JCuda's handle classes, without reflection: their native pointer is a protected member. */
+final class Handles {
+  private Handles() {}
+
+  /** A host (or device) address as a JCuda pointer. */
+  static Pointer pointer(long address) {
+    return new Address(address);
+  }
+
+  static CUdeviceptr devicePointer(long address) {
+    return new CUdeviceptr().withByteOffset(address);
+  }
+
+  static final class Address extends Pointer {
+    Address(long address) {
+      super(address);
+    }
+  }
+
+  /** A device pointer that tells its address. */
+  static final class Allocation extends CUdeviceptr {
+    long address() {
+      return getNativePointer() + getByteOffset();
+    }
+  }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * Renames one library dependency in a private copy of an ELF64 shared object: the DT_NEEDED entry, the version-need file and
+ * the version name with its hash. JCublas 12.6 wants {@code libcublas.so.12}; a machine with CUDA 13 has {@code libcublas.so.13} with the
+ * same functions.
+ */
+final class NativePatch {
+  private static final int PT_LOAD = 1;
+  private static final int PT_DYNAMIC = 2;
+  private static final long DT_NEEDED = 1;
+  private static final long DT_STRTAB = 5;
+  private static final long DT_VERNEED = 0x6ffffffeL;
+  private static final long DT_VERNEEDNUM = 0x6fffffffL;
+
+  private final byte[] bytes;
+  private final ByteBuffer elf;
+  private final String from;
+  private final String to;
+  private int changes;
+
+  private NativePatch(byte[] bytes, String from, String to) {
+    this.bytes = bytes;
+    this.elf = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    this.from = from;
+    this.to = to;
+  }
+
+  /** Changes {@code bytes} in place and returns the number of places; 0 when the dependency is not there. */
+  static int renameDependency(byte[] bytes, String from, String to) {
+    if (from.length() != to.length()) {
+      throw new IllegalArgumentException("the names differ in length: " + from + ", " + to);
+    }
+    NativePatch patch = new NativePatch(bytes, from, to);
+    if (patch.elf.getInt(0) != 0x464C457F || patch.elf.get(4) != 2) {
+      throw new IllegalArgumentException("not a 64-bit ELF file");
+    }
+    patch.apply();
+    return patch.changes;
+  }
+
+  private void apply() {
+    int dynamic = -1;
+    int dynamicSize = 0;
+    for (int i = 0; i < elf.getShort(56); i++) {
+      int header = programHeader(i);
+      if (elf.getInt(header) == PT_DYNAMIC) {
+        dynamic = (int) elf.getLong(header + 8);
+        dynamicSize = (int) elf.getLong(header + 32);
+      }
+    }
+    long stringTable = 0;
+    long versionNeed = 0;
+    long versionNeedCount = 0;
+    for (int p = dynamic; p < dynamic + dynamicSize; p += 16) {
+      long tag = elf.getLong(p);
+      long value = elf.getLong(p + 8);
+      if (tag == DT_STRTAB) {
+        stringTable = value;
+      } else if (tag == DT_VERNEED) {
+        versionNeed = value;
+      } else if (tag == DT_VERNEEDNUM) {
+        versionNeedCount = value;
+      }
+    }
+    int strings = fileOffset(stringTable);
+    for (int p = dynamic; p < dynamic + dynamicSize; p += 16) {
+      if (elf.getLong(p) == DT_NEEDED) {
+        rename(strings + (int) elf.getLong(p + 8));
+      }
+    }
+    if (versionNeed != 0) {
+      renameVersions(fileOffset(versionNeed), versionNeedCount, strings);
+    }
+  }
+
+  /** The file name and the version names of one need usually share a single string, hence the checks for both spellings. */
+  private void renameVersions(int need, long count, int strings) {
+    for (long i = 0; i < count; i++) {
+      String file = string(strings + elf.getInt(need + 4));
+      if (file.equals(from) || file.equals(to)) {
+        rename(strings + elf.getInt(need + 4));
+        int auxiliary = need + elf.getInt(need + 8);
+        for (int k = elf.getShort(need + 2); k > 0; k--) {
+          int name = strings + elf.getInt(auxiliary + 8);
+          rename(name);
+          if (string(name).equals(to)) {
+            elf.putInt(auxiliary, hash(to));
+            changes++;
+          }
+          auxiliary += elf.getInt(auxiliary + 12);
+        }
+      }
+      need += elf.getInt(need + 12);
+    }
+  }
+
+  private int programHeader(int index) {
+    return (int) elf.getLong(32) + index * elf.getShort(54);
+  }
+
+  private int fileOffset(long address) {
+    for (int i = 0; i < elf.getShort(56); i++) {
+      int header = programHeader(i);
+      long start = elf.getLong(header + 16);
+      if (elf.getInt(header) == PT_LOAD && address >= start && address < start + elf.getLong(header + 32)) {
+        return (int) (address - start + elf.getLong(header + 8));
+      }
+    }
+    throw new IllegalArgumentException("address outside every segment");
+  }
+
+  private String string(int offset) {
+    int end = offset;
+    while (bytes[end] != 0) {
+      end++;
+    }
+    return new String(bytes, offset, end - offset, StandardCharsets.US_ASCII);
+  }
+
+  private void rename(int offset) {
+    if (string(offset).equals(from)) {
+      byte[] name = to.getBytes(StandardCharsets.US_ASCII);
+      System.arraycopy(name, 0, bytes, offset, name.length);
+      changes++;
+    }
+  }
+
+  /** The System V hash of a symbol name. */
+  private static int hash(String name) {
+    long h = 0;
+    for (byte c : name.getBytes(StandardCharsets.US_ASCII)) {
+      h = (h << 4) + (c & 255);
+      long g = h & 0xf0000000L;
+      h = (h ^ g >>> 24) & ~g;
+    }
+    return (int) h;
+  }
+}
