@@ -12,6 +12,7 @@ import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasGemmAlgo;
 import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
+import jcuda.runtime.cudaStream_t;
 
 /**
  * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it. f32 accumulation;
@@ -35,7 +36,7 @@ public final class Gemm implements AutoCloseable {
     // An own workspace per handle keeps results reproducible and lets the calls be captured into a graph.
     workspace = stream.device().emulated() ? null : stream.device().allocate("cuBLAS workspace", DType.U8, WORKSPACE_BYTES);
     check(JCublas2.cublasCreate(handle), "cublasCreate", "");
-    check(JCublas2.cublasSetStream(handle, stream.handle()), "cublasSetStream", "");
+    check(JCublas2.cublasSetStream(handle, new cudaStream_t(stream.handle())), "cublasSetStream", "");
     if (workspace != null) {
       check(JCublas2.cublasSetWorkspace(handle, Handles.devicePointer(workspace.address()), WORKSPACE_BYTES),
           "cublasSetWorkspace", "");
