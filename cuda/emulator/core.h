@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulated device as its host-side users see it: device memory, modules, launches, reports.
+// The driver facade, the cuBLAS facade and the selftest include this file; kernels include dvl.cuh and never this.
+//
+// All functions may be called from any thread. Launches are serialised and return when the grid is done.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#define EMU_API __attribute__((visibility("default")))
+
+namespace emu {
+
+// ---- results: the CUresult numbers of the driver API that the core itself can return
+enum Result : int {
+  kSuccess = 0,
+  kInvalidValue = 1,
+  kIllegalAddress = 700,
+  kOutOfResources = 701,
+  kLaunchFailed = 719,
+};
+
+// ---- device memory
+// Every allocation ends at a page that faults when touched (sizes are padded to a multiple of 256 for placement; a write
+// into the padding is reported when the allocation is freed, and at once by the check build), starts 256-byte aligned and
+// is filled with 0xFF (NaN in bf16 and f32) up to 256 MiB; larger ones stay zero and lazily committed.
+
+EMU_API void* device_alloc(size_t bytes);                     // nullptr for 0 bytes or when device_total() would be exceeded
+EMU_API bool device_free(void* start);                        // false unless `start` is the start of a live allocation
+EMU_API bool device_range(const void* p, size_t n);           // true if [p, p + n) lies inside one live allocation
+EMU_API bool device_find(const void* p, void** start, size_t* bytes);  // the live allocation that holds p
+EMU_API void device_written(void* p, size_t n);               // the host (memcpy, memset, cuBLAS) has written [p, p + n)
+EMU_API size_t device_used();                                 // bytes in live allocations
+EMU_API size_t device_allocations();                          // number of live allocations
+EMU_API size_t device_total();                                // 4 GiB, or DVL_EMULATED_MEMORY (bytes; K, M, G suffixes)
+
+// ---- kernels and modules
+using Thunk = void (*)(void** args);  // runs one CUDA thread: args[i] points at the i-th parameter
+
+// A kernel of a host module. DVL_EXPORT makes one static object per kernel; its constructor runs inside module_load().
+struct Kernel {
+  const char* name;
+  const char* file;  // as the compiler was given it
+  Thunk thunk;
+  int parameters;
+  const uint32_t* parameter_size;
+  const Kernel* next;
+
+  EMU_API Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size);
+};
+
+struct Module;
+
+// Loads a host module: the bytes of an x86-64 shared object linked against this library. size 0 = read it from the ELF
+// header. On failure returns nullptr and says why. The image is copied.
+EMU_API Module* module_load(const void* image, size_t size, std::string& error);
+EMU_API const Kernel* module_find(const Module* module, const char* name);  // nullptr if there is none of that name
+EMU_API const Kernel* module_kernels(const Module* module);                 // first of the list linked by `next`
+EMU_API void module_unload(Module* module);
+
+// ---- launch
+struct LaunchConfig {
+  unsigned grid[3] = {1, 1, 1};
+  unsigned block[3] = {1, 1, 1};
+  size_t dynamic_smem = 0;             // bytes
+  size_t max_dynamic_smem = 48 << 10;  // raised by cuFuncSetAttribute(MAX_DYNAMIC_SHARED_SIZE_BYTES)
+};
+
+constexpr unsigned kMaxThreads = 1024;              // per block
+constexpr size_t kMaxSharedMemory = 227 << 10;      // per block, with opt-in
+constexpr size_t kDefaultSharedMemory = 48 << 10;   // per block, without
+
+// Runs the grid. kInvalidValue: empty or oversized grid, block or shared memory. kIllegalAddress: a kernel touched memory
+// it must not. kLaunchFailed: any other finding (see take_reports). The arguments are copied first; the device stays usable.
+EMU_API int launch(const Kernel& kernel, void** args, const LaunchConfig& config);
+
+// ---- reports
+// What the detectors found since the last call, one finding a line ("" if nothing). Each is also printed on stderr as it
+// appears, prefixed "emulated device: ".
+EMU_API std::string take_reports();
+
+// Adds a finding that is not tied to a kernel (for example a leak found by the driver facade).
+EMU_API void add_report(const std::string& text);
+
+// ---- options: comma-separated key=value, from DVL_EMULATOR at first use, then by set_options
+//   sched=fwd|rev|rand  order of warps and lanes      cp=defer|eager|rand  when a cp.async takes place
+//   seed=N              of the random choices         workers=N            native threads (default: the CPUs, at most 8)
+//   strict=0|1|2        legal but suspect patterns    preempt=N            check build: switch about every N-th access
+//   gridrace=0|1        check build: races between blocks
+//   reports=N           findings kept in full         stderr=0|1           print findings as they appear
+EMU_API void set_options(const char* options);
+
+// ---- statistics since the process started or they were last reset
+struct Statistics {
+  uint64_t launches, blocks, threads, switches, collectives, mma, ldmatrix, ldmatrix_conflicts, barriers, copies, accesses;
+};
+EMU_API Statistics statistics(bool reset);
+
+EMU_API bool is_check_build();  // true for the library that inspects every access of its kernels
+
+}  // namespace emu
