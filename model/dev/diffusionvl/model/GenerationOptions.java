@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import java.util.List;
+
+/**
+ * How to decode (spec: block-diffusion generation). Defaults are those of the command line.
+ *
+ * @param genLength number of tokens to return; at least 0
+ * @param steps denoising steps a block, S; at least 1
+ * @param blockSize B, or 0 for the checkpoint's own; B &gt;= prompt + genLength is the full-diffusion ablation
+ * @param remasking which positions a step commits
+ * @param confidenceThreshold τ of dynamic remasking; commits what is strictly above
+ * @param temperature 0 takes the most likely token; otherwise tokens are sampled
+ * @param topK keep the k most likely ids (0: off), only with temperature
+ * @param topP nucleus mass (1: off), only with temperature
+ * @param seed of the counter generator, only with temperature
+ * @param uniforms numbers in [0,1) to sample with instead: one row of B a denoise forward, counted over the generation; or null
+ * @param compat the reference's batch-1 behaviour where it differs: mask id may be committed, over-long prompts are cut, the
+ *     last store pass runs
+ */
+public record GenerationOptions(
+    int genLength,
+    int steps,
+    int blockSize,
+    Remasking remasking,
+    float confidenceThreshold,
+    float temperature,
+    int topK,
+    float topP,
+    long seed,
+    List<double[]> uniforms,
+    boolean compat) {
+
+  /** Which masked positions a denoising step commits. */
+  public enum Remasking {
+    /** A fixed number a step, the most confident first. */
+    LOW_CONFIDENCE_STATIC,
+    /** All above the threshold, at least the static number. */
+    LOW_CONFIDENCE_DYNAMIC
+  }
+
+  public static final GenerationOptions DEFAULTS = new GenerationOptions(128, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0f, 0,
+      1f, 0, null, false);
+
+  public GenerationOptions {
+    require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
+    require(steps >= 1 && steps <= 1 << 20, "steps", steps, "1 to 1048576");
+    require(blockSize >= 0 && blockSize <= 1 << 20, "block-size", blockSize, "1 to 1048576");
+    require(!Float.isNaN(confidenceThreshold), "confidence-threshold", confidenceThreshold, "a number");
+    require(temperature >= 0 && temperature < Float.POSITIVE_INFINITY, "temperature", temperature, "0 or more");
+    require(topK >= 0, "top-k", topK, "0 or more");
+    require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
+  }
+
+  private static void require(boolean ok, String name, Object value, String allowed) {
+    if (!ok) {
+      throw new IllegalArgumentException(name + " is " + value + ", allowed is " + allowed);
+    }
+  }
+
+  public GenerationOptions withGenLength(int value) {
+    return new GenerationOptions(value, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms,
+        compat);
+  }
+
+  public GenerationOptions withSteps(int value) {
+    return new GenerationOptions(genLength, value, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
+        uniforms, compat);
+  }
+
+  public GenerationOptions withRemasking(Remasking value, float threshold) {
+    return new GenerationOptions(genLength, steps, blockSize, value, threshold, temperature, topK, topP, seed, uniforms, compat);
+  }
+
+  public GenerationOptions withCompat(boolean value) {
+    return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
+        uniforms, value);
+  }
+}

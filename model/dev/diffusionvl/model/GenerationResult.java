@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+/**
+ * What a generation returned.
+ *
+ * @param text decoded up to the first EOS, special tokens skipped
+ * @param tokenIds exactly genLength ids; mask ids where nothing was written
+ * @param finishReason "eos" when an EOS is among them, else "length"
+ * @param promptTokens embeddings of the prompt, images included
+ * @param imageTokens embeddings that came from images
+ * @param generatedTokens ids before the first EOS
+ * @param counts blocks and forward passes
+ * @param timings wall time in milliseconds
+ */
+public record GenerationResult(
+    String text,
+    int[] tokenIds,
+    String finishReason,
+    int promptTokens,
+    int imageTokens,
+    int generatedTokens,
+    Counts counts,
+    Timings timings) {
+
+  /**
+   * Passes through the language model.
+   *
+   * @param blocks blocks decoded, a partly filled first one included
+   * @param prefill passes over whole prompt blocks
+   * @param denoise passes that gave logits
+   * @param store passes that only stored keys and values
+   */
+  public record Counts(int blocks, int prefill, int denoise, int store) {
+    public int forwards() {
+      return prefill + denoise + store;
+    }
+  }
+
+  /** Milliseconds of wall time of the phases. */
+  public record Timings(double vision, double prefill, double decode) {}
+
+  /** Generated tokens a second of decoding; prefill and vision are not counted. */
+  public double tokensPerSecond() {
+    return timings.decode() > 0 ? 1000 * generatedTokens / timings.decode() : 0;
+  }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.loader.VisionConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The Qwen vision tower with its merger (spec 5.1) for one image: patches in, one embedding per 2 x 2 patches out. Windows are
+ * segments of the same attention kernel that the language model uses.
+ */
+final class QwenVlVision implements AutoCloseable {
+  private static final float EPS = 1e-6f;
+
+  private final Device device;
+  private final DType dtype;
+  private final VisionConfig config;
+  private final VisionWeights weights;
+  private final Kernels kernels;
+  private final Stream stream;
+  private final Gemm gemm;
+  private final WindowOrder order;
+  private final int patches;
+  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private DeviceBuffer x;
+  private DeviceBuffer normed;
+  private DeviceBuffer accumulators;
+
+  QwenVlVision(Device device, DType dtype, VisionConfig config, VisionWeights weights, Kernels kernels, Stream stream, Gemm gemm,
+      int gridHeight, int gridWidth) {
+    this.device = device;
+    this.dtype = dtype;
+    this.config = config;
+    this.weights = weights;
+    this.kernels = kernels;
+    this.stream = stream;
+    this.gemm = gemm;
+    this.patches = gridHeight * gridWidth;
+    this.order = WindowOrder.of(gridHeight, gridWidth, config.spatialMergeSize(),
+        config.windowSize() / config.spatialMergeSize() / config.patchSize());
+  }
+
+  private DeviceBuffer buffer(String what, DType type, long... shape) {
+    DeviceBuffer buffer = device.allocate(what, type, shape);
+    owned.add(buffer);
+    return buffer;
+  }
+
+  /** Rows of {@link #encode}'s result: patches / 4. */
+  int rows() {
+    return patches / order.unit();
+  }
+
+  /** The tower's output before the merger, in window order [patches, D]; valid after {@link #encode}. */
+  DeviceBuffer towerOutput() {
+    return x;
+  }
+
+  /**
+   * Encodes one image.
+   *
+   * @param pixels [patches, channels * temporal * patch * patch], rows in merge-unit order (spec 4.1)
+   * @param target receives rows() x out_hidden embeddings in raster order of merge units
+   */
+  void encode(float[] pixels, DeviceBuffer target) {
+    int d = config.hiddenSize();
+    int inter = config.intermediateSize();
+    int patchSize = pixels.length / patches;
+    int unit = order.unit();
+    int merged = d * unit;
+    DeviceBuffer input = buffer("pixel values", dtype, patches, patchSize);
+    input.set(stream, pixels);
+    DeviceBuffer embedded = buffer("patch embeddings", dtype, patches, d);
+    gemm.multiply(input, weights.patchEmbedding(), embedded, patches, d, patchSize);
+
+    x = buffer("vision hidden state", dtype, patches, d);
+    normed = buffer("vision normalised", dtype, patches, d);
+    accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(3 * d, Math.max(2 * inter, 2 * d)));
+    DeviceBuffer q = buffer("vision queries", dtype, patches, d);
+    DeviceBuffer k = buffer("vision keys", dtype, patches, d);
+    DeviceBuffer v = buffer("vision values", dtype, patches, d);
+    DeviceBuffer attended = buffer("vision attention output", dtype, patches, d);
+    DeviceBuffer activated = buffer("vision MLP activations", dtype, patches, inter);
+    DeviceBuffer windowRows = buffer("window order", DType.I32, patches);
+    windowRows.set(stream, order.patchOrder());
+    kernels.gatherRows().launch(stream, embedded, windowRows, null, x, patches, d, patches);
+
+    try (RopeTable rope = RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads());
+        Segments windows = segments(order.windowBounds());
+        Segments whole = segments(new int[] {0, patches})) {
+      for (int i = 0; i < config.depth(); i++) {
+        Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
+        block(weights.blocks().get(i), segments, rope, q, k, v, attended, activated);
+      }
+      stream.synchronize();
+    }
+
+    // merger: norm, four consecutive rows side by side, two linear layers, back to raster order
+    kernels.rmsNorm().launch(stream, x, weights.mergerNorm(), normed, patches, d, EPS);
+    DeviceBuffer up = buffer("merger activations", dtype, rows(), weights.mergerUp().out());
+    DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
+        weights.mergerDown().out()));
+    gemm.multiply(normed, weights.mergerUp().weight(), mergerAccumulators, rows(), weights.mergerUp().out(), merged);
+    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
+    gemm.multiply(up, weights.mergerDown().weight(), mergerAccumulators, rows(), weights.mergerDown().out(), weights.mergerDown().in());
+    DeviceBuffer down = buffer("merger output", dtype, rows(), weights.mergerDown().out());
+    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
+    DeviceBuffer raster = buffer("raster order", DType.I32, rows());
+    raster.set(stream, order.inverseUnitOrder());
+    kernels.gatherRows().launch(stream, down, raster, null, target, rows(), weights.mergerDown().out(), rows());
+    stream.synchronize();
+  }
+
+  private void block(VisionWeights.Block w, Segments segments, RopeTable rope, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v,
+      DeviceBuffer attended, DeviceBuffer activated) {
+    int d = config.hiddenSize();
+    int heads = config.heads();
+    int headDim = d / heads;
+    kernels.rmsNorm().launch(stream, x, w.norm1(), normed, patches, d, EPS);
+    multiply(normed, w.qkv());
+    kernels.visionRotary().launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), q, k, v, patches, heads, headDim);
+    kernels.attention().launch(stream, q, k, v, segments, attended, heads, heads, headDim, patches, (float) (1 / Math.sqrt(headDim)));
+    multiply(attended, w.projection());
+    kernels.residualAdd().launch(stream, x, accumulators, w.projection().bias(), patches, d);
+    kernels.rmsNorm().launch(stream, x, w.norm2(), normed, patches, d, EPS);
+    multiply(normed, w.gateUp());
+    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), activated, patches, config.intermediateSize());
+    multiply(activated, w.down());
+    kernels.residualAdd().launch(stream, x, accumulators, w.down().bias(), patches, d);
+  }
+
+  private void multiply(DeviceBuffer input, LinearWeights w) {
+    gemm.multiply(input, w.weight(), accumulators, patches, w.out(), w.in());
+  }
+
+  /** One segment per range of rows; a row's slot is its own index, and a segment sees just itself. */
+  private Segments segments(int[] bounds) {
+    Segments segments = new Segments(device, bounds.length - 1);
+    for (int i = 0; i + 1 < bounds.length; i++) {
+      int begin = bounds[i];
+      segments.add(begin, bounds[i + 1] - begin, begin, begin, begin, bounds[i + 1], 0);
+    }
+    segments.upload(stream);
+    return segments;
+  }
+
+  @Override
+  public void close() {
+    owned.forEach(DeviceBuffer::close);
+  }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.loader.VisionConfig;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Weights of the Qwen vision tower and its merger on the device (spec 2.0). */
+record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, LinearWeights mergerUp,
+    LinearWeights mergerDown) {
+
+  /** One transformer block; gateUp is [2 F, D] with bias [2 F]. */
+  record Block(DeviceBuffer norm1, LinearWeights qkv, LinearWeights projection, DeviceBuffer norm2, LinearWeights gateUp,
+      LinearWeights down) {}
+
+  static VisionWeights load(WeightUploader uploader, VisionConfig config) {
+    List<Block> blocks = new ArrayList<>();
+    for (int i = 0; i < config.depth(); i++) {
+      String p = "vision.blocks." + i + ".";
+      blocks.add(new Block(
+          uploader.tensor(p + "norm1.weight"),
+          uploader.linear(true, p + "attn.qkv"),
+          uploader.linear(true, p + "attn.proj"),
+          uploader.tensor(p + "norm2.weight"),
+          uploader.linear(true, p + "mlp.gate_proj", p + "mlp.up_proj"),
+          uploader.linear(true, p + "mlp.down_proj")));
+    }
+    return new VisionWeights(
+        uploader.tensor("vision.patch_embed.proj.weight"),
+        blocks,
+        uploader.tensor("merger.ln_q.weight"),
+        uploader.linear(true, "merger.mlp.0"),
+        uploader.linear(true, "merger.mlp.2"));
+  }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+/**
+ * The order in which the vision tower sees an image's patches (spec 5.1, step 3): merge units (unit x unit patches) sorted by attention
+ * window, windows anchored at the top left, edge windows smaller.
+ *
+ * @param unit patches in a merge unit, 4
+ * @param unitOrder unitOrder[k] = raster index of the k-th unit in window order
+ * @param windowBounds patch rows at which windows begin, and the end
+ * @param y patch row of each patch in window order
+ * @param x patch column of each patch in window order
+ */
+record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y, int[] x) {
+
+  /**
+   * @param gridHeight patches down, a multiple of {@code merge}
+   * @param gridWidth patches across, a multiple of {@code merge}
+   * @param window units along a window's side
+   */
+  static WindowOrder of(int gridHeight, int gridWidth, int merge, int window) {
+    int unitRows = gridHeight / merge;
+    int unitColumns = gridWidth / merge;
+    int unit = merge * merge;
+    int[] order = new int[unitRows * unitColumns];
+    int windowsDown = (unitRows + window - 1) / window;
+    int windowsAcross = (unitColumns + window - 1) / window;
+    int[] bounds = new int[windowsDown * windowsAcross + 1];
+    int n = 0;
+    int w = 0;
+    for (int wr = 0; wr < unitRows; wr += window) {
+      for (int wc = 0; wc < unitColumns; wc += window) {
+        for (int r = wr; r < Math.min(wr + window, unitRows); r++) {
+          for (int c = wc; c < Math.min(wc + window, unitColumns); c++) {
+            order[n++] = r * unitColumns + c;
+          }
+        }
+        bounds[++w] = n * unit;
+      }
+    }
+    int[] y = new int[n * unit];
+    int[] x = new int[n * unit];
+    for (int k = 0; k < n; k++) {
+      for (int p = 0; p < unit; p++) {
+        y[k * unit + p] = order[k] / unitColumns * merge + p / merge;
+        x[k * unit + p] = order[k] % unitColumns * merge + p % merge;
+      }
+    }
+    return new WindowOrder(unit, order, bounds, y, x);
+  }
+
+  /** Row of the processor's output that stands at each place in window order. */
+  int[] patchOrder() {
+    int[] rows = new int[unitOrder.length * unit];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = unitOrder[i / unit] * unit + i % unit;
+    }
+    return rows;
+  }
+
+  /** For each unit in raster order, its place in window order. */
+  int[] inverseUnitOrder() {
+    int[] inverse = new int[unitOrder.length];
+    for (int k = 0; k < unitOrder.length; k++) {
+      inverse[unitOrder[k]] = k;
+    }
+    return inverse;
+  }
+}
