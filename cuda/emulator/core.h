@@ -89,6 +89,7 @@ EMU_API void add_report(const std::string& text);
 //   strict=0|1|2        legal but suspect patterns    preempt=N            check build: switch about every N-th access
 //   gridrace=0|1        check build: races between blocks
 //   reports=N           findings kept in full         stderr=0|1           print findings as they appear
+//   sticky=0|1          driver facade: after a failed kernel every call fails until the context is gone (default 1)
 EMU_API void set_options(const char* options);
 
 // ---- statistics since the process started or they were last reset

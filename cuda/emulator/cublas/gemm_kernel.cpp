@@ -12,7 +12,7 @@
 
 #include "gemm_pack.h"
 
-namespace dvl::gemm {
+namespace emu::gemm {
 namespace {
 
 constexpr int ROWS = 16;    // two AVX registers
@@ -26,11 +26,11 @@ constexpr int64_t SERIAL_WORK = 1 << 17; // multiply-adds below which waking oth
 class Scratch {
 public:
   ~Scratch() { std::free(data_); }
-  float *get(size_t count) {
+  float* get(size_t count) {
     if (count > size_) {
       std::free(data_);
       size_ = (count + 1023) / 1024 * 1024;
-      data_ = static_cast<float *>(std::aligned_alloc(64, size_ * sizeof(float)));
+      data_ = static_cast<float*>(std::aligned_alloc(64, size_ * sizeof(float)));
       if (!data_) {
         size_ = 0;
         throw std::bad_alloc();
@@ -40,7 +40,7 @@ public:
   }
 
 private:
-  float *data_ = nullptr;
+  float* data_ = nullptr;
   size_t size_ = 0;
 };
 
@@ -53,7 +53,7 @@ struct Tiles {
 };
 
 // sum[j * ROWS + i] (+)= sum over p of a[p * ROWS + i] * b[p * N + j], p ascending
-template <int N> void kernel(const float *a, const float *b, int depth, bool first, float *sum) {
+template <int N> void kernel(const float* a, const float* b, int depth, bool first, float* sum) {
   __m256 low[N], high[N];
 #pragma GCC unroll 8
   for (int j = 0; j < N; j++) {
@@ -78,12 +78,12 @@ template <int N> void kernel(const float *a, const float *b, int depth, bool fir
   }
 }
 
-using Kernel = void (*)(const float *, const float *, int, bool, float *);
+using Kernel = void (*)(const float*, const float*, int, bool, float*);
 constexpr Kernel KERNELS[COLUMNS + 1] = {nullptr, kernel<1>, kernel<2>, kernel<3>, kernel<4>, kernel<5>, kernel<6>};
 
 template <class T>
-void pack_columns(int width, const T *b, int64_t ldb, bool contiguous_in_p, int64_t first, int64_t from, int depth,
-                  float *out) {
+void pack_columns(int width, const T* b, int64_t ldb, bool contiguous_in_p, int64_t first, int64_t from, int depth,
+                  float* out) {
   switch (width) {
   case 1: return pack<1>(b, ldb, contiguous_in_p, first, 1, from, depth, out);
   case 2: return pack<2>(b, ldb, contiguous_in_p, first, 2, from, depth, out);
@@ -94,17 +94,17 @@ void pack_columns(int width, const T *b, int64_t ldb, bool contiguous_in_p, int6
   }
 }
 
-inline void put(float *c, float value) { *c = value; }
-inline void put(uint16_t *c, float value) { *c = narrow(value); }
+inline void put(float* c, float value) { *c = value; }
+inline void put(uint16_t* c, float value) { *c = narrow(value); }
 
-template <class C> void store(C *c, float sum, float alpha, float beta) {
+template <class C> void store(C* c, float sum, float alpha, float beta) {
   float value = alpha * sum;
   put(c, beta == 0 ? value : std::fma(beta, widen(*c), value));
 }
 
 template <class T, class C> class Multiplication {
 public:
-  Multiplication(const Problem &p, const ParallelFor &parallel_for)
+  Multiplication(const Problem& p, const ParallelFor& parallel_for)
       : p_(p), parallel_for_(parallel_for), tiles_(p.n), slices_((p.k + DEPTH - 1) / DEPTH) {}
 
   void run() {
@@ -118,7 +118,7 @@ public:
   }
 
 private:
-  template <class Body> void each(bool serial, int64_t count, const Body &body) {
+  template <class Body> void each(bool serial, int64_t count, const Body& body) {
     if (serial || count == 1) {
       for (int i = 0; i < count; i++) body(i);
     } else {
@@ -129,13 +129,13 @@ private:
   int depth(int64_t slice) const { return int(std::min<int64_t>(DEPTH, p_.k - slice * DEPTH)); }
 
   // slice s of tile t starts at n * (k before the slice) + (columns before the tile) * (depth of the slice)
-  float *packed_tile(int64_t slice, int64_t tile) const {
+  float* packed_tile(int64_t slice, int64_t tile) const {
     return packed_b_ + p_.n * slice * DEPTH + tiles_.begin(tile) * depth(slice);
   }
 
   void pack_b(int64_t slice) {
     for (int64_t t = 0; t < tiles_.count; t++) {
-      pack_columns(tiles_.width(t), static_cast<const T *>(p_.b), p_.ldb, !p_.transpose_b, tiles_.begin(t),
+      pack_columns(tiles_.width(t), static_cast<const T*>(p_.b), p_.ldb, !p_.transpose_b, tiles_.begin(t),
                    slice * DEPTH, depth(slice), packed_tile(slice, t));
     }
   }
@@ -147,14 +147,14 @@ private:
     int64_t tile_begin = first_tile(chunk), tile_end = first_tile(chunk + 1);
     int64_t column = tiles_.begin(tile_begin);
     int64_t columns = tile_end == tiles_.count ? p_.n - column : tiles_.begin(tile_end) - column;
-    float *panel = panel_scratch.get(ROWS * DEPTH);
-    float *sums = sum_scratch.get(size_t(panels) * ROWS * columns);
+    float* panel = panel_scratch.get(ROWS * DEPTH);
+    float* sums = sum_scratch.get(size_t(panels) * ROWS * columns);
 
     for (int64_t slice = 0; slice < slices_; slice++) {
       for (int q = 0; q < panels; q++) {
-        pack<ROWS>(static_cast<const T *>(p_.a), p_.lda, p_.transpose_a, row + q * ROWS,
+        pack<ROWS>(static_cast<const T*>(p_.a), p_.lda, p_.transpose_a, row + q * ROWS,
                    std::min(ROWS, rows - q * ROWS), slice * DEPTH, depth(slice), panel);
-        float *sum = sums + q * ROWS * columns;
+        float* sum = sums + q * ROWS * columns;
         for (int64_t t = tile_begin; t < tile_end; t++) {
           KERNELS[tiles_.width(t)](panel, packed_tile(slice, t), depth(slice), slice == 0,
                                    sum + (tiles_.begin(t) - column) * ROWS);
@@ -164,8 +164,8 @@ private:
     for (int q = 0; q < panels; q++) {
       int here = std::min(ROWS, rows - q * ROWS);
       for (int64_t j = 0; j < columns; j++) {
-        C *c = static_cast<C *>(p_.c) + (column + j) * p_.ldc + row + q * ROWS;
-        const float *sum = sums + (q * columns + j) * ROWS;
+        C* c = static_cast<C*>(p_.c) + (column + j) * p_.ldc + row + q * ROWS;
+        const float* sum = sums + (q * columns + j) * ROWS;
         for (int i = 0; i < here; i++) store(c + i, sum[i], p_.alpha, p_.beta);
       }
     }
@@ -176,29 +176,29 @@ private:
     return tiles_.count * chunk / chunks;
   }
 
-  const Problem &p_;
-  const ParallelFor &parallel_for_;
+  const Problem& p_;
+  const ParallelFor& parallel_for_;
   Tiles tiles_;
   int64_t slices_;
-  float *packed_b_ = nullptr;
+  float* packed_b_ = nullptr;
 };
 
 // C = beta * C, which is all that is left when alpha or k is 0
-template <class C> void scale(const Problem &p) {
+template <class C> void scale(const Problem& p) {
   for (int64_t j = 0; j < p.n; j++) {
-    C *c = static_cast<C *>(p.c) + j * p.ldc;
+    C* c = static_cast<C*>(p.c) + j * p.ldc;
     for (int64_t i = 0; i < p.m; i++) store(c + i, 0.f, 0.f, p.beta);
   }
 }
 
-template <class T> void with_operands(const Problem &p, const ParallelFor &parallel_for) {
+template <class T> void with_operands(const Problem& p, const ParallelFor& parallel_for) {
   if (p.type_c == Type::F32) Multiplication<T, float>(p, parallel_for).run();
   else Multiplication<T, uint16_t>(p, parallel_for).run();
 }
 
 } // namespace
 
-void multiply(const Problem &p, const ParallelFor &parallel_for) {
+void multiply(const Problem& p, const ParallelFor& parallel_for) {
   if (p.m == 0 || p.n == 0) return;
   if (p.k == 0 || p.alpha == 0) {
     if (p.type_c == Type::F32) scale<float>(p);
@@ -210,4 +210,4 @@ void multiply(const Problem &p, const ParallelFor &parallel_for) {
   }
 }
 
-} // namespace dvl::gemm
+} // namespace emu::gemm

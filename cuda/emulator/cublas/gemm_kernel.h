@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace dvl::gemm {
+namespace emu::gemm {
 
 enum class Type { F32, BF16 };
 
@@ -21,16 +21,17 @@ constexpr size_t size_of(Type type) { return type == Type::F32 ? 4 : 2; }
 struct Problem {
   int64_t m, n, k;
   bool transpose_a, transpose_b;
-  const void *a, *b;
-  void *c;
+  const void* a;
+  const void* b;
+  void* c;
   int64_t lda, ldb, ldc;
   Type type_ab, type_c;
   float alpha, beta;
 };
 
 // Runs body(0) ... body(count - 1) in any order, possibly at the same time, and returns when all are done.
-using ParallelFor = std::function<void(int count, const std::function<void(int)> &body)>;
+using ParallelFor = std::function<void(int count, const std::function<void(int)>& body)>;
 
-void multiply(const Problem &problem, const ParallelFor &parallel_for);
+void multiply(const Problem& problem, const ParallelFor& parallel_for);
 
-} // namespace dvl::gemm
+} // namespace emu::gemm

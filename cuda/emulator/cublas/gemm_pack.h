@@ -6,7 +6,7 @@
 #include <cstring>
 #include <immintrin.h>
 
-namespace dvl::gemm {
+namespace emu::gemm {
 
 inline float widen(float x) { return x; }
 inline float widen(uint16_t x) {
@@ -24,22 +24,22 @@ inline uint16_t narrow(float x) {
   return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
 }
 
-inline __m256 load8(const float *p) { return _mm256_loadu_ps(p); }
-inline __m256 load8(const uint16_t *p) {
-  __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+inline __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
+inline __m256 load8(const uint16_t* p) {
+  __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
 // rows[i][0..7] -> out[j * stride + i]: the transpose of an 8 x 8 tile
-inline void transpose8(const __m256 row[8], float *out, int stride) {
+inline void transpose8(const __m256 row[8], float* out, int stride) {
   __m256 pair[8], quad[8];
   for (int i = 0; i < 4; i++) {
     pair[2 * i] = _mm256_unpacklo_ps(row[2 * i], row[2 * i + 1]);
     pair[2 * i + 1] = _mm256_unpackhi_ps(row[2 * i], row[2 * i + 1]);
   }
   for (int half = 0; half < 2; half++) {
-    const __m256 *p = pair + 4 * half;
-    __m256 *q = quad + 4 * half;
+    const __m256* p = pair + 4 * half;
+    __m256* q = quad + 4 * half;
     q[0] = _mm256_shuffle_ps(p[0], p[2], 0x44);
     q[1] = _mm256_shuffle_ps(p[0], p[2], 0xee);
     q[2] = _mm256_shuffle_ps(p[1], p[3], 0x44);
@@ -54,10 +54,10 @@ inline void transpose8(const __m256 row[8], float *out, int stride) {
 // out[p * Width + i] = element (first + i, p) for p in [0, depth), i in [0, Width); i >= count becomes 0.
 // The source is either contiguous along i (element (i, p) at base[p * ld + i]) or along p (base[i * ld + p]).
 template <int Width, class T>
-void pack(const T *base, int64_t ld, bool contiguous_in_p, int64_t first, int count, int64_t from, int depth,
-          float *out) {
+void pack(const T* base, int64_t ld, bool contiguous_in_p, int64_t first, int count, int64_t from, int depth,
+          float* out) {
   if (contiguous_in_p) {
-    const T *source = base + first * ld + from;
+    const T* source = base + first * ld + from;
     int done = 0;
     if constexpr (Width % 8 == 0) {
       if (count == Width) {
@@ -75,7 +75,7 @@ void pack(const T *base, int64_t ld, bool contiguous_in_p, int64_t first, int co
     }
   } else {
     for (int p = 0; p < depth; p++) {
-      const T *source = base + (from + p) * ld + first;
+      const T* source = base + (from + p) * ld + first;
       int i = 0;
       if constexpr (Width % 8 == 0) {
         if (count == Width) {
@@ -90,4 +90,4 @@ void pack(const T *base, int64_t ld, bool contiguous_in_p, int64_t first, int co
   }
 }
 
-} // namespace dvl::gemm
+} // namespace emu::gemm

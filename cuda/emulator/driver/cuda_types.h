@@ -6,26 +6,26 @@
 #include <cstddef>
 #include <cstdint>
 
-#define EMU_API extern "C" __attribute__((visibility("default")))
+#define CUDA_API extern "C" __attribute__((visibility("default")))
 
 using CUresult = int;
 using CUdevice = int;
 using CUdeviceptr = unsigned long long;
 
 // Opaque handles. Their values are serial numbers, never addresses: see Registry in state.h.
-using CUcontext = struct CUctx_st *;
-using CUmodule = struct CUmod_st *;
-using CUfunction = struct CUfunc_st *;
-using CUstream = struct CUstream_st *;
-using CUevent = struct CUevent_st *;
-using CUgraph = struct CUgraph_st *;
-using CUgraphNode = struct CUgraphNode_st *;
-using CUgraphExec = struct CUgraphExec_st *;
-using CUarray = struct CUarray_st *;
-using CUmemoryPool = struct CUmemPoolHandle_st *;
+using CUcontext = struct CUctx_st*;
+using CUmodule = struct CUmod_st*;
+using CUfunction = struct CUfunc_st*;
+using CUstream = struct CUstream_st*;
+using CUevent = struct CUevent_st*;
+using CUgraph = struct CUgraph_st*;
+using CUgraphNode = struct CUgraphNode_st*;
+using CUgraphExec = struct CUgraphExec_st*;
+using CUarray = struct CUarray_st*;
+using CUmemoryPool = struct CUmemPoolHandle_st*;
 
-using CUhostFn = void (*)(void *user_data);
-using CUstreamCallback = void (*)(CUstream stream, CUresult status, void *user_data);
+using CUhostFn = void (*)(void* user_data);
+using CUstreamCallback = void (*)(CUstream stream, CUresult status, void* user_data);
 using CUoccupancyB2DSize = size_t (*)(int block_size);
 
 enum : CUresult {
@@ -89,13 +89,13 @@ struct CUdevprop {
 struct CUDA_MEMCPY2D {
   size_t srcXInBytes, srcY;
   CUmemorytype srcMemoryType;
-  const void *srcHost;
+  const void* srcHost;
   CUdeviceptr srcDevice;
   CUarray srcArray;
   size_t srcPitch;
   size_t dstXInBytes, dstY;
   CUmemorytype dstMemoryType;
-  void *dstHost;
+  void* dstHost;
   CUdeviceptr dstDevice;
   CUarray dstArray;
   size_t dstPitch;
@@ -105,17 +105,17 @@ struct CUDA_MEMCPY2D {
 struct CUDA_MEMCPY3D {
   size_t srcXInBytes, srcY, srcZ, srcLOD;
   CUmemorytype srcMemoryType;
-  const void *srcHost;
+  const void* srcHost;
   CUdeviceptr srcDevice;
   CUarray srcArray;
-  void *reserved0;
+  void* reserved0;
   size_t srcPitch, srcHeight;
   size_t dstXInBytes, dstY, dstZ, dstLOD;
   CUmemorytype dstMemoryType;
-  void *dstHost;
+  void* dstHost;
   CUdeviceptr dstDevice;
   CUarray dstArray;
-  void *reserved1;
+  void* reserved1;
   size_t dstPitch, dstHeight;
   size_t WidthInBytes, Height, Depth;
 };
@@ -130,21 +130,21 @@ struct CUDA_MEMSET_NODE_PARAMS {
 struct CUDA_KERNEL_NODE_PARAMS {
   CUfunction func;
   unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
-  void **kernelParams;
-  void **extra;
-  void *kern;
+  void** kernelParams;
+  void** extra;
+  void* kern;
   CUcontext ctx;
 };
 
 struct CUDA_HOST_NODE_PARAMS {
   CUhostFn fn;
-  void *userData;
+  void* userData;
 };
 
 struct CUlaunchConfig {
   unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
   CUstream hStream;
-  void *attrs;
+  void* attrs;
   unsigned numAttrs;
 };
 

@@ -6,7 +6,8 @@ namespace {
 
 struct Status {
   CUresult code;
-  const char *name, *text;
+  const char* name;
+  const char* text;
 };
 
 constexpr Status STATUSES[] = {
@@ -104,21 +105,21 @@ constexpr Status STATUSES[] = {
     {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 
-const Status *find(CUresult code) {
-  for (const Status &status : STATUSES) {
-    if (status.code == code) return &status;
+const Status* find(CUresult code) {
+  for (const Status& status : STATUSES) {
+    if (status.code == code) return& status;
   }
   return nullptr;
 }
 
-CUresult answer(CUresult code, const char *Status::*field, const char **out) {
+CUresult answer(CUresult code, const char* Status::*field, const char** out) {
   if (!out) return CUDA_ERROR_INVALID_VALUE;
-  const Status *status = find(code);
+  const Status* status = find(code);
   *out = status ? status->*field : nullptr;
   return status ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 } // namespace
 
-EMU_API CUresult cuGetErrorName(CUresult error, const char **out) { return answer(error, &Status::name, out); }
-EMU_API CUresult cuGetErrorString(CUresult error, const char **out) { return answer(error, &Status::text, out); }
+CUDA_API CUresult cuGetErrorName(CUresult error, const char** out) { return answer(error, &Status::name, out); }
+CUDA_API CUresult cuGetErrorString(CUresult error, const char** out) { return answer(error, &Status::text, out); }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bias, rotary position embedding and KV append in one pass over the QKV product.
+//
+// Shape   qkv f32 [rows, (heads + 2 kv_heads) * D] (all q, then k, then v), bias of that width or null, cos and sin f32
+//         [positions, D / 2]; q [rows, heads, D], caches [kv_heads, slots, D].
+// Floor   the product read once, q, k and v written once.
+// Idea    one block a row of a segment; a thread owns the pair (i, i + D/2) of a head, so the rotation needs no exchange. K and V go
+//         straight to the row's cache slot: storing a finished block is advancing a length, nothing is copied.
+// Rounds  acc + bias; then, as the reference does in the model's dtype, cos, sin, both products and their sum.
+#include "dvl.cuh"
+#include "segment.cuh"
+
+namespace {
+
+constexpr int kThreads = 128;
+
+// A product that is rounded, in the f32 instance too: the compiler must not fuse it into the sum that follows.
+template <class T>
+__device__ __forceinline__ float product(float a, float b) {
+  return dvl::round_to<T>(__fmul_rn(a, b));
+}
+
+template <class T>
+__device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, const float* cos, const float* sin,
+                                               const Segment* segments, T* q, T* k_cache, T* v_cache, int heads, int kv_heads,
+                                               int head_dim, int slots) {
+  const Segment segment = segments[blockIdx.y];
+  const int i = blockIdx.x;
+  if (i >= segment.rows) return;
+  const int half = head_dim / 2;
+  const int all_heads = heads + 2 * kv_heads;
+  const int64_t row = segment.row + i;
+  const int64_t slot = segment.slot + i;
+  const float* source = qkv + row * all_heads * head_dim;
+  const float* c_row = cos + int64_t(segment.position + i) * half;
+  const float* s_row = sin + int64_t(segment.position + i) * half;
+
+  for (int pair = threadIdx.x; pair < all_heads * half; pair += kThreads) {
+    const int head = pair / half, j = pair % half;
+    const int column = head * head_dim + j;
+    float a = source[column], b = source[column + half];
+    if (bias != nullptr) {
+      a += dvl::to_float(bias[column]);
+      b += dvl::to_float(bias[column + half]);
+    }
+    a = dvl::round_to<T>(a);
+    b = dvl::round_to<T>(b);
+    T* to;
+    if (head < heads) {
+      to = q + (row * heads + head) * head_dim;
+    } else if (head < heads + kv_heads) {
+      to = k_cache + (int64_t(head - heads) * slots + slot) * head_dim;
+    } else {
+      to = v_cache + (int64_t(head - heads - kv_heads) * slots + slot) * head_dim;
+    }
+    if (head < heads + kv_heads) {
+      const float c = dvl::round_to<T>(c_row[j]), s = dvl::round_to<T>(s_row[j]);
+      const float x = product<T>(a, c) - product<T>(b, s);
+      const float y = product<T>(b, c) + product<T>(a, s);
+      a = x;
+      b = y;
+    }
+    to[j] = dvl::from_float<T>(a);
+    to[j + half] = dvl::from_float<T>(b);
+  }
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    rope_kv_append_bf16(const float* qkv, const bf16* bias, const float* cos, const float* sin, const Segment* segments, bf16* q,
+                        bf16* k_cache, bf16* v_cache, int heads, int kv_heads, int head_dim, int slots) {
+  rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);
+}
+DVL_EXPORT(rope_kv_append_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    rope_kv_append_f32(const float* qkv, const float* bias, const float* cos, const float* sin, const Segment* segments, float* q,
+                       float* k_cache, float* v_cache, int heads, int kv_heads, int head_dim, int slots) {
+  rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);
+}
+DVL_EXPORT(rope_kv_append_f32);

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Draws a token from softmax(logits / temperature) after top-k and top-p, by the inverse of the cumulative distribution.
+//
+// Shape   logits [rows, vocab], uniforms f64 [rows] or null, token and probability [rows].
+// Floor   the logits read once; this plain version sweeps them about 70 times when both filters are on (they stay in L2).
+// Idea    one block a row, no sort: logits map to unsigned keys of the same order, and a threshold is found bit by bit, counting
+//         (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an ordered scan
+//         gives where its mass begins, and the owner of u * total walks its chunk.
+// Exact   masses are added in f64 in a fixed order. Ties: all ties with the k-th largest stay (as the reference); at the top-p
+//         border the lowest ids stay.
+#include "dvl.cuh"
+#include "rows.cuh"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / 32;
+
+// Unsigned keys in the order of the floats (finite and infinite).
+__device__ __forceinline__ unsigned order_key(float x) {
+  const unsigned bits = __float_as_uint(x);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+// Scrambles (seed, forward, row) into 53 uniform bits: the splitmix64 finaliser over a counter.
+__device__ __forceinline__ double counter_uniform(unsigned long long seed, int forward, int row) {
+  unsigned long long z = seed + 0x9E3779B97F4A7C15ull * ((static_cast<unsigned long long>(static_cast<unsigned>(forward)) << 32 |
+                                                          static_cast<unsigned>(row)) + 1ull);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  z ^= z >> 31;
+  return static_cast<double>(z >> 11) * (1.0 / 9007199254740992.0);
+}
+
+template <class T>
+struct Row {
+  const T* logits;
+  int vocab;
+  int excluded;
+  float temperature;
+
+  __device__ __forceinline__ float at(int i) const {
+    if (i == excluded) return -INFINITY;
+    const float l = dvl::to_float(logits[i]);
+    return temperature == 1.f ? l : l / temperature;
+  }
+};
+
+// The key of the k-th largest logit.
+template <class T>
+__device__ unsigned top_k_key(const Row<T>& row, int k, int (&partial)[kWarps]) {
+  unsigned key = 0;
+  for (unsigned bit = 0x80000000u; bit != 0; bit >>= 1) {
+    const unsigned candidate = key | bit;
+    int count = 0;
+    for (int i = threadIdx.x; i < row.vocab; i += kThreads) count += order_key(row.at(i)) >= candidate;
+    if (dvl::block_sum(count, partial) >= k) key = candidate;
+  }
+  return key;
+}
+
+// Mass of the keys above `above` and not below `floor`.
+template <class T>
+__device__ __forceinline__ double mass(const Row<T>& row, unsigned above, unsigned floor, float maximum, double (&partial)[kWarps]) {
+  double sum = 0;
+  for (int i = threadIdx.x; i < row.vocab; i += kThreads) {
+    const float l = row.at(i);
+    const unsigned key = order_key(l);
+    if (key > above && key >= floor) sum += double(expf(l - maximum));
+  }
+  return dvl::block_sum(sum, partial);
+}
+
+// Nothing below `key` is kept; of the logits equal to it the first `ties` ids.
+struct Border {
+  unsigned key;
+  int ties;
+};
+
+template <class T>
+__device__ Border top_p_border(const Row<T>& row, unsigned floor, float maximum, float top_p, double (&partial)[kWarps]) {
+  const double limit = double(top_p) * mass(row, 0u, floor, maximum, partial);
+  unsigned too_low = 0;  // the largest key with more than `limit` above it; the border is the next one
+  for (unsigned bit = 0x80000000u; bit != 0; bit >>= 1) {
+    const unsigned candidate = too_low | bit;
+    if (mass(row, candidate, floor, maximum, partial) > limit) too_low = candidate;
+  }
+  const unsigned key = too_low + 1;
+  const unsigned bits = (key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key;
+  const double one = double(expf(__uint_as_float(bits) - maximum));
+  const double room = limit - mass(row, key, floor, maximum, partial);  // mass that may stand before the last tie
+  const double ties = one > 0 ? room / one : double(row.vocab);
+  return {key, ties < double(row.vocab) ? int(ties) + 1 : row.vocab};
+}
+
+// scan[t] becomes the sum of scan[0 .. t), scan[kThreads] the total; added up in order by one thread.
+template <class T>
+__device__ __forceinline__ void exclusive_scan(T (&scan)[kThreads + 1]) {
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    T sum = 0;
+    for (int t = 0; t <= kThreads; t++) {
+      const T value = t < kThreads ? scan[t] : T(0);
+      scan[t] = sum;
+      sum += value;
+    }
+  }
+  __syncthreads();
+}
+
+template <class T>
+__device__ __forceinline__ void sample(const T* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded,
+                                       float temperature, int top_k, float top_p, int original_confidence, unsigned long long seed,
+                                       int forward) {
+  DVL_SHARED(double[kWarps], sums);
+  DVL_SHARED(int[kWarps], counts);
+  DVL_SHARED(float[kWarps], maxima);
+  DVL_SHARED(int[kThreads + 1], tie_scan);
+  DVL_SHARED(double[kThreads + 1], mass_scan);
+  const int index = blockIdx.x;
+  const Row<T> row = {logits + int64_t(index) * vocab, vocab, excluded, temperature};
+
+  float maximum = -INFINITY;
+  int nan = 0;
+  for (int i = threadIdx.x; i < vocab; i += kThreads) {
+    const float l = row.at(i);
+    nan += isnan(l) ? 1 : 0;
+    maximum = max(maximum, l);
+  }
+  maximum = dvl::block_max(maximum, maxima);
+  nan = dvl::block_sum(nan, counts);
+  if (nan != 0 || maximum == -INFINITY || maximum == INFINITY) {  // no distribution: remasking reports the NaN
+    if (threadIdx.x == 0) {
+      token[index] = 0;
+      probability[index] = NAN;
+    }
+    return;
+  }
+
+  Border border = {0u, vocab};
+  if (top_k > 0 && top_k < vocab) border.key = top_k_key(row, top_k, counts);
+  if (top_p < 1.f) border = top_p_border(row, border.key, maximum, top_p, sums);
+
+  // Each thread owns ids [begin, end); how many ties and how much mass stand before them?
+  const int chunk = (vocab + kThreads - 1) / kThreads;
+  const int begin = min(int(threadIdx.x) * chunk, vocab), end = min(begin + chunk, vocab);
+  int ties = 0;
+  for (int i = begin; i < end; i++) ties += order_key(row.at(i)) == border.key;
+  tie_scan[threadIdx.x] = ties;
+  exclusive_scan(tie_scan);
+  auto weight = [&](int i, int& tie) {
+    const float l = row.at(i);
+    const unsigned key = order_key(l);
+    const bool kept = key > border.key || (key == border.key && tie++ < border.ties);
+    return kept ? double(expf(l - maximum)) : 0.0;
+  };
+  int tie = tie_scan[threadIdx.x];
+  double own = 0;
+  for (int i = begin; i < end; i++) own += weight(i, tie);
+  mass_scan[threadIdx.x] = own;
+  exclusive_scan(mass_scan);
+
+  const double total = mass_scan[kThreads];
+  const double u = uniforms != nullptr ? uniforms[index] : counter_uniform(seed, forward, index);
+  double target = u * total;
+  if (!(target < total)) target = total * (1.0 - 1.1102230246251565e-16);  // u so near 1 that the product rounded up
+  float picked = 0.f;
+  if (mass_scan[threadIdx.x] <= target && target < mass_scan[threadIdx.x + 1]) {
+    double cumulative = mass_scan[threadIdx.x];
+    int choice = begin;
+    double choice_weight = 0;
+    tie = tie_scan[threadIdx.x];
+    for (int i = begin; i < end && !(cumulative > target); i++) {
+      const double w = weight(i, tie);
+      if (w > 0) {
+        choice = i;
+        choice_weight = w;
+      }
+      cumulative += w;
+    }
+    token[index] = choice;
+    if (original_confidence == 0) probability[index] = float(choice_weight / total);
+    picked = dvl::to_float(row.logits[choice]);
+  }
+  if (original_confidence != 0) {
+    // Softmax of the unmodified logits; exactly one thread holds the picked logit, the others hold 0.
+    float top = -INFINITY;
+    for (int i = threadIdx.x; i < vocab; i += kThreads) top = max(top, dvl::to_float(row.logits[i]));
+    top = dvl::block_max(top, maxima);
+    double sum = 0;
+    for (int i = threadIdx.x; i < vocab; i += kThreads) sum += double(expf(dvl::to_float(row.logits[i]) - top));
+    sum = dvl::block_sum(sum, sums);
+    const double chosen = dvl::block_sum(double(picked), sums);
+    if (threadIdx.x == 0) probability[index] = float(double(expf(float(chosen) - top)) / sum);
+  }
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    sample_bf16(const bf16* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
+                int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
+  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);
+}
+DVL_EXPORT(sample_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    sample_f32(const float* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
+               int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
+  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);
+}
+DVL_EXPORT(sample_f32);

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// SwiGLU: out = silu(gate) * up, from the stacked gate and up product.
+//
+// Shape   gate_up f32 [rows, 2 * inter] (gate, then up), bias [2 * inter] or null, out [rows, inter].
+// Floor   the product read once, the result written once.
+// Idea    elementwise, 4 columns a thread.
+// Rounds  gate + bias, up + bias, silu(gate), and the product: four times, as the reference.
+#include "dvl.cuh"
+#include "rows.cuh"
+
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kEach = 4;
+
+template <class T>
+__device__ __forceinline__ void swiglu(const float* gate_up, const T* bias, T* out, int inter) {
+  const int column = (int(blockIdx.y) * kThreads + int(threadIdx.x)) * kEach;
+  if (column >= inter) return;
+  const int count = inter - column;
+  const float* source = gate_up + int64_t(blockIdx.x) * 2 * inter + column;
+  T* to = out + int64_t(blockIdx.x) * inter + column;
+  const bool wide = inter % kEach == 0;
+  float gate[kEach], up[kEach];
+  dvl::load_piece(source, count, wide, gate);
+  dvl::load_piece(source + inter, count, wide, up);
+  if (bias != nullptr) {
+    float gate_bias[kEach], up_bias[kEach];
+    dvl::load_piece(bias + column, count, wide, gate_bias);
+    dvl::load_piece(bias + inter + column, count, wide, up_bias);
+#pragma unroll
+    for (int i = 0; i < kEach; i++) {
+      gate[i] += gate_bias[i];
+      up[i] += up_bias[i];
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kEach; i++) {
+    const float g = dvl::round_to<T>(gate[i]);
+    const float silu = dvl::round_to<T>(g / (1.f + expf(-g)));
+    gate[i] = silu * dvl::round_to<T>(up[i]);
+  }
+  dvl::store_piece(to, count, wide, gate);
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    swiglu_bf16(const float* gate_up, const bf16* bias, bf16* out, int rows, int inter) {
+  swiglu(gate_up, bias, out, inter);
+}
+DVL_EXPORT(swiglu_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    swiglu_f32(const float* gate_up, const float* bias, float* out, int rows, int inter) {
+  swiglu(gate_up, bias, out, inter);
+}
+DVL_EXPORT(swiglu_f32);
