@@ -48,7 +48,7 @@ struct Row {
 
 // The key of the k-th largest logit.
 template <class T>
-__device__ unsigned top_k_key(const Row<T>& row, int k, int (&partial)[kWarps]) {
+__device__ __forceinline__ unsigned top_k_key(const Row<T>& row, int k, int (&partial)[kWarps]) {
   unsigned key = 0;
   for (unsigned bit = 0x80000000u; bit != 0; bit >>= 1) {
     const unsigned candidate = key | bit;
@@ -78,7 +78,7 @@ struct Border {
 };
 
 template <class T>
-__device__ Border top_p_border(const Row<T>& row, unsigned floor, float maximum, float top_p, double (&partial)[kWarps]) {
+__device__ __forceinline__ Border top_p_border(const Row<T>& row, unsigned floor, float maximum, float top_p, double (&partial)[kWarps]) {
   const double limit = double(top_p) * mass(row, 0u, floor, maximum, partial);
   unsigned too_low = 0;  // the largest key with more than `limit` above it; the border is the next one
   for (unsigned bit = 0x80000000u; bit != 0; bit >>= 1) {
@@ -197,14 +197,14 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, 2)
     sample_bf16(const bf16* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
                 int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
   sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);
 }
 DVL_EXPORT(sample_bf16);
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, 2)
     sample_f32(const float* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
                int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
   sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);

@@ -11,9 +11,9 @@ inline int __syncthreads_count(int p, EMU_SITE) { return ::emu::block_barrier(p,
 inline int __syncthreads_and(int p, EMU_SITE) { return ::emu::block_barrier(p, ::emu::Vote::kAnd, site); }
 inline int __syncthreads_or(int p, EMU_SITE) { return ::emu::block_barrier(p, ::emu::Vote::kOr, site); }
 inline void __syncwarp(unsigned mask = 0xffffffffu, EMU_SITE) { ::emu::warp_barrier(mask, site); }
-inline void __threadfence() {}  // the emulated memory is sequentially consistent
-inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence_block() { __threadfence(); }
+inline void __threadfence_system() { __threadfence(); }
 inline void __nanosleep(unsigned, EMU_SITE) { ::emu::yield_thread(site); }
 #define __trap() ::emu::trap("__trap()", ::emu::Site::current())
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hooks of the check build. In the fast build they are empty and cost nothing.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "device_code.h"
+
+namespace emu {
+
+struct Worker;
+
+enum class Access : uint8_t { kRead, kWrite, kAtomic };
+
+namespace check {
+
+#ifdef EMU_CHECK
+void prepare(Worker& w);
+void launch_start();
+void block_start(Worker& w);
+void block_end(Worker& w);
+// The lanes lanes[w] of every warp w have met: what each did before happens before what any of them does next.
+void synchronise(Worker& w, const uint32_t* lanes);
+// The device itself (ldmatrix, atomics, the source of a cp.async) accesses memory for the running thread.
+void touch(const void* p, size_t n, Access kind, Site site);
+void touch_at(const void* p, size_t n, Access kind, const void* pc);
+void copy_issued(void* shared, size_t n, Site site);
+void copy_done(void* shared, size_t n);
+// Device memory
+void allocated(char* start, size_t bytes);
+void freed(char* start);
+void written(char* p, size_t n);
+#else
+inline void prepare(Worker&) {}
+inline void launch_start() {}
+inline void block_start(Worker&) {}
+inline void block_end(Worker&) {}
+inline void synchronise(Worker&, const uint32_t*) {}
+inline void touch(const void*, size_t, Access, Site) {}
+inline void touch_at(const void*, size_t, Access, const void*) {}
+inline void copy_issued(void*, size_t, Site) {}
+inline void copy_done(void*, size_t) {}
+inline void allocated(char*, size_t) {}
+inline void freed(char*) {}
+inline void written(char*, size_t) {}
+#endif
+
+}  // namespace check
+}  // namespace emu

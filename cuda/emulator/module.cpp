@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Host modules: shared objects given as bytes, as cuModuleLoadData gives them. The image is not trusted: it may be any
+// bytes, of unknown length, so it is copied by the kernel (which answers "bad address" instead of faulting) and checked
+// before the dynamic loader sees it.
+#include <dlfcn.h>
+#include <elf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "core.h"
+
+namespace emu {
+
+struct Module {
+  void* handle = nullptr;
+  int file = -1;  // stays open: the loader knows a module by its path, which holds this number
+  const Kernel* kernels = nullptr;
+};
+
+namespace {
+
+constexpr size_t kMaxImage = size_t{1} << 30;
+
+std::mutex mutex;
+const Kernel* registering = nullptr;  // the list built by the constructors of the module being loaded
+
+// A memory file that receives the image.
+class ImageFile {
+ public:
+  ImageFile() : fd_(memfd_create("emulated-module", 0)) {}
+  ~ImageFile() {
+    if (fd_ >= 0) close(fd_);
+  }
+  ImageFile(const ImageFile&) = delete;
+  ImageFile& operator=(const ImageFile&) = delete;
+
+  bool valid() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+  // Makes the file hold the first n bytes of the image; false if the image is not readable that far.
+  bool extend(const void* image, size_t n) {
+    while (size_ < n) {
+      const ssize_t wrote = pwrite(fd_, static_cast<const char*>(image) + size_, n - size_, static_cast<off_t>(size_));
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote <= 0) return false;
+      size_ += static_cast<size_t>(wrote);
+    }
+    return true;
+  }
+
+  template <class T>
+  bool read(T* to, size_t count, size_t offset) const {
+    const size_t bytes = count * sizeof(T);
+    return pread(fd_, to, bytes, static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes);
+  }
+
+ private:
+  int fd_;
+  size_t size_ = 0;
+};
+
+const char* check_header(const Elf64_Ehdr& h) {
+  if (std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) return "not an ELF file";
+  if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_ident[EI_DATA] != ELFDATA2LSB) return "not a 64-bit little-endian ELF file";
+  if (h.e_machine == 190) return "a cubin, which needs a GPU; the emulated device takes host modules";
+  if (h.e_machine != EM_X86_64) return "not for x86-64";
+  if (h.e_type != ET_DYN) return "not a shared object";
+  if (h.e_ehsize != sizeof(Elf64_Ehdr) || h.e_phentsize != sizeof(Elf64_Phdr) || h.e_shentsize != sizeof(Elf64_Shdr))
+    return "header sizes are wrong";
+  if (h.e_phnum == 0 || h.e_phnum > 64 || h.e_shnum == 0 || h.e_shnum > 4096 || h.e_shstrndx >= h.e_shnum)
+    return "header counts are wrong";
+  if (h.e_phoff > kMaxImage || h.e_shoff > kMaxImage || h.e_shoff < sizeof(Elf64_Ehdr)) return "header offsets are wrong";
+  return nullptr;
+}
+
+// The end of the file's contents by its own tables, 0 if these make no sense.
+size_t image_size(const Elf64_Ehdr& h, const std::vector<Elf64_Phdr>& segments, const std::vector<Elf64_Shdr>& sections) {
+  size_t end = h.e_shoff + h.e_shnum * sizeof(Elf64_Shdr);
+  const auto include = [&](uint64_t offset, uint64_t size) {
+    if (offset > kMaxImage || size > kMaxImage) return false;
+    end = std::max<size_t>(end, offset + size);
+    return true;
+  };
+  for (const Elf64_Phdr& p : segments)
+    if (p.p_memsz > kMaxImage || p.p_vaddr > kMaxImage || (p.p_filesz > p.p_memsz) || !include(p.p_offset, p.p_filesz))
+      return 0;
+  if (sections[0].sh_type != SHT_NULL || sections[h.e_shstrndx].sh_type != SHT_STRTAB) return 0;
+  for (const Elf64_Shdr& s : sections)
+    if (s.sh_type != SHT_NOBITS && s.sh_type != SHT_NULL && !include(s.sh_offset, s.sh_size)) return 0;
+  return end <= kMaxImage ? end : 0;
+}
+
+bool has_segment(const std::vector<Elf64_Phdr>& segments, uint32_t type) {
+  for (const Elf64_Phdr& p : segments)
+    if (p.p_type == type && p.p_filesz) return true;
+  return false;
+}
+
+// Copies the image into the file. Returns what is wrong with it, or nullptr.
+const char* copy_image(ImageFile& file, const void* image, size_t size) {
+  Elf64_Ehdr h;
+  if (size && size < sizeof h) return "too short";
+  // An image that is not ELF may end anywhere, even within the first bytes of its last page.
+  if (!file.extend(image, SELFMAG) || !file.read(h.e_ident, SELFMAG, 0)) return "not readable";
+  if (std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) return "not an ELF file";
+  if (!file.extend(image, sizeof h) || !file.read(&h, 1, 0)) return "not readable";
+  if (const char* wrong = check_header(h)) return wrong;
+
+  std::vector<Elf64_Phdr> segments(h.e_phnum);
+  std::vector<Elf64_Shdr> sections(h.e_shnum);
+  const size_t tables = std::max(h.e_phoff + segments.size() * sizeof(Elf64_Phdr), h.e_shoff + sections.size() * sizeof(Elf64_Shdr));
+  if (size && tables > size) return "truncated";
+  if (!file.extend(image, tables)) return "not readable to its end";
+  if (!file.read(segments.data(), segments.size(), h.e_phoff) || !file.read(sections.data(), sections.size(), h.e_shoff))
+    return "not readable";
+
+  const size_t end = image_size(h, segments, sections);
+  if (!end) return "tables are wrong";
+  if (size && end > size) return "truncated";
+  if (!has_segment(segments, PT_LOAD) || !has_segment(segments, PT_DYNAMIC)) return "has nothing to load";
+  if (!file.extend(image, end)) return "not readable to its end";
+  return nullptr;
+}
+
+}  // namespace
+
+Kernel::Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size)
+    : name(name), file(file), thunk(thunk), parameters(parameters), parameter_size(parameter_size), next(registering) {
+  registering = this;  // module_load holds the lock
+}
+
+Module* module_load(const void* image, size_t size, std::string& error) {
+  if (!image) {
+    error = "no image";
+    return nullptr;
+  }
+  ImageFile file;
+  if (!file.valid()) {
+    error = std::string("no memory file: ") + std::strerror(errno);
+    return nullptr;
+  }
+  if (const char* wrong = copy_image(file, image, size)) {
+    error = std::string("module image: ") + wrong;
+    return nullptr;
+  }
+  std::lock_guard<std::mutex> lock(mutex);
+  registering = nullptr;
+  const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const Kernel* kernels = registering;
+  registering = nullptr;
+  if (!handle) {
+    const char* why = dlerror();
+    error = std::string("module image: ") + (why ? why : "not loadable");
+    return nullptr;
+  }
+  if (!kernels) {
+    dlclose(handle);
+    error = "module image: has no kernels for this device";
+    return nullptr;
+  }
+  auto* m = new Module;
+  m->handle = handle;
+  m->file = file.release();
+  m->kernels = kernels;
+  return m;
+}
+
+const Kernel* module_kernels(const Module* module) { return module->kernels; }
+
+const Kernel* module_find(const Module* module, const char* name) {
+  for (const Kernel* k = module->kernels; k; k = k->next)
+    if (std::strcmp(k->name, name) == 0) return k;
+  return nullptr;
+}
+
+void module_unload(Module* module) {
+  if (!module) return;
+  std::lock_guard<std::mutex> lock(mutex);
+  dlclose(module->handle);
+  close(module->file);
+  delete module;
+}
+
+}  // namespace emu

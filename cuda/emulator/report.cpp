@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "worker.h"
+
+namespace emu {
+namespace {
+
+std::mutex mutex;
+std::string kept;             // one finding a line
+int kept_count = 0, left_out = 0;
+std::set<std::string> known;  // a finding in a loop or in every thread is kept once
+
+const char* base_name(const char* path) {
+  const char* slash = std::strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+// "file:line" of a code address, by binutils where there are any, else symbol or module offset.
+std::string place_of(const void* pc) {
+  Dl_info info;
+  if (!dladdr(pc, &info) || !info.dli_fname) return "unknown code";
+  const size_t offset = static_cast<const char*>(pc) - static_cast<const char*>(info.dli_fbase);
+  std::string path = info.dli_fname;
+  // A module lives in a memory file of this process; the child needs a name that is valid there too.
+  if (path.rfind("/proc/self/", 0) == 0) path = "/proc/" + std::to_string(getpid()) + path.substr(10);
+  char command[600];
+  std::snprintf(command, sizeof command, "addr2line -s -e '%s' %#zx 2>/dev/null", path.c_str(), offset - 1);
+  char text[256] = "";
+  if (FILE* pipe = popen(command, "r")) {
+    if (!std::fgets(text, sizeof text, pipe)) text[0] = 0;
+    pclose(pipe);
+  }
+  text[std::strcspn(text, " \n")] = 0;
+  if (text[0] && text[0] != '?') return text;
+  std::snprintf(text, sizeof text, "%s+%#zx", info.dli_sname ? info.dli_sname : "module", offset);
+  return text;
+}
+
+// "kernel k block (x,y,z) thread (x,y,z)", as far as they are known
+std::string who() {
+  if (!worker || !worker->job) return "";
+  char text[300];
+  int n = std::snprintf(text, sizeof text, "kernel %s block (%u,%u,%u)", worker->job->kernel->name, view.block.x,
+                        view.block.y, view.block.z);
+  if (self) std::snprintf(text + n, sizeof text - n, " thread (%u,%u,%u)", self->thread.x, self->thread.y, self->thread.z);
+  return text;
+}
+
+void keep(const std::string& line) {
+  if (kept_count >= options().kept_reports) {
+    left_out++;
+    return;
+  }
+  kept_count++;
+  kept += line + "\n";
+  if (options().print_reports) std::fprintf(stderr, "emulated device: %s\n", line.c_str());
+}
+
+void record(Site site, const void* pc, const char* message) {
+  if (worker && worker->job) worker->job->findings++;
+  std::lock_guard<std::mutex> lock(mutex);
+  char key[200];
+  std::snprintf(key, sizeof key, "%p:%s:%u:%u:%.40s", pc, site.file_name(), site.line(), site.column(), message);
+  if (!known.insert(key).second) return;
+  std::string line = who();
+  if (pc) line += " at " + place_of(pc);
+  else if (site.line()) line += std::string(" at ") + base_name(site.file_name()) + ":" + std::to_string(site.line());
+  keep(line.empty() ? message : line + ": " + message);
+}
+
+}  // namespace
+
+bool same_place(Site a, Site b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
+
+#define EMU_FORMAT(message)                                  \
+  char message[500];                                         \
+  do {                                                       \
+    va_list list;                                            \
+    va_start(list, format);                                  \
+    std::vsnprintf(message, sizeof message, format, list);   \
+    va_end(list);                                            \
+  } while (0)
+
+void finding(Site site, const char* format, ...) {
+  EMU_FORMAT(message);
+  record(site, nullptr, message);
+}
+
+void finding_at(const void* pc, const char* format, ...) {
+  EMU_FORMAT(message);
+  record(Site(), pc, message);
+}
+
+void give_up(Site site, const char* format, ...) {
+  EMU_FORMAT(message);
+  record(site, nullptr, message);
+  abandon_block(*worker);
+}
+
+void trap(const char* why, Site site) { give_up(site, "%s", why); }
+
+std::string take_reports() {
+  std::lock_guard<std::mutex> lock(mutex);
+  std::string text = std::move(kept);
+  if (left_out) text += "and " + std::to_string(left_out) + " more\n";
+  kept.clear();
+  known.clear();
+  kept_count = left_out = 0;
+  return text;
+}
+
+void add_report(const std::string& text) {
+  std::lock_guard<std::mutex> lock(mutex);
+  keep(text);
+}
+
+}  // namespace emu

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * A DiffusionVL checkpoint in device memory. Load it once, share it between threads, and open a {@link Session} per thread.
+ *
+ * {@snippet :
+ * try (Device device = Device.open(DeviceSpec.AUTO);
+ *     DiffusionVl model = DiffusionVl.load(device, Path.of("model"), DType.BF16);
+ *     Session session = model.newSession()) {
+ *   RgbImage image = ImageFiles.read(Path.of("photo.png"));
+ *   System.out.println(session.generate(Request.of("Describe this image.", image), GenerationOptions.DEFAULTS).text());
+ * }
+ * }
+ */
+public final class DiffusionVl implements AutoCloseable {
+  private final Device device;
+  private final DType dtype;
+  private final ModelConfig config;
+  private final Tokenizer tokenizer;
+  private final TextWeights text;
+  private final VisionWeights vision;
+  private final List<DeviceBuffer> buffers;
+  private final Kernels kernels;
+  private volatile boolean closed;
+
+  private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionWeights vision,
+      List<DeviceBuffer> buffers) {
+    this.device = device;
+    this.dtype = dtype;
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.text = text;
+    this.vision = vision;
+    this.buffers = buffers;
+    this.kernels = new Kernels(device);
+  }
+
+  /**
+   * Loads a checkpoint folder in the Hugging Face layout.
+   *
+   * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
+   * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
+   */
+  public static DiffusionVl load(Device device, Path directory, DType dtype) {
+    if (dtype != DType.BF16 && dtype != DType.F32) {
+      throw new IllegalArgumentException("dtype is " + dtype + ", allowed are BF16 and F32");
+    }
+    ModelConfig config = ModelConfig.load(directory);
+    Tokenizer tokenizer = Tokenizer.load(directory);
+    try (Checkpoint checkpoint = Checkpoint.open(directory); Stream stream = device.newStream()) {
+      checkpoint.requireComplete(config);
+      try (WeightUploader uploader = new WeightUploader(device, stream, checkpoint, dtype, config.text().tieWordEmbeddings())) {
+        TextWeights text = TextWeights.load(uploader, config.text());
+        VisionWeights vision = VisionWeights.load(uploader, config.vision());
+        return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release());
+      }
+    }
+  }
+
+  /** A session: cheap, for one thread at a time. Close it before the model. */
+  public Session newSession() {
+    if (closed) {
+      throw new IllegalStateException("the model is closed");
+    }
+    return new Session(this);
+  }
+
+  public Device device() {
+    return device;
+  }
+
+  /** Storage type of weights and activations. */
+  public DType dtype() {
+    return dtype;
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  TextWeights text() {
+    return text;
+  }
+
+  VisionWeights vision() {
+    return vision;
+  }
+
+  Kernels kernels() {
+    return kernels;
+  }
+
+  /** Frees the weights. Idempotent. */
+  @Override
+  public void close() {
+    closed = true;
+    buffers.forEach(DeviceBuffer::close);
+  }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.loader.ChatPrompt;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.PixelValues;
+import dev.diffusionvl.loader.QwenImageProcessor;
+import dev.diffusionvl.loader.RgbImage;
+import dev.diffusionvl.loader.StreamDecoder;
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Generates answers with a loaded model. For one thread at a time; holds a stream and a cuBLAS handle between requests. */
+public final class Session implements AutoCloseable {
+  private final DiffusionVl model;
+  private final Device device;
+  private final ModelConfig config;
+  private final Stream stream;
+  private final Gemm gemm;
+
+  Session(DiffusionVl model) {
+    this.model = model;
+    this.device = model.device();
+    this.config = model.config();
+    this.stream = device.newStream();
+    this.gemm = new Gemm(stream);
+  }
+
+  /** Answers a request. */
+  public GenerationResult generate(Request request, GenerationOptions options) {
+    return generate(request, options, GenerationListener.NONE);
+  }
+
+  /**
+   * Answers a request and reports progress to the listener.
+   *
+   * @throws PromptLimitException when prompt or answer exceed the checkpoint's limits (not with compat, which cuts the prompt)
+   * @throws NumericalException when the model produces NaN
+   * @throws dev.diffusionvl.loader.BadInputException when placeholders and images do not match, or an image has an impossible shape
+   */
+  public GenerationResult generate(Request request, GenerationOptions options, GenerationListener listener) {
+    long start = System.nanoTime();
+    int[] tokens = ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.prompt(), request.images().size());
+    QwenImageProcessor processor = new QwenImageProcessor(config);
+    List<PixelValues> pixels = new ArrayList<>();
+    int imageTokens = 0;
+    for (RgbImage image : request.images()) {
+      PixelValues values = processor.process(image, "image " + (pixels.size() + 1));
+      pixels.add(values);
+      imageTokens += imageRows(values);
+    }
+    int full = tokens.length - pixels.size() + imageTokens;
+    int length = checkedLength(full, options);
+    try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), full, config.text().hiddenSize())) {
+      int[] ids = embed(tokens, pixels, full, embeddings);
+      stream.synchronize();
+      double visionMillis = (System.nanoTime() - start) / 1e6;
+      return decode(options, listener, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
+    }
+  }
+
+  private int imageRows(PixelValues values) {
+    int merge = config.vision().spatialMergeSize();
+    return values.gridHeight() / merge * (values.gridWidth() / merge);
+  }
+
+  private int checkedLength(int length, GenerationOptions options) {
+    int promptLimit = config.tokenizerModelMaxLength();
+    if (options.compat()) {
+      return Math.min(length, promptLimit);
+    }
+    if (length > promptLimit) {
+      throw new PromptLimitException("the prompt has %d tokens, the model takes %d (tokenizer_model_max_length)".formatted(length,
+          promptLimit));
+    }
+    int limit = config.text().maxPositionEmbeddings();
+    if (length + (long) options.genLength() > limit) {
+      throw new PromptLimitException("prompt (%d tokens) and gen-length (%d) are %d tokens, the model takes %d (max_position_embeddings)"
+          .formatted(length, options.genLength(), length + (long) options.genLength(), limit));
+    }
+    return length;
+  }
+
+  /** Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images. Returns ids, −1 for image rows. */
+  private int[] embed(int[] tokens, List<PixelValues> pixels, int length, DeviceBuffer embeddings) {
+    int hidden = config.text().hiddenSize();
+    int[] ids = new int[length];
+    int row = 0;
+    int image = 0;
+    for (int token : tokens) {
+      if (token == ChatPrompt.IMAGE) {
+        PixelValues values = pixels.get(image++);
+        int rows = imageRows(values);
+        encode(values, embeddings.slice((long) row * hidden, rows, hidden));
+        Arrays.fill(ids, row, row + rows, -1);
+        row += rows;
+      } else {
+        if (token < 0 || token >= config.text().vocabSize()) {
+          throw new dev.diffusionvl.loader.BadInputException("prompt: token id " + token + " is outside the model's vocabulary of "
+              + config.text().vocabSize());
+        }
+        ids[row++] = token;
+      }
+    }
+    try (DeviceBuffer index = device.allocate("prompt ids", DType.I32, Math.max(1, length))) {
+      index.set(stream, ids);
+      model.kernels().gatherRows().launch(stream, model.text().embedding(), index, null, embeddings, length, hidden,
+          config.text().vocabSize());
+      stream.synchronize();
+    }
+    return ids;
+  }
+
+  private void encode(PixelValues values, DeviceBuffer target) {
+    try (QwenVlVision vision = new QwenVlVision(device, model.dtype(), config.vision(), model.vision(), model.kernels(), stream, gemm,
+        values.gridHeight(), values.gridWidth())) {
+      vision.encode(values.values(), target);
+    }
+  }
+
+  private GenerationResult decode(GenerationOptions options, GenerationListener listener, DeviceBuffer embeddings, int[] ids,
+      int imageTokens, double visionMillis) {
+    TextConfig text = config.text();
+    int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
+    BlockDiffusion.Extent extent = BlockDiffusion.Extent.of(ids.length, options.genLength(), blockSize);
+    BlockDiffusion.Prompt prompt = new BlockDiffusion.Prompt(embeddings, ids);
+    AnswerText answerText = new AnswerText(model.tokenizer().newStreamDecoder(), listener);
+    long start = System.nanoTime();
+    try (KvCache cache = new KvCache(device, model.dtype(), text.layers(), text.kvHeads(), Math.max(1, extent.total()), text.headDim());
+        RopeTable rope = RopeTable.text(device, stream, Math.max(1, extent.total()), text.headDim(), text.ropeTheta());
+        Transformer transformer = new Transformer(device, model.dtype(), text, model.text(), model.kernels(), stream, gemm,
+            extent.passRows(ids.length), Math.max(1, extent.blockRows()));
+        BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.maskTokenId(), config.eosTokenId(), stream,
+            model.kernels(), transformer, model.text(), cache, rope)) {
+      double setup = (System.nanoTime() - start) / 1e6;
+      diffusion.run(listener, rows -> answerText.accept(diffusion.answer(), rows - ids.length));
+      double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
+      answerText.finish();
+      int[] answer = diffusion.answer();
+      int eos = indexOf(answer, config.eosTokenId());
+      return new GenerationResult(answerText.text(), answer, eos >= 0 ? "eos" : "length", ids.length, imageTokens,
+          eos >= 0 ? eos : answer.length, diffusion.counts(),
+          new GenerationResult.Timings(visionMillis, setup + diffusion.prefillMillis(), decode));
+    }
+  }
+
+  private static int indexOf(int[] ids, int id) {
+    for (int i = 0; i < ids.length; i++) {
+      if (ids[i] == id) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
+  /** Turns final ids into text, block by block, up to the first EOS. */
+  private final class AnswerText {
+    private final StreamDecoder decoder;
+    private final GenerationListener listener;
+    private final StringBuilder text = new StringBuilder();
+    private int next;
+    private boolean ended;
+
+    AnswerText(StreamDecoder decoder, GenerationListener listener) {
+      this.decoder = decoder;
+      this.listener = listener;
+    }
+
+    void accept(int[] answer, int finalIds) {
+      StringBuilder piece = new StringBuilder();
+      for (; !ended && next < Math.min(finalIds, answer.length); next++) {
+        ended = answer[next] == config.eosTokenId();
+        if (!ended) {
+          piece.append(decoder.accept(answer[next]));
+        }
+      }
+      emit(piece.toString());
+    }
+
+    void finish() {
+      emit(decoder.finish());
+    }
+
+    private void emit(String piece) {
+      if (!piece.isEmpty()) {
+        text.append(piece);
+        listener.onText(piece);
+      }
+    }
+
+    String text() {
+      return text.toString();
+    }
+  }
+
+  /** Releases the stream and the cuBLAS handle. Idempotent. */
+  @Override
+  public void close() {
+    gemm.close();
+    stream.close();
+  }
+}
