@@ -42,7 +42,7 @@ final class BlockDiffusion implements AutoCloseable {
   private int decodedBlocks;
   private double prefillMillis;
 
-  /** What the loop needs of a prompt: embeddings [length, H] and, per row, the token id or −1 for an image row. */
+  /** What the loop needs of a prompt: embeddings [length or more, H] and, per row, the token id or −1 for an image row. */
   record Prompt(DeviceBuffer embeddings, int[] ids) {
     int length() {
       return ids.length;
@@ -184,7 +184,7 @@ final class BlockDiffusion implements AutoCloseable {
     segments.upload(stream);
     long hidden = prompt.embeddings().shape()[1];
     int promptRows = Math.clamp(prompt.length() - begin, 0, rows);
-    DeviceBuffer given = promptRows == 0 ? null : prompt.embeddings().slice(begin * hidden, promptRows, hidden);
+    DeviceBuffer given = promptRows == 0 ? null : prompt.embeddings().slice(begin * hidden, rows, hidden);
     kernels.gatherRows().launch(stream, weights.embedding(), state.ids(), given, transformer.hidden(), rows, (int) hidden,
         (int) weights.embedding().shape()[0]);
     transformer.forward(rows, segments, cache, rope);

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 
+import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.PixelValues;
@@ -59,11 +60,15 @@ public final class Session implements AutoCloseable {
     }
     int full = tokens.length - pixels.size() + imageTokens;
     int length = checkedLength(full, options);
-    try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), full, config.text().hiddenSize())) {
+    int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
+    BlockDiffusion.Extent extent = BlockDiffusion.Extent.of(length, options.genLength(), blockSize);
+    // As long as the answer's last block, so that every block has a slice of it.
+    int embeddingRows = Math.max(Math.max(1, full), extent.total());
+    try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
       int[] ids = embed(tokens, pixels, full, embeddings);
       stream.synchronize();
       double visionMillis = (System.nanoTime() - start) / 1e6;
-      return decode(options, listener, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
+      return decode(options, extent, listener, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
     }
   }
 
@@ -104,7 +109,7 @@ public final class Session implements AutoCloseable {
         row += rows;
       } else {
         if (token < 0 || token >= config.text().vocabSize()) {
-          throw new dev.diffusionvl.loader.BadInputException("prompt: token id " + token + " is outside the model's vocabulary of "
+          throw new BadInputException("prompt: token id " + token + " is outside the model's vocabulary of "
               + config.text().vocabSize());
         }
         ids[row++] = token;
@@ -113,7 +118,7 @@ public final class Session implements AutoCloseable {
     try (DeviceBuffer index = device.allocate("prompt ids", DType.I32, Math.max(1, length))) {
       index.set(stream, ids);
       model.kernels().gatherRows().launch(stream, model.text().embedding(), index, null, embeddings, length, hidden,
-          config.text().vocabSize());
+          config.text().vocabSize()); // image rows have index -1 and stay as the tower wrote them
       stream.synchronize();
     }
     return ids;
@@ -126,11 +131,9 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  private GenerationResult decode(GenerationOptions options, GenerationListener listener, DeviceBuffer embeddings, int[] ids,
-      int imageTokens, double visionMillis) {
+  private GenerationResult decode(GenerationOptions options, BlockDiffusion.Extent extent, GenerationListener listener,
+      DeviceBuffer embeddings, int[] ids, int imageTokens, double visionMillis) {
     TextConfig text = config.text();
-    int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
-    BlockDiffusion.Extent extent = BlockDiffusion.Extent.of(ids.length, options.genLength(), blockSize);
     BlockDiffusion.Prompt prompt = new BlockDiffusion.Prompt(embeddings, ids);
     AnswerText answerText = new AnswerText(model.tokenizer().newStreamDecoder(), listener);
     long start = System.nanoTime();

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The command line and sample programs. */
+package dev.diffusionvl.samples;
