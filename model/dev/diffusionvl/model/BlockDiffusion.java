@@ -108,12 +108,12 @@ final class BlockDiffusion implements AutoCloseable {
     for (int b = prompt.length() / blockSize; b < blocks; b++) {
       int begin = b * blockSize;
       int rows = Math.min(blockSize, total - begin);
-      denoiseBlock(b, begin, rows, quota, listener);
+      boolean finished = denoiseBlock(b, begin, rows, quota, listener);
       decodedBlocks++;
       boolean stop = begin + rows > prompt.length() && hasEos(begin, rows);
       // Storing the block that nothing follows is dead work; the reference does it all the same.
       boolean last = stop || b == blocks - 1;
-      if (state.maskedCount() == 0 && (options.compat() || !last)) {
+      if (finished && (options.compat() || !last)) {
         store(begin, rows);
       }
       onBlockDone.accept(begin + rows);
@@ -140,7 +140,11 @@ final class BlockDiffusion implements AutoCloseable {
     prefills++;
   }
 
-  private void denoiseBlock(int block, int begin, int rows, int[] quota, GenerationListener listener) {
+  /**
+   * Denoises one block. False when the last of the S + 1 passes went into denoising (only with compat): the reference then has no pass
+   * left to store the block.
+   */
+  private boolean denoiseBlock(int block, int begin, int rows, int[] quota, GenerationListener listener) {
     int promptRows = Math.clamp(prompt.length() - begin, 0, rows);
     state.begin(stream, rows, promptRows, promptMasks(begin, promptRows), maskId);
     state.read(stream);
@@ -149,7 +153,8 @@ final class BlockDiffusion implements AutoCloseable {
       masked += state.maskedAt(i) ? 1 : 0;
     }
     // S + 1 quotas: the last is used only where a committed mask id kept a position open (compat).
-    for (int step = 0; step < quota.length && masked > 0; step++) {
+    int step = 0;
+    for (; step < quota.length && masked > 0; step++) {
       forward(begin, rows);
       transformer.computeLogits(rows);
       chooseTokens(rows);
@@ -162,6 +167,7 @@ final class BlockDiffusion implements AutoCloseable {
         ids[begin + i] = state.idAt(i);
       }
     }
+    return step < quota.length;
   }
 
   /** With --compat a prompt row that holds the mask token is denoised like any mask: the reference compares embeddings. */

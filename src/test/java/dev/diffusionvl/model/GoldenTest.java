@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The whole way against an independent reference: ids, text, each step's commits, forward counts. */
+class GoldenTest {
+  private static Device device;
+  private static DiffusionVl f32;
+  private static DiffusionVl bf16;
+
+  @BeforeAll
+  static void load() {
+    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+    f32 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F32);
+    bf16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.BF16);
+  }
+
+  @AfterAll
+  static void close() {
+    f32.close();
+    bf16.close();
+    device.close();
+  }
+
+  static List<GoldenCase> cases() {
+    return GoldenCase.all();
+  }
+
+  private record Step(int block, int step, List<GenerationListener.Commit> committed) {}
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void everyDecisionOfTheReferenceInF32(GoldenCase golden) {
+    List<Step> steps = new ArrayList<>();
+    StringBuilder streamed = new StringBuilder();
+    GenerationResult result;
+    try (Session session = f32.newSession()) {
+      result = session.generate(golden.request(), golden.options(true), new GenerationListener() {
+        @Override
+        public void onStep(int block, int step, List<Commit> committed) {
+          steps.add(new Step(block, step, committed));
+        }
+
+        @Override
+        public void onText(String text) {
+          streamed.append(text);
+        }
+      });
+    }
+    JsonNode expected = golden.json().get("expected");
+    assertArrayEquals(golden.expectedIds(), result.tokenIds());
+    assertEquals(expected.get("text").asText(), result.text());
+    assertEquals(result.text(), streamed.toString());
+    assertEquals(expected.get("forwards").get("prefill").asInt(), result.counts().prefill());
+    assertEquals(expected.get("forwards").get("denoise").asInt(), result.counts().denoise());
+    assertEquals(expected.get("forwards").get("store").asInt(), result.counts().store());
+    assertEquals(expected.get("blocks").asInt(), result.counts().blocks());
+    assertEquals(expected.get("stopped_by_eos").asBoolean() ? "eos" : "length", result.finishReason());
+    assertEquals(golden.json().get("prompt_length").asInt(), result.promptTokens());
+    assertTrace(golden, steps);
+  }
+
+  private static void assertTrace(GoldenCase golden, List<Step> steps) {
+    int i = 0;
+    for (JsonNode line : golden.json().get("trace")) {
+      if (line.get("unmasked").isEmpty()) {
+        continue;
+      }
+      Step step = steps.get(i++);
+      assertEquals(line.get("block").asInt(), step.block());
+      assertEquals(line.get("step").asInt(), step.step());
+      assertEquals(line.get("unmasked").size(), step.committed().size(), () -> "block " + step.block() + " step " + step.step());
+      for (JsonNode commit : line.get("unmasked")) {
+        int position = commit.get("position").asInt();
+        GenerationListener.Commit own = step.committed().stream().filter(c -> c.position() == position).findFirst()
+            .orElseThrow(() -> new AssertionError("position " + position + " not committed in step " + step));
+        assertEquals(commit.get("token").asInt(), own.token());
+        assertEquals(commit.get("confidence").asDouble(), own.confidence(), 1e-4);
+      }
+    }
+    assertEquals(i, steps.size());
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void cleanSemanticsChangeNoTokenAndSkipTheLastStore(GoldenCase golden) {
+    try (Session session = f32.newSession()) {
+      GenerationResult result = session.generate(golden.request(), golden.options(false));
+      assertArrayEquals(golden.expectedIds(), result.tokenIds());
+      assertEquals(result.counts().blocks() - 1, result.counts().store());
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void sameTextInBf16WhereTheMarginAllows(GoldenCase golden) {
+    double margin = golden.json().get("min_margin").asDouble();
+    assumeTrue(margin >= 0.02, () -> "the reference's own margin is " + margin + ", bf16 may decide otherwise");
+    try (Session session = bf16.newSession()) {
+      assertEquals(golden.json().get("expected").get("text").asText(),
+          session.generate(golden.request(), golden.options(true)).text());
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void bf16RunsAreTheSameFromRunToRun(GoldenCase golden) {
+    try (Session first = bf16.newSession(); Session second = bf16.newSession()) {
+      GenerationResult a = first.generate(golden.request(), golden.options(false));
+      GenerationResult b = second.generate(golden.request(), golden.options(false));
+      assertArrayEquals(a.tokenIds(), b.tokenIds());
+      assertTrue(Arrays.stream(a.tokenIds()).anyMatch(id -> id != f32.config().maskTokenId()));
+    }
+  }
+}
