@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.samples;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The command line as a user meets it: a process of its own, its exit code, stdout and stderr. */
+class DvlTest {
+  private static final Path MODEL = Path.of("samples/models/diffusionvl-tiny");
+  private static final String IMAGE = "samples/images/yellow-square.png";
+  private static final String QUESTION = "What color is the square?";
+
+  @TempDir private Path temp;
+
+  private record Outcome(int code, String out, String err) {}
+
+  private Outcome dvl(String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED", "-Ddvl.home=.", "-cp", System.getProperty("java.class.path"),
+        "dev.diffusionvl.samples.Dvl"));
+    command.addAll(List.of(arguments));
+    Path out = temp.resolve("stdout");
+    Path err = temp.resolve("stderr");
+    Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+    assertTrue(process.waitFor(120, TimeUnit.SECONDS), "dvl did not end");
+    return new Outcome(process.exitValue(), Files.readString(out), Files.readString(err));
+  }
+
+  private Outcome refused(int code, String mention, String... arguments) throws IOException, InterruptedException {
+    Outcome outcome = dvl(arguments);
+    assertEquals(code, outcome.code(), outcome.err());
+    assertEquals("", outcome.out());
+    assertTrue(outcome.err().contains(mention), outcome.err());
+    assertFalse(outcome.err().contains("\tat "), outcome.err());
+    if (code == 3) {
+      assertEquals(1, outcome.err().lines().filter(line -> !line.contains("running on")).count(), outcome.err());
+    }
+    return outcome;
+  }
+
+  @Test
+  void printsTheAnswer() throws Exception {
+    Outcome outcome = dvl("generate", "--image", IMAGE, "--prompt", QUESTION);
+    assertEquals(0, outcome.code(), outcome.err());
+    assertEquals("The square is yellow.", outcome.out().strip());
+    assertEquals(1, outcome.err().lines().count(), outcome.err());
+  }
+
+  @Test
+  void jsonAndTrace() throws Exception {
+    Path trace = temp.resolve("trace.jsonl");
+    Outcome outcome = dvl("generate", "--image", IMAGE, "--prompt", QUESTION, "--json", "--trace", trace.toString(), "--remasking",
+        "low_confidence_dynamic", "--gen-length", "32", "--dtype", "f32", "--compat", "--device", "emulated");
+    assertEquals(0, outcome.code(), outcome.err());
+    JsonNode json = new ObjectMapper().readTree(outcome.out());
+    assertEquals("The square is yellow.", json.get("text").asText());
+    assertEquals(32, json.get("token_ids").size());
+    assertEquals("eos", json.get("finish_reason").asText());
+    assertEquals(112, json.get("prompt_tokens").asInt());
+    assertEquals(64, json.get("image_tokens").asInt());
+    assertEquals(5, json.get("generated_tokens").asInt());
+    assertEquals(1, json.get("blocks").asInt());
+    assertEquals(1, json.get("prefill_forwards").asInt());
+    assertEquals(1, json.get("denoise_forwards").asInt());
+    assertEquals(1, json.get("store_forwards").asInt());
+    assertEquals(3, json.get("forwards").asInt());
+    assertEquals("emulated", json.get("device").asText());
+    assertEquals("f32", json.get("dtype").asText());
+    assertTrue(json.get("timings_ms").get("decode").asDouble() > 0);
+    assertTrue(json.get("tokens_per_second").asDouble() > 0);
+    List<String> lines = Files.readAllLines(trace);
+    assertEquals(1, lines.size());
+    JsonNode step = new ObjectMapper().readTree(lines.getFirst());
+    assertEquals(14, step.get("block").asInt());
+    assertEquals(0, step.get("step").asInt());
+    assertEquals(8, step.get("committed").size());
+    assertEquals(112, step.get("committed").get(0).get("position").asInt());
+  }
+
+  @Test
+  void usageErrors() throws Exception {
+    refused(2, "--prompt", "generate", "--image", IMAGE);
+    refused(2, "--steps", "generate", "--prompt", "Hello!", "--steps", "many");
+    refused(2, "steps", "generate", "--prompt", "Hello!", "--steps", "0");
+    refused(2, "--device", "generate", "--prompt", "Hello!", "--device", "tpu");
+    refused(2, "--speculate", "generate", "--prompt", "Hello!", "--speculate", "3");
+  }
+
+  @Test
+  void missingAndBrokenFiles() throws Exception {
+    refused(3, "no-such-image.png", "generate", "--image", "no-such-image.png", "--prompt", QUESTION);
+    refused(3, "no-such-model", "generate", "--model", "no-such-model", "--prompt", "Hello!");
+    Path text = Files.writeString(temp.resolve("text.png"), "this is no picture");
+    refused(3, "text.png", "generate", "--image", text.toString(), "--prompt", QUESTION);
+    Path uniforms = Files.writeString(temp.resolve("uniforms.json"), "{\"uniforms\": [[0.5, 2]]}");
+    refused(3, "uniforms[0][1]", "generate", "--prompt", "Hello!", "--uniforms", uniforms.toString());
+  }
+
+  @Test
+  void brokenCheckpoints() throws Exception {
+    Path truncated = copyModel("truncated");
+    try (RandomAccessFile file = new RandomAccessFile(truncated.resolve("model.safetensors").toFile(), "rw")) {
+      file.setLength(file.length() / 2);
+    }
+    refused(3, "model.safetensors", "generate", "--model", truncated.toString(), "--prompt", "Hello!");
+    Path broken = copyModel("broken");
+    Files.writeString(broken.resolve("config.json"), "{\"hidden_size\": ", StandardCharsets.UTF_8);
+    refused(3, "config.json", "generate", "--model", broken.toString(), "--prompt", "Hello!");
+    Path tokenizer = copyModel("tokenizer");
+    Files.writeString(tokenizer.resolve("tokenizer.json"), "[]");
+    refused(3, "tokenizer.json", "generate", "--model", tokenizer.toString(), "--prompt", "Hello!");
+  }
+
+  @Test
+  void promptOverTheLimit() throws Exception {
+    Outcome outcome = refused(3, "1024", "generate", "--prompt", "Hello! ".repeat(600));
+    assertTrue(outcome.err().contains("tokenizer_model_max_length"), outcome.err());
+    refused(3, "max_position_embeddings", "generate", "--prompt", "Hello!", "--gen-length", "5000");
+  }
+
+  private Path copyModel(String name) throws IOException {
+    Path copy = Files.createDirectory(temp.resolve(name));
+    try (Stream<Path> files = Files.list(MODEL)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, copy.resolve(file.getFileName()));
+      }
+    }
+    return copy;
+  }
+}
