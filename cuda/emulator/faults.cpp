@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "report.h"
 #include "worker.h"
@@ -21,7 +22,7 @@ void landing() {
   const Fiber& f = *running();
   const char* start = w.stacks + f.stack * (kStackBytes + kStackGuard);
   const char* at = static_cast<const char*>(w.fault_address);
-  char near[120];
+  char near[120], call[60] = "";
   switch (w.fault_signal) {
     case SIGILL:
       finding_at(pc, "undefined behaviour: misaligned pointer, array bound, signed overflow, shift or null pointer");
@@ -34,7 +35,8 @@ void landing() {
       }
       w.job->illegal = true;
       describe_address(at, near, sizeof near);
-      finding_at(pc, "illegal address %p%s (last device call at line %u)", w.fault_address, near, line_of(f.site));
+      if (line_of(f.site)) std::snprintf(call, sizeof call, " (its last device call: line %u)", line_of(f.site));
+      finding_at(pc, "illegal address %p%s%s", w.fault_address, near, call);
   }
   abandon_block(w);
 }

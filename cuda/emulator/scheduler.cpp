@@ -65,6 +65,7 @@ inline void mark_started(Worker& w, Fiber& f, uint16_t stack) {
   w.warp[f.warp].started |= 1u << f.lane;
   f.stack = stack;
   f.op = Op::kNone;
+  f.site = Site();
 }
 
 // Stack tops differ by a few cache lines, or 32 lanes' frames would share the same sets of the L1 cache.
