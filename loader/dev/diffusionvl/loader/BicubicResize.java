@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * Bicubic resizing with the same bytes as Pillow's (spec 4.1), since the model was trained on those: separable, antialiased when
- * shrinking, weights in fixed point, rounded to bytes between the horizontal and the vertical pass.
+ * Bicubic resizing with the same bytes as Pillow's (spec 4.1), since the model was trained on those: separable,
+ * antialiased when shrinking, weights in fixed point, rounded to bytes between the horizontal and the vertical pass.
  */
 public final class BicubicResize {
   private static final int PRECISION_BITS = 22;

@@ -4,8 +4,8 @@ package dev.diffusionvl.loader;
 import java.util.Arrays;
 
 /**
- * The printable alphabet in which byte-level BPE files write bytes (spec 3.1, step 4): printable Latin-1 bytes stand for themselves,
- * the other 68 follow from U+0100 on.
+ * The printable alphabet in which byte-level BPE files write bytes (spec 3.1, step 4): printable Latin-1 bytes stand
+ * for themselves, the other 68 follow from U+0100 on.
  */
 final class ByteAlphabet {
   private static final char[] TO_CHAR = new char[256];

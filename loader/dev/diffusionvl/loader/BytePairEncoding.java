@@ -6,8 +6,9 @@ import java.util.PriorityQueue;
 import java.util.function.IntConsumer;
 
 /**
- * Byte-level BPE of one piece of text: bytes become their tokens, then the adjacent pair of lowest rank merges (the leftmost of
- * equals) until none is left. O(n log n) in the length of the piece. Immutable after loading, so shared by threads.
+ * Byte-level BPE of one piece of text: bytes become their tokens, then the adjacent pair of lowest rank merges (the
+ * leftmost of equals) until none is left. O(n log n) in the length of the piece. Immutable after loading, so shared by
+ * threads.
  */
 final class BytePairEncoding {
   private static final int NONE = -1;
@@ -103,7 +104,10 @@ final class BytePairEncoding {
     }
   }
 
-  /** Pair of tokens to rank and merged token: open addressing on primitive arrays, since the real vocabulary has 151,387 merges. */
+  /**
+   * Pair of tokens to rank and merged token: open addressing on primitive arrays, since the real vocabulary has
+   * 151,387 merges.
+   */
   static final class PairTable {
     private final long[] keys;
     private final int[] ranks;

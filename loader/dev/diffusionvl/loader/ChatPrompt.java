@@ -38,7 +38,8 @@ public final class ChatPrompt {
     int[] ids = form == PromptForm.OFFICIAL ? official(t, prompt) : qwenVl(t, prompt);
     long placeholders = IntStream.of(ids).filter(id -> id == IMAGE).count();
     if (placeholders != images) {
-      throw new BadInputException("prompt: " + PLACEHOLDER + ": " + placeholders + " in the text, but " + images + " image(s) given");
+      throw new BadInputException(
+          "prompt: " + PLACEHOLDER + ": " + placeholders + " in the text, but " + images + " image(s) given");
     }
     return ids;
   }
@@ -69,7 +70,8 @@ public final class ChatPrompt {
   private static int[] qwenVl(Tokenizer t, String prompt) {
     OptionalInt pad = t.addedTokenId(IMAGE_PAD);
     if (pad.isEmpty()) {
-      throw new BadInputException("prompt: " + IMAGE_PAD + ": the tokenizer has no such token, so only the official form can be used");
+      throw new BadInputException(
+          "prompt: " + IMAGE_PAD + ": the tokenizer has no such token, so only the official form can be used");
     }
     int[] ids = t.encode(prompt.replace(PLACEHOLDER, VISION));
     return IntStream.of(ids).map(id -> id == pad.getAsInt() ? IMAGE : id).toArray();

@@ -14,7 +14,9 @@ import javax.imageio.event.IIOReadWarningListener;
 import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
 
-/** Reads PNG, JPEG, GIF (first frame) and BMP files as 8-bit RGB, with the samples that Pillow's convert("RGB") gives. */
+/**
+ * Reads PNG, JPEG, GIF (first frame) and BMP files as 8-bit RGB, with the samples that Pillow's convert("RGB") gives.
+ */
 public final class ImageFiles {
   /** Pillow's own limit against decompression bombs: twice 1 GiB / 4 / 3 pixels. */
   static final long MAX_PIXELS = 178_956_970;
@@ -25,9 +27,11 @@ public final class ImageFiles {
   private ImageFiles() {}
 
   /**
-   * Transparency is dropped, not composited; grey values are copied without gamma; of 16-bit samples the high byte counts.
+   * Transparency is dropped, not composited; grey values are copied without gamma; of 16-bit samples the high byte
+   * counts.
    *
-   * @throws BadInputException if the file is missing, no such image, cut short, broken or larger than 178,956,970 pixels
+   * @throws BadInputException if the file is missing, no such image, cut short, broken or larger than 178,956,970
+   *     pixels
    */
   public static RgbImage read(Path file) {
     if (!Files.exists(file)) {

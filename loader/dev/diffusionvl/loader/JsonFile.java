@@ -12,8 +12,8 @@ import java.nio.file.Path;
 import java.util.function.Function;
 
 /**
- * Streaming walk through one JSON file whose complaints name file and field. Streaming, since tokenizer.json has 7 MB for the real
- * models and a tree of it would cost a second of start-up.
+ * Streaming walk through one JSON file whose complaints name file and field. Streaming, since tokenizer.json has 7 MB
+ * for the real models and a tree of it would cost a second of start-up.
  */
 final class JsonFile implements AutoCloseable {
   private static final JsonFactory JSON =

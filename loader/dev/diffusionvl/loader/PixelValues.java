@@ -4,8 +4,8 @@ package dev.diffusionvl.loader;
 /**
  * What the vision tower reads of one image (spec 4.1).
  *
- * @param values [gridHeight * gridWidth, channels * temporal * patch * patch], row-major; the four patches of a merge unit follow
- *     each other, units in raster order
+ * @param values [gridHeight * gridWidth, channels * temporal * patch * patch], row-major; the four patches of a
+ *     merge unit follow each other, units in raster order
  * @param gridHeight patches from top to bottom
  * @param gridWidth patches from left to right
  */

@@ -7,8 +7,8 @@ import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 
 /**
- * The samples of a decoded image as RGB bytes. Taken from the raster, since BufferedImage.getRGB would pass grey through a colour
- * space with another gamma and change its values.
+ * The samples of a decoded image as RGB bytes. Taken from the raster, since BufferedImage.getRGB would pass grey
+ * through a colour space with another gamma and change its values.
  */
 final class RasterPixels {
   private RasterPixels() {}

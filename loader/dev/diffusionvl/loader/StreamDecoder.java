@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * Turns token ids into text as they come: each call gives the characters that are complete by then. All pieces together equal
- * {@link Tokenizer#decode}. Belongs to one thread.
+ * Turns token ids into text as they come: each call gives the characters that are complete by then. All pieces together
+ * equal {@link Tokenizer#decode}. Belongs to one thread.
  */
 public final class StreamDecoder {
   private final Tokenizer tokenizer;

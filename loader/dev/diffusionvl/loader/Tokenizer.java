@@ -45,7 +45,10 @@ public final class Tokenizer {
     return new Tokenizer(TokenizerFiles.read(modelDir));
   }
 
-  /** The token ids of a text. An added token's text becomes that token, wherever it stands; unpaired surrogates become U+FFFD. */
+  /**
+   * The token ids of a text. An added token's text becomes that token, wherever it stands; unpaired surrogates become
+   * U+FFFD.
+   */
   public int[] encode(String text) {
     IntStream.Builder ids = IntStream.builder();
     // Added tokens are found before NFC: "<|im_end|>" ends in a character that NFC would join with a following accent.
@@ -85,7 +88,9 @@ public final class Tokenizer {
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
-  /** The bytes an id adds to the text; none for special tokens and ids without text. Not to be changed by the caller. */
+  /**
+   * The bytes an id adds to the text; none for special tokens and ids without text. Not to be changed by the caller.
+   */
   byte[] bytesOf(int id) {
     return id >= 0 && id < text.length && text[id] != null ? text[id] : NO_TEXT;
   }
@@ -118,13 +123,14 @@ public final class Tokenizer {
       return text;
     }
     StringBuilder out = new StringBuilder(text.length());
-    text.codePoints().forEach(c -> out.appendCodePoint(c >= Character.MIN_SURROGATE && c <= Character.MAX_SURROGATE ? 0xFFFD : c));
+    text.codePoints().map(c -> Character.getType(c) == Character.SURROGATE ? 0xFFFD : c).forEach(out::appendCodePoint);
     return out.toString();
   }
 
   private void setText(TokenizerFiles files, String token, int id) {
     if (text[id] != null) {
-      throw BadInputException.of(files.vocabularyFile, "vocabulary entry \"" + token + "\"", "id " + id + " has another token too");
+      throw BadInputException.of(
+          files.vocabularyFile, "vocabulary entry \"" + token + "\"", "id " + id + " has another token too");
     }
     byte[] bytes = ByteAlphabet.bytes(token);
     text[id] = bytes != null ? bytes : token.getBytes(StandardCharsets.UTF_8);
@@ -141,7 +147,8 @@ public final class Tokenizer {
     for (int b = 0; b < 256; b++) {
       Integer id = files.vocabulary.get(String.valueOf(ByteAlphabet.symbol(b)));
       if (id == null) {
-        throw BadInputException.of(files.vocabularyFile, "vocabulary", "no token for byte " + b + ": not a byte-level vocabulary");
+        throw BadInputException.of(
+            files.vocabularyFile, "vocabulary", "no token for byte " + b + ": not a byte-level vocabulary");
       }
       tokens[b] = id;
     }

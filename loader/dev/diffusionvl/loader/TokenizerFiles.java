@@ -14,8 +14,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * What the tokenizer files of a model directory say: tokenizer.json, or else vocab.json with merges.txt and the added tokens of
- * tokenizer_config.json or added_tokens.json. Anything that would need another algorithm than spec 3.1 is refused by name.
+ * What the tokenizer files of a model directory say: tokenizer.json, or else vocab.json with merges.txt and the added
+ * tokens of tokenizer_config.json or added_tokens.json. Anything that would need another algorithm than spec 3.1 is
+ * refused by name.
  */
 final class TokenizerFiles {
   /** Spec 3.1, step 3. */
@@ -53,7 +54,8 @@ final class TokenizerFiles {
       return files;
     }
     if (!Files.exists(vocab) || !Files.exists(merges)) {
-      throw new BadInputException(modelDir + ": tokenizer.json: missing, and no vocab.json with merges.txt instead of it");
+      throw new BadInputException(
+          modelDir + ": tokenizer.json: missing, and no vocab.json with merges.txt instead of it");
     }
     TokenizerFiles files = new TokenizerFiles(vocab, merges);
     JsonFile.readObject(vocab, json -> name -> files.addToVocabulary(json, name));
@@ -133,7 +135,10 @@ final class TokenizerFiles {
     }
   }
 
-  /** Unlike the vocabulary these also match inside text. tokenizer_config.json knows more of them than added_tokens.json does. */
+  /**
+   * Unlike the vocabulary these also match inside text. tokenizer_config.json knows more of them than
+   * added_tokens.json does.
+   */
   private void readAddedTokens(Path modelDir) {
     Path specials = modelDir.resolve("special_tokens_map.json");
     Set<String> special = new HashSet<>();

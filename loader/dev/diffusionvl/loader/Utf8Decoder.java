@@ -2,15 +2,19 @@
 package dev.diffusionvl.loader;
 
 /**
- * UTF-8 to text, byte by byte, so that a character cut by a token boundary is only given out when whole. Malformed input becomes one
- * U+FFFD for each maximal part (the Unicode standard's recommendation; java.nio merges some of them, the reference decoders do not).
+ * UTF-8 to text, byte by byte, so that a character cut by a token boundary is only given out when whole. Malformed
+ * input becomes one U+FFFD for each maximal part (the Unicode standard's recommendation; java.nio merges some of them,
+ * the reference decoders do not).
  */
 final class Utf8Decoder {
   private static final char REPLACEMENT = '\uFFFD';
 
   private int codePoint;
   private int missing;
-  /** Limits of the next continuation byte: tighter after E0, ED, F0 and F4 (overlong forms, surrogates, beyond U+10FFFF). */
+  /**
+   * Limits of the next continuation byte: tighter after E0, ED, F0 and F4 (overlong forms, surrogates, beyond
+   * U+10FFFF).
+   */
   private int low = 0x80;
   private int high = 0xBF;
 
