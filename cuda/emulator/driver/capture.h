@@ -27,7 +27,7 @@ struct GraphExec : Object {
     CUgraphNode origin;
     Work work;
   };
-  std::vector<Item> items;
+  std::shared_ptr<const std::vector<Item>> items; // shared with a launch in progress
 };
 
 struct Capture {

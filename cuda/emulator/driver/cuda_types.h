@@ -149,5 +149,5 @@ struct CUlaunchConfig {
 };
 
 static_assert(sizeof(CUDA_MEMCPY2D) == 128 && sizeof(CUDA_MEMCPY3D) == 200, "CUDA's ABI");
-static_assert(sizeof(CUDA_KERNEL_NODE_PARAMS) == 64 && sizeof(CUlaunchConfig) == 56, "CUDA's ABI");
+static_assert(sizeof(CUDA_KERNEL_NODE_PARAMS) == 72 && sizeof(CUlaunchConfig) == 56, "CUDA's ABI");
 static_assert(sizeof(CUDA_MEMSET_NODE_PARAMS) == 40, "CUDA's ABI");

@@ -90,7 +90,10 @@ public:
     return found == objects_.end() ? nullptr : dynamic_cast<T*>(found->second.get());
   }
 
-  void destroy(const Object* object) { objects_.erase(object->handle); }
+  void destroy(const Object* object) {
+    uintptr_t handle = object->handle; // a copy: the object goes away during erase
+    objects_.erase(handle);
+  }
   void destroy_all_of(const Context* context);
 
 private:

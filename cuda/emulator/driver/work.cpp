@@ -8,11 +8,6 @@
 namespace emu::driver {
 namespace {
 
-template <class... F> struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F> Overloaded(F...) -> Overloaded<F...>;
-
 bool in_some_allocation(const void* p) {
   void* start;
   size_t bytes;
@@ -39,10 +34,15 @@ size_t extent(const CopyWork& copy, size_t pitch, size_t slice) {
   return (copy.depth - 1) * slice + (copy.height - 1) * pitch + copy.width;
 }
 
+const Function* function_of(const Context& context, CUfunction handle) {
+  auto* function = state().registry.find<Function>(handle);
+  return function && function->context == &context ? function : nullptr;
+}
+
 bool is_empty(const CopyWork& copy) { return copy.width == 0 || copy.height == 0 || copy.depth == 0; }
 bool is_empty(const FillWork& fill) { return fill.width == 0 || fill.height == 0; }
 
-CUresult check_copy(const CopyWork& copy) {
+CUresult check_one(const Context&, const CopyWork& copy) {
   if (is_empty(copy)) return CUDA_SUCCESS;
   bool rows = copy.height > 1, slices = copy.depth > 1;
   if (rows && (copy.to_pitch < copy.width || copy.from_pitch < copy.width)) return CUDA_ERROR_INVALID_VALUE;
@@ -52,7 +52,7 @@ CUresult check_copy(const CopyWork& copy) {
   return ok ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult check_fill(const FillWork& fill) {
+CUresult check_one(const Context&, const FillWork& fill) {
   if (is_empty(fill)) return CUDA_SUCCESS;
   size_t row = fill.width * fill.size;
   if (fill.height > 1 && (fill.pitch < row || fill.pitch % fill.size)) return CUDA_ERROR_INVALID_VALUE;
@@ -61,12 +61,22 @@ CUresult check_fill(const FillWork& fill) {
   return ok ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+CUresult check_one(const Context& context, const KernelWork& kernel) {
+  return function_of(context, kernel.function) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult check_one(const Context&, const RecordWork& record) {
+  return state().registry.find<Event>(record.event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+template <class Other> CUresult check_one(const Context&, const Other&) { return CUDA_SUCCESS; }
+
 void written(void* p, size_t bytes) {
   if (in_device_memory(p, bytes)) emu::device_written(p, bytes);
 }
 
-void run_copy(const CopyWork& copy) {
-  if (is_empty(copy)) return;
+CUresult run_one(Context&, const CopyWork& copy) {
+  if (is_empty(copy)) return CUDA_SUCCESS;
   for (size_t z = 0; z < copy.depth; z++) {
     for (size_t y = 0; y < copy.height; y++) {
       char* to = copy.to + z * copy.to_slice + y * copy.to_pitch;
@@ -74,9 +84,10 @@ void run_copy(const CopyWork& copy) {
       written(to, copy.width);
     }
   }
+  return CUDA_SUCCESS;
 }
 
-void run_fill(const FillWork& fill) {
+CUresult run_one(Context&, const FillWork& fill) {
   for (size_t y = 0; y < fill.height; y++) {
     char* row = fill.to + y * fill.pitch;
     if (fill.size == 1) {
@@ -86,10 +97,11 @@ void run_fill(const FillWork& fill) {
     }
     written(row, fill.width * fill.size);
   }
+  return CUDA_SUCCESS;
 }
 
 // In a thread of its own, as in CUDA, and without the lock: other threads may use the device meanwhile.
-CUresult run_host(const Context& context, const HostWork& work) {
+CUresult run_one(Context& context, const HostWork& work) {
   Unlocked unlocked;
   std::thread([&work] {
     in_host_function = true;
@@ -98,29 +110,40 @@ CUresult run_host(const Context& context, const HostWork& work) {
   return context.alive ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
-const Function* function_of(const Context& context, CUfunction handle) {
-  auto* function = state().registry.find<Function>(handle);
-  return function && function->context == &context ? function : nullptr;
+CUresult run_one(Context& context, const KernelWork& kernel) {
+  const Function* function = function_of(context, kernel.function);
+  if (!function) return CUDA_ERROR_INVALID_HANDLE;
+  return run_kernel(context, *function, kernel.arguments.values(), kernel.config);
 }
+
+CUresult run_one(Context&, const RecordWork& record) {
+  auto* event = state().registry.find<Event>(record.event);
+  if (!event) return CUDA_ERROR_INVALID_HANDLE;
+  event->recorded = true;
+  event->capture_id = 0;
+  event->time = std::chrono::steady_clock::now();
+  return CUDA_SUCCESS;
+}
+
+CUresult run_one(Context&, const LibraryWork& library) { return library.body(); }
+CUresult run_one(Context&, const EmptyWork&) { return CUDA_SUCCESS; }
+CUresult run_one(Context&, const WaitWork&) { return CUDA_SUCCESS; } // whatever it waits for has run
 
 } // namespace
 
-Arguments::Arguments(const emu::Kernel& kernel, void** values) {
+Arguments::Arguments(const emu::Kernel& kernel, void** values) : block_(std::make_shared<Block>()) {
+  std::vector<size_t> offsets;
   size_t end = 0;
   for (int i = 0; i < kernel.parameters; i++) {
-    offsets_.push_back((end + 15) / 16 * 16);
-    end = offsets_.back() + kernel.parameter_size[i];
+    offsets.push_back((end + 15) / 16 * 16);
+    end = offsets.back() + kernel.parameter_size[i];
   }
-  bytes_.resize(end);
+  block_->bytes.resize(end);
   for (int i = 0; i < kernel.parameters; i++) {
-    std::memcpy(bytes_.data() + offsets_[i], values[i], kernel.parameter_size[i]);
+    unsigned char* value = block_->bytes.data() + offsets[i];
+    std::memcpy(value, values[i], kernel.parameter_size[i]);
+    block_->values.push_back(value);
   }
-}
-
-std::vector<void*> Arguments::pointers() const {
-  std::vector<void*> result;
-  for (size_t offset : offsets_) result.push_back(const_cast<unsigned char*>(bytes_.data()) + offset);
-  return result;
 }
 
 bool in_device_memory(const void* p, size_t bytes) { return emu::device_range(p, bytes); }
@@ -131,29 +154,15 @@ bool in_pinned_memory(const void* p, size_t bytes) {
 }
 
 CUgraphNodeType type_of(const Work& work) {
-  return std::visit(Overloaded{
-                        [](const EmptyWork&) { return NODE_EMPTY; },
-                        [](const KernelWork&) { return NODE_KERNEL; },
-                        [](const CopyWork&) { return NODE_MEMCPY; },
-                        [](const FillWork&) { return NODE_MEMSET; },
-                        [](const HostWork&) { return NODE_HOST; },
-                        [](const RecordWork&) { return NODE_EVENT_RECORD; },
-                        [](const WaitWork&) { return NODE_WAIT_EVENT; },
-                        [](const LibraryWork&) { return NODE_KERNEL; },
-                    },
-                    work);
+  // in the order of Work's alternatives; a library's work counts as a kernel
+  constexpr CUgraphNodeType TYPES[] = {NODE_EMPTY, NODE_KERNEL,       NODE_MEMCPY,     NODE_MEMSET,
+                                       NODE_HOST,  NODE_EVENT_RECORD, NODE_WAIT_EVENT, NODE_KERNEL};
+  static_assert(std::size(TYPES) == std::variant_size_v<Work>);
+  return TYPES[work.index()];
 }
 
 CUresult check(const Context& context, const Work& work) {
-  if (auto* kernel = std::get_if<KernelWork>(&work)) {
-    return function_of(context, kernel->function) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-  }
-  if (auto* copy = std::get_if<CopyWork>(&work)) return check_copy(*copy);
-  if (auto* fill = std::get_if<FillWork>(&work)) return check_fill(*fill);
-  if (auto* record = std::get_if<RecordWork>(&work)) {
-    return state().registry.find<Event>(record->event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-  }
-  return CUDA_SUCCESS;
+  return std::visit([&](const auto& one) { return check_one(context, one); }, work);
 }
 
 CUresult run_kernel(Context& context, const Function& function, void** arguments, const emu::LaunchConfig& config) {
@@ -163,34 +172,7 @@ CUresult run_kernel(Context& context, const Function& function, void** arguments
 }
 
 CUresult run(Context& context, const Work& work) {
-  return std::visit(Overloaded{
-                        [](const EmptyWork&) { return CUDA_SUCCESS; },
-                        [](const WaitWork&) { return CUDA_SUCCESS; }, // whatever it waits for has run
-                        [&](const KernelWork& kernel) {
-                          const Function* function = function_of(context, kernel.function);
-                          if (!function) return CUresult(CUDA_ERROR_INVALID_HANDLE);
-                          return run_kernel(context, *function, kernel.arguments.pointers().data(), kernel.config);
-                        },
-                        [](const CopyWork& copy) {
-                          run_copy(copy);
-                          return CUDA_SUCCESS;
-                        },
-                        [](const FillWork& fill) {
-                          run_fill(fill);
-                          return CUDA_SUCCESS;
-                        },
-                        [&](const HostWork& host) { return run_host(context, host); },
-                        [](const RecordWork& record) {
-                          auto* event = state().registry.find<Event>(record.event);
-                          if (!event) return CUresult(CUDA_ERROR_INVALID_HANDLE);
-                          event->recorded = true;
-                          event->capture_id = 0;
-                          event->time = std::chrono::steady_clock::now();
-                          return CUresult(CUDA_SUCCESS);
-                        },
-                        [](const LibraryWork& library) { return library.body(); },
-                    },
-                    work);
+  return std::visit([&](const auto& one) { return run_one(context, one); }, work);
 }
 
 } // namespace emu::driver

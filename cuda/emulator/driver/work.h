@@ -10,16 +10,19 @@
 
 namespace emu::driver {
 
-// Arguments of a launch, copied: the caller's are valid during its call only.
+// Arguments of a launch, copied: the caller's are valid during its call only. Copies share the (constant) values.
 class Arguments {
 public:
   Arguments() = default;
   Arguments(const emu::Kernel& kernel, void** values);
-  std::vector<void*> pointers() const;
+  void** values() const { return block_ ? block_->values.data() : nullptr; }
 
 private:
-  std::vector<unsigned char> bytes_;
-  std::vector<size_t> offsets_;
+  struct Block {
+    std::vector<unsigned char> bytes;
+    std::vector<void*> values; // point into bytes
+  };
+  std::shared_ptr<Block> block_;
 };
 
 struct KernelWork {

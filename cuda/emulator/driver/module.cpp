@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// Modules, functions and occupancy. The image of a module is a host module (see core.h); code for GPUs is refused.
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "capture.h"
+#include "limits.h"
+
+namespace emu::driver {
+namespace {
+
+enum FunctionAttribute { // CUfunction_attribute
+  MAX_THREADS = 0,
+  STATIC_SHARED = 1,
+  CONSTANT_BYTES = 2,
+  LOCAL_BYTES = 3,
+  REGISTERS = 4,
+  PTX_VERSION = 5,
+  BINARY_VERSION = 6,
+  CACHE_MODE = 7,
+  MAX_DYNAMIC_SHARED = 8,
+  CARVEOUT = 9,
+};
+
+constexpr unsigned FATBIN_MAGIC = 0xba55ed50, FATBIN_WRAPPER_MAGIC = 0x466243b1;
+constexpr unsigned short ELF_MACHINE_CUDA = 190;
+
+// What kind of code for a GPU the image is, or nullptr. PTX is text; the others begin with their magic number.
+const char* gpu_code(const unsigned char* image) {
+  unsigned magic;
+  if (image[0] == '/' || image[0] == '.' || image[0] == '\n' || image[0] == ' ' || image[0] == '\t') return "PTX";
+  if (image[0] == 0 || image[1] == 0) return nullptr;
+  std::memcpy(&magic, image, sizeof magic);
+  if (magic == FATBIN_MAGIC || magic == FATBIN_WRAPPER_MAGIC) return "a fat binary";
+  if (std::memcmp(image, "\177ELF", 4) != 0) return nullptr;
+  unsigned short machine;
+  std::memcpy(&machine, image + 18, sizeof machine); // e_machine
+  return machine == ELF_MACHINE_CUDA ? "a cubin" : nullptr;
+}
+
+// size 0: as the image itself says
+CUresult load(Context& context, const void* image, size_t size, CUmodule* out) {
+  if (!out || !image) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult error = refuse_during_capture()) return error;
+  if (const char* kind = gpu_code(static_cast<const unsigned char*>(image))) {
+    complain("the module is %s; the emulated device runs host modules, the same kernels compiled by g++", kind);
+    return CUDA_ERROR_NO_BINARY_FOR_GPU;
+  }
+  std::string reason;
+  emu::Module* loaded = emu::module_load(image, size, reason);
+  if (!loaded) {
+    complain("the module cannot be loaded: %s", reason.c_str());
+    return CUDA_ERROR_INVALID_IMAGE;
+  }
+  auto module = std::make_unique<Module>();
+  module->image = loaded;
+  *out = handle_of<CUmodule>(state().registry.add(std::move(module), &context));
+  return CUDA_SUCCESS;
+}
+
+template <class Body> CUresult with_function(CUfunction handle, const Body& body) {
+  return with_context([&](Context& context) -> CUresult {
+    auto* function = state().registry.find<Function>(handle);
+    if (!function || function->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    return body(*function);
+  });
+}
+
+size_t dynamic_shared_limit(const Function& function) {
+  return std::max<size_t>(function.max_dynamic_shared, kDefaultSharedMemory);
+}
+
+// Blocks of that size that a multiprocessor holds at once
+int resident_blocks(int threads, size_t dynamic_shared) {
+  int warps = (threads + WARP - 1) / WARP;
+  int by_threads = THREADS_PER_MULTIPROCESSOR / (warps * WARP);
+  int by_shared = int(SHARED_PER_MULTIPROCESSOR / (dynamic_shared + RESERVED_SHARED));
+  return std::min({by_threads, by_shared, BLOCKS_PER_MULTIPROCESSOR});
+}
+
+CUresult occupancy(int* blocks, const Function& function, int threads, size_t dynamic_shared) {
+  if (!blocks || threads <= 0) return CUDA_ERROR_INVALID_VALUE;
+  bool fits = threads <= int(kMaxThreads) && dynamic_shared <= dynamic_shared_limit(function);
+  *blocks = fits ? resident_blocks(threads, dynamic_shared) : 0;
+  return CUDA_SUCCESS;
+}
+
+} // namespace
+} // namespace emu::driver
+
+using namespace emu;
+using namespace emu::driver;
+
+CUDA_API CUresult cuModuleLoadData(CUmodule* out, const void* image) {
+  return with_context([&](Context& context) { return load(context, image, 0, out); });
+}
+
+// The options concern the compiler for PTX, which there is none of.
+CUDA_API CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned, int*, void**) {
+  return cuModuleLoadData(out, image);
+}
+
+CUDA_API CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return cuModuleLoadData(out, image); }
+
+CUDA_API CUresult cuModuleLoad(CUmodule* out, const char* path) {
+  return with_context([&](Context& context) -> CUresult {
+    if (!path) return CUDA_ERROR_INVALID_VALUE;
+    std::ifstream file(path, std::ios::binary);
+    std::vector<char> image((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (!file || image.empty()) return CUDA_ERROR_FILE_NOT_FOUND;
+    image.resize(std::max<size_t>(image.size(), 64)); // gpu_code looks at the first bytes
+    return load(context, image.data(), image.size(), out);
+  });
+}
+
+CUDA_API CUresult cuModuleUnload(CUmodule handle) {
+  return with_context([&](Context& context) -> CUresult {
+    auto* module = state().registry.find<driver::Module>(handle);
+    if (!module || module->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (CUresult error = refuse_during_capture()) return error;
+    for (const auto& [name, function] : module->functions) {
+      state().registry.destroy(state().registry.find<Function>(function));
+    }
+    state().registry.destroy(module);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUDA_API CUresult cuModuleGetFunction(CUfunction* out, CUmodule handle, const char* name) {
+  return with_context([&](Context& context) -> CUresult {
+    if (!out || !name || !*name) return CUDA_ERROR_INVALID_VALUE;
+    auto* module = state().registry.find<driver::Module>(handle);
+    if (!module || module->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    auto known = module->functions.find(name);
+    if (known == module->functions.end()) {
+      const emu::Kernel* kernel = emu::module_find(module->image, name);
+      if (!kernel) return CUDA_ERROR_NOT_FOUND;
+      auto function = std::make_unique<Function>();
+      function->module = module;
+      function->kernel = kernel;
+      uintptr_t added = state().registry.add(std::move(function), &context)->handle;
+      known = module->functions.emplace(name, added).first;
+    }
+    *out = reinterpret_cast<CUfunction>(known->second);
+    return CUDA_SUCCESS;
+  });
+}
+
+// Host modules name their kernels only.
+CUDA_API CUresult cuModuleGetGlobal_v2(CUdeviceptr*, size_t*, CUmodule handle, const char* name) {
+  return with_context([&](Context&) -> CUresult {
+    if (!name) return CUDA_ERROR_INVALID_VALUE;
+    return state().registry.find<driver::Module>(handle) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+CUDA_API CUresult cuModuleGetLoadingMode(int* mode) {
+  return with_driver([&]() -> CUresult {
+    if (!mode) return CUDA_ERROR_INVALID_VALUE;
+    *mode = 1; // eager
+    return CUDA_SUCCESS;
+  });
+}
+
+CUDA_API CUresult cuFuncGetModule(CUmodule* out, CUfunction handle) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (!out) return CUDA_ERROR_INVALID_VALUE;
+    *out = handle_of<CUmodule>(function.module);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUDA_API CUresult cuFuncGetAttribute(int* value, int attribute, CUfunction handle) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (!value) return CUDA_ERROR_INVALID_VALUE;
+    switch (attribute) {
+    case MAX_THREADS: *value = int(kMaxThreads); break;
+    case STATIC_SHARED: // not known before it runs
+    case CONSTANT_BYTES:
+    case LOCAL_BYTES:
+    case CACHE_MODE: *value = 0; break;
+    case REGISTERS: *value = WARP; break; // a plausible figure, as nothing is allocated in registers
+    case PTX_VERSION:
+    case BINARY_VERSION: *value = 80; break;
+    case MAX_DYNAMIC_SHARED: *value = function.max_dynamic_shared; break;
+    case CARVEOUT: *value = function.carveout; break;
+    default: return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUDA_API CUresult cuFuncSetAttribute(CUfunction handle, int attribute, int value) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (attribute == MAX_DYNAMIC_SHARED && value >= 0 && value <= int(kMaxSharedMemory)) {
+      function.max_dynamic_shared = value;
+      return CUDA_SUCCESS;
+    }
+    if (attribute == CARVEOUT && value >= -1 && value <= 100) {
+      function.carveout = value;
+      return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_INVALID_VALUE;
+  });
+}
+
+// Hints about caches have no meaning here.
+CUDA_API CUresult cuFuncSetCacheConfig(CUfunction handle, int) {
+  return with_function(handle, [](Function&) { return CUDA_SUCCESS; });
+}
+CUDA_API CUresult cuFuncSetSharedMemConfig(CUfunction handle, int) { return cuFuncSetCacheConfig(handle, 0); }
+
+// ---- occupancy
+CUDA_API CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction handle, int threads,
+                                                              size_t dynamic_shared) {
+  return with_function(handle, [&](Function& f) { return occupancy(blocks, f, threads, dynamic_shared); });
+}
+
+CUDA_API CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, CUfunction handle, int threads,
+                                                                       size_t dynamic_shared, unsigned) {
+  return cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks, handle, threads, dynamic_shared);
+}
+
+CUDA_API CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* block, CUfunction handle,
+                                                   CUoccupancyB2DSize shared_of_block, size_t dynamic_shared,
+                                                   int limit) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (!grid || !block || limit < 0) return CUDA_ERROR_INVALID_VALUE;
+    int most = limit ? std::min<int>(limit, kMaxThreads) : int(kMaxThreads), best_threads = 0, best_blocks = 0;
+    for (int threads = most; threads > 0; threads = (threads - 1) / WARP * WARP) {
+      int blocks;
+      size_t shared = shared_of_block ? shared_of_block(threads) : dynamic_shared;
+      if (CUresult error = occupancy(&blocks, function, threads, shared)) return error;
+      if (blocks * threads > best_blocks * best_threads) best_threads = threads, best_blocks = blocks;
+    }
+    *block = best_threads;
+    *grid = best_blocks * multiprocessors();
+    return best_threads ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  });
+}
+
+CUDA_API CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int* grid, int* block, CUfunction handle,
+                                                            CUoccupancyB2DSize shared_of_block, size_t dynamic_shared,
+                                                            int limit, unsigned) {
+  return cuOccupancyMaxPotentialBlockSize(grid, block, handle, shared_of_block, dynamic_shared, limit);
+}
+
+CUDA_API CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t* bytes, CUfunction handle, int blocks, int threads) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (!bytes || blocks <= 0 || threads <= 0) return CUDA_ERROR_INVALID_VALUE;
+    size_t share = SHARED_PER_MULTIPROCESSOR / size_t(blocks);
+    bool fits = blocks <= resident_blocks(threads, 0) && share >= RESERVED_SHARED;
+    *bytes = fits ? std::min(share - RESERVED_SHARED, dynamic_shared_limit(function)) : 0;
+    return CUDA_SUCCESS;
+  });
+}
