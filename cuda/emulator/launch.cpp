@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <condition_variable>
 #include <csignal>
@@ -26,14 +27,18 @@ void add(Statistics& to, const Statistics& from) {
 }
 
 // How long an idle worker, or the caller, looks for news before it sleeps. Kernels of one forward pass follow each other
-// within microseconds, and waking a sleeping thread costs more than that.
-constexpr int kSpins = 2000;
+// within microseconds, and waking a sleeping thread costs more than that. Yielding in between matters where there are fewer
+// processors than busy threads: the news may have to come from the thread that we keep from running.
+constexpr int kLooks = 30, kPausesPerLook = 10;
 
 template <class Condition>
 inline bool spin_until(Condition condition) {
-  for (int i = 0; i < kSpins; i++) {
-    if (condition()) return true;
-    _mm_pause();
+  for (int look = 0; look < kLooks; look++) {
+    for (int i = 0; i < kPausesPerLook; i++) {
+      if (condition()) return true;
+      _mm_pause();
+    }
+    sched_yield();
   }
   return condition();
 }
