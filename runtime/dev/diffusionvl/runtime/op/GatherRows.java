@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/** out[r] = table[index[r]]: token embeddings and row permutations. */
+public final class GatherRows extends Op {
+  private static final int THREADS = 128;
+
+  public GatherRows(Device device) {
+    super(device, "gather_rows");
+  }
+
+  /**
+   * @param table BF16 or F32 [tableRows, width]
+   * @param index I32 [rows]; below 0: take the row of {@code fallback}; past the table: the row becomes NaN
+   * @param fallback dtype of table [rows, width], or null: such rows stay as they are
+   * @param out dtype of table [rows, width]
+   */
+  public void launch(Stream stream, DeviceBuffer table, DeviceBuffer index, DeviceBuffer fallback, DeviceBuffer out, int rows, int width,
+      int tableRows) {
+    require(rows >= 0, "rows", rows);
+    require(width > 0, "width", width);
+    require(tableRows > 0, "table rows", tableRows);
+    checkFloat("table", table);
+    check("table", table, table.dtype(), (long) tableRows * width);
+    check("index", index, DType.I32, rows);
+    checkOptional("fallback", fallback, table.dtype(), (long) rows * width);
+    check("out", out, table.dtype(), (long) rows * width);
+    stream.launch(kernel(table.dtype() == DType.BF16 ? "gather_rows_bf16" : "gather_rows_f32"), rows, 1, 1, THREADS, 0)
+        .ptr(table).ptr(index).ptrOrNull(fallback).ptr(out).i32(rows).i32(width).i32(tableRows).go();
+  }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.Device;
+
+/** One launcher of each operation for a device; kernels are loaded on first use. Safe to share between threads. */
+public final class Kernels {
+  private final GatherRows gatherRows;
+  private final RmsNorm rmsNorm;
+  private final RopeKvAppend ropeKvAppend;
+  private final VisionRotary visionRotary;
+  private final Attention attention;
+  private final Swiglu swiglu;
+  private final ResidualAdd residualAdd;
+  private final BiasActivation biasActivation;
+  private final Confidence confidence;
+  private final Sample sample;
+  private final Remask remask;
+
+  public Kernels(Device device) {
+    gatherRows = new GatherRows(device);
+    rmsNorm = new RmsNorm(device);
+    ropeKvAppend = new RopeKvAppend(device);
+    visionRotary = new VisionRotary(device);
+    attention = new Attention(device);
+    swiglu = new Swiglu(device);
+    residualAdd = new ResidualAdd(device);
+    biasActivation = new BiasActivation(device);
+    confidence = new Confidence(device);
+    sample = new Sample(device);
+    remask = new Remask(device);
+  }
+
+  public GatherRows gatherRows() {
+    return gatherRows;
+  }
+
+  public RmsNorm rmsNorm() {
+    return rmsNorm;
+  }
+
+  public RopeKvAppend ropeKvAppend() {
+    return ropeKvAppend;
+  }
+
+  public VisionRotary visionRotary() {
+    return visionRotary;
+  }
+
+  public Attention attention() {
+    return attention;
+  }
+
+  public Swiglu swiglu() {
+    return swiglu;
+  }
+
+  public ResidualAdd residualAdd() {
+    return residualAdd;
+  }
+
+  public BiasActivation biasActivation() {
+    return biasActivation;
+  }
+
+  public Confidence confidence() {
+    return confidence;
+  }
+
+  public Sample sample() {
+    return sample;
+  }
+
+  public Remask remask() {
+    return remask;
+  }
+}

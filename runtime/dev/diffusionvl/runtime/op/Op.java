@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.KernelFunction;
+
+/**
+ * What launchers share: the kernel's instances by dtype, loaded on first use, and the checks before a launch. A failed check names
+ * the operation and the argument; nothing is built on the way of a good launch.
+ */
+abstract class Op {
+  private final Device device;
+  private final String name;
+
+  /** @param name file in cuda/ and stem of its functions */
+  Op(Device device, String name) {
+    this.device = device;
+    this.name = name;
+  }
+
+  /** The kernel {@code function}. */
+  final KernelFunction kernel(String function) {
+    return device.kernel(name, function);
+  }
+
+  /** BF16 or F32. */
+  final void checkFloat(String argument, DeviceBuffer buffer) {
+    if (buffer.dtype() != DType.BF16 && buffer.dtype() != DType.F32) {
+      throw refused(argument, buffer, "dtype must be BF16 or F32");
+    }
+  }
+
+  /** Of this dtype, open, and at least this many elements. */
+  final void check(String argument, DeviceBuffer buffer, DType dtype, long elements) {
+    if (buffer == null) {
+      throw new IllegalArgumentException(name + ": " + argument + " is null");
+    }
+    if (buffer.dtype() != dtype) {
+      throw refused(argument, buffer, "dtype must be " + dtype);
+    }
+    if (buffer.elements() < elements) {
+      throw refused(argument, buffer, "needs " + elements + " elements");
+    }
+    buffer.address(); // throws when closed
+  }
+
+  final void checkOptional(String argument, DeviceBuffer buffer, DType dtype, long elements) {
+    if (buffer != null) {
+      check(argument, buffer, dtype, elements);
+    }
+  }
+
+  final void require(boolean ok, String argument, long value) {
+    if (!ok) {
+      throw new IllegalArgumentException(name + ": " + argument + " is " + value);
+    }
+  }
+
+  private IllegalArgumentException refused(String argument, DeviceBuffer buffer, String why) {
+    return new IllegalArgumentException(name + ": " + argument + " is " + buffer + ": " + why);
+  }
+
+  static int blocks(int items, int each) {
+    return (items + each - 1) / each;
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/** silu(gate) · up from the stacked gate and up product. */
+public final class Swiglu extends Op {
+  private static final int THREADS = 256;
+  private static final int COLUMNS = 4 * THREADS;
+
+  public Swiglu(Device device) {
+    super(device, "swiglu");
+  }
+
+  /**
+   * @param gateUp F32 accumulators [rows, 2 · inter]: gate, then up
+   * @param bias dtype of out [2 · inter], or null
+   * @param out BF16 or F32 [rows, inter]
+   */
+  public void launch(Stream stream, DeviceBuffer gateUp, DeviceBuffer bias, DeviceBuffer out, int rows, int inter) {
+    require(rows >= 0, "rows", rows);
+    require(inter > 0, "inter", inter);
+    checkFloat("out", out);
+    check("gate and up", gateUp, DType.F32, 2L * rows * inter);
+    checkOptional("bias", bias, out.dtype(), 2L * inter);
+    check("out", out, out.dtype(), (long) rows * inter);
+    stream.launch(kernel(out.dtype() == DType.BF16 ? "swiglu_bf16" : "swiglu_f32"), rows, blocks(inter, COLUMNS), 1, THREADS, 0)
+        .ptr(gateUp).ptrOrNull(bias).ptr(out).i32(rows).i32(inter).go();
+  }
+}
