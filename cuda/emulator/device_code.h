@@ -5,8 +5,10 @@
 #ifdef __CUDACC__
 #error "device_code.h is for the host compiler"
 #endif
+#include <math.h>  // not <cmath>: kernels use isnan, fabsf, ... without std::
+#include <stdlib.h>
+
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

@@ -76,6 +76,10 @@ CUresult submit_to_stream(CUcontext owner, CUstream handle, const std::function<
   });
 }
 
+bool reachable_by_device(const void* p, size_t bytes) {
+  return in_device_memory(p, bytes) || in_pinned_memory(p, bytes);
+}
+
 CUresult current_context_handle(CUcontext* out) {
   return with_context([&](Context& context) {
     *out = handle_of<CUcontext>(&context);

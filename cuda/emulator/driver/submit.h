@@ -17,6 +17,9 @@ namespace emu::driver {
 EMU_INTERNAL CUresult submit_to_stream(CUcontext owner, CUstream stream, const std::function<CUresult()>& check,
                                        std::function<CUresult(bool replay)> body);
 
+// Whether [p, p + bytes) lies inside one live device allocation or one range of pinned host memory. For `check` and `body`.
+EMU_INTERNAL bool reachable_by_device(const void* p, size_t bytes);
+
 // The calling thread's context; CUDA_ERROR_INVALID_CONTEXT if there is none.
 EMU_INTERNAL CUresult current_context_handle(CUcontext* out);
 

@@ -1,98 +1,121 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import java.util.Arrays;
+
 /**
- * Bicubic resizing with the same bytes as Pillow's (spec 4.1), since the model was trained on those: separable,
- * antialiased when shrinking, weights in fixed point, rounded to bytes between the horizontal and the vertical pass.
+ * Bicubic resizing with the results of Pillow's (spec 4.1): separable, horizontal before vertical, antialiased when shrinking, weights
+ * in 22-bit fixed point, rounded to bytes after each pass.
  */
 public final class BicubicResize {
-  private static final int PRECISION_BITS = 22;
-  private static final int CHANNELS = 3;
-  private static final double SUPPORT = 2;
   private static final double A = -0.5;
+  private static final double SUPPORT = 2;
+  private static final int PRECISION = 22;
 
   private BicubicResize() {}
 
-  /** A dimension that stays as it is costs nothing and changes nothing. */
+  /**
+   * @param width of the result, positive
+   * @param height of the result, positive
+   */
   public static RgbImage resize(RgbImage image, int width, int height) {
-    RgbImage narrowed = image.width() == width ? image : horizontally(image, width);
-    return narrowed.height() == height ? narrowed : vertically(narrowed, height);
+    RgbImage wide = image.width() == width ? image : horizontal(image, width);
+    return wide.height() == height ? wide : vertical(wide, height);
   }
 
-  private static RgbImage horizontally(RgbImage in, int width) {
-    Taps[] taps = taps(in.width(), width);
-    byte[] from = in.rgb();
-    byte[] to = new byte[Math.multiplyExact(Math.multiplyExact(CHANNELS, width), in.height())];
-    for (int y = 0, o = 0; y < in.height(); y++) {
-      int row = CHANNELS * in.width() * y;
-      for (Taps t : taps) {
-        for (int c = 0; c < CHANNELS; c++) {
-          to[o++] = weighted(from, row + CHANNELS * t.first + c, CHANNELS, t.weights);
+  private static RgbImage horizontal(RgbImage image, int width) {
+    Weights weights = new Weights(image.width(), width);
+    byte[] in = image.rgb();
+    byte[] out = new byte[3 * width * image.height()];
+    int target = 0;
+    for (int y = 0; y < image.height(); y++) {
+      int row = 3 * image.width() * y;
+      for (int x = 0; x < width; x++) {
+        int[] taps = weights.taps[x];
+        int source = row + 3 * weights.first[x];
+        int r = 1 << PRECISION - 1;
+        int g = r;
+        int b = r;
+        for (int weight : taps) {
+          r += weight * (in[source] & 0xff);
+          g += weight * (in[source + 1] & 0xff);
+          b += weight * (in[source + 2] & 0xff);
+          source += 3;
+        }
+        out[target] = clip(r);
+        out[target + 1] = clip(g);
+        out[target + 2] = clip(b);
+        target += 3;
+      }
+    }
+    return new RgbImage(width, image.height(), out);
+  }
+
+  private static RgbImage vertical(RgbImage image, int height) {
+    Weights weights = new Weights(image.height(), height);
+    byte[] in = image.rgb();
+    int stride = 3 * image.width();
+    byte[] out = new byte[stride * height];
+    int[] sums = new int[stride];
+    for (int y = 0; y < height; y++) {
+      Arrays.fill(sums, 1 << PRECISION - 1);
+      int source = stride * weights.first[y];
+      // a whole row at a time keeps the reads in order
+      for (int weight : weights.taps[y]) {
+        for (int i = 0; i < stride; i++) {
+          sums[i] += weight * (in[source + i] & 0xff);
+        }
+        source += stride;
+      }
+      for (int i = 0; i < stride; i++) {
+        out[stride * y + i] = clip(sums[i]);
+      }
+    }
+    return new RgbImage(image.width(), height, out);
+  }
+
+  private static byte clip(int sum) {
+    return (byte) Math.clamp(sum >> PRECISION, 0, 255);
+  }
+
+  /** Per output position: the first input position and the fixed-point weights from there on. */
+  private static final class Weights {
+    final int[] first;
+    final int[][] taps;
+
+    Weights(int in, int out) {
+      first = new int[out];
+      taps = new int[out][];
+      double scale = (double) in / out;
+      double stretch = Math.max(scale, 1);
+      double support = SUPPORT * stretch;
+      double shrink = 1 / stretch;
+      for (int x = 0; x < out; x++) {
+        double centre = (x + 0.5) * scale;
+        int begin = Math.max((int) (centre - support + 0.5), 0);
+        int end = Math.min((int) (centre + support + 0.5), in);
+        double[] weights = new double[end - begin];
+        double sum = 0;
+        for (int i = 0; i < weights.length; i++) {
+          weights[i] = kernel((i + begin - centre + 0.5) * shrink);
+          sum += weights[i];
+        }
+        first[x] = begin;
+        taps[x] = new int[weights.length];
+        for (int i = 0; i < weights.length; i++) {
+          double weight = sum == 0 ? weights[i] : weights[i] / sum;
+          // halves away from zero
+          taps[x][i] = (int) (weight * (1 << PRECISION) + (weight < 0 ? -0.5 : 0.5));
         }
       }
     }
-    return new RgbImage(width, in.height(), to);
-  }
 
-  private static RgbImage vertically(RgbImage in, int height) {
-    Taps[] taps = taps(in.height(), height);
-    int stride = CHANNELS * in.width();
-    byte[] to = new byte[Math.multiplyExact(stride, height)];
-    for (int y = 0, o = 0; y < height; y++) {
-      for (int x = 0; x < stride; x++) {
-        to[o++] = weighted(in.rgb(), taps[y].first * stride + x, stride, taps[y].weights);
+    private static double kernel(double distance) {
+      double x = Math.abs(distance);
+      if (x < 1) {
+        return ((A + 2) * x - (A + 3)) * x * x + 1;
       }
+      return x < 2 ? (((x - 5) * x + 8) * x - 4) * A : 0;
     }
-    return new RgbImage(in.width(), height, to);
-  }
-
-  private static byte weighted(byte[] samples, int start, int step, int[] weights) {
-    int sum = 1 << PRECISION_BITS - 1;
-    for (int i = 0, at = start; i < weights.length; i++, at += step) {
-      sum += (samples[at] & 0xFF) * weights[i];
-    }
-    return (byte) Math.clamp(sum >> PRECISION_BITS, 0, 255);
-  }
-
-  /** The input samples of one output sample: from `first` on, one for each weight. */
-  private record Taps(int first, int[] weights) {}
-
-  private static Taps[] taps(int in, int out) {
-    double scale = (double) in / out;
-    double filterScale = Math.max(scale, 1);
-    double support = SUPPORT * filterScale;
-    double inverse = 1 / filterScale;
-    Taps[] all = new Taps[out];
-    for (int i = 0; i < out; i++) {
-      double centre = (i + 0.5) * scale;
-      int first = Math.max(0, (int) (centre - support + 0.5));
-      int end = Math.min(in, (int) (centre + support + 0.5));
-      double[] weights = new double[end - first];
-      double sum = 0;
-      for (int k = 0; k < weights.length; k++) {
-        weights[k] = bicubic((k + first - centre + 0.5) * inverse);
-        sum += weights[k];
-      }
-      all[i] = new Taps(first, fixedPoint(weights, sum));
-    }
-    return all;
-  }
-
-  private static int[] fixedPoint(double[] weights, double sum) {
-    int[] fixed = new int[weights.length];
-    for (int k = 0; k < fixed.length; k++) {
-      double scaled = (sum == 0 ? weights[k] : weights[k] / sum) * (1 << PRECISION_BITS);
-      // half away from zero: the cast cuts towards it
-      fixed[k] = (int) (scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-    }
-    return fixed;
-  }
-
-  private static double bicubic(double signed) {
-    double x = Math.abs(signed);
-    if (x < 1) {
-      return ((A + 2) * x - (A + 3)) * x * x + 1;
-    }
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * A : 0;
   }
 }

@@ -2,89 +2,131 @@
 package dev.diffusionvl.loader;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.stream.IntStream;
 
-/** The ChatML prompt of one question with its images, as token ids (spec 3.2). */
+/**
+ * Builds prompts in ChatML. Texts go in as they are: special tokens spelt in them become special tokens, and {@code <image>} in them
+ * is the place of an image, as in the reference.
+ */
 public final class ChatPrompt {
-  /** Stands for an image in the token ids; the model puts that image's rows there. */
+  /** Stands in the ids for one image; its rows take the place. */
   public static final int IMAGE = -200;
 
-  /** Where in a question an image belongs; in the official form it is text, never a token. */
-  public static final String PLACEHOLDER = "<image>";
+  private static final String PLACEHOLDER = "<image>";
+  private static final String PAD = "<|image_pad|>";
+  private static final String VISION = "<|vision_start|>" + PAD + "<|vision_end|>";
 
-  private static final String IMAGE_PAD = "<|image_pad|>";
-  private static final String VISION = "<|vision_start|>" + IMAGE_PAD + "<|vision_end|>";
+  /** One message of a conversation; turns alternate between user and assistant, the user first. */
+  public record Turn(boolean user, String text) {}
 
   private ChatPrompt() {}
 
   /**
-   * @param systemOrNull another system text than the form's own, or null
-   * @param question may hold {@code <image>} placeholders, then one for each image; without them the images come first
-   * @param images how many, 0 for text only
-   * @return token ids, {@link #IMAGE} once for each image
-   * @throws BadInputException if placeholders and images differ in number, or the tokenizer lacks a token of the form
+   * Ids of a one-question prompt, up to and including the header of the answer.
+   *
+   * @param systemOrNull null for the form's own system text
+   * @param question may say with {@code <image>} where images stand; otherwise they come first
+   * @param images number of images
+   * @return ids with {@link #IMAGE} for each image
+   * @throws BadInputException if the placeholders and the images do not match in number
    */
-  public static int[] tokens(Tokenizer t, PromptForm form, String systemOrNull, String question, int images) {
-    if (images < 0) {
-      throw new IllegalArgumentException("images: " + images);
-    }
-    String system = systemOrNull != null ? systemOrNull : form.systemText();
-    String user = question.contains(PLACEHOLDER) ? question : imagesFirst(form, images) + question;
-    String prompt = "<|im_start|>system\n" + system + "<|im_end|>\n<|im_start|>user\n" + user
-        + "<|im_end|>\n<|im_start|>assistant\n";
-    int[] ids = form == PromptForm.OFFICIAL ? official(t, prompt) : qwenVl(t, prompt);
-    long placeholders = IntStream.of(ids).filter(id -> id == IMAGE).count();
-    if (placeholders != images) {
-      throw new BadInputException(
-          "prompt: " + PLACEHOLDER + ": " + placeholders + " in the text, but " + images + " image(s) given");
-    }
-    return ids;
+  public static int[] tokens(Tokenizer tokenizer, PromptForm form, String systemOrNull, String question, int images) {
+    return tokens(tokenizer, form, systemOrNull, List.of(new Turn(true, question)), images);
   }
 
-  private static String imagesFirst(PromptForm form, int images) {
-    if (images == 0) {
-      return "";
+  /**
+   * Ids of a conversation that ends with a user's turn. Without any placeholder in it all images come before the first turn's text.
+   *
+   * @throws BadInputException as above, or if the turns do not alternate or do not end with the user's
+   */
+  public static int[] tokens(Tokenizer tokenizer, PromptForm form, String systemOrNull, List<Turn> turns, int images) {
+    String text = text(form, systemOrNull, turns, images);
+    return form == PromptForm.OFFICIAL ? officialTokens(tokenizer, text) : qwenTokens(tokenizer, text, images);
+  }
+
+  /** The prompt as text, with the form's own placeholders. */
+  public static String text(PromptForm form, String systemOrNull, List<Turn> turns, int images) {
+    requireAlternating(turns);
+    String system = systemOrNull == null ? form.systemText() : systemOrNull;
+    int placeholders = count(form, system);
+    for (Turn turn : turns) {
+      placeholders += count(form, turn.text());
     }
-    // the base model's template joins images and question without anything between
+    List<Turn> placed = turns;
+    if (placeholders == 0 && images > 0) {
+      placed = new ArrayList<>(turns);
+      placed.set(0, new Turn(true, leadingImages(form, images) + turns.getFirst().text()));
+    } else if (placeholders != images) {
+      throw new BadInputException("prompt: " + placeholders + " image placeholders in the text, but " + images + " images given");
+    }
+    StringBuilder text = new StringBuilder();
+    message(text, "system", system);
+    for (Turn turn : placed) {
+      message(text, turn.user() ? "user" : "assistant", turn.text());
+    }
+    text.append("<|im_start|>assistant\n");
+    return form == PromptForm.OFFICIAL ? text.toString() : text.toString().replace(PLACEHOLDER, VISION);
+  }
+
+  private static void requireAlternating(List<Turn> turns) {
+    for (int i = 0; i < turns.size(); i++) {
+      if (turns.get(i).user() != (i % 2 == 0)) {
+        throw new BadInputException("prompt: turn " + (i + 1) + " should be the " + (i % 2 == 0 ? "user's" : "assistant's"));
+      }
+    }
+    if (turns.size() % 2 == 0) {
+      throw new BadInputException("prompt: the last turn must be the user's");
+    }
+  }
+
+  private static void message(StringBuilder text, String role, String content) {
+    text.append("<|im_start|>").append(role).append('\n').append(content).append("<|im_end|>\n");
+  }
+
+  private static String leadingImages(PromptForm form, int images) {
     return form == PromptForm.OFFICIAL
         ? String.join(" ", Collections.nCopies(images, PLACEHOLDER)) + "\n"
         : PLACEHOLDER.repeat(images);
   }
 
-  /** Each stretch between placeholders is tokenised alone, so no token spans an image. */
-  private static int[] official(Tokenizer t, String prompt) {
-    IntStream.Builder ids = IntStream.builder();
-    List<String> chunks = chunks(prompt);
-    for (int i = 0; i < chunks.size(); i++) {
-      if (i > 0) {
-        ids.accept(IMAGE);
-      }
-      IntStream.of(t.encode(chunks.get(i))).forEach(ids);
+  private static int count(PromptForm form, String text) {
+    int count = occurrences(text, PLACEHOLDER);
+    return form == PromptForm.OFFICIAL ? count : count + occurrences(text, PAD);
+  }
+
+  private static int occurrences(String text, String part) {
+    int count = 0;
+    for (int i = text.indexOf(part); i >= 0; i = text.indexOf(part, i + part.length())) {
+      count++;
     }
+    return count;
+  }
+
+  /** The chunks between placeholders are tokenized apart from each other. */
+  private static int[] officialTokens(Tokenizer tokenizer, String text) {
+    IntStream.Builder ids = IntStream.builder();
+    int start = 0;
+    for (int at = text.indexOf(PLACEHOLDER); at >= 0; at = text.indexOf(PLACEHOLDER, start)) {
+      Arrays.stream(tokenizer.encode(text.substring(start, at))).forEach(ids);
+      ids.add(IMAGE);
+      start = at + PLACEHOLDER.length();
+    }
+    Arrays.stream(tokenizer.encode(text.substring(start))).forEach(ids);
     return ids.build().toArray();
   }
 
-  private static int[] qwenVl(Tokenizer t, String prompt) {
-    OptionalInt pad = t.addedTokenId(IMAGE_PAD);
-    if (pad.isEmpty()) {
-      throw new BadInputException(
-          "prompt: " + IMAGE_PAD + ": the tokenizer has no such token, so only the official form can be used");
+  private static int[] qwenTokens(Tokenizer tokenizer, String text, int images) {
+    int[] ids = tokenizer.encode(text);
+    if (images > 0) {
+      int pad = tokenizer.addedTokenId(PAD)
+          .orElseThrow(() -> new BadInputException("prompt: this tokenizer has no " + PAD + ", which the qwen-vl form needs"));
+      for (int i = 0; i < ids.length; i++) {
+        ids[i] = ids[i] == pad ? IMAGE : ids[i];
+      }
     }
-    int[] ids = t.encode(prompt.replace(PLACEHOLDER, VISION));
-    return IntStream.of(ids).map(id -> id == pad.getAsInt() ? IMAGE : id).toArray();
-  }
-
-  private static List<String> chunks(String prompt) {
-    List<String> chunks = new ArrayList<>();
-    int start = 0;
-    for (int at = prompt.indexOf(PLACEHOLDER); at >= 0; at = prompt.indexOf(PLACEHOLDER, start)) {
-      chunks.add(prompt.substring(start, at));
-      start = at + PLACEHOLDER.length();
-    }
-    chunks.add(prompt.substring(start));
-    return chunks;
+    return ids;
   }
 }

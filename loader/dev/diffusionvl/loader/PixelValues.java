@@ -2,11 +2,10 @@
 package dev.diffusionvl.loader;
 
 /**
- * What the vision tower reads of one image (spec 4.1).
+ * An image as the vision tower takes it.
  *
- * @param values [gridHeight * gridWidth, channels * temporal * patch * patch], row-major; the four patches of a
- *     merge unit follow each other, units in raster order
- * @param gridHeight patches from top to bottom
- * @param gridWidth patches from left to right
+ * @param values [gridHeight * gridWidth, channels * temporalPatch * patch * patch]; the patches of a merge unit are neighbouring rows
+ * @param gridHeight patches from top to bottom, a multiple of the merge size
+ * @param gridWidth patches from left to right, a multiple of the merge size
  */
 public record PixelValues(float[] values, int gridHeight, int gridWidth) {}

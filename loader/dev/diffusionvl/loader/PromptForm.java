@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-/** How a question and its images become the text the model was trained on. */
+/** How a question becomes a prompt. */
 public enum PromptForm {
-  /** DiffusionVL's training form (spec 3.2): {@code <image>} placeholders on a line before the question. */
+  /** As in the official training and evaluation: {@code <image>} placeholders, text chunks tokenized apart (spec 3.2). */
   OFFICIAL("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
-
-  /** The form of the base model Qwen2.5-VL: {@code <|vision_start|><|image_pad|><|vision_end|>} before the question. */
+  /** As the base model: {@code <|vision_start|><|image_pad|><|vision_end|>}, the pad standing for the image's rows. */
   QWEN_VL("You are a helpful assistant.");
 
   private final String systemText;
@@ -15,7 +14,7 @@ public enum PromptForm {
     this.systemText = systemText;
   }
 
-  /** The system text of a prompt that gives none of its own. */
+  /** The system text where the user gives none. */
   public String systemText() {
     return systemText;
   }

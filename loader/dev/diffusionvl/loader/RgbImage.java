@@ -2,16 +2,17 @@
 package dev.diffusionvl.loader;
 
 /**
- * 8-bit RGB pixels, rows from the top, three bytes a pixel without padding. The array is not copied.
+ * A decoded image of 8-bit RGB.
  *
- * @param width in pixels, at least 1
- * @param height in pixels, at least 1
- * @param rgb 3 * width * height bytes
+ * @param rgb rows from top to bottom, three bytes a pixel, length 3 * width * height
  */
 public record RgbImage(int width, int height, byte[] rgb) {
+  /**
+   * @throws IllegalArgumentException if a side is not positive or the array's length does not match
+   */
   public RgbImage {
-    if (width < 1 || height < 1 || rgb.length != 3L * width * height) {
-      throw new IllegalArgumentException(width + " x " + height + " pixels do not take " + rgb.length + " bytes");
+    if (width <= 0 || height <= 0 || rgb.length != 3L * width * height) {
+      throw new IllegalArgumentException(width + " x " + height + " pixels, " + rgb.length + " bytes");
     }
   }
 }

@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-/**
- * Turns token ids into text as they come: each call gives the characters that are complete by then. All pieces together
- * equal {@link Tokenizer#decode}. Belongs to one thread.
- */
+/** Turns ids into text one by one; characters whose bytes are split across ids come out whole. For one thread. */
 public final class StreamDecoder {
   private final Tokenizer tokenizer;
-  private final Utf8Decoder characters = new Utf8Decoder();
+  private final Utf8Decoder utf8 = new Utf8Decoder();
 
   StreamDecoder(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
   }
 
-  /** Complete characters only; special tokens and ids without text give "". */
+  /** The characters that this id completes; "" for special tokens, ids without text and unfinished characters. */
   public String accept(int id) {
-    StringBuilder out = new StringBuilder();
-    characters.accept(tokenizer.bytesOf(id), out);
-    return out.toString();
+    byte[] bytes = tokenizer.textBytes(id);
+    if (bytes == null) {
+      return "";
+    }
+    utf8.accept(bytes);
+    return utf8.take();
   }
 
-  /** The end of the text: U+FFFD if a character was left unfinished, else "". The decoder may then be used again. */
+  /** What is left at the end; an unfinished character becomes U+FFFD. The decoder can be used again afterwards. */
   public String finish() {
-    StringBuilder out = new StringBuilder();
-    characters.finish(out);
-    return out.toString();
+    return utf8.finish();
   }
 }

@@ -1,245 +1,271 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
- * What the tokenizer files of a model directory say: tokenizer.json, or else vocab.json with merges.txt and the added
- * tokens of tokenizer_config.json or added_tokens.json. Anything that would need another algorithm than spec 3.1 is
- * refused by name.
+ * Reads the files of a Qwen2.5 tokenizer, in either form. What would make a different tokenizer (another split expression, other
+ * options of the merging) is refused instead of ignored.
  */
 final class TokenizerFiles {
-  /** Spec 3.1, step 3. */
-  static final String PRE_TOKENIZER = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-      + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-  /** Tokens index arrays, so a broken id must not ask for gigabytes; real vocabularies end near 150,000. */
+  private static final int MAX_FILE_BYTES = 64 << 20;
+  /** Ids index arrays; a file of a few bytes must not claim gigabytes by a single large id. */
   private static final int MAX_ID = 1 << 22;
 
-  record Merge(String left, String right) {}
+  private final Map<String, Integer> vocabulary = new HashMap<>();
+  private final List<String> merges = new ArrayList<>();
+  private final Map<Integer, AddedTokens.Token> added = new LinkedHashMap<>();
+  /** The file in which vocabulary and merges were found, for errors. */
+  private Path file;
 
-  /** @param normalized matched after NFC rather than in the raw text */
-  record AddedToken(String content, boolean special, boolean normalized) {}
+  private TokenizerFiles() {}
 
-  final Map<String, Integer> vocabulary = new HashMap<>();
-  final List<Merge> merges = new ArrayList<>();
-  final Map<Integer, AddedToken> addedTokens = new LinkedHashMap<>();
-  /** The files that gave the vocabulary and the merges, for messages. */
-  final Path vocabularyFile;
-  final Path mergesFile;
-
-  private TokenizerFiles(Path vocabularyFile, Path mergesFile) {
-    this.vocabularyFile = vocabularyFile;
-    this.mergesFile = mergesFile;
+  static Tokenizer load(Path modelDir) {
+    TokenizerFiles files = new TokenizerFiles();
+    Path single = modelDir.resolve("tokenizer.json");
+    if (Files.exists(single)) {
+      files.readTokenizerJson(single);
+    } else if (Files.exists(modelDir.resolve("vocab.json"))) {
+      files.readVocabulary(modelDir.resolve("vocab.json"));
+      files.readMerges(modelDir.resolve("merges.txt"));
+    } else {
+      throw BadInputException.of(modelDir, "tokenizer.json", "no such file, nor vocab.json");
+    }
+    files.readTokenizerConfig(modelDir.resolve("tokenizer_config.json"));
+    files.readAddedTokens(modelDir.resolve("added_tokens.json"));
+    return files.build();
   }
 
-  static TokenizerFiles read(Path modelDir) {
-    Path whole = modelDir.resolve("tokenizer.json");
-    Path vocab = modelDir.resolve("vocab.json");
-    Path merges = modelDir.resolve("merges.txt");
-    if (Files.exists(whole)) {
-      TokenizerFiles files = new TokenizerFiles(whole, whole);
-      JsonFile.readObject(whole, json -> name -> files.readWhole(json, name));
-      files.requireFilled("model.vocab", "model.merges");
-      return files;
-    }
-    if (!Files.exists(vocab) || !Files.exists(merges)) {
-      throw new BadInputException(
-          modelDir + ": tokenizer.json: missing, and no vocab.json with merges.txt instead of it");
-    }
-    TokenizerFiles files = new TokenizerFiles(vocab, merges);
-    JsonFile.readObject(vocab, json -> name -> files.addToVocabulary(json, name));
-    files.readMergesText();
-    files.requireFilled("vocabulary", "merges");
-    files.readAddedTokens(modelDir);
-    return files;
-  }
-
-  private void readWhole(JsonFile json, String name) throws IOException {
-    switch (name) {
-      case "model" -> json.object("model", field -> readModel(json, field));
-      case "added_tokens" -> json.array(name, index -> readAddedToken(json, "added_tokens[" + index + "]", null));
-      case "pre_tokenizer" -> checkPreTokenizer(json, name);
-      default -> json.skip();
-    }
-  }
-
-  private void readModel(JsonFile json, String name) throws IOException {
-    String path = "model." + name;
-    switch (name) {
-      case "type" -> require(json.string(path).equals("BPE"), json, path, "only BPE is supported");
-      case "vocab" -> json.object(path, token -> addToVocabulary(json, token));
-      case "merges" -> json.array(path, index -> merges.add(readMerge(json, path + "[" + index + "]")));
-      case "byte_fallback", "ignore_merges" ->
-          require(json.atNull() || !json.bool(path), json, path, "true is not supported");
-      case "continuing_subword_prefix", "end_of_word_suffix" ->
-          require(json.atNull() || json.string(path).isEmpty(), json, path, "is not supported");
-      default -> json.skip();
-    }
-  }
-
-  private void addToVocabulary(JsonFile json, String token) throws IOException {
-    String path = "vocabulary entry \"" + token + "\"";
-    int id = json.integer(path);
-    require(id >= 0 && id < MAX_ID, json, path, "id " + id + " is outside 0.." + (MAX_ID - 1));
-    require(vocabulary.put(token, id) == null, json, path, "appears twice");
-  }
-
-  /** "left right" in older files, ["left", "right"] in newer ones. */
-  private static Merge readMerge(JsonFile json, String path) throws IOException {
-    if (!json.atArray()) {
-      Merge merge = splitMerge(json.string(path));
-      require(merge != null, json, path, "must be two tokens with a space between");
-      return merge;
-    }
-    List<String> parts = new ArrayList<>();
-    json.array(path, index -> parts.add(json.string(path)));
-    require(parts.size() == 2, json, path, "must be two tokens, is " + parts.size());
-    return new Merge(parts.get(0), parts.get(1));
-  }
-
-  private static Merge splitMerge(String line) {
-    int space = line.indexOf(' ');
-    boolean two = space > 0 && space < line.length() - 1 && line.indexOf(' ', space + 1) < 0;
-    return two ? new Merge(line.substring(0, space), line.substring(space + 1)) : null;
-  }
-
-  private void readMergesText() {
-    List<String> lines;
-    try {
-      lines = Files.readAllLines(mergesFile, StandardCharsets.UTF_8);
-    } catch (IOException e) {
-      throw new BadInputException(mergesFile + ": cannot be read as UTF-8 text: " + e.getMessage());
-    }
-    for (int i = 0; i < lines.size(); i++) {
-      String line = lines.get(i);
-      // only the version line is a comment: "# #" is a merge
-      if (line.isEmpty() || line.startsWith("#version")) {
-        continue;
-      }
-      Merge merge = splitMerge(line);
-      if (merge == null) {
-        throw BadInputException.of(mergesFile, "line " + (i + 1), "must be two tokens with a space between");
-      }
-      merges.add(merge);
-    }
-  }
-
-  /**
-   * Unlike the vocabulary these also match inside text. tokenizer_config.json knows more of them than
-   * added_tokens.json does.
-   */
-  private void readAddedTokens(Path modelDir) {
-    Path specials = modelDir.resolve("special_tokens_map.json");
-    Set<String> special = new HashSet<>();
-    if (Files.exists(specials)) {
-      JsonFile.readObject(specials, json -> name -> readSpecial(json, name, special));
-    }
-    Path added = modelDir.resolve("added_tokens.json");
-    if (Files.exists(added)) {
-      JsonFile.readObject(added, json -> content ->
-          addToken(json, content, json.integer(content), new AddedToken(content, special.contains(content), false)));
-    }
-    Path config = modelDir.resolve("tokenizer_config.json");
-    if (Files.exists(config)) {
-      JsonFile.readObject(config, json -> name -> {
-        if (name.equals("added_tokens_decoder")) {
-          json.object(name, id -> readAddedToken(json, name + "." + id, id));
-        } else {
-          json.skip();
+  private void readTokenizerJson(Path path) {
+    file = path;
+    Json.parse(path, InputFiles.read(path, MAX_FILE_BYTES), parser -> {
+      Json.requireObject(path, "", parser);
+      boolean model = false;
+      while (parser.nextToken() != JsonToken.END_OBJECT) {
+        String field = parser.currentName();
+        parser.nextToken();
+        switch (field) {
+          case "model" -> {
+            readModel(parser);
+            model = true;
+          }
+          case "added_tokens" -> readAddedList(parser);
+          case "normalizer" -> requireNfc(Json.value(parser));
+          case "pre_tokenizer" -> requireKnownSplit(Json.value(parser));
+          default -> parser.skipChildren();
         }
-      });
-    }
-  }
-
-  /** A token's text, or an object with it as `content`, or a list of such. */
-  private static void readSpecial(JsonFile json, String path, Set<String> special) throws IOException {
-    if (json.atArray()) {
-      json.array(path, index -> readSpecial(json, path, special));
-    } else if (json.atObject()) {
-      json.object(path, field -> {
-        if (field.equals("content")) {
-          special.add(json.string(path + ".content"));
-        } else {
-          json.skip();
-        }
-      });
-    } else if (!json.atNull()) {
-      special.add(json.string(path));
-    }
-  }
-
-  /** @param key the id where the file keeps it outside the object, else null */
-  private void readAddedToken(JsonFile json, String path, String key) throws IOException {
-    var token = new Object() {
-      Integer id = key == null ? null : parseId(json, path, key);
-      String content;
-      boolean special;
-      boolean normalized;
-    };
-    json.object(path, name -> {
-      String field = path + "." + name;
-      switch (name) {
-        case "id" -> token.id = json.integer(field);
-        case "content" -> token.content = json.string(field);
-        case "special" -> token.special = json.bool(field);
-        case "normalized" -> token.normalized = json.bool(field);
-        case "lstrip", "rstrip", "single_word" -> require(!json.bool(field), json, field, "true is not supported");
-        default -> json.skip();
       }
+      if (!model) {
+        throw BadInputException.of(path, "model", "missing");
+      }
+      return null;
     });
-    require(token.id != null, json, path + ".id", "missing");
-    require(token.content != null && !token.content.isEmpty(), json, path + ".content", "missing or empty");
-    addToken(json, path, token.id, new AddedToken(token.content, token.special, token.normalized));
   }
 
-  private void addToken(JsonFile json, String path, int id, AddedToken token) {
-    require(id >= 0 && id < MAX_ID, json, path, "id " + id + " is outside 0.." + (MAX_ID - 1));
-    require(!token.content.isEmpty(), json, path, "an added token without text");
-    addedTokens.put(id, token);
-  }
-
-  private static int parseId(JsonFile json, String path, String key) {
-    try {
-      return Integer.parseInt(key);
-    } catch (NumberFormatException e) {
-      throw json.bad(path, "must be named by its id");
+  private void requireNfc(Object normalizer) {
+    if (!(normalizer instanceof Map<?, ?> map && "NFC".equals(map.get("type")))) {
+      throw BadInputException.of(file, "normalizer", "not NFC, as Qwen2.5 has it");
     }
   }
 
-  /** A split pattern that is not Qwen2.5's would give other tokens without any error. */
-  private static void checkPreTokenizer(JsonFile json, String path) throws IOException {
-    if (json.atArray()) {
-      json.array(path, index -> checkPreTokenizer(json, path + "[" + index + "]"));
-    } else if (json.atObject()) {
-      json.object(path, name -> checkPreTokenizer(json, path + "." + name));
-    } else if (path.endsWith(".Regex")) {
-      require(json.string(path).equals(PRE_TOKENIZER), json, path, "is not the split pattern of Qwen2.5");
+  private void requireKnownSplit(Object preTokenizer) {
+    boolean known = preTokenizer instanceof Map<?, ?> sequence
+        && sequence.get("pretokenizers") instanceof List<?> list && !list.isEmpty()
+        && list.getFirst() instanceof Map<?, ?> split
+        && split.get("pattern") instanceof Map<?, ?> pattern && PreTokenizer.PATTERN.equals(pattern.get("Regex"));
+    if (!known) {
+      throw BadInputException.of(file, "pre_tokenizer", "does not split as Qwen2.5 does");
     }
   }
 
-  private void requireFilled(String vocabularyField, String mergesField) {
-    if (vocabulary.isEmpty()) {
-      throw BadInputException.of(vocabularyFile, vocabularyField, "missing or empty");
+  private void readModel(JsonParser parser) throws IOException {
+    Json.requireObject(file, "model", parser);
+    while (parser.nextToken() != JsonToken.END_OBJECT) {
+      String field = parser.currentName();
+      parser.nextToken();
+      switch (field) {
+        case "type" -> requireOption(field, "BPE".equals(Json.value(parser)));
+        case "byte_fallback", "ignore_merges", "fuse_unk" -> requireOption(field, !Boolean.TRUE.equals(Json.value(parser)));
+        case "continuing_subword_prefix", "end_of_word_suffix" -> {
+          Object value = Json.value(parser);
+          requireOption(field, value == null || value.equals(""));
+        }
+        case "vocab" -> readVocabulary(parser, "model.vocab");
+        case "merges" -> readMergeList(parser);
+        default -> parser.skipChildren();
+      }
     }
+  }
+
+  private void requireOption(String field, boolean asQwen) {
+    if (!asQwen) {
+      throw BadInputException.of(file, "model." + field, "not as in Qwen2.5's byte-level BPE");
+    }
+  }
+
+  private void readVocabulary(Path path) {
+    file = path;
+    Json.parse(path, InputFiles.read(path, MAX_FILE_BYTES), parser -> {
+      readVocabulary(parser, "vocabulary");
+      return null;
+    });
+  }
+
+  private void readVocabulary(JsonParser parser, String where) throws IOException {
+    Json.requireObject(file, where, parser);
+    while (parser.nextToken() != JsonToken.END_OBJECT) {
+      String entry = parser.currentName();
+      parser.nextToken();
+      vocabulary.put(entry, readId(parser, file, where + "." + entry));
+    }
+  }
+
+  private static int readId(JsonParser parser, Path file, String where) throws IOException {
+    Json.requireToken(file, where, parser, JsonToken.VALUE_NUMBER_INT, "an id");
+    return requireId(Json.value(parser), file, where);
+  }
+
+  private static int requireId(Object value, Path file, String where) {
+    if (value instanceof Long id && id >= 0 && id < MAX_ID) {
+      return id.intValue();
+    }
+    throw BadInputException.of(file, where, value + " is no token id (0.." + (MAX_ID - 1) + ")");
+  }
+
+  private void readMergeList(JsonParser parser) throws IOException {
+    Json.requireToken(file, "model.merges", parser, JsonToken.START_ARRAY, "an array");
+    while (parser.nextToken() != JsonToken.END_ARRAY) {
+      // newer files store pairs, older ones a line with a space between
+      switch (Json.value(parser)) {
+        case String line -> merges.add(line);
+        case List<?> pair when pair.size() == 2 -> merges.add(pair.get(0) + " " + pair.get(1));
+        case null, default -> throw BadInputException.of(file, "model.merges[" + merges.size() + "]", "expected a pair");
+      }
+    }
+  }
+
+  private void readMerges(Path path) {
+    Path vocabularyFile = file;
+    file = path;
+    String text = new String(InputFiles.read(path, MAX_FILE_BYTES), StandardCharsets.UTF_8);
+    text.lines().filter(line -> !line.isBlank() && !line.startsWith("#version")).forEach(merges::add);
     if (merges.isEmpty()) {
-      throw BadInputException.of(mergesFile, mergesField, "missing or empty");
+      throw BadInputException.of(path, "no merges, though " + vocabularyFile.getFileName() + " is there");
     }
   }
 
-  private static void require(boolean condition, JsonFile json, String path, String problem) {
-    if (!condition) {
-      throw json.bad(path, problem);
+  private void readAddedList(JsonParser parser) throws IOException {
+    if (!(Json.value(parser) instanceof List<?> list)) {
+      throw BadInputException.of(file, "added_tokens", "expected an array");
     }
+    for (Object token : list) {
+      String where = "added_tokens[" + added.size() + "]";
+      if (!(token instanceof Map<?, ?> fields)) {
+        throw BadInputException.of(file, where, "expected an object");
+      }
+      addToken(file, where, requireId(fields.get("id"), file, where + ".id"), fields);
+    }
+  }
+
+  /** added_tokens_decoder of tokenizer_config.json: id as a string to the same fields. */
+  private void readTokenizerConfig(Path path) {
+    if (!Files.exists(path)) {
+      return;
+    }
+    JsonObject decoder = Json.readObject(path, MAX_FILE_BYTES).object("added_tokens_decoder");
+    if (decoder == null) {
+      return;
+    }
+    for (Map.Entry<String, Object> entry : decoder.fields().entrySet()) {
+      String where = "added_tokens_decoder." + entry.getKey();
+      if (!entry.getKey().matches("\\d{1,9}")) {
+        throw BadInputException.of(path, where, "not a token id");
+      }
+      if (!(entry.getValue() instanceof Map<?, ?> fields)) {
+        throw BadInputException.of(path, where, "expected an object");
+      }
+      addToken(path, where, requireId(Long.valueOf(entry.getKey()), path, where), fields);
+    }
+  }
+
+  private void addToken(Path path, String where, int id, Map<?, ?> fields) {
+    for (String flag : List.of("lstrip", "rstrip", "single_word")) {
+      if (Boolean.TRUE.equals(fields.get(flag))) {
+        throw BadInputException.of(path, where, flag + " is not supported");
+      }
+    }
+    if (!(fields.get("content") instanceof String text) || text.isEmpty()) {
+      throw BadInputException.of(path, where, "content is missing or empty");
+    }
+    added.putIfAbsent(id, new AddedTokens.Token(id, text, Boolean.TRUE.equals(fields.get("special"))));
+  }
+
+  /** added_tokens.json: text to id; it does not say which are special, so {@code <|…|>} is taken for that. */
+  private void readAddedTokens(Path path) {
+    if (!Files.exists(path)) {
+      return;
+    }
+    JsonObject tokens = Json.readObject(path, MAX_FILE_BYTES);
+    for (Map.Entry<String, Object> entry : tokens.fields().entrySet()) {
+      int id = requireId(entry.getValue(), path, entry.getKey());
+      if (entry.getKey().isEmpty()) {
+        throw BadInputException.of(path, "id " + id, "content is empty");
+      }
+      boolean special = entry.getKey().startsWith("<|") && entry.getKey().endsWith("|>");
+      added.putIfAbsent(id, new AddedTokens.Token(id, entry.getKey(), special));
+    }
+  }
+
+  private Tokenizer build() {
+    int[] byteIds = new int[256];
+    for (int b = 0; b < 256; b++) {
+      String symbol = String.valueOf(ByteAlphabet.symbol(b));
+      byteIds[b] = idOf(symbol, "vocabulary");
+    }
+    int maxId = 0;
+    for (int id : vocabulary.values()) {
+      maxId = Math.max(maxId, id);
+    }
+    for (int id : added.keySet()) {
+      maxId = Math.max(maxId, id);
+    }
+    byte[][] textBytes = new byte[maxId + 1][];
+    vocabulary.forEach((entry, id) -> textBytes[id] = ByteAlphabet.bytes(entry));
+    added.values().forEach(t -> textBytes[t.id()] = t.special() ? null : t.text().getBytes(StandardCharsets.UTF_8));
+    return new Tokenizer(new AddedTokens(added.values()), mergeTable(), byteIds, textBytes);
+  }
+
+  private BytePairMerges mergeTable() {
+    BytePairMerges table = new BytePairMerges(merges.size());
+    for (int rank = 0; rank < merges.size(); rank++) {
+      String line = merges.get(rank);
+      String where = "merges[" + rank + "]";
+      int space = line.indexOf(' ');
+      if (space <= 0 || space == line.length() - 1 || line.indexOf(' ', space + 1) >= 0) {
+        throw BadInputException.of(file, where, "'" + line + "' is no pair of tokens");
+      }
+      String left = line.substring(0, space);
+      String right = line.substring(space + 1);
+      table.put(idOf(left, where), idOf(right, where), rank, idOf(left + right, where));
+    }
+    return table;
+  }
+
+  private int idOf(String entry, String where) {
+    Integer id = vocabulary.get(entry);
+    if (id == null) {
+      throw BadInputException.of(file, where, "'" + entry + "' is not in the vocabulary");
+    }
+    return id;
   }
 }

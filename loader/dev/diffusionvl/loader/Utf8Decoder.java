@@ -2,74 +2,78 @@
 package dev.diffusionvl.loader;
 
 /**
- * UTF-8 to text, byte by byte, so that a character cut by a token boundary is only given out when whole. Malformed
- * input becomes one U+FFFD for each maximal part (the Unicode standard's recommendation; java.nio merges some of them,
- * the reference decoders do not).
+ * Incremental UTF-8 decoder. A character comes out once its last byte is in; every maximal ill-formed part becomes one U+FFFD, as
+ * Unicode recommends (the JDK's decoder counts encoded surrogates differently).
  */
 final class Utf8Decoder {
-  private static final char REPLACEMENT = '\uFFFD';
-
-  private int codePoint;
+  private final StringBuilder out = new StringBuilder();
+  private int value;
   private int missing;
-  /**
-   * Limits of the next continuation byte: tighter after E0, ED, F0 and F4 (overlong forms, surrogates, beyond
-   * U+10FFFF).
-   */
-  private int low = 0x80;
-  private int high = 0xBF;
+  // bounds of the next continuation byte: narrower after E0, ED, F0 and F4, which rules out overlong forms and surrogates
+  private int low;
+  private int high;
 
-  void accept(byte[] bytes, StringBuilder out) {
+  void accept(byte[] bytes) {
     for (byte b : bytes) {
-      accept(b & 0xFF, out);
+      accept(b & 0xff);
     }
   }
 
-  /** What is left of an unfinished character becomes one U+FFFD. */
-  void finish(StringBuilder out) {
-    if (missing > 0) {
-      missing = 0;
-      out.append(REPLACEMENT);
-    }
-    low = 0x80;
-    high = 0xBF;
-  }
-
-  private void accept(int b, StringBuilder out) {
+  private void accept(int b) {
     if (missing > 0) {
       if (b >= low && b <= high) {
+        value = value << 6 | b & 0x3f;
         low = 0x80;
-        high = 0xBF;
-        codePoint = codePoint << 6 | b & 0x3F;
+        high = 0xbf;
         if (--missing == 0) {
-          out.appendCodePoint(codePoint);
+          out.appendCodePoint(value);
         }
         return;
       }
-      finish(out);
+      missing = 0;
+      out.append('\ufffd');
     }
-    begin(b, out);
+    start(b);
   }
 
-  private void begin(int b, StringBuilder out) {
+  private void start(int b) {
+    low = 0x80;
+    high = 0xbf;
     if (b < 0x80) {
       out.append((char) b);
-    } else if (b >= 0xC2 && b <= 0xDF) {
-      expect(1, b & 0x1F);
-    } else if (b >= 0xE0 && b <= 0xEF) {
-      expect(2, b & 0x0F);
-      low = b == 0xE0 ? 0xA0 : 0x80;
-      high = b == 0xED ? 0x9F : 0xBF;
-    } else if (b >= 0xF0 && b <= 0xF4) {
+    } else if (b >= 0xc2 && b <= 0xdf) {
+      expect(1, b & 0x1f);
+    } else if (b >= 0xe0 && b <= 0xef) {
+      expect(2, b & 0x0f);
+      low = b == 0xe0 ? 0xa0 : low;
+      high = b == 0xed ? 0x9f : high;
+    } else if (b >= 0xf0 && b <= 0xf4) {
       expect(3, b & 0x07);
-      low = b == 0xF0 ? 0x90 : 0x80;
-      high = b == 0xF4 ? 0x8F : 0xBF;
+      low = b == 0xf0 ? 0x90 : low;
+      high = b == 0xf4 ? 0x8f : high;
     } else {
-      out.append(REPLACEMENT);
+      out.append('\ufffd');
     }
   }
 
-  private void expect(int continuationBytes, int leadingBits) {
+  private void expect(int continuationBytes, int leadBits) {
     missing = continuationBytes;
-    codePoint = leadingBits;
+    value = leadBits;
+  }
+
+  /** Takes the characters completed since the last call. */
+  String take() {
+    String text = out.toString();
+    out.setLength(0);
+    return text;
+  }
+
+  /** Takes what is left; an unfinished character becomes U+FFFD. */
+  String finish() {
+    if (missing > 0) {
+      missing = 0;
+      out.append('\ufffd');
+    }
+    return take();
   }
 }
