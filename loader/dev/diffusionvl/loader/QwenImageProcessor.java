@@ -2,10 +2,11 @@
 package dev.diffusionvl.loader;
 
 /**
- * Image preprocessing of Qwen2.5-VL (spec 4.1): resize to multiples of a merge unit within the pixel limits, normalise, cut into
- * patches. Immutable and safe for use by several threads.
+ * From an image to the rows the Qwen2.5-VL vision tower reads (spec 4.1): resize to whole merge units within the pixel limits,
+ * normalise, cut into patches. Immutable, safe for several threads.
  */
 public final class QwenImageProcessor {
+  private static final int CHANNELS = 3;
   private static final int MAX_RATIO = 200;
 
   private final int patch;
@@ -13,78 +14,80 @@ public final class QwenImageProcessor {
   private final int merge;
   private final long minPixels;
   private final long maxPixels;
-  /** Per channel and byte the normalised value. */
-  private final float[][] normalized = new float[3][256];
+  /** [channel][byte]: the value a byte becomes. */
+  private final float[][] normalized = new float[CHANNELS][256];
 
-  /**
-   * @throws IllegalArgumentException if the configuration is not of the Qwen-VL family
-   */
   public QwenImageProcessor(ModelConfig config) {
-    if (config.vision() == null) {
-      throw new IllegalArgumentException("no Qwen vision tower in this configuration");
-    }
-    patch = config.vision().patchSize();
-    temporal = config.vision().temporalPatchSize();
-    merge = config.vision().spatialMergeSize();
-    minPixels = config.minPixels();
-    maxPixels = config.maxPixels();
-    for (int c = 0; c < 3; c++) {
-      for (int b = 0; b < 256; b++) {
-        float scaled = (float) (b * (1 / 255.0));
-        normalized[c][b] = (scaled - config.imageMean()[c]) / config.imageStd()[c];
+    this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(), config.minPixels(),
+        config.maxPixels(), config.imageMean(), config.imageStd());
+  }
+
+  QwenImageProcessor(int patch, int temporal, int merge, long minPixels, long maxPixels, float[] mean, float[] std) {
+    this.patch = patch;
+    this.temporal = temporal;
+    this.merge = merge;
+    this.minPixels = minPixels;
+    this.maxPixels = maxPixels;
+    for (int c = 0; c < CHANNELS; c++) {
+      for (int value = 0; value < 256; value++) {
+        // rescaled in double, then all in float, as the reference does
+        normalized[c][value] = ((float) (value * (1 / 255.0)) - mean[c]) / std[c];
       }
     }
   }
 
   /**
-   * @param nameForErrors what to call the image, such as its file name
+   * @param nameForErrors how messages call the image, its file for instance
    * @throws BadInputException if one side is more than 200 times the other
    */
   public PixelValues process(RgbImage image, String nameForErrors) {
-    if (Math.max(image.width(), image.height()) > (long) MAX_RATIO * Math.min(image.width(), image.height())) {
-      throw new BadInputException(nameForErrors + ": size: " + image.width() + " x " + image.height()
-          + " pixels, one side is more than " + MAX_RATIO + " times the other");
-    }
+    checkRatio(image.height(), image.width(), nameForErrors);
     int[] size = smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
-    return patches(BicubicResize.resize(image, size[1], size[0]));
+    return patchify(BicubicResize.resize(image, size[1], size[0]));
   }
 
   /**
-   * The size an image is brought to: multiples of {@code factor}, about the same aspect, area within the limits (which extreme
-   * aspects may exceed by the rounding).
+   * The size an image is resized to: multiples of `factor` near the given one, its area within the limits where the factor allows.
    *
    * @return {height, width}
+   * @throws BadInputException if one side is more than 200 times the other
    */
   public static int[] smartResize(int height, int width, int factor, long minPixels, long maxPixels) {
-    // rint rounds halves to even, as the reference does
-    long h = (long) Math.rint((double) height / factor) * factor;
-    long w = (long) Math.rint((double) width / factor) * factor;
+    checkRatio(height, width, "image");
+    // rint rounds halves to even, as Python's round does
+    double h = Math.rint((double) height / factor) * factor;
+    double w = Math.rint((double) width / factor) * factor;
     double area = (double) height * width;
     if (h * w > maxPixels) {
       double beta = Math.sqrt(area / maxPixels);
-      h = Math.max(factor, (long) Math.floor(height / beta / factor) * factor);
-      w = Math.max(factor, (long) Math.floor(width / beta / factor) * factor);
+      h = Math.floor(height / beta / factor) * factor;
+      w = Math.floor(width / beta / factor) * factor;
     } else if (h * w < minPixels) {
       double beta = Math.sqrt(minPixels / area);
-      h = (long) Math.ceil(height * beta / factor) * factor;
-      w = (long) Math.ceil(width * beta / factor) * factor;
+      h = Math.ceil(height * beta / factor) * factor;
+      w = Math.ceil(width * beta / factor) * factor;
     }
-    return new int[] {Math.toIntExact(h), Math.toIntExact(w)};
+    // the reference clamps only when shrinking; elsewhere it would fail on a side of 0
+    return new int[] {Math.max(factor, (int) h), Math.max(factor, (int) w)};
   }
 
-  private PixelValues patches(RgbImage image) {
+  private static void checkRatio(int height, int width, String name) {
+    if (Math.max(height, width) > (long) MAX_RATIO * Math.min(height, width)) {
+      throw new BadInputException(name + ": size: " + width + " x " + height + " pixels; the longer side may be at most "
+          + MAX_RATIO + " times the shorter one");
+    }
+  }
+
+  private PixelValues patchify(RgbImage image) {
     int gridHeight = image.height() / patch;
     int gridWidth = image.width() / patch;
-    int patchArea = patch * patch;
-    float[] values = new float[gridHeight * gridWidth * 3 * temporal * patchArea];
-    int row = 0;
-    // merge units in raster order, inside a unit its patches in raster order
+    float[] values = new float[Math.multiplyExact(gridHeight * gridWidth, CHANNELS * temporal * patch * patch)];
+    int out = 0;
     for (int unitY = 0; unitY < gridHeight; unitY += merge) {
       for (int unitX = 0; unitX < gridWidth; unitX += merge) {
         for (int y = unitY; y < unitY + merge; y++) {
           for (int x = unitX; x < unitX + merge; x++) {
-            fillPatch(image, x * patch, y * patch, values, row * 3 * temporal * patchArea);
-            row++;
+            out = writePatch(image, y * patch, x * patch, values, out);
           }
         }
       }
@@ -92,20 +95,19 @@ public final class QwenImageProcessor {
     return new PixelValues(values, gridHeight, gridWidth);
   }
 
-  /** One row of the result: channel, frame, y, x; the frames of a still image are equal. */
-  private void fillPatch(RgbImage image, int left, int top, float[] values, int start) {
-    int patchArea = patch * patch;
-    for (int c = 0; c < 3; c++) {
-      int target = start + c * temporal * patchArea;
-      for (int y = 0; y < patch; y++) {
-        int source = 3 * ((top + y) * image.width() + left) + c;
-        for (int x = 0; x < patch; x++) {
-          values[target + y * patch + x] = normalized[c][image.rgb()[source + 3 * x] & 0xff];
+  /** One row: channel, frame, y, x. An image is a film of equal frames. */
+  private int writePatch(RgbImage image, int top, int left, float[] values, int start) {
+    int out = start;
+    for (int c = 0; c < CHANNELS; c++) {
+      for (int frame = 0; frame < temporal; frame++) {
+        for (int y = top; y < top + patch; y++) {
+          int at = CHANNELS * (y * image.width() + left) + c;
+          for (int x = 0; x < patch; x++, at += CHANNELS) {
+            values[out++] = normalized[c][image.rgb()[at] & 0xFF];
+          }
         }
       }
-      for (int frame = 1; frame < temporal; frame++) {
-        System.arraycopy(values, target, values, target + frame * patchArea, patchArea);
-      }
     }
+    return out;
   }
 }

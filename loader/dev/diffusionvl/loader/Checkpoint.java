@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The weights of a model directory under canonical names (see {@link ModelShapes}), whatever their files and naming scheme. What a
+ * shard holds is told by its own header, not by the index. Immutable and safe for use by several threads until closed.
+ */
+public final class Checkpoint implements AutoCloseable {
+  /** Where a tensor lies. */
+  private record Location(Safetensors file, String name) {}
+
+  private final Path modelDir;
+  private final List<Safetensors> files;
+  private final NamingScheme scheme;
+  private final List<Path> absentFiles;
+  private final Map<String, Location> tensors = new LinkedHashMap<>();
+  private final List<String> unexpected = new ArrayList<>();
+
+  private Checkpoint(Path modelDir, CheckpointFiles found, List<Safetensors> files, String modelType) {
+    this.modelDir = modelDir;
+    this.files = files;
+    this.absentFiles = List.copyOf(found.absent());
+    List<String> mainNames = new ArrayList<>();
+    for (Safetensors file : files) {
+      if (found.files().get(file.file()) == NamingScheme.Part.MAIN) {
+        mainNames.addAll(file.names());
+      }
+    }
+    this.scheme = NamingScheme.detect(mainNames, found.separate(), modelType);
+    for (Safetensors file : files) {
+      addTensors(file, found);
+    }
+  }
+
+  /**
+   * Maps all weight files of a directory. Reading a tensor reads its pages; opening reads headers only.
+   *
+   * @throws BadInputException naming the file (and tensor) that is missing or malformed
+   */
+  public static Checkpoint open(Path modelDir) {
+    Checkpoint checkpoint = open(modelDir, true);
+    if (!checkpoint.absentFiles.isEmpty()) {
+      checkpoint.close();
+      throw BadInputException.of(checkpoint.absentFiles.getFirst(), "no such file, though the index lists it");
+    }
+    return checkpoint;
+  }
+
+  /** Reads headers only: for inspection. Shards that the index lists and the directory lacks are left out. */
+  public static Checkpoint openHeaders(Path modelDir) {
+    return open(modelDir, false);
+  }
+
+  private static Checkpoint open(Path modelDir, boolean map) {
+    CheckpointFiles found = CheckpointFiles.find(modelDir);
+    List<Safetensors> files = new ArrayList<>();
+    try {
+      for (Path file : found.files().keySet()) {
+        files.add(map ? Safetensors.open(file) : Safetensors.openHeader(file));
+      }
+      return new Checkpoint(modelDir, found, files, ConfigReader.modelType(modelDir));
+    } catch (RuntimeException e) {
+      files.forEach(Safetensors::close);
+      throw e;
+    }
+  }
+
+  private void addTensors(Safetensors file, CheckpointFiles found) {
+    NamingScheme.Part part = found.files().get(file.file());
+    for (String name : file.names()) {
+      String canonical = scheme.canonical(name, part);
+      if (canonical == null) {
+        unexpected.add(name);
+        continue;
+      }
+      Location before = tensors.get(canonical);
+      String claimed = found.index().get(name);
+      if (before != null && claimed == null) {
+        throw BadInputException.of(file.file(), name, "is in " + before.file().file().getFileName() + " too");
+      }
+      // of two copies the one that the index points at counts
+      if (before == null || file.file().getFileName().toString().equals(claimed)) {
+        tensors.put(canonical, new Location(file, name));
+      }
+    }
+  }
+
+  /** The naming scheme of the files. */
+  public NamingScheme scheme() {
+    return scheme;
+  }
+
+  public boolean contains(String canonicalName) {
+    return tensors.containsKey(canonicalName);
+  }
+
+  /** Canonical names of all tensors that the scheme knows, in file order. */
+  public Set<String> names() {
+    return Collections.unmodifiableSet(tensors.keySet());
+  }
+
+  /** Names, as in the files, that the scheme does not know. */
+  List<String> unknownNames() {
+    return unexpected;
+  }
+
+  List<Path> absentFiles() {
+    return absentFiles;
+  }
+
+  /**
+   * @return the tensor; its data lives until this checkpoint is closed
+   * @throws BadInputException if there is none of that name
+   */
+  public TensorView tensor(String canonicalName) {
+    Location location = tensors.get(canonicalName);
+    if (location == null) {
+      throw BadInputException.of(modelDir, scheme.nameInFile(canonicalName), "missing from the weights");
+    }
+    return location.file().tensor(location.name());
+  }
+
+  /**
+   * Checks that every tensor which the configuration calls for is there, with its shape and a type of weights.
+   *
+   * @throws BadInputException naming the first that is missing or wrong, and how many more are
+   */
+  public void requireComplete(ModelConfig config) {
+    List<String> problems = new ArrayList<>();
+    Path firstFile = null;
+    for (Map.Entry<String, long[]> expected : ModelShapes.of(config).entrySet()) {
+      String problem = problem(expected.getKey(), expected.getValue());
+      if (problem != null) {
+        Location location = tensors.get(expected.getKey());
+        firstFile = firstFile == null ? location == null ? modelDir : location.file().file() : firstFile;
+        problems.add(scheme.nameInFile(expected.getKey()) + ": " + problem);
+      }
+    }
+    if (!problems.isEmpty()) {
+      String more = problems.size() == 1 ? "" : " (and " + (problems.size() - 1) + " more tensors missing or misshaped)";
+      throw BadInputException.of(firstFile, problems.getFirst() + more);
+    }
+  }
+
+  /** What is wrong with a tensor, or null. */
+  String problem(String canonicalName, long[] expectedShape) {
+    if (!contains(canonicalName)) {
+      return "missing from the weights";
+    }
+    TensorView view = tensor(canonicalName);
+    if (!Arrays.equals(view.shape(), expectedShape)) {
+      return "shape " + Arrays.toString(view.shape()) + ", the configuration needs " + Arrays.toString(expectedShape);
+    }
+    return view.type().isWeight() ? null : "dtype " + view.type() + ", weights are F32, F16 or BF16";
+  }
+
+  /** Unmaps all files. Idempotent. */
+  @Override
+  public void close() {
+    files.forEach(Safetensors::close);
+  }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Reads {@link ModelConfig}. The class defaults of the reference describe other models (spec 2.2), so what decides the result is
+ * required here instead of being filled in.
+ */
+final class ConfigReader {
+  private static final int MAX_FILE_BYTES = 4 << 20;
+  private static final int DEFAULT_MASK_ID = 151671;
+  private static final int DEFAULT_EOS_ID = 151645;
+  private static final int DEFAULT_BLOCK_SIZE = 8;
+  private static final int DEFAULT_MAX_LENGTH = 8192;
+  private static final long DEFAULT_MIN_PIXELS = 384 * 384;
+  private static final long DEFAULT_MAX_PIXELS = 512 * 512;
+  private static final float[] CLIP_MEAN = {0.48145466f, 0.4578275f, 0.40821073f};
+  private static final float[] CLIP_STD = {0.26862954f, 0.26130258f, 0.27577711f};
+
+  private static final int MAX_WIDTH = 1 << 20;
+  private static final int MAX_LAYERS = 1024;
+  private static final int MAX_VOCABULARY = 1 << 24;
+  private static final int MAX_POSITIONS = 1 << 24;
+  private static final long MAX_PIXELS = 100_000_000;
+
+  private final Path modelDir;
+  private JsonObject config;
+  private JsonObject textConfig;
+
+  ConfigReader(Path modelDir) {
+    this.modelDir = modelDir;
+  }
+
+  ModelConfig read() {
+    requireDirectory(modelDir);
+    config = Json.readObject(modelDir.resolve("config.json"), MAX_FILE_BYTES);
+    textConfig = config.object("text_config");
+    String modelType = config.string("model_type", "");
+    requireKnown(modelType);
+
+    TextConfig text = text();
+    JsonObject visionObject = visionObject();
+    boolean sigLip = visionObject == null && (modelType.isEmpty() || modelType.equals("diffusionvl_qwen"));
+    if (visionObject == null && !sigLip) {
+      throw config.error("vision_config", "missing");
+    }
+    VisionConfig vision = sigLip ? null : vision(visionObject, text);
+
+    int mask = tokenId("mask_token_id", DEFAULT_MASK_ID, text.vocabSize());
+    int eos = tokenId("eos_token_id", DEFAULT_EOS_ID, text.vocabSize());
+    int block = optional("bd3lm_block_size", DEFAULT_BLOCK_SIZE, 1, text.maxPositionEmbeddings());
+    int maxLength = has("tokenizer_model_max_length")
+        ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
+        : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
+    ImageSettings image = imageSettings();
+    return new ModelConfig(modelType, text, vision, mask, eos, block, image.minPixels, image.maxPixels, maxLength, image.mean,
+        image.std, sigLip ? SigLipConfig.SO400M : null, isDiffusion(modelType));
+  }
+
+  /** {@code model_type} alone, "" if config.json does not say. */
+  static String modelType(Path modelDir) {
+    return Json.readObject(modelDir.resolve("config.json"), MAX_FILE_BYTES).string("model_type", "");
+  }
+
+  static void requireDirectory(Path modelDir) {
+    if (!Files.exists(modelDir)) {
+      throw BadInputException.of(modelDir, "no such model directory");
+    }
+    if (!Files.isDirectory(modelDir)) {
+      throw BadInputException.of(modelDir, "not a directory; a model is a directory with config.json, weights and tokenizer");
+    }
+  }
+
+  private void requireKnown(String modelType) {
+    boolean known = modelType.isEmpty() || modelType.startsWith("diffusionvl") || modelType.startsWith("qwen2");
+    if (!known) {
+      throw config.error("model_type", "'" + modelType + "' is neither a DiffusionVL nor a Qwen2.5-VL model");
+    }
+  }
+
+  private boolean isDiffusion(String modelType) {
+    return modelType.startsWith("diffusionvl") || config.bool("enable_bd3lm", false) || has("bd3lm_block_size");
+  }
+
+  /** The object that holds a field: text_config wins over the top level, null counts as absent. */
+  private JsonObject holder(String name) {
+    return textConfig != null && textConfig.has(name) ? textConfig : config;
+  }
+
+  private boolean has(String name) {
+    return holder(name).has(name);
+  }
+
+  private int required(String name, int min, int max) {
+    return (int) holder(name).integer(name, min, max);
+  }
+
+  private int optional(String name, int absent, int min, int max) {
+    return has(name) ? required(name, min, max) : absent;
+  }
+
+  private int tokenId(String name, int absent, int vocabSize) {
+    if (has(name)) {
+      return required(name, 0, vocabSize - 1);
+    }
+    if (absent >= vocabSize) {
+      throw config.error(name, "missing, and the usual " + absent + " is beyond vocab_size " + vocabSize);
+    }
+    return absent;
+  }
+
+  private TextConfig text() {
+    int hidden = required("hidden_size", 1, MAX_WIDTH);
+    int heads = required("num_attention_heads", 1, MAX_WIDTH);
+    int kvHeads = required("num_key_value_heads", 1, heads);
+    if (heads % kvHeads != 0) {
+      throw holder("num_key_value_heads").error("num_key_value_heads", kvHeads + " does not divide num_attention_heads " + heads);
+    }
+    if (!has("head_dim") && hidden % heads != 0) {
+      throw holder("num_attention_heads").error("num_attention_heads", heads + " does not divide hidden_size " + hidden);
+    }
+    int headDim = optional("head_dim", hidden / heads, 2, MAX_WIDTH);
+    if (headDim % 2 != 0) {
+      throw config.error("head_dim", headDim + " is odd, rotary embedding needs pairs");
+    }
+    JsonObject tie = holder("tie_word_embeddings");
+    if (!tie.has("tie_word_embeddings")) {
+      throw tie.error("tie_word_embeddings", "missing");
+    }
+    if (holder("use_sliding_window").bool("use_sliding_window", false)) {
+      throw config.error("use_sliding_window", "sliding-window attention is not supported");
+    }
+    return new TextConfig(hidden, required("num_hidden_layers", 1, MAX_LAYERS), heads, kvHeads, headDim,
+        required("intermediate_size", 1, MAX_WIDTH), required("vocab_size", 1, MAX_VOCABULARY),
+        required("max_position_embeddings", 1, MAX_POSITIONS),
+        holder("rms_norm_eps").number("rms_norm_eps", 0, 1), holder("rope_theta").number("rope_theta", 1, 1e12),
+        tie.bool("tie_word_embeddings", false));
+  }
+
+  /** vision_config of config.json, else the separate file that a converted base model has, else null. */
+  private JsonObject visionObject() {
+    JsonObject inside = config.object("vision_config");
+    Path separate = modelDir.resolve("vision_config.json");
+    if (inside != null || !Files.exists(separate)) {
+      return inside;
+    }
+    JsonObject file = Json.readObject(separate, MAX_FILE_BYTES);
+    return file.has("vision_config") ? file.object("vision_config") : file;
+  }
+
+  private VisionConfig vision(JsonObject v, TextConfig text) {
+    int depth = (int) v.integer("depth", 1, MAX_LAYERS);
+    int hidden = (int) v.integer("hidden_size", 1, MAX_WIDTH);
+    int heads = (int) v.integer("num_heads", 1, hidden);
+    if (hidden % heads != 0 || hidden / heads % 4 != 0) {
+      throw v.error("num_heads", hidden + " / " + heads + " is no head size that 2-D rotary embedding can use");
+    }
+    int patch = (int) v.integer("patch_size", 1, 1024);
+    int merge = (int) v.integer("spatial_merge_size", 1, 16);
+    int window = (int) v.integer("window_size", patch * merge, MAX_WIDTH);
+    if (window % (patch * merge) != 0) {
+      throw v.error("window_size", window + " is no multiple of patch_size * spatial_merge_size = " + patch * merge);
+    }
+    // original files say in_chans, re-saved ones in_channels, some both
+    String channelField = v.has("in_channels") ? "in_channels" : "in_chans";
+    int channels = v.has(channelField) ? (int) v.integer(channelField, 3, 3) : 3;
+    int out = (int) v.integer("out_hidden_size", 1, MAX_WIDTH);
+    if (out != text.hiddenSize()) {
+      throw v.error("out_hidden_size", out + " differs from the language model's hidden_size " + text.hiddenSize());
+    }
+    List<?> full = v.list("fullatt_block_indexes");
+    if (full == null) {
+      throw v.error("fullatt_block_indexes", "missing");
+    }
+    Set<Integer> fullBlocks = new TreeSet<>();
+    for (Object index : full) {
+      fullBlocks.add((int) v.integer("fullatt_block_indexes", index, 0, depth - 1));
+    }
+    return new VisionConfig(depth, hidden, heads, (int) v.integer("intermediate_size", 1, MAX_WIDTH), patch,
+        (int) v.integer("temporal_patch_size", 1, 16), merge, window, channels, out, Set.copyOf(fullBlocks));
+  }
+
+  private record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std) {}
+
+  /** Pixel limits of config.json win over the preprocessor's, which win over those of training. */
+  private ImageSettings imageSettings() {
+    Path file = modelDir.resolve("preprocessor_config.json");
+    JsonObject preprocessor = Files.exists(file) ? Json.readObject(file, MAX_FILE_BYTES) : null;
+    JsonObject size = preprocessor == null ? null : preprocessor.object("size");
+    long min = pixels("min_pixels", "shortest_edge", preprocessor, size, DEFAULT_MIN_PIXELS);
+    long max = pixels("max_pixels", "longest_edge", preprocessor, size, DEFAULT_MAX_PIXELS);
+    if (min > max) {
+      throw BadInputException.of(config.has("min_pixels") || preprocessor == null ? config.file() : file, "min_pixels",
+          min + " is above max_pixels " + max);
+    }
+    return new ImageSettings(min, max, channels(preprocessor, "image_mean", CLIP_MEAN, false),
+        channels(preprocessor, "image_std", CLIP_STD, true));
+  }
+
+  private long pixels(String name, String sizeName, JsonObject preprocessor, JsonObject size, long absent) {
+    if (config.has(name)) {
+      return config.integer(name, 1, MAX_PIXELS);
+    }
+    if (preprocessor != null && preprocessor.has(name)) {
+      return preprocessor.integer(name, 1, MAX_PIXELS);
+    }
+    if (size != null && size.has(name)) {
+      return size.integer(name, 1, MAX_PIXELS);
+    }
+    return size != null && size.has(sizeName) ? size.integer(sizeName, 1, MAX_PIXELS) : absent;
+  }
+
+  private static float[] channels(JsonObject preprocessor, String name, float[] absent, boolean positive) {
+    List<?> list = preprocessor == null ? null : preprocessor.list(name);
+    if (list == null) {
+      return absent.clone();
+    }
+    float[] values = new float[3];
+    for (int i = 0; i < 3; i++) {
+      boolean usable = list.size() == 3 && list.get(i) instanceof Number n && Math.abs(n.doubleValue()) < 1e6
+          && !(positive && n.doubleValue() <= 1e-6);
+      if (!usable) {
+        throw preprocessor.error(name, "expected three " + (positive ? "positive " : "") + "numbers");
+      }
+      values[i] = ((Number) list.get(i)).floatValue();
+    }
+    return values;
+  }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.nio.file.Path;
+
+/**
+ * What the JSON files of a model directory say, checked (spec 2.2).
+ *
+ * @param modelType {@code model_type} of config.json, "" if it has none
+ * @param vision the Qwen vision tower; null for the SigLIP family
+ * @param maskTokenId id of a position not decoded yet; may have no text in the tokenizer
+ * @param eosTokenId the only id that ends a generation
+ * @param blockSize diffusion block size, at least 1
+ * @param minPixels least area of a resized image, in pixels
+ * @param maxPixels largest area of a resized image, in pixels
+ * @param tokenizerModelMaxLength limit on the rows of a prompt
+ * @param imageMean per channel, RGB
+ * @param imageStd per channel, RGB
+ * @param sigLip the SigLIP tower; null for the Qwen-VL family
+ * @param diffusion false for a plain base model, which was never trained to fill in blocks
+ */
+public record ModelConfig(String modelType, TextConfig text, VisionConfig vision, int maskTokenId, int eosTokenId, int blockSize,
+    long minPixels, long maxPixels, int tokenizerModelMaxLength, float[] imageMean, float[] imageStd, SigLipConfig sigLip,
+    boolean diffusion) {
+
+  /**
+   * Reads config.json and, where it leaves fields to them, preprocessor_config.json and vision_config.json. Memory: a small multiple
+   * of the files' sizes, which may be 4 MB each.
+   *
+   * @throws BadInputException naming file and field, if something is missing, of the wrong kind or out of range
+   */
+  public static ModelConfig load(Path modelDir) {
+    return new ConfigReader(modelDir).read();
+  }
+}

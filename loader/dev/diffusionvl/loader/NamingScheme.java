@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.util.Collection;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/** The ways in which checkpoints name their tensors (spec 2.1), mapped to the canonical names of {@link ModelShapes}. */
+public enum NamingScheme {
+  /** Original Qwen2.5-VL. */
+  A("model.", "visual.", "visual.merger."),
+  /** Original Qwen2.5-VL re-saved under the in-memory names of newer libraries. */
+  B("model.language_model.", "model.visual.", "model.visual.merger."),
+  /** Converted base: language model, tower and projector in files of their own, the latter two without prefixes. */
+  C("model.", "", ""),
+  /** Trained DiffusionVL on the Qwen tower. */
+  D("model.", "model.vision_tower.vision_tower.", "model.mm_projector.merger."),
+  /** Trained DiffusionVL on the SigLIP tower. */
+  E("model.", "model.vision_tower.vision_tower.vision_model.", "model.mm_projector.");
+
+  /** Which file of a checkpoint a tensor lies in; only scheme C has more than one kind. */
+  enum Part {
+    MAIN,
+    VISION,
+    PROJECTOR
+  }
+
+  private static final Map<String, String> NEWLINE = Map.of("model.image_newline", "image_newline");
+  private static final Pattern LANGUAGE = Pattern.compile("(embed_tokens|layers\\.\\d+|norm)\\..+");
+  /** What an original SigLIP2 checkpoint has beyond the layers in use. */
+  private static final Pattern SIGLIP_REST = Pattern.compile("siglip\\.(head\\..+|encoder\\.layers\\.26\\..+)");
+
+  private final String language;
+  private final String vision;
+  private final String projector;
+
+  NamingScheme(String language, String vision, String projector) {
+    this.language = language;
+    this.vision = vision;
+    this.projector = projector;
+  }
+
+  /**
+   * Tells the scheme by the names in the main files.
+   *
+   * @param separateFiles whether the tower or the projector has a file of its own
+   * @param modelType decides when there is no vision tensor at all
+   */
+  static NamingScheme detect(Collection<String> names, boolean separateFiles, String modelType) {
+    if (any(names, E.vision) || any(names, "model.mm_projector.0.")) {
+      return E;
+    }
+    if (any(names, "model.vision_tower.") || any(names, D.projector)) {
+      return D;
+    }
+    if (any(names, B.language) || any(names, B.vision)) {
+      return B;
+    }
+    if (any(names, A.vision)) {
+      return A;
+    }
+    if (separateFiles) {
+      return C;
+    }
+    return modelType.equals("diffusionvl_qwen") ? E : modelType.startsWith("diffusionvl") ? D : A;
+  }
+
+  private static boolean any(Collection<String> names, String prefix) {
+    return names.stream().anyMatch(n -> n.startsWith(prefix));
+  }
+
+  /** Canonical name of a tensor, or null if this scheme has no such name. */
+  String canonical(String name, Part part) {
+    if (this == C && part != Part.MAIN) {
+      return (part == Part.VISION ? "vision." : "merger.") + name;
+    }
+    if (name.equals(ModelShapes.LM_HEAD)) {
+      return name;
+    }
+    if (this == E && NEWLINE.containsKey(name)) {
+      return NEWLINE.get(name);
+    }
+    // the longer prefixes first: "model." begins several of them
+    if (!projector.isEmpty() && name.startsWith(projector)) {
+      return (this == E ? "projector." : "merger.") + name.substring(projector.length());
+    }
+    if (!vision.isEmpty() && name.startsWith(vision)) {
+      return (this == E ? "siglip." : "vision.") + name.substring(vision.length());
+    }
+    if (name.startsWith(language)) {
+      String rest = name.substring(language.length());
+      return LANGUAGE.matcher(rest).matches() ? rest : null;
+    }
+    return null;
+  }
+
+  /** The name that a canonical name has in files of this scheme. */
+  String nameInFile(String canonical) {
+    if (canonical.equals(ModelShapes.LM_HEAD)) {
+      return canonical;
+    }
+    if (canonical.equals("image_newline")) {
+      return "model." + canonical;
+    }
+    int dot = canonical.indexOf('.');
+    String rest = canonical.substring(dot + 1);
+    return switch (canonical.substring(0, dot)) {
+      case "vision", "siglip" -> vision + rest;
+      case "merger", "projector" -> projector + rest;
+      default -> language + canonical;
+    };
+  }
+
+  /** Whether a tensor that nothing needs is a known leftover rather than a surprise. */
+  static boolean isKnownLeftover(String canonical) {
+    return canonical.equals(ModelShapes.LM_HEAD) || SIGLIP_REST.matcher(canonical).matches();
+  }
+}
