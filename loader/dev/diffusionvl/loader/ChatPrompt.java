@@ -60,7 +60,7 @@ public final class ChatPrompt {
       placed = new ArrayList<>(turns);
       placed.set(0, new Turn(true, leadingImages(form, images) + turns.getFirst().text()));
     } else if (placeholders != images) {
-      throw new BadInputException("prompt: " + placeholders + " image placeholders in the text, but " + images + " images given");
+      throw new BadInputException("prompt: image placeholders: " + placeholders + " in the text, but " + images + " images given");
     }
     StringBuilder text = new StringBuilder();
     message(text, "system", system);
