@@ -240,7 +240,12 @@ final class TokenizerFiles {
       maxId = Math.max(maxId, id);
     }
     byte[][] textBytes = new byte[maxId + 1][];
-    vocabulary.forEach((entry, id) -> textBytes[id] = ByteAlphabet.bytes(entry));
+    vocabulary.forEach((entry, id) -> {
+      if (textBytes[id] != null) {
+        throw BadInputException.of(file, "vocabulary." + entry, "id " + id + " is another entry's too");
+      }
+      textBytes[id] = ByteAlphabet.bytes(entry);
+    });
     added.values().forEach(t -> textBytes[t.id()] = t.special() ? null : t.text().getBytes(StandardCharsets.UTF_8));
     return new Tokenizer(new AddedTokens(added.values()), mergeTable(), byteIds, textBytes);
   }

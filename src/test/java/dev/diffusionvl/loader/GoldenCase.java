@@ -45,9 +45,10 @@ record GoldenCase(Path folder, JsonNode json) {
 
   /** A float32 tensor of the case's file. */
   float[] tensor(String name) throws IOException {
-    ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(folder.resolve("tensors.safetensors"))).order(ByteOrder.LITTLE_ENDIAN);
+    byte[] bytes = Files.readAllBytes(folder.resolve("tensors.safetensors"));
+    ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     int headerBytes = Math.toIntExact(file.getLong(0));
-    JsonNode entry = JSON.readTree(new String(file.array(), 8, headerBytes, StandardCharsets.UTF_8)).get(name);
+    JsonNode entry = JSON.readTree(new String(bytes, 8, headerBytes, StandardCharsets.UTF_8)).get(name);
     if (!entry.get("dtype").asText().equals("F32")) {
       throw new IllegalStateException(name + " is " + entry.get("dtype"));
     }

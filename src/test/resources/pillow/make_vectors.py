@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the image files and Pillow's answers that ImageFilesTest and BicubicResizeTest compare with.
+
+Run in this folder with Pillow 9.4 or later. images/NAME.* is an input, images/NAME.EXT.ppm what convert("RGB") makes of it;
+resize/WxH.ppm is resize/source.ppm resized bicubically.
+"""
+import os
+import random
+import struct
+import zlib
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+RANDOM = random.Random(7)
+IMAGES = Path("images")
+WIDTH, HEIGHT = 21, 13
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def scanlines(samples, xs, ys, bits, channels):
+    """Rows of the chosen pixels, unfiltered, samples packed from the high bit."""
+    out = b""
+    if not xs or not ys:
+        return out
+    for y in ys:
+        line = 0
+        for x in xs:
+            for c in range(channels):
+                line = line << bits | samples[y][x][c]
+        used = len(xs) * channels * bits
+        size = (used + 7) // 8
+        out += b"\0" + (line << (size * 8 - used)).to_bytes(size, "big")
+    return out
+
+
+def png(name, colour_type, bits, extra=(), interlaced=False, limit=None):
+    """A PNG of random samples of any kind the format has (Pillow itself writes only some)."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    top = limit or (1 << bits)
+    samples = [[[RANDOM.randrange(top) for _ in range(channels)] for _ in range(WIDTH)] for _ in range(HEIGHT)]
+    if interlaced:
+        data = b"".join(scanlines(samples, range(x, WIDTH, dx), range(y, HEIGHT, dy), bits, channels)
+                        for x, y, dx, dy in ADAM7)
+    else:
+        data = scanlines(samples, range(WIDTH), range(HEIGHT), bits, channels)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, colour_type, 0, 0, interlaced)
+    body = chunk(b"IHDR", header) + b"".join(chunk(k, v) for k, v in extra) + chunk(b"IDAT", zlib.compress(data))
+    (IMAGES / name).write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+
+
+def palette(entries):
+    return b"PLTE", bytes(RANDOM.randrange(256) for _ in range(3 * entries))
+
+
+def pngs():
+    for bits in (1, 2, 4, 8, 16):
+        png(f"grey{bits}.png", 0, bits)
+    for bits in (1, 2, 4, 8):
+        png(f"palette{bits}.png", 3, bits, [palette(1 << bits)])
+    png("palette_alpha.png", 3, 8, [palette(256), (b"tRNS", bytes(range(0, 250, 5)))])
+    png("palette_short.png", 3, 8, [palette(100)], limit=100)
+    png("grey_alpha8.png", 4, 8)
+    png("grey_alpha16.png", 4, 16)
+    png("rgb8.png", 2, 8)
+    png("rgb16.png", 2, 16)
+    png("rgba8.png", 6, 8)
+    png("rgba16.png", 6, 16)
+    png("grey_transparent.png", 0, 8, [(b"tRNS", b"\0\x40")])
+    png("rgb_transparent.png", 2, 8, [(b"tRNS", b"\0\x10\0\x20\0\x30")])
+    png("gamma.png", 0, 8, [(b"gAMA", struct.pack(">I", 100000))])
+    png("interlaced.png", 6, 8, interlaced=True)
+
+
+def picture(width=WIDTH, height=HEIGHT):
+    """Smooth with some noise, so that JPEG has something to do."""
+    image = Image.new("RGB", (width, height))
+    image.putdata([(x * 255 // width, y * 255 // height, (x * y + RANDOM.randrange(40)) % 256)
+                   for y in range(height) for x in range(width)])
+    return image
+
+
+def exif(orientation):
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data.tobytes()
+
+
+def jpegs():
+    rgb = picture(45, 34)
+    rgb.save(IMAGES / "jpeg420.jpg", quality=85, subsampling=2)
+    rgb.save(IMAGES / "jpeg422.jpg", quality=85, subsampling=1)
+    rgb.save(IMAGES / "jpeg444.jpg", quality=95, subsampling=0)
+    rgb.save(IMAGES / "jpeg_progressive.jpg", quality=80, progressive=True)
+    rgb.convert("L").save(IMAGES / "jpeg_grey.jpg", quality=90)
+    rgb.convert("CMYK").save(IMAGES / "jpeg_cmyk.jpg", quality=90)
+    for orientation in range(1, 9):
+        rgb.save(IMAGES / f"exif{orientation}.jpg", quality=90, subsampling=0, exif=exif(orientation))
+
+
+def others():
+    rgb = picture()
+    rgb.save(IMAGES / "bmp24.bmp")
+    rgb.convert("L").save(IMAGES / "bmp8_grey.bmp")
+    rgb.quantize(40).save(IMAGES / "bmp8.bmp")
+    rgb.convert("1").save(IMAGES / "bmp1.bmp")
+    picture().convert("RGBA").save(IMAGES / "bmp32.bmp")
+    rgb.quantize(50).save(IMAGES / "gif.gif")
+    rgb.quantize(30).save(IMAGES / "gif_transparent.gif", transparency=3)
+    rgb.quantize(9).save(IMAGES / "gif_film.gif", save_all=True, append_images=[picture().quantize(9)], duration=50)
+    rgb.quantize(20).save(IMAGES / "gif_interlaced.gif", interlace=1)
+
+
+def answers():
+    for file in sorted(IMAGES.iterdir()):
+        if file.suffix != ".ppm":
+            with Image.open(file) as image:
+                ImageOps.exif_transpose(image).convert("RGB").save(f"{file}.ppm")
+
+
+def resizes():
+    folder = Path("resize")
+    source = Image.new("RGB", (61, 47))
+    source.putdata([tuple(RANDOM.choice((0, 255, RANDOM.randrange(256))) for _ in range(3)) for _ in range(61 * 47)])
+    source.save(folder / "source.ppm")
+    for width, height in [(20, 15), (61, 47), (90, 70), (61, 10), (7, 47), (1, 1), (28, 84), (122, 1), (60, 46), (62, 48)]:
+        source.resize((width, height), Image.BICUBIC).save(folder / f"{width}x{height}.ppm")
+
+
+if __name__ == "__main__":
+    for name in ("images", "resize"):
+        os.makedirs(name, exist_ok=True)
+        for old in Path(name).iterdir():
+            old.unlink()
+    pngs()
+    jpegs()
+    others()
+    answers()
+    resizes()
