@@ -95,7 +95,7 @@ void pack_columns(int width, const T* b, int64_t ldb, bool contiguous_in_p, int6
 }
 
 inline void put(float* c, float value) { *c = value; }
-inline void put(uint16_t* c, float value) { *c = narrow(value); }
+inline void put(bf16* c, float value) { *c = bf16_from_float(value); }
 
 template <class C> void store(C* c, float sum, float alpha, float beta) {
   float value = alpha * sum;
@@ -193,7 +193,7 @@ template <class C> void scale(const Problem& p) {
 
 template <class T> void with_operands(const Problem& p, const ParallelFor& parallel_for) {
   if (p.type_c == Type::F32) Multiplication<T, float>(p, parallel_for).run();
-  else Multiplication<T, uint16_t>(p, parallel_for).run();
+  else Multiplication<T, bf16>(p, parallel_for).run();
 }
 
 } // namespace
@@ -202,11 +202,11 @@ void multiply(const Problem& p, const ParallelFor& parallel_for) {
   if (p.m == 0 || p.n == 0) return;
   if (p.k == 0 || p.alpha == 0) {
     if (p.type_c == Type::F32) scale<float>(p);
-    else scale<uint16_t>(p);
+    else scale<bf16>(p);
   } else if (p.type_ab == Type::F32) {
     with_operands<float>(p, parallel_for);
   } else {
-    with_operands<uint16_t>(p, parallel_for);
+    with_operands<bf16>(p, parallel_for);
   }
 }
 

@@ -3,29 +3,17 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <immintrin.h>
+
+#include "../bfloat16.h"
 
 namespace emu::gemm {
 
 inline float widen(float x) { return x; }
-inline float widen(uint16_t x) {
-  uint32_t bits = uint32_t(x) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-// bf16, round to nearest even; a NaN stays a (quiet) NaN
-inline uint16_t narrow(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t((bits >> 16) | 0x40);
-  return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
-}
+inline float widen(bf16 x) { return bf16_to_float(x); }
 
 inline __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
-inline __m256 load8(const uint16_t* p) {
+inline __m256 load8(const bf16* p) {
   __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
