@@ -4,14 +4,15 @@ package dev.diffusionvl.loader;
 import java.nio.file.Path;
 
 /**
- * Something the user gave (a file, a field in it, an option's value) is unusable. The message is one printable line that names the
- * file, the field and what is wrong; it is fit to be shown as it is.
+ * Something the user gave (a file, a field in it, an option's value) is unusable. The message is one printable line
+ * that names the file, the field and what is wrong; it is fit to be shown as it is.
  */
 public final class BadInputException extends RuntimeException {
   private static final int MAX_LENGTH = 1000;
 
   /**
-   * @param message file, field and problem in one line; control characters (names inside a broken file may hold any) are replaced
+   * @param message file, field and problem in one line; control characters (names inside a broken file may hold any)
+   *     are replaced
    */
   public BadInputException(String message) {
     super(oneLine(message));

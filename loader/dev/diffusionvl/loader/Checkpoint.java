@@ -11,8 +11,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The weights of a model directory under canonical names (see {@link ModelShapes}), whatever their files and naming scheme. What a
- * shard holds is told by its own header, not by the index. Immutable and safe for use by several threads until closed.
+ * The weights of a model directory under canonical names (see {@link ModelShapes}), whatever their files and naming
+ * scheme. What a shard holds is told by its own header, not by the index. Immutable and safe for use by several threads
+ * until closed.
  */
 public final class Checkpoint implements AutoCloseable {
   /** Where a tensor lies. */
@@ -146,7 +147,8 @@ public final class Checkpoint implements AutoCloseable {
       }
     }
     if (!problems.isEmpty()) {
-      String more = problems.size() == 1 ? "" : " (and " + (problems.size() - 1) + " more tensors missing or misshaped)";
+      int others = problems.size() - 1;
+      String more = others == 0 ? "" : " (and " + others + " more tensors missing or misshaped)";
       throw BadInputException.of(firstFile, problems.getFirst() + more);
     }
   }

@@ -12,7 +12,8 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /**
- * The weight files of a model directory: one file or the shards that an index lists, and the separate files of a converted base.
+ * The weight files of a model directory: one file or the shards that an index lists, and the separate files of a
+ * converted base.
  *
  * @param files in the order in which they are read, each with the part of the model it holds
  * @param absent shards that the index lists and the directory lacks

@@ -8,8 +8,8 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Reads {@link ModelConfig}. The class defaults of the reference describe other models (spec 2.2), so what decides the result is
- * required here instead of being filled in.
+ * Reads {@link ModelConfig}. The class defaults of the reference describe other models (spec 2.2), so what decides the
+ * result is required here instead of being filled in.
  */
 final class ConfigReader {
   private static final int MAX_FILE_BYTES = 4 << 20;
@@ -58,8 +58,8 @@ final class ConfigReader {
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
     ImageSettings image = imageSettings();
-    return new ModelConfig(modelType, text, vision, mask, eos, block, image.minPixels, image.maxPixels, maxLength, image.mean,
-        image.std, sigLip ? SigLipConfig.SO400M : null, isDiffusion(modelType));
+    return new ModelConfig(modelType, text, vision, mask, eos, block, image.minPixels, image.maxPixels, maxLength,
+        image.mean, image.std, sigLip ? SigLipConfig.SO400M : null, isDiffusion(modelType));
   }
 
   /** {@code model_type} alone, "" if config.json does not say. */
@@ -72,7 +72,7 @@ final class ConfigReader {
       throw BadInputException.of(modelDir, "no such model directory");
     }
     if (!Files.isDirectory(modelDir)) {
-      throw BadInputException.of(modelDir, "not a directory; a model is a directory with config.json, weights and tokenizer");
+      throw BadInputException.of(modelDir, "not a directory; a model is one with config.json, weights and tokenizer");
     }
   }
 
@@ -96,6 +96,10 @@ final class ConfigReader {
     return holder(name).has(name);
   }
 
+  private BadInputException error(String name, String problem) {
+    return holder(name).error(name, problem);
+  }
+
   private int required(String name, int min, int max) {
     return (int) holder(name).integer(name, min, max);
   }
@@ -109,7 +113,7 @@ final class ConfigReader {
       return required(name, 0, vocabSize - 1);
     }
     if (absent >= vocabSize) {
-      throw config.error(name, "missing, and the usual " + absent + " is beyond vocab_size " + vocabSize);
+      throw error(name, "missing, and the usual " + absent + " is beyond vocab_size " + vocabSize);
     }
     return absent;
   }
@@ -119,27 +123,33 @@ final class ConfigReader {
     int heads = required("num_attention_heads", 1, MAX_WIDTH);
     int kvHeads = required("num_key_value_heads", 1, heads);
     if (heads % kvHeads != 0) {
-      throw holder("num_key_value_heads").error("num_key_value_heads", kvHeads + " does not divide num_attention_heads " + heads);
+      throw error("num_key_value_heads", kvHeads + " does not divide num_attention_heads " + heads);
     }
     if (!has("head_dim") && hidden % heads != 0) {
-      throw holder("num_attention_heads").error("num_attention_heads", heads + " does not divide hidden_size " + hidden);
+      throw error("num_attention_heads", heads + " does not divide hidden_size " + hidden);
     }
     int headDim = optional("head_dim", hidden / heads, 2, MAX_WIDTH);
     if (headDim % 2 != 0) {
-      throw config.error("head_dim", headDim + " is odd, rotary embedding needs pairs");
+      throw error("head_dim", headDim + " is odd, rotary embedding needs pairs");
     }
-    JsonObject tie = holder("tie_word_embeddings");
-    if (!tie.has("tie_word_embeddings")) {
-      throw tie.error("tie_word_embeddings", "missing");
+    if (!has("tie_word_embeddings")) {
+      throw error("tie_word_embeddings", "missing");
     }
     if (holder("use_sliding_window").bool("use_sliding_window", false)) {
-      throw config.error("use_sliding_window", "sliding-window attention is not supported");
+      throw error("use_sliding_window", "sliding-window attention is not supported");
     }
     return new TextConfig(hidden, required("num_hidden_layers", 1, MAX_LAYERS), heads, kvHeads, headDim,
         required("intermediate_size", 1, MAX_WIDTH), required("vocab_size", 1, MAX_VOCABULARY),
         required("max_position_embeddings", 1, MAX_POSITIONS),
-        holder("rms_norm_eps").number("rms_norm_eps", 0, 1), holder("rope_theta").number("rope_theta", 1, 1e12),
-        tie.bool("tie_word_embeddings", false));
+        holder("rms_norm_eps").number("rms_norm_eps", 0, 1), ropeTheta(),
+        holder("tie_word_embeddings").bool("tie_word_embeddings", false));
+  }
+
+  /** At the top level or, in files of newer libraries, inside rope_parameters. */
+  private double ropeTheta() {
+    JsonObject nested = holder("rope_parameters").object("rope_parameters");
+    JsonObject object = !has("rope_theta") && nested != null ? nested : holder("rope_theta");
+    return object.number("rope_theta", 1, 1e12);
   }
 
   /** vision_config of config.json, else the separate file that a converted base model has, else null. */

@@ -22,7 +22,7 @@ final class InputFiles {
       throw BadInputException.of(file, "no such file");
     }
     if (!Files.isRegularFile(file)) {
-      throw BadInputException.of(file, Files.isDirectory(file) ? "is a directory, not a file" : "is not a regular file");
+      throw BadInputException.of(file, Files.isDirectory(file) ? "a directory, not a file" : "not a regular file");
     }
     try {
       return Files.size(file);

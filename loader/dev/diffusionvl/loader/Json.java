@@ -16,8 +16,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Strict JSON over Jackson's streaming parser: UTF-8 only, no duplicate names, nesting limited, nothing after the value. The streaming
- * parser alone is used because starting up data binding costs more than reading a small model's files.
+ * Strict JSON over Jackson's streaming parser: UTF-8 only, no duplicate names, nesting limited, nothing after the
+ * value. The streaming parser alone is used because starting up data binding costs more than reading a small model's
+ * files.
  */
 final class Json {
   private static final int MAX_NESTING = 64;
@@ -41,7 +42,8 @@ final class Json {
   }
 
   /**
-   * Runs a reader over a JSON text and turns every parse error into a {@link BadInputException} with the place in the text.
+   * Runs a reader over a JSON text and turns every parse error into a {@link BadInputException} with the place in the
+   * text.
    *
    * @param file only named in errors
    */

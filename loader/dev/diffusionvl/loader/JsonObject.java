@@ -5,7 +5,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 
-/** A parsed JSON object whose typed reads complain with the file and the full field name. A null value counts as absent. */
+/**
+ * A parsed JSON object whose typed reads complain with the file and the full field name. A null value counts as absent.
+ */
 final class JsonObject {
   private final Path file;
   private final String prefix;

@@ -19,13 +19,13 @@ import java.nio.file.Path;
  * @param sigLip the SigLIP tower; null for the Qwen-VL family
  * @param diffusion false for a plain base model, which was never trained to fill in blocks
  */
-public record ModelConfig(String modelType, TextConfig text, VisionConfig vision, int maskTokenId, int eosTokenId, int blockSize,
-    long minPixels, long maxPixels, int tokenizerModelMaxLength, float[] imageMean, float[] imageStd, SigLipConfig sigLip,
-    boolean diffusion) {
+public record ModelConfig(String modelType, TextConfig text, VisionConfig vision, int maskTokenId, int eosTokenId,
+    int blockSize, long minPixels, long maxPixels, int tokenizerModelMaxLength, float[] imageMean, float[] imageStd,
+    SigLipConfig sigLip, boolean diffusion) {
 
   /**
-   * Reads config.json and, where it leaves fields to them, preprocessor_config.json and vision_config.json. Memory: a small multiple
-   * of the files' sizes, which may be 4 MB each.
+   * Reads config.json and, where it leaves fields to them, preprocessor_config.json and vision_config.json. Memory: a
+   * small multiple of the files' sizes, which may be 4 MB each.
    *
    * @throws BadInputException naming file and field, if something is missing, of the wrong kind or out of range
    */

@@ -5,7 +5,9 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** The ways in which checkpoints name their tensors (spec 2.1), mapped to the canonical names of {@link ModelShapes}. */
+/**
+ * The ways in which checkpoints name their tensors (spec 2.1), mapped to the canonical names of {@link ModelShapes}.
+ */
 public enum NamingScheme {
   /** Original Qwen2.5-VL. */
   A("model.", "visual.", "visual.merger."),

@@ -15,8 +15,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * One safetensors file: 8 bytes header length, JSON header, data. Either mapped as a whole or with its header read only; the latter
- * costs a few milliseconds whatever the size of the file. Immutable and safe for use by several threads until closed.
+ * One safetensors file: 8 bytes header length, JSON header, data. Either mapped as a whole or with its header read
+ * only; the latter costs a few milliseconds whatever the size of the file. Immutable and safe for use by several
+ * threads until closed.
  */
 public final class Safetensors implements AutoCloseable {
   /** Largest header accepted, the limit of the format's own implementation. */
@@ -76,7 +77,7 @@ public final class Safetensors implements AutoCloseable {
 
   private static int headerLength(Path file, FileChannel channel, long size) throws IOException {
     if (size < 8) {
-      throw BadInputException.of(file, "header", "the file is " + size + " bytes long, too short for a safetensors file");
+      throw BadInputException.of(file, "header", "the file holds " + size + " bytes, too few for a safetensors file");
     }
     long length = ByteBuffer.wrap(readFully(channel, 0, 8)).order(ByteOrder.LITTLE_ENDIAN).getLong();
     if (length < 0 || length > MAX_HEADER_BYTES) {

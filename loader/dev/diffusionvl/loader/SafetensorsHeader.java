@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Parses and checks the JSON header of a safetensors file. As in the format's own implementation the tensors must tile the data
- * section: no overlap, no hole, nothing behind the last one. Nothing read here is trusted before it is checked.
+ * Parses and checks the JSON header of a safetensors file. As in the format's own implementation the tensors must tile
+ * the data section: no overlap, no hole, nothing behind the last one. Nothing read here is trusted before it is
+ * checked.
  */
 final class SafetensorsHeader {
   private static final String METADATA = "__metadata__";
@@ -88,8 +89,8 @@ final class SafetensorsHeader {
     }
     long bytes = byteSize(file, name, type, shape);
     if (bytes != offsets[1] - offsets[0]) {
-      throw BadInputException.of(file, name, type + Arrays.toString(shape) + " needs " + bytes + " bytes, data_offsets give "
-          + (offsets[1] - offsets[0]));
+      throw BadInputException.of(file, name, type + Arrays.toString(shape) + " needs " + bytes
+          + " bytes, data_offsets give " + (offsets[1] - offsets[0]));
     }
     return new Entry(name, type, shape, offsets[0], offsets[1]);
   }

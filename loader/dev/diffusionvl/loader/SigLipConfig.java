@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * Sizes of the SigLIP2 tower and the projector of the diffusionvl-qwen family (spec 1). Its checkpoints do not store them; only
- * {@link #SO400M} exists.
+ * Sizes of the SigLIP2 tower and the projector of the diffusionvl-qwen family (spec 1). Its checkpoints do not store
+ * them; only {@link #SO400M} exists.
  *
  * @param layers layers in use; the original tower has one more
  * @param imageSize side of the square input in pixels

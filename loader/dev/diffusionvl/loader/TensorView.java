@@ -12,8 +12,8 @@ import java.util.Arrays;
  * @param name as the file spells it
  * @param shape dimensions; empty for a scalar
  * @param byteSize length of the data in bytes, equal to the product of the shape times the element size
- * @param data the bytes inside the mapped file, valid until the file is closed and not necessarily aligned to the element size; null
- *     when only headers were read
+ * @param data the bytes inside the mapped file, valid until the file is closed and not necessarily aligned to the
+ *     element size; null when only headers were read
  */
 public record TensorView(String name, TensorType type, long[] shape, long byteSize, MemorySegment data) {
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

@@ -11,5 +11,5 @@ package dev.diffusionvl.loader;
  * @param maxPositionEmbeddings limit on prompt plus generated rows
  * @param tieWordEmbeddings whether the embedding table is the output matrix too
  */
-public record TextConfig(int hiddenSize, int layers, int heads, int kvHeads, int headDim, int intermediateSize, int vocabSize,
-    int maxPositionEmbeddings, double rmsNormEps, double ropeTheta, boolean tieWordEmbeddings) {}
+public record TextConfig(int hiddenSize, int layers, int heads, int kvHeads, int headDim, int intermediateSize,
+    int vocabSize, int maxPositionEmbeddings, double rmsNormEps, double ropeTheta, boolean tieWordEmbeddings) {}

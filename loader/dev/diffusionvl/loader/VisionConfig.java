@@ -13,5 +13,5 @@ import java.util.Set;
  * @param outHiddenSize width of the merger's output, the H of the language model
  * @param fullAttentionBlocks indexes of the blocks that attend over the whole image
  */
-public record VisionConfig(int depth, int hiddenSize, int heads, int intermediateSize, int patchSize, int temporalPatchSize,
-    int spatialMergeSize, int windowSize, int inChannels, int outHiddenSize, Set<Integer> fullAttentionBlocks) {}
+public record VisionConfig(int depth, int hiddenSize, int heads, int intermediateSize, int patchSize,
+    int temporalPatchSize, int spatialMergeSize, int windowSize, int inChannels, int outHiddenSize, Set<Integer> fullAttentionBlocks) {}

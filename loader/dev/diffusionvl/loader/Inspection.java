@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import java.io.IOException;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * What a model directory holds, judged by its configuration and the headers of its weights alone: milliseconds,
+ * whatever the size.
+ *
+ * @param family {@code diffusionvl-qwenvl} or {@code diffusionvl-qwen}
+ * @param diffusion false for a plain base model
+ * @param parameters elements of the tensors that the model uses; a tied output matrix counts once
+ * @param bytes what these take in the files
+ * @param dtype their element type; several, joined by '+', the one with most elements first
+ * @param missing tensors that the configuration calls for and the files lack, as this scheme names them
+ * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights
+ * @param unexpected tensors that nothing needs, known leftovers apart
+ * @param weightBytes what the weights take on a device in bf16; twice that in f32
+ * @param cacheBytesPerToken what keys and values of one position take on a device in bf16; twice that in f32
+ */
+public record Inspection(String family, boolean diffusion, NamingScheme scheme, long parameters, long bytes,
+    String dtype, List<String> missing, List<String> misshaped, List<String> unexpected, long weightBytes,
+    long cacheBytesPerToken) {
+
+  /**
+   * Reads config.json and the headers of the weight files.
+   *
+   * @throws BadInputException if one of these files is absent or malformed; tensors that are absent are no such error
+   */
+  public static Inspection of(Path modelDir) {
+    ModelConfig config = ModelConfig.load(modelDir);
+    try (Checkpoint checkpoint = Checkpoint.openHeaders(modelDir)) {
+      return of(config, checkpoint);
+    }
+  }
+
+  private static Inspection of(ModelConfig config, Checkpoint checkpoint) {
+    Map<String, long[]> expected = ModelShapes.of(config);
+    List<String> missing = new ArrayList<>();
+    List<String> misshaped = new ArrayList<>();
+    Map<TensorType, Long> elements = new EnumMap<>(TensorType.class);
+    long bytes = 0;
+    for (Map.Entry<String, long[]> entry : expected.entrySet()) {
+      String name = checkpoint.scheme().nameInFile(entry.getKey());
+      if (!checkpoint.contains(entry.getKey())) {
+        missing.add(name);
+        continue;
+      }
+      if (checkpoint.problem(entry.getKey(), entry.getValue()) != null) {
+        misshaped.add(name);
+      }
+      TensorView tensor = checkpoint.tensor(entry.getKey());
+      elements.merge(tensor.type(), tensor.elements(), Long::sum);
+      bytes += tensor.byteSize();
+    }
+    List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
+    for (String canonical : checkpoint.names()) {
+      if (!expected.containsKey(canonical) && !NamingScheme.isKnownLeftover(canonical)) {
+        unexpected.add(checkpoint.scheme().nameInFile(canonical));
+      }
+    }
+    long parameters = elements.values().stream().mapToLong(n -> n).sum();
+    TextConfig text = config.text();
+    return new Inspection(config.vision() != null ? "diffusionvl-qwenvl" : "diffusionvl-qwen", config.diffusion(),
+        checkpoint.scheme(), parameters, bytes, types(elements), missing, misshaped, unexpected, 2 * parameters,
+        2L * 2 * text.layers() * text.kvHeads() * text.headDim());
+  }
+
+  private static String types(Map<TensorType, Long> elements) {
+    return elements.entrySet().stream()
+        .sorted(Map.Entry.<TensorType, Long>comparingByValue(Comparator.reverseOrder()))
+        .map(entry -> entry.getKey().name())
+        .collect(Collectors.joining("+"));
+  }
+
+  /** Whether everything that the configuration calls for is there in the right shape. */
+  public boolean complete() {
+    return missing.isEmpty() && misshaped.isEmpty();
+  }
+
+  /** One JSON object on one line. */
+  public String toJson() {
+    StringWriter text = new StringWriter();
+    try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
+      json.writeStartObject();
+      json.writeStringField("family", family);
+      json.writeBooleanField("diffusion", diffusion);
+      json.writeStringField("scheme", scheme.name());
+      json.writeNumberField("parameters", parameters);
+      json.writeNumberField("bytes", bytes);
+      json.writeStringField("dtype", dtype);
+      json.writeBooleanField("complete", complete());
+      write(json, "missing", missing);
+      write(json, "misshaped", misshaped);
+      write(json, "unexpected", unexpected);
+      json.writeNumberField("weight_bytes_bf16", weightBytes);
+      json.writeNumberField("cache_bytes_per_token_bf16", cacheBytesPerToken);
+      json.writeEndObject();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return text.toString();
+  }
+
+  private static void write(JsonGenerator json, String name, List<String> values) throws IOException {
+    json.writeArrayFieldStart(name);
+    for (String value : values) {
+      json.writeString(value);
+    }
+    json.writeEndArray();
+  }
+}
