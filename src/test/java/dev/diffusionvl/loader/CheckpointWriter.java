@@ -37,10 +37,9 @@ public final class CheckpointWriter {
     long end = 0;
     for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
       Tensor tensor = entry.getValue();
-      header.append(",\"").append(entry.getKey()).append("\":{\"dtype\":\"").append(tensor.type()).append("\",\"shape\":")
-          .append(Arrays.toString(tensor.shape())).append(",\"data_offsets\":[").append(end).append(',');
+      header.append(",\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%d,%d]}".formatted(entry.getKey(),
+          tensor.type(), Arrays.toString(tensor.shape()), end, end + tensor.bytes()));
       end += tensor.bytes();
-      header.append(end).append("]}");
     }
     byte[] json = header.append('}').toString().getBytes(StandardCharsets.UTF_8);
     try (RandomAccessFile out = new RandomAccessFile(file.toFile(), "rw")) {
@@ -77,7 +76,8 @@ public final class CheckpointWriter {
   public static Tensor convert(Tensor tensor, TensorType type) {
     TensorView view = new TensorView("", tensor.type(), tensor.shape(), tensor.bytes(),
         MemorySegment.ofArray(tensor.data()));
-    ByteBuffer out = ByteBuffer.allocate(Math.toIntExact(view.elements() * type.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+    int bytes = Math.toIntExact(view.elements() * type.bytes());
+    ByteBuffer out = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     for (float value : view.toFloats()) {
       switch (type) {
         case F32 -> out.putFloat(value);
@@ -137,9 +137,9 @@ public final class CheckpointWriter {
       }
       write(modelDir.resolve(file), content);
     }
-    writeText(modelDir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{"
-        + index.entrySet().stream().map(e -> "\"" + e.getKey() + "\":\"" + e.getValue() + "\"").collect(Collectors.joining(","))
-        + "}}");
+    String entries = index.entrySet().stream().map(e -> "\"" + e.getKey() + "\":\"" + e.getValue() + "\"")
+        .collect(Collectors.joining(","));
+    writeText(modelDir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{" + entries + "}}");
   }
 
   /** Copies everything but weights. */

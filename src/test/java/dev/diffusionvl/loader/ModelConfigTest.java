@@ -180,7 +180,7 @@ class ModelConfigTest {
       bd3lm_block_size           | 0             | bd3lm_block_size: 0 is out of range
       bd3lm_block_size           | 2000          | bd3lm_block_size: 2000 is out of range
       mask_token_id              | 5000          | mask_token_id: 5000 is out of range
-      mask_token_id              | null          | mask_token_id: missing, and the usual 151671 is beyond vocab_size 1024
+      mask_token_id              | null          | mask_token_id: missing, and the usual 151671 is beyond vocab_size
       tokenizer_model_max_length | 0             | tokenizer_model_max_length: 0 is out of range
       model_type                 | "llama"       | model_type: 'llama'
       model_type                 | 3             | model_type: expected a string

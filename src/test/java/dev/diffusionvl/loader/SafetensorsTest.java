@@ -99,8 +99,10 @@ class SafetensorsTest {
 
   @Test
   void emptyTensorsAndUnknownFieldsAreFine() throws IOException {
-    Path file = write("{\"__metadata__\":{\"a\":\"b\"},\"e\":{\"shape\":[0,9223372036854775807,3],\"dtype\":\"BF16\","
-        + "\"data_offsets\":[0,0],\"more\":{\"x\":[1]}},\"b\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}   ", 1);
+    Path file = write("""
+        {"__metadata__":{"a":"b"},
+        "e":{"shape":[0,9223372036854775807,3],"dtype":"BF16","data_offsets":[0,0],"more":{"x":[1]}},
+        "b":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}  \s""", 1);
     try (Safetensors tensors = Safetensors.open(file)) {
       assertEquals(0, tensors.tensor("e").elements());
       assertEquals(List.of("e", "b"), List.copyOf(tensors.names()));
@@ -122,7 +124,7 @@ class SafetensorsTest {
     refused(Files.write(folder.resolve("length.safetensors"), bytes.array()), problem);
   }
 
-  /** T stands for a well-formed tensor of 4 bytes; the file holds 8 bytes of data. */
+  /** The file holds 8 bytes of data. */
   @ParameterizedTest
   @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
       []                                                                           | not a JSON object
@@ -146,10 +148,10 @@ class SafetensorsTest {
       {"a":{"dtype":"F32","shape":[8],"data_offsets":[0,8]}}                       | needs 32 bytes, data_offsets give 8
       {"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}                        | a: ends at byte 9
       {"a":{"dtype":"U8","shape":[4],"data_offsets":[9223372036854775803,9223372036854775807]}} | a: ends at byte
-      {"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}} | overlaps
-      {"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}                        | 4 bytes before it belong to no tensor
+      {"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}|overlaps
+      {"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}                        | 4 bytes before it belong to no
       {"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}                        | 4 bytes after the last tensor
-      {"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}} | uplicate
+      {"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}|uplicate
       {"__metadata__":[],"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}      | __metadata__: expected an object
       {"__metadata__":{"x":1},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}} | __metadata__: expected strings
       """)
