@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "work.h"
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <thread>
@@ -90,10 +91,10 @@ CUresult run_one(Context&, const CopyWork& copy) {
 CUresult run_one(Context&, const FillWork& fill) {
   for (size_t y = 0; y < fill.height; y++) {
     char* row = fill.to + y * fill.pitch;
-    if (fill.size == 1) {
-      std::memset(row, int(fill.value), fill.width);
-    } else {
-      for (size_t x = 0; x < fill.width; x++) std::memcpy(row + x * fill.size, &fill.value, fill.size);
+    switch (fill.size) {
+    case 1: std::memset(row, int(fill.value), fill.width); break;
+    case 2: std::fill_n(reinterpret_cast<uint16_t*>(row), fill.width, uint16_t(fill.value)); break;
+    default: std::fill_n(reinterpret_cast<uint32_t*>(row), fill.width, uint32_t(fill.value)); break;
     }
     written(row, fill.width * fill.size);
   }

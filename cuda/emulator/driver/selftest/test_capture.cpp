@@ -144,6 +144,15 @@ TEST(driver_capture_and_threads) {
   Capturing global(1, GLOBAL);
   CHECK_EQUAL(allocate_elsewhere(), 900);
   CHECK_EQUAL(global.end(), 901);
+  Capturing tolerated(1, GLOBAL); // this thread asks for what the capture would forbid
+  int mode = RELAXED;
+  CUdeviceptr unused;
+  CHECK_EQUAL(cuThreadExchangeStreamCaptureMode(&mode), 0);
+  CHECK_EQUAL(mode, GLOBAL);
+  CHECK_EQUAL(cuMemAlloc_v2(&unused, 64), 0);
+  CHECK_EQUAL(cuThreadExchangeStreamCaptureMode(&mode), 0);
+  CHECK_EQUAL(mode, RELAXED);
+  CHECK_EQUAL(tolerated.end(), 0);
   Capturing local(1, THREAD_LOCAL);
   CHECK_EQUAL(allocate_elsewhere(), 0);
   CUresult ended = -1;

@@ -21,7 +21,7 @@ template <class Body> CUresult elsewhere(const Body& body) {
 
 CUresult write_outside() {
   CUdeviceptr memory = allocate(256);
-  long offset = 1 << 20;
+  long offset = 64; // the first float behind the allocation
   void* parameters[] = {&memory, &offset};
   return cuLaunchKernel(function("bugs", "write_outside"), 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr);
 }

@@ -39,6 +39,17 @@ TEST(driver_graph_by_hand) {
   CHECK_EQUAL(cuGraphAddDependencies(graph, &first, &second, 1), 1);
   CUDA_MEMSET_NODE_PARAMS zero = {y, 0, 0, 4, 64, 1};
   CHECK_EQUAL(cuGraphAddMemsetNode(&clear, graph, &second, 1, &zero, context.handle()), 0);
+  std::vector<float> seen(64);
+  CUDA_MEMCPY3D fetch = {};
+  fetch.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+  fetch.srcDevice = y;
+  fetch.dstMemoryType = CU_MEMORYTYPE_HOST;
+  fetch.dstHost = seen.data();
+  fetch.WidthInBytes = 64 * sizeof(float);
+  fetch.Height = fetch.Depth = 1;
+  CUgraphNode copy;
+  CHECK_EQUAL(cuGraphAddMemcpyNode(&copy, graph, &first, 1, &fetch, context.handle()), 0);
+  CHECK_EQUAL(cuGraphAddDependencies(graph, &copy, &clear, 1), 0);
   int type = -1;
   CHECK_EQUAL(cuGraphNodeGetType(clear, &type), 0);
   CHECK_EQUAL(type, 2);
@@ -53,6 +64,7 @@ TEST(driver_graph_by_hand) {
   CHECK_EQUAL(cuGraphLaunch(exec, nullptr), 0);
   CHECK_EQUAL(download<float>(x, 64)[5], 3.f);
   CHECK_EQUAL(download<float>(y, 64)[5], 0.f);
+  CHECK_EQUAL(seen[63], 6.f);
   triple.factor = 10;
   CHECK_EQUAL(cuGraphExecKernelNodeSetParams_v2(exec, first, &triple.parameters), 0);
   CHECK_EQUAL(cuGraphExecKernelNodeSetParams_v2(exec, clear, &triple.parameters), 1);
