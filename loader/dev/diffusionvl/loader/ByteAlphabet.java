@@ -7,8 +7,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The printable alphabet in which vocabulary files spell bytes (spec 3.1, step 4): the printable ones of Latin-1 stand for themselves,
- * the other 68 follow from U+0100 on.
+ * The printable alphabet in which vocabulary files spell bytes (spec 3.1, step 4): the printable ones of Latin-1 stand
+ * for themselves, the other 68 follow from U+0100 on.
  */
 final class ByteAlphabet {
   private static final char[] SYMBOLS = new char[256];

@@ -5,8 +5,8 @@ import java.util.Arrays;
 import java.util.PriorityQueue;
 
 /**
- * The merge table of a byte-pair encoding and the merging itself: of all neighbouring pairs the one of lowest rank is joined, the
- * leftmost first, until none is in the table. O(n log n) in the length of a piece.
+ * The merge table of a byte-pair encoding and the merging itself: of all neighbouring pairs the one of lowest rank is
+ * joined, the leftmost first, until none is in the table. O(n log n) in the length of a piece.
  */
 final class BytePairMerges {
   private static final long EMPTY = -1;

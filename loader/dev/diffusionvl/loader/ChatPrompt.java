@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * Builds prompts in ChatML. Texts go in as they are: special tokens spelt in them become special tokens, and {@code <image>} in them
- * is the place of an image, as in the reference.
+ * Builds prompts in ChatML. Texts go in as they are: special tokens spelt in them become special tokens, and {@code
+ * <image>} in them is the place of an image, as in the reference.
  */
 public final class ChatPrompt {
   /** Stands in the ids for one image; its rows take the place. */
@@ -38,7 +38,8 @@ public final class ChatPrompt {
   }
 
   /**
-   * Ids of a conversation that ends with a user's turn. Without any placeholder in it all images come before the first turn's text.
+   * Ids of a conversation that ends with a user's turn. Without any placeholder in it all images come before the first
+   * turn's text.
    *
    * @throws BadInputException as above, or if the turns do not alternate or do not end with the user's
    */
@@ -60,7 +61,8 @@ public final class ChatPrompt {
       placed = new ArrayList<>(turns);
       placed.set(0, new Turn(true, leadingImages(form, images) + turns.getFirst().text()));
     } else if (placeholders != images) {
-      throw new BadInputException("prompt: image placeholders: " + placeholders + " in the text, but " + images + " images given");
+      throw new BadInputException(
+          "prompt: image placeholders: " + placeholders + " in the text, but " + images + " images given");
     }
     StringBuilder text = new StringBuilder();
     message(text, "system", system);
@@ -74,7 +76,8 @@ public final class ChatPrompt {
   private static void requireAlternating(List<Turn> turns) {
     for (int i = 0; i < turns.size(); i++) {
       if (turns.get(i).user() != (i % 2 == 0)) {
-        throw new BadInputException("prompt: turn " + (i + 1) + " should be the " + (i % 2 == 0 ? "user's" : "assistant's"));
+        String role = i % 2 == 0 ? "user's" : "assistant's";
+        throw new BadInputException("prompt: turn " + (i + 1) + " should be the " + role);
       }
     }
     if (turns.size() % 2 == 0) {
@@ -122,7 +125,7 @@ public final class ChatPrompt {
     int[] ids = tokenizer.encode(text);
     if (images > 0) {
       int pad = tokenizer.addedTokenId(PAD)
-          .orElseThrow(() -> new BadInputException("prompt: this tokenizer has no " + PAD + ", which the qwen-vl form needs"));
+          .orElseThrow(() -> new BadInputException("prompt: no " + PAD + " in the tokenizer for the qwen-vl form"));
       for (int i = 0; i < ids.length; i++) {
         ids[i] = ids[i] == pad ? IMAGE : ids[i];
       }

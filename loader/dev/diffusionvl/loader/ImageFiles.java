@@ -2,95 +2,168 @@
 package dev.diffusionvl.loader;
 
 import java.awt.image.BufferedImage;
+import java.awt.image.IndexColorModel;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.Locale;
 import java.util.Set;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.event.IIOReadWarningListener;
-import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
- * Reads PNG, JPEG, GIF (first frame) and BMP files as 8-bit RGB, with the samples that Pillow's convert("RGB") gives.
+ * Reads PNG, JPEG, GIF (first frame), BMP and TIFF (first page) as 8-bit RGB, with the samples that Pillow's
+ * convert("RGB") gives: transparency is dropped, not composited; grey values are copied without gamma; colour profiles
+ * are ignored. Of 16-bit samples the high byte counts (Pillow does the same but for grey, which it would clip to
+ * white). EXIF orientation is applied.
  */
 public final class ImageFiles {
-  /** Pillow's own limit against decompression bombs: twice 1 GiB / 4 / 3 pixels. */
+  /** Pillow's own limit against decompression bombs. Bounds a decoded image to 537 MB. */
   static final long MAX_PIXELS = 178_956_970;
 
+  private static final int MAX_FILE_BYTES = 256 << 20;
   /** Readers whose signature is certain; the JDK also has one (WBMP) that takes nearly any file for its own. */
-  private static final Set<String> FORMATS = Set.of("png", "jpeg", "gif", "bmp");
+  private static final Set<String> FORMATS = Set.of("png", "jpeg", "gif", "bmp", "tif", "tiff");
 
   private ImageFiles() {}
 
   /**
-   * Transparency is dropped, not composited; grey values are copied without gamma; of 16-bit samples the high byte
-   * counts.
-   *
-   * @throws BadInputException if the file is missing, no such image, cut short, broken or larger than 178,956,970
-   *     pixels
+   * @throws BadInputException if the file is missing, no such image, cut short, broken, larger than 256 MB or than
+   *     178,956,970 pixels
    */
   public static RgbImage read(Path file) {
-    if (!Files.exists(file)) {
-      throw new BadInputException(file + ": no such file");
-    }
-    if (!Files.isRegularFile(file)) {
-      throw new BadInputException(file + ": not a regular file");
-    }
-    try (ImageInputStream input = new FileImageInputStream(file.toFile())) {
-      return decode(file, input);
-    } catch (IOException e) {
-      throw broken(file, e);
-    }
+    return decode(InputFiles.read(file, MAX_FILE_BYTES), file.toString());
   }
 
-  private static RgbImage decode(Path file, ImageInputStream input) throws IOException {
-    ImageReader reader = readerFor(file, input);
+  /**
+   * The image in a file's bytes.
+   *
+   * @param name how messages call it
+   * @throws BadInputException as {@link #read}
+   */
+  public static RgbImage decode(byte[] file, String name) {
     try {
-      reader.setInput(input, true, true);
-      Warnings warnings = new Warnings();
-      reader.addIIOReadWarningListener(warnings);
-      checkSize(file, reader.getWidth(0), reader.getHeight(0));
-      BufferedImage image = reader.read(0);
-      if (warnings.truncated) {
-        throw new BadInputException(file + ": image data: ends too early");
+      if (JpegHeader.isJpeg(file)) {
+        return jpeg(file, name);
       }
-      return RasterPixels.toRgb(image);
-    } catch (RuntimeException e) {
+      if (GifScreen.isGif(file)) {
+        return gif(file, name);
+      }
+      return other(file, name);
+    } catch (BadInputException e) {
+      throw e;
+    } catch (IOException | RuntimeException e) {
       // the JDK's readers answer some broken files with index or argument errors
-      throw e instanceof BadInputException ? e : broken(file, e);
+      throw broken(name, e);
     } catch (OutOfMemoryError e) {
-      throw new BadInputException(file + ": image data: does not fit in the memory of this program");
-    } finally {
-      reader.dispose();
+      throw new BadInputException(name + ": image data: does not fit in the memory of this program", e);
     }
   }
 
-  private static ImageReader readerFor(Path file, ImageInputStream input) throws IOException {
+  /** A picture that a program already has, by the same rules. */
+  public static RgbImage of(BufferedImage image) {
+    return RasterPixels.toRgb(image);
+  }
+
+  private static RgbImage jpeg(byte[] file, String name) throws IOException {
+    JpegHeader header = new JpegHeader(file);
+    boolean fourColours = header.colour() == JpegHeader.Colour.CMYK || header.colour() == JpegHeader.Colour.YCCK;
+    byte[] plain = header.plainFile();
+    RgbImage rgb = fourColours
+        ? CmykPixels.ofJpeg(decode(plain, name, r -> r.readRaster(0, null)), header.colour())
+        : RasterPixels.toRgb(decode(plain, name, r -> r.read(0)));
+    return Orientation.upright(rgb, header.orientation());
+  }
+
+  private static RgbImage gif(byte[] file, String name) throws IOException {
+    GifScreen screen = GifScreen.of(file);
+    checkSize(name, screen.width(), screen.height());
+    BufferedImage image = decode(file, name, r -> r.read(0));
+    IndexColorModel palette = (IndexColorModel) image.getColorModel();
+    int background = screen.background() < palette.getMapSize() ? palette.getRGB(screen.background()) : 0;
+    return screen.place(RasterPixels.toRgb(image), background);
+  }
+
+  private static RgbImage other(byte[] file, String name) throws IOException {
+    BufferedImage image = decode(file, name, r -> r.read(0));
+    byte[] exif = PngExif.find(file);
+    TiffTags tags = TiffTags.of(exif != null ? exif : file);
+    return Orientation.upright(RasterPixels.toRgb(withTiffPalette(image, tags)), Orientation.of(tags));
+  }
+
+  /** The JDK rounds a TIFF palette's 16 bits, the reference cuts them. */
+  private static BufferedImage withTiffPalette(BufferedImage image, TiffTags tags) {
+    short[] map = tags.shorts(TiffTags.COLOUR_MAP);
+    if (!(image.getColorModel() instanceof IndexColorModel palette) || map.length != 3 << palette.getPixelSize()) {
+      return image;
+    }
+    int size = map.length / 3;
+    byte[] bytes = new byte[map.length];
+    for (int i = 0; i < bytes.length; i++) {
+      bytes[i] = (byte) (map[i] >> 8);
+    }
+    IndexColorModel cut = new IndexColorModel(palette.getPixelSize(), size, Arrays.copyOf(bytes, size),
+        Arrays.copyOfRange(bytes, size, 2 * size), Arrays.copyOfRange(bytes, 2 * size, 3 * size));
+    return new BufferedImage(cut, image.getRaster(), false, null);
+  }
+
+  private interface Decoding<T> {
+    T with(ImageReader reader) throws IOException;
+  }
+
+  private static <T> T decode(byte[] file, String name, Decoding<T> decoding) throws IOException {
+    // in memory, since the default would make a cache file
+    try (ImageInputStream input = new MemoryCacheImageInputStream(new ByteArrayInputStream(file))) {
+      ImageReader reader = readerFor(name, input);
+      try {
+        // metadata is ignored: it cannot change the samples, and a broken profile must not make an image unreadable
+        reader.setInput(input, true, true);
+        Warnings warnings = new Warnings();
+        reader.addIIOReadWarningListener(warnings);
+        checkSize(name, reader.getWidth(0), reader.getHeight(0));
+        T result = decoding.with(reader);
+        if (warnings.truncated) {
+          throw new BadInputException(name + ": image data: ends too early");
+        }
+        return result;
+      } finally {
+        reader.dispose();
+      }
+    }
+  }
+
+  private static ImageReader readerFor(String name, ImageInputStream input) {
     for (Iterator<ImageReader> readers = ImageIO.getImageReaders(input); readers.hasNext();) {
       ImageReader reader = readers.next();
-      if (FORMATS.contains(reader.getFormatName().toLowerCase(Locale.ROOT))) {
+      if (FORMATS.contains(formatName(reader))) {
         return reader;
       }
     }
-    throw new BadInputException(file + ": format: not an image of a known kind (PNG, JPEG, GIF, BMP)");
+    throw new BadInputException(name + ": format: not an image of a known kind (PNG, JPEG, GIF, BMP, TIFF)");
   }
 
-  private static void checkSize(Path file, int width, int height) {
+  private static String formatName(ImageReader reader) {
+    return reader.getOriginatingProvider().getFormatNames()[0].toLowerCase(Locale.ROOT);
+  }
+
+  private static void checkSize(String name, int width, int height) {
     if (width < 1 || height < 1 || (long) width * height > MAX_PIXELS) {
-      throw BadInputException.of(file, "size", width + " x " + height + " pixels, allowed are 1 to " + MAX_PIXELS);
+      throw new BadInputException(
+          name + ": size: " + width + " x " + height + " pixels, at most " + MAX_PIXELS + " are read");
     }
   }
 
-  private static BadInputException broken(Path file, Exception e) {
-    String reason = e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();
+  private static BadInputException broken(String name, Exception e) {
+    StringBuilder reason = new StringBuilder(e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName());
     for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
-      reason += cause.getMessage() != null ? " (" + cause.getMessage() + ")" : "";
+      reason.append(cause.getMessage() != null ? " (" + cause.getMessage() + ")" : "");
     }
-    return new BadInputException(file + ": image data: cannot be read: " + reason);
+    return new BadInputException(name + ": image data: cannot be read: " + reason, e);
   }
 
   /** The JPEG reader fills what is missing with grey and only warns. */

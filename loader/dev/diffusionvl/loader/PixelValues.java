@@ -4,7 +4,8 @@ package dev.diffusionvl.loader;
 /**
  * An image as the vision tower takes it.
  *
- * @param values [gridHeight * gridWidth, channels * temporalPatch * patch * patch]; the patches of a merge unit are neighbouring rows
+ * @param values [gridHeight * gridWidth, channels * temporalPatch * patch * patch]; the patches of a merge unit are
+ *     neighbouring rows
  * @param gridHeight patches from top to bottom, a multiple of the merge size
  * @param gridWidth patches from left to right, a multiple of the merge size
  */

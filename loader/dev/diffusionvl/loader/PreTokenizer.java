@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * Splits text into the pieces that byte pairs are merged in (spec 3.1, step 3). It does what this expression does, leftmost alternative
- * first, without the expression's start-up cost and backtracking:
+ * Splits text into the pieces that byte pairs are merged in (spec 3.1, step 3). It does what this expression does,
+ * leftmost alternative first, without the expression's start-up cost and backtracking:
  * <pre>
  * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
  * </pre>
@@ -11,7 +11,8 @@ package dev.diffusionvl.loader;
 final class PreTokenizer {
   /** The expression as tokenizer.json spells it. */
   static final String PATTERN =
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
+          + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
   private final String text;
 
@@ -98,8 +99,8 @@ final class PreTokenizer {
   }
 
   /**
-   * A run of whitespace: up to its last line end if it has one, else without its last character if a word follows, which then takes
-   * that character along.
+   * A run of whitespace: up to its last line end if it has one, else without its last character if a word follows,
+   * which then takes that character along.
    */
   private int whitespaceEnd(int start) {
     int end = start;

@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * From an image to the rows the Qwen2.5-VL vision tower reads (spec 4.1): resize to whole merge units within the pixel limits,
- * normalise, cut into patches. Immutable, safe for several threads.
+ * From an image to the rows the Qwen2.5-VL vision tower reads (spec 4.1): resize to whole merge units within the pixel
+ * limits, normalise, cut into patches. Immutable, safe for several threads.
  */
 public final class QwenImageProcessor {
   private static final int CHANNELS = 3;
@@ -18,8 +18,8 @@ public final class QwenImageProcessor {
   private final float[][] normalized = new float[CHANNELS][256];
 
   public QwenImageProcessor(ModelConfig config) {
-    this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(), config.minPixels(),
-        config.maxPixels(), config.imageMean(), config.imageStd());
+    this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(),
+        config.minPixels(), config.maxPixels(), config.imageMean(), config.imageStd());
   }
 
   QwenImageProcessor(int patch, int temporal, int merge, long minPixels, long maxPixels, float[] mean, float[] std) {
@@ -47,7 +47,8 @@ public final class QwenImageProcessor {
   }
 
   /**
-   * The size an image is resized to: multiples of `factor` near the given one, its area within the limits where the factor allows.
+   * The size an image is resized to: multiples of `factor` near the given one, its area within the limits where the
+   * factor allows.
    *
    * @return {height, width}
    * @throws BadInputException if one side is more than 200 times the other
@@ -73,8 +74,8 @@ public final class QwenImageProcessor {
 
   private static void checkRatio(int height, int width, String name) {
     if (Math.max(height, width) > (long) MAX_RATIO * Math.min(height, width)) {
-      throw new BadInputException(name + ": size: " + width + " x " + height + " pixels; the longer side may be at most "
-          + MAX_RATIO + " times the shorter one");
+      throw new BadInputException(name + ": size: " + width + " x " + height + " pixels; the longer side may be "
+          + "at most " + MAX_RATIO + " times the shorter one");
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
 import java.awt.image.ColorModel;
 import java.awt.image.IndexColorModel;
@@ -18,6 +19,10 @@ final class RasterPixels {
     byte[] rgb = new byte[Math.multiplyExact(3, Math.multiplyExact(image.getWidth(), image.getHeight()))];
     if (image.getColorModel() instanceof IndexColorModel palette) {
       copyPalette(raster, palette, rgb);
+    } else if (image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_CMYK && raster.getNumBands() >= 4) {
+      return CmykPixels.toRgb(raster, image.getColorModel().getComponentSize(0));
+    } else if (needsConversion(image.getColorModel())) {
+      convert(image, rgb);
     } else {
       copySamples(raster, image.getColorModel(), rgb);
     }
@@ -31,6 +36,28 @@ final class RasterPixels {
       for (int index : row) {
         // beyond the palette's end is black
         int colour = index < palette.getMapSize() ? palette.getRGB(index) : 0;
+        rgb[o++] = (byte) (colour >> 16);
+        rgb[o++] = (byte) (colour >> 8);
+        rgb[o++] = (byte) colour;
+      }
+    }
+  }
+
+  /**
+   * Samples that are not RGB or grey as they stand: other colour spaces, and colours already multiplied by their
+   * alpha.
+   */
+  private static boolean needsConversion(ColorModel model) {
+    int type = model.getColorSpace().getType();
+    boolean otherSpace = type != ColorSpace.TYPE_RGB && type != ColorSpace.TYPE_GRAY;
+    return otherSpace || model.hasAlpha() && model.isAlphaPremultiplied();
+  }
+
+  private static void convert(BufferedImage image, byte[] rgb) {
+    int[] row = new int[image.getWidth()];
+    for (int y = 0, o = 0; y < image.getHeight(); y++) {
+      image.getRGB(0, y, row.length, 1, row, 0, row.length);
+      for (int colour : row) {
         rgb[o++] = (byte) (colour >> 16);
         rgb[o++] = (byte) (colour >> 8);
         rgb[o++] = (byte) colour;

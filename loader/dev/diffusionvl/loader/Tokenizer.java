@@ -8,9 +8,9 @@ import java.util.Arrays;
 import java.util.OptionalInt;
 
 /**
- * The byte-level BPE of Qwen2.5 (spec 3.1). Added tokens are looked for in the text as given, the rest is brought into NFC, split and
- * merged: the order of the reference's fast tokenizer. Nothing is added in front or behind. Immutable and safe for use by several
- * threads.
+ * The byte-level BPE of Qwen2.5 (spec 3.1). Added tokens are looked for in the text as given, the rest is brought into
+ * NFC, split and merged: the order of the reference's fast tokenizer. Nothing is added in front or behind. Immutable
+ * and safe for use by several threads.
  */
 public final class Tokenizer {
   /** Text at or above this character may not be in NFC. */
@@ -33,8 +33,8 @@ public final class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json, else vocab.json and merges.txt, with the added tokens of added_tokens.json and tokenizer_config.json. Memory:
-   * a small multiple of the files' sizes, which may be 64 MB each.
+   * Reads tokenizer.json, else vocab.json and merges.txt, with the added tokens of added_tokens.json and
+   * tokenizer_config.json. Memory: a small multiple of the files' sizes, which may be 64 MB each.
    *
    * @throws BadInputException naming the file and what is wrong; also if it describes another kind of tokenizer
    */
@@ -42,7 +42,10 @@ public final class Tokenizer {
     return TokenizerFiles.load(modelDir);
   }
 
-  /** Ids of a text; the texts of added tokens in it become their ids, whoever wrote them. Unpaired surrogates count as U+FFFD. */
+  /**
+   * Ids of a text; the texts of added tokens in it become their ids, whoever wrote them. Unpaired surrogates count as
+   * U+FFFD.
+   */
   public int[] encode(String text) {
     IdBuffer ids = new IdBuffer();
     int plain = 0;

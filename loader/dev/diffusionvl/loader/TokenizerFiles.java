@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads the files of a Qwen2.5 tokenizer, in either form. What would make a different tokenizer (another split expression, other
- * options of the merging) is refused instead of ignored.
+ * Reads the files of a Qwen2.5 tokenizer, in either form. What would make a different tokenizer (another split
+ * expression, other options of the merging) is refused instead of ignored.
  */
 final class TokenizerFiles {
   private static final int MAX_FILE_BYTES = 64 << 20;
@@ -95,7 +95,8 @@ final class TokenizerFiles {
       parser.nextToken();
       switch (field) {
         case "type" -> requireOption(field, "BPE".equals(Json.value(parser)));
-        case "byte_fallback", "ignore_merges", "fuse_unk" -> requireOption(field, !Boolean.TRUE.equals(Json.value(parser)));
+        case "byte_fallback", "ignore_merges", "fuse_unk" ->
+            requireOption(field, !Boolean.TRUE.equals(Json.value(parser)));
         case "continuing_subword_prefix", "end_of_word_suffix" -> {
           Object value = Json.value(parser);
           requireOption(field, value == null || value.equals(""));
@@ -149,7 +150,8 @@ final class TokenizerFiles {
       switch (Json.value(parser)) {
         case String line -> merges.add(line);
         case List<?> pair when pair.size() == 2 -> merges.add(pair.get(0) + " " + pair.get(1));
-        case null, default -> throw BadInputException.of(file, "model.merges[" + merges.size() + "]", "expected a pair");
+        case null, default ->
+            throw BadInputException.of(file, "model.merges[" + merges.size() + "]", "expected a pair");
       }
     }
   }

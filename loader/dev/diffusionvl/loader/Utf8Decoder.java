@@ -2,14 +2,15 @@
 package dev.diffusionvl.loader;
 
 /**
- * Incremental UTF-8 decoder. A character comes out once its last byte is in; every maximal ill-formed part becomes one U+FFFD, as
- * Unicode recommends (the JDK's decoder counts encoded surrogates differently).
+ * Incremental UTF-8 decoder. A character comes out once its last byte is in; every maximal ill-formed part becomes one
+ * U+FFFD, as Unicode recommends (the JDK's decoder counts encoded surrogates differently).
  */
 final class Utf8Decoder {
   private final StringBuilder out = new StringBuilder();
   private int value;
   private int missing;
-  // bounds of the next continuation byte: narrower after E0, ED, F0 and F4, which rules out overlong forms and surrogates
+  // bounds of the next continuation byte: narrower after E0, ED, F0 and F4, which rules out overlong forms and
+  // surrogates
   private int low;
   private int high;
 

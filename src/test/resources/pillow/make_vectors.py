@@ -4,13 +4,14 @@
 Run in this folder with Pillow 9.4 or later. images/NAME.* is an input, images/NAME.EXT.ppm what convert("RGB") makes of it;
 resize/WxH.ppm is resize/source.ppm resized bicubically.
 """
+import io
 import os
 import random
 import struct
 import zlib
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 RANDOM = random.Random(7)
 IMAGES = Path("images")
@@ -102,7 +103,71 @@ def jpegs():
         rgb.save(IMAGES / f"exif{orientation}.jpg", quality=90, subsampling=0, exif=exif(orientation))
 
 
+def strip(data, markers):
+    """A JPEG file without the segments of these markers."""
+    out, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+        if data[at + 1] not in markers:
+            out += data[at:end]
+        at = end
+    return out + data[at:]
+
+
+def odd_jpegs():
+    """Colour models that are to be guessed from markers."""
+    plain = (IMAGES / "jpeg444.jpg").read_bytes()
+    bare = strip(plain, {0xE0})
+    (IMAGES / "jpeg_bare444.jpg").write_bytes(bare)
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
+    (IMAGES / "jpeg_rgb.jpg").write_bytes(bare[:2] + adobe + b"\0" + bare[2:])
+    (IMAGES / "jpeg_jfif_over_adobe.jpg").write_bytes(plain[:2] + adobe + b"\0" + plain[2:])
+    cmyk = (IMAGES / "jpeg_cmyk.jpg").read_bytes()
+    at = cmyk.index(b"Adobe") + 11
+    (IMAGES / "jpeg_ycck.jpg").write_bytes(cmyk[:at] + b"\2" + cmyk[at + 1:])
+    # a profile that swaps red and green: to be ignored
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red:red + 4], profile[green:green + 4] = b"gXYZ", b"rXYZ"
+    picture(24, 18).save(IMAGES / "jpeg_profile.jpg", icc_profile=bytes(profile))
+    picture(24, 18).save(IMAGES / "profile.png", icc_profile=bytes(profile))
+    picture(24, 18).save(IMAGES / "jpeg_broken_profile.jpg", icc_profile=b"nonsense")
+    (IMAGES / "jpeg_fill_bytes.jpg").write_bytes(plain[:2] + b"\xff\xff" + plain[2:])
+    (IMAGES / "jpeg_trailing.jpg").write_bytes(plain + b"something after the end")
+
+
+def tiffs():
+    rgb = picture()
+    for compression in ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"):
+        rgb.save(IMAGES / f"tiff_{compression}.tif", compression=None if compression == "raw" else compression)
+    rgb.convert("L").save(IMAGES / "tiff_grey.tif")
+    rgb.convert("1").save(IMAGES / "tiff_bits.tif", compression="group4")
+    rgb.quantize(40).save(IMAGES / "tiff_palette.tif")
+    rgba = rgb.convert("RGBA")
+    rgba.putalpha(rgb.convert("L"))
+    rgba.save(IMAGES / "tiff_alpha.tif")
+    rgb.convert("CMYK").save(IMAGES / "tiff_cmyk.tif")
+    rgb.save(IMAGES / "tiff_turned.tif", tiffinfo={274: 6})
+    rgb.save(IMAGES / "tiff_pages.tif", save_all=True, append_images=[picture()])
+    Image.frombytes("I;16", (WIDTH, HEIGHT), bytes(RANDOM.randrange(256) for _ in range(2 * WIDTH * HEIGHT))).save(
+        IMAGES / "grey16.tif")
+    rgb.save(IMAGES / "turned.png", exif=exif(8))
+
+
+def small_frame_gif(name, **options):
+    """A first frame that covers only part of the screen."""
+    buffer = io.BytesIO()
+    picture(6, 5).quantize(16).save(buffer, "GIF", **options)
+    data = bytearray(buffer.getvalue())
+    data[6:10] = struct.pack("<HH", 11, 9)
+    frame = data.index(b"\x2c", 13 + 3 * 16)
+    data[frame + 1:frame + 5] = struct.pack("<HH", 3, 2)
+    (IMAGES / name).write_bytes(bytes(data))
+
+
 def others():
+    small_frame_gif("gif_small_frame.gif")
+    small_frame_gif("gif_small_frame_transparent.gif", transparency=5)
     rgb = picture()
     rgb.save(IMAGES / "bmp24.bmp")
     rgb.convert("L").save(IMAGES / "bmp8_grey.bmp")
@@ -119,7 +184,13 @@ def answers():
     for file in sorted(IMAGES.iterdir()):
         if file.suffix != ".ppm":
             with Image.open(file) as image:
-                ImageOps.exif_transpose(image).convert("RGB").save(f"{file}.ppm")
+                if file.stem == "grey16":
+                    # Pillow would clip to white nearly everything; its 16-bit colours are cut to the high byte
+                    image = Image.frombytes("L", image.size, bytes(min(v, 65535) >> 8 for v in image.getdata()))
+                if file.suffix != ".tif":
+                    # TIFF files are turned when they are read
+                    image = ImageOps.exif_transpose(image)
+                image.convert("RGB").save(f"{file}.ppm")
 
 
 def resizes():
@@ -138,6 +209,8 @@ if __name__ == "__main__":
             old.unlink()
     pngs()
     jpegs()
+    odd_jpegs()
+    tiffs()
     others()
     answers()
     resizes()

@@ -63,7 +63,7 @@ class ChatPromptTest {
     for (PromptForm form : PromptForm.values()) {
       BadInputException e = assertThrows(BadInputException.class,
           () -> ChatPrompt.tokens(TOKENIZER, form, null, "a <image> b", 2));
-      assertTrue(e.getMessage().contains("1 image placeholders in the text, but 2"), e.getMessage());
+      assertTrue(e.getMessage().contains("1 in the text, but 2 images given"), e.getMessage());
       assertThrows(BadInputException.class, () -> ChatPrompt.tokens(TOKENIZER, form, null, "a <image> b", 0));
       assertThrows(BadInputException.class, () -> ChatPrompt.tokens(TOKENIZER, form, "<image>", "b", 2));
     }
