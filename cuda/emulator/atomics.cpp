@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Atomics on shared and global memory. Blocks run on several native threads, so they are real atomics.
 #include "check.h"
+#include "worker.h"
 
 namespace {
 
 template <class T>
 inline void touch(T* p, const void* pc) {
   emu::check::touch_at(p, sizeof(T), emu::Access::kAtomic, pc);
+  // A thread that spins on an atomic without __nanosleep must not keep the one it waits for from running.
+  if (++emu::worker->atomics % 1024 == 0) emu::yield_thread(emu::Site());
 }
 
 // *p = f(*p), returns the old value

@@ -103,10 +103,6 @@ Group& group_of(Warp& warp, const Fiber& f, uint32_t mask, Op op, bool aligned, 
               line_of(g.site));
     return g;
   }
-  for (int i = 0; i < warp.groups; i++)
-    if (warp.group[i].mask >> f.lane & 1)
-      finding(site, "lane %u is at a collective with mask %08x while others wait for it with mask %08x at line %u", f.lane,
-              mask, warp.group[i].mask, line_of(warp.group[i].site));
   Group& g = warp.group[warp.groups++];
   g = {mask, 0, op, aligned, site};
   return g;

@@ -35,6 +35,14 @@ EMU_API size_t device_used();                                 // bytes in live a
 EMU_API size_t device_allocations();                          // number of live allocations
 EMU_API size_t device_total();                                // 4 GiB, or DVL_EMULATED_MEMORY (bytes; K, M, G suffixes)
 
+// Pinned or registered host memory that kernels may use. Only the check build looks at it.
+EMU_API void host_memory_added(void* start, size_t bytes);
+EMU_API void host_memory_removed(void* start);
+
+// Adds a finding for the device memory that is still allocated, if any; returns its bytes. The check build also prints one
+// when the process ends.
+EMU_API size_t report_leaks();
+
 // ---- kernels and modules
 using Thunk = void (*)(void** args);  // runs one CUDA thread: args[i] points at the i-th parameter
 

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "core.h"
 #include "options.h"
+#include "module.h"
 #include "report.h"
 
 namespace emu {
@@ -123,6 +124,45 @@ bool device_find(const void* p, void** start, size_t* bytes) {
   if (bytes) *bytes = it->second.size;
   return true;
 }
+
+namespace {
+std::map<char*, size_t> host_memory;  // under the same lock
+}
+
+void host_memory_added(void* start, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  host_memory[static_cast<char*>(start)] = bytes;
+}
+
+void host_memory_removed(void* start) {
+  std::lock_guard<std::mutex> lock(mutex);
+  host_memory.erase(static_cast<char*>(start));
+}
+
+bool host_memory_contains(const void* p, size_t n) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto* at = static_cast<char*>(const_cast<void*>(p));
+  auto it = host_memory.upper_bound(at);
+  if (it == host_memory.begin()) return false;
+  --it;
+  const size_t offset = static_cast<size_t>(at - it->first);
+  return offset < it->second && n <= it->second - offset;
+}
+
+size_t report_leaks() {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!allocations.empty())
+    add_report("leak: " + std::to_string(allocations.size()) + " allocations, " + std::to_string(used) +
+               " bytes of device memory, were not freed");
+  return used;
+}
+
+#ifdef EMU_CHECK
+namespace {
+// As the library is finished, after main() or System.exit.
+__attribute__((destructor)) void report_leaks_at_exit() { report_leaks(); }
+}  // namespace
+#endif
 
 void device_written(void* p, size_t n) { check::written(static_cast<char*>(p), n); }
 

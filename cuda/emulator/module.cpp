@@ -4,15 +4,18 @@
 // before the dynamic loader sees it.
 #include <dlfcn.h>
 #include <elf.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
 #include "core.h"
+#include "module.h"
 
 namespace emu {
 
@@ -20,6 +23,8 @@ struct Module {
   void* handle = nullptr;
   int file = -1;  // stays open: the loader knows a module by its path, which holds this number
   const Kernel* kernels = nullptr;
+  const char* start = nullptr;  // its image in memory
+  const char* end = nullptr;
 };
 
 namespace {
@@ -27,6 +32,7 @@ namespace {
 constexpr size_t kMaxImage = size_t{1} << 30;
 
 std::mutex mutex;
+std::vector<Module*> loaded;
 const Kernel* registering = nullptr;  // the list built by the constructors of the module being loaded
 
 // A memory file that receives the image.
@@ -139,6 +145,41 @@ Kernel::Kernel(const char* name, const char* file, Thunk thunk, int parameters, 
   registering = this;  // module_load holds the lock
 }
 
+namespace {
+
+// Where the loader put the module, by its own program headers.
+void find_image(Module& m) {
+  link_map* map = nullptr;
+  if (dlinfo(m.handle, RTLD_DI_LINKMAP, &map) != 0) return;
+  struct Search {
+    const link_map* map;
+    Module* module;
+  } search{map, &m};
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        const auto& s = *static_cast<Search*>(data);
+        if (info->dlpi_addr != s.map->l_addr) return 0;
+        const auto* base = reinterpret_cast<const char*>(info->dlpi_addr);
+        s.module->start = base;
+        s.module->end = base;
+        for (int i = 0; i < info->dlpi_phnum; i++) {
+          const auto& p = info->dlpi_phdr[i];
+          if (p.p_type == PT_LOAD) s.module->end = std::max(s.module->end, base + p.p_vaddr + p.p_memsz);
+        }
+        return 1;
+      },
+      &search);
+}
+
+}  // namespace
+
+bool module_contains(const void* p) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const Module* m : loaded)
+    if (p >= m->start && p < m->end) return true;
+  return false;
+}
+
 Module* module_load(const void* image, size_t size, std::string& error) {
   if (!image) {
     error = "no image";
@@ -173,6 +214,8 @@ Module* module_load(const void* image, size_t size, std::string& error) {
   m->handle = handle;
   m->file = file.release();
   m->kernels = kernels;
+  find_image(*m);
+  loaded.push_back(m);
   return m;
 }
 
@@ -187,6 +230,7 @@ const Kernel* module_find(const Module* module, const char* name) {
 void module_unload(Module* module) {
   if (!module) return;
   std::lock_guard<std::mutex> lock(mutex);
+  loaded.erase(std::find(loaded.begin(), loaded.end(), module));
   dlclose(module->handle);
   close(module->file);
   delete module;

@@ -20,7 +20,7 @@ namespace {
 std::mutex mutex;
 std::string kept;             // one finding a line
 int kept_count = 0, left_out = 0;
-std::set<std::string> known;  // a finding in a loop or in every thread is kept once
+std::set<std::string> known;  // keys of what was found since the last take_reports()
 
 const char* base_name(const char* path) {
   const char* slash = std::strrchr(path, '/');
@@ -68,16 +68,12 @@ void keep(const std::string& line) {
   if (options().print_reports) std::fprintf(stderr, "emulated device: %s\n", line.c_str());
 }
 
-void record(Site site, const void* pc, const char* message) {
-  if (worker && worker->job) worker->job->findings++;
-  std::lock_guard<std::mutex> lock(mutex);
-  char key[200];
-  std::snprintf(key, sizeof key, "%p:%s:%u:%u:%.40s", pc, site.file_name(), site.line(), site.column(), message);
-  if (!known.insert(key).second) return;
-  std::string line = who();
-  if (pc) line += " at " + place_of(pc);
-  else if (site.line()) line += std::string(" at ") + base_name(site.file_name()) + ":" + std::to_string(site.line());
-  keep(line.empty() ? message : line + ": " + message);
+// One finding is kept for each kernel, place and kind (format): a bug in a loop appears in every thread and iteration.
+bool is_new(Site site, const void* pc, const char* format) {
+  char key[400];
+  std::snprintf(key, sizeof key, "%s:%p:%s:%u:%u:%.100s", worker && worker->job ? worker->job->kernel->name : "", pc,
+                base_name(site.file_name()), site.line(), site.column(), format);
+  return known.insert(key).second;
 }
 
 }  // namespace
@@ -87,28 +83,37 @@ bool same_place(Site a, Site b) {
          (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
-#define EMU_FORMAT(message)                                  \
-  char message[500];                                         \
-  do {                                                       \
-    va_list list;                                            \
-    va_start(list, format);                                  \
-    std::vsnprintf(message, sizeof message, format, list);   \
-    va_end(list);                                            \
-  } while (0)
+void finding_list(Site site, const void* pc, const char* format, va_list list) {
+  char message[500];
+  std::vsnprintf(message, sizeof message, format, list);
+  if (worker && worker->job) worker->job->findings++;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!is_new(site, pc, format)) return;
+  std::string line = who();
+  if (pc) line += " at " + place_of(pc);
+  else if (site.line()) line += std::string(" at ") + base_name(site.file_name()) + ":" + std::to_string(site.line());
+  keep(line.empty() ? message : line + ": " + message);
+}
 
 void finding(Site site, const char* format, ...) {
-  EMU_FORMAT(message);
-  record(site, nullptr, message);
+  va_list list;
+  va_start(list, format);
+  finding_list(site, nullptr, format, list);
+  va_end(list);
 }
 
 void finding_at(const void* pc, const char* format, ...) {
-  EMU_FORMAT(message);
-  record(Site(), pc, message);
+  va_list list;
+  va_start(list, format);
+  finding_list(Site(), pc, format, list);
+  va_end(list);
 }
 
 void give_up(Site site, const char* format, ...) {
-  EMU_FORMAT(message);
-  record(site, nullptr, message);
+  va_list list;
+  va_start(list, format);
+  finding_list(site, nullptr, format, list);
+  va_end(list);
   abandon_block(*worker);
 }
 

@@ -236,10 +236,14 @@ void set_ready(Worker& w, unsigned warp, uint32_t lanes) {
 void wait_here(Worker& w) { leave(w, &running()->sp, take_next(w)); }
 
 void yield_thread(Site site) {
+  if (++worker->yields > kMaxYields) give_up(site, "a thread spins for something that never comes");
+  preempt_thread();
+}
+
+void preempt_thread() {
   Worker& w = *worker;
   Fiber& me = *running();
   Fiber* next = take_after(w, me);
-  if (++w.yields > kMaxYields) give_up(site, "a thread spins for something that never comes");
   if (!next) return;
   w.warp[me.warp].ready |= 1u << me.lane;
   w.ready_warps |= 1u << me.warp;

@@ -89,6 +89,7 @@ struct Worker {
   unsigned current_warp = 0;
   bool gave_up = false;       // the running block was abandoned
   uint64_t yields = 0;        // in this block, since the last progress
+  unsigned atomics = 0;       // so far; a spin without __nanosleep gives way now and then
   Order order = Order::kForward;  // options().order, read at every switch
   uint64_t random = 1;
 
@@ -133,6 +134,7 @@ inline uint32_t next_random(Worker& w) {
 void worker_prepare(Worker& w);              // memory for stacks, shared memory, signals; once a worker
 void set_ready(Worker& w, unsigned warp, uint32_t lanes);
 void wait_here(Worker& w);                   // the running fiber waits until it is ready again
+void preempt_thread();                       // check build: lets another ready thread run
 [[noreturn]] void abandon_block(Worker& w);  // back to the worker; the block's fibers are dropped where they stand
 
 // ---- collectives.cpp, barrier.cpp, async_copy.cpp, shared_memory.cpp: what happens when a thread ends, a block starts or ends

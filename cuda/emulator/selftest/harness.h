@@ -43,7 +43,7 @@ struct Registration {
   do {                                                                                                    \
     const std::string text_value = (text);                                                                \
     if (text_value.find(part) == std::string::npos)                                                       \
-      ::selftest::fail(__FILE__, __LINE__, "'" + text_value + "' lacks '" + std::string(part) + "'");     \
+      ::selftest::fail(__FILE__, __LINE__, "'" + text_value.substr(0, 600) + "' lacks '" + std::string(part) + "'");     \
   } while (0)
 
 // The kernels built from selftest/<name>.cu, loaded once.

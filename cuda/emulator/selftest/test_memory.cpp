@@ -134,13 +134,10 @@ TEST(bad_module_images) {
 }
 
 TEST(launch_configurations) {
-  Buffer<float> x(4), y(4);
-  x.fill(1.f);
-  const emu::Kernel& k = kernel("features", "scale");
-  const float *px = x.data(), *py = y.data();
-  int n = 4;
-  float factor = 2.f;
-  void* args[] = {&px, &py, &n, &factor};
+  Buffer<int> out(1024);
+  const emu::Kernel& k = kernel("features", "coordinates");
+  int* pointer = out.data();
+  void* args[] = {&pointer};
   const auto result = [&](unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, size_t smem,
                           size_t limit) {
     emu::LaunchConfig config;
