@@ -90,7 +90,7 @@ final class NativePatch {
         for (int k = elf.getShort(need + 2); k > 0; k--) {
           int name = strings + elf.getInt(auxiliary + 8);
           rename(name);
-          if (string(name).equals(to)) {
+          if (string(name).equals(to) && elf.getInt(auxiliary) != hash(to)) {
             elf.putInt(auxiliary, hash(to));
             changes++;
           }
