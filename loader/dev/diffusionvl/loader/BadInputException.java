@@ -8,6 +8,7 @@ import java.nio.file.Path;
  * that names the file, the field and what is wrong; it is fit to be shown as it is.
  */
 public final class BadInputException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
   private static final int MAX_LENGTH = 1000;
 
   /**

@@ -23,6 +23,7 @@ public final class Checkpoint implements AutoCloseable {
   private final List<Safetensors> files;
   private final NamingScheme scheme;
   private final List<Path> absentFiles;
+  private final Set<String> indexed;
   private final Map<String, Location> tensors = new LinkedHashMap<>();
   private final List<String> unexpected = new ArrayList<>();
 
@@ -30,6 +31,7 @@ public final class Checkpoint implements AutoCloseable {
     this.modelDir = modelDir;
     this.files = files;
     this.absentFiles = List.copyOf(found.absent());
+    this.indexed = found.index().keySet();
     List<String> mainNames = new ArrayList<>();
     for (Safetensors file : files) {
       if (found.files().get(file.file()) == NamingScheme.Part.MAIN) {
@@ -39,6 +41,10 @@ public final class Checkpoint implements AutoCloseable {
     this.scheme = NamingScheme.detect(mainNames, found.separate(), modelType);
     for (Safetensors file : files) {
       addTensors(file, found);
+    }
+    if (tensors.isEmpty() && !unexpected.isEmpty()) {
+      throw BadInputException.of(files.getFirst().file(), unexpected.getFirst(),
+          "neither this name nor another is one of a DiffusionVL or Qwen2.5-VL checkpoint");
     }
   }
 
@@ -102,6 +108,11 @@ public final class Checkpoint implements AutoCloseable {
 
   public boolean contains(String canonicalName) {
     return tensors.containsKey(canonicalName);
+  }
+
+  /** Whether the files hold a tensor, or their index says that they should. */
+  boolean lists(String canonicalName) {
+    return contains(canonicalName) || indexed.contains(scheme.nameInFile(canonicalName));
   }
 
   /** Canonical names of all tensors that the scheme knows, in file order. */

@@ -52,7 +52,7 @@ final class ConfigReader {
     VisionConfig vision = sigLip ? null : vision(visionObject, text);
 
     int mask = tokenId("mask_token_id", DEFAULT_MASK_ID, text.vocabSize());
-    int eos = tokenId("eos_token_id", DEFAULT_EOS_ID, text.vocabSize());
+    int eos = eosTokenId(text.vocabSize());
     int block = optional("bd3lm_block_size", DEFAULT_BLOCK_SIZE, 1, text.maxPositionEmbeddings());
     int maxLength = has("tokenizer_model_max_length")
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
@@ -118,6 +118,20 @@ final class ConfigReader {
     return absent;
   }
 
+  /** A number or, as in many generation settings, a list whose first entry counts. */
+  private int eosTokenId(int vocabSize) {
+    String name = "eos_token_id";
+    JsonObject object = holder(name);
+    if (!object.isList(name)) {
+      return tokenId(name, DEFAULT_EOS_ID, vocabSize);
+    }
+    List<?> ids = object.list(name);
+    if (ids.isEmpty()) {
+      throw error(name, "is an empty list");
+    }
+    return (int) object.integer(name, ids.getFirst(), 0, vocabSize - 1);
+  }
+
   private TextConfig text() {
     int hidden = required("hidden_size", 1, MAX_WIDTH);
     int heads = required("num_attention_heads", 1, MAX_WIDTH);
@@ -132,9 +146,6 @@ final class ConfigReader {
     if (headDim % 2 != 0) {
       throw error("head_dim", headDim + " is odd, rotary embedding needs pairs");
     }
-    if (!has("tie_word_embeddings")) {
-      throw error("tie_word_embeddings", "missing");
-    }
     if (holder("use_sliding_window").bool("use_sliding_window", false)) {
       throw error("use_sliding_window", "sliding-window attention is not supported");
     }
@@ -142,7 +153,20 @@ final class ConfigReader {
         required("intermediate_size", 1, MAX_WIDTH), required("vocab_size", 1, MAX_VOCABULARY),
         required("max_position_embeddings", 1, MAX_POSITIONS),
         holder("rms_norm_eps").number("rms_norm_eps", 0, 1), ropeTheta(),
-        holder("tie_word_embeddings").bool("tie_word_embeddings", false));
+        tiesEmbeddings());
+  }
+
+  /**
+   * What the configuration leaves open the weights decide: without an output matrix the embedding table is the only
+   * candidate. A configuration that says false stands, so that a lost matrix is reported instead of replaced.
+   */
+  private boolean tiesEmbeddings() {
+    if (has("tie_word_embeddings")) {
+      return holder("tie_word_embeddings").bool("tie_word_embeddings", false);
+    }
+    try (Checkpoint headers = Checkpoint.openHeaders(modelDir)) {
+      return !headers.lists(ModelShapes.LM_HEAD);
+    }
   }
 
   /** At the top level or, in files of newer libraries, inside rope_parameters. */

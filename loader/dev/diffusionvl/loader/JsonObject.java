@@ -48,6 +48,10 @@ final class JsonObject {
     };
   }
 
+  boolean isList(String name) {
+    return fields.get(name) instanceof List;
+  }
+
   List<?> list(String name) {
     return switch (fields.get(name)) {
       case null -> null;

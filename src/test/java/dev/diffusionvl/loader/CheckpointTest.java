@@ -122,6 +122,40 @@ class CheckpointTest {
     assertFalse(untied.complete());
   }
 
+  /** Where the configuration does not say, the weights do: there is a head of its own, or the index promises one. */
+  @Test
+  void whatTheConfigurationLeavesOpenTheWeightsDecide() throws IOException {
+    Path model = folder.resolve("model");
+    CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    Path config = model.resolve("config.json");
+    Files.writeString(config, Files.readString(config).replace("\"tie_word_embeddings\": true", "\"unused\": null"));
+    assertTrue(ModelConfig.load(model).text().tieWordEmbeddings());
+    assertTrue(Inspection.of(model).complete());
+
+    Path index = model.resolve("model.safetensors.index.json");
+    Files.writeString(index, Files.readString(index)
+        .replace("\"weight_map\":{", "\"weight_map\":{\"lm_head.weight\":\"model-00001-of-00002.safetensors\","));
+    assertFalse(ModelConfig.load(model).text().tieWordEmbeddings());
+    assertEquals("[lm_head.weight]", Inspection.of(model).missing().toString());
+
+    Map<String, Tensor> tensors = new LinkedHashMap<>(TINY);
+    tensors.put(ModelShapes.LM_HEAD, TINY.get("embed_tokens.weight"));
+    Files.delete(index);
+    write(tensors);
+    assertFalse(ModelConfig.load(model).text().tieWordEmbeddings());
+    assertEquals(5_421_856 + 1024 * 256, Inspection.of(model).parameters());
+  }
+
+  @Test
+  void checkpointsOfOtherModelsAreRefused() {
+    Path model = folder.resolve("model");
+    CheckpointWriter.copyFiles(GoldenCase.MODEL, model);
+    CheckpointWriter.write(model.resolve("model.safetensors"),
+        Map.of("transformer.h.0.attn.bias", new Tensor(TensorType.F32, new long[] {4}, null)));
+    refused("model.safetensors: transformer.h.0.attn.bias: neither this name nor another");
+    assertThrows(BadInputException.class, () -> Inspection.of(model));
+  }
+
   @Test
   void aTiedHeadThatIsStoredCountsOnce() {
     Map<String, Tensor> tensors = new LinkedHashMap<>(TINY);

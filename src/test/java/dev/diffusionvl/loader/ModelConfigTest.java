@@ -100,6 +100,12 @@ class ModelConfigTest {
   }
 
   @Test
+  void ofSeveralEndsTheFirstCounts() {
+    set(text(), "eos_token_id", "[1016, 1018]");
+    assertEquals(1016, load().eosTokenId());
+  }
+
+  @Test
   void headDimensionMayBeGiven() {
     text().put("head_dim", 64);
     assertEquals(64, load().text().headDim());
@@ -168,7 +174,9 @@ class ModelConfigTest {
       use_sliding_window      | true                   | text_config.use_sliding_window
       head_dim                | 127                    | text_config.head_dim: 127 is odd
       eos_token_id            | 1024                   | text_config.eos_token_id: 1024 is out of range
-      eos_token_id            | [1018]                 | text_config.eos_token_id: expected an integer
+      eos_token_id            | []                     | text_config.eos_token_id: is an empty list
+      eos_token_id            | ["x"]                  | text_config.eos_token_id: expected an integer
+      eos_token_id            | [1024, 1]              | text_config.eos_token_id: 1024 is out of range
       """)
   void impossibleTextFieldsAreRefused(String name, String value, String problem) {
     set(text(), name, value);
@@ -212,7 +220,7 @@ class ModelConfigTest {
   /** Their class defaults describe other models. */
   @ParameterizedTest
   @CsvSource({"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-    "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "tie_word_embeddings"})
+    "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta"})
   void decisiveTextFieldsAreRequired(String name) {
     text().remove(name);
     load();
