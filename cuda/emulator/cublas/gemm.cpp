@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The matrix products of cuBLAS: arguments checked, then run in (or captured from) the handle's stream.
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "../core.h"
 #include "gemm_kernel.h"
@@ -78,8 +79,10 @@ cublasStatus_t check_arguments(Request& r) {
 std::string memory_problem(const Request& r, const Matrix& matrix, const void* data, size_t bytes) {
   if (!bytes || driver::reachable_by_device(data, bytes)) return "";
   char text[256];
-  std::snprintf(text, sizeof text, "%s: %s [%lld x %lld], leading dimension %lld, %zu bytes at %p: not inside one live device allocation",
-                r.call, matrix.name, (long long)matrix.rows, (long long)matrix.columns, (long long)matrix.ld, bytes, data);
+  std::snprintf(text, sizeof text,
+                "%s: %s [%lld x %lld], leading dimension %lld, %zu bytes at %p: not inside one live device allocation",
+                r.call, matrix.name, (long long)matrix.rows, (long long)matrix.columns, (long long)matrix.ld, bytes,
+                data);
   return text;
 }
 

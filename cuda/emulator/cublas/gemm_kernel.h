@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix product on the CPU behind the cuBLAS façade. Column-major, like cuBLAS.
+// Matrix product on the CPU behind the cuBLAS facade. Column-major, like cuBLAS.
 //
 // Every element of C is one chain of fused multiply-adds over k in ascending order, whatever the shape, the operand
 // orders, the tile it falls in or the number of threads. So a column (a row of the row-major caller) has the same bits

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handles, their settings, versions and the names of the status codes. A handle's value is a serial number that is never
-// reused, so a destroyed or foreign handle is noticed and never followed.
+// Handles, their settings, versions and the names of the status codes. A handle's value is a serial number that is
+// never reused, so a destroyed or foreign handle is noticed and never followed.
 #include "handle.h"
 
 #include <cstdarg>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuBLAS types and handles of the façade.
+// cuBLAS types and handles of the facade.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of CUDA's driver interface that the façade implements: types, constants and struct layouts of the CUDA 12/13
+// The part of CUDA's driver interface that the facade implements: types, constants and struct layouts of the CUDA 12/13
 // ABI, declared here so that building the emulated device needs no toolkit.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entry guards of the graph calls. CUDA answers CUDA_ERROR_INVALID_VALUE, not INVALID_HANDLE, about a wrong graph or node.
+// Entry guards of the graph calls. About a wrong graph or node CUDA answers INVALID_VALUE, not INVALID_HANDLE.
 #pragma once
 
 #include "capture.h"

@@ -63,7 +63,7 @@ CUDA_API CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned 
   return launch(function, {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared}, stream, parameters, extra);
 }
 
-// Attributes (overlapping launches, clusters of one block, priorities) say how fast, not what: they change nothing here.
+// Attributes (overlapping launches, clusters of one block, priorities) say how fast, not what: they are ignored.
 CUDA_API CUresult cuLaunchKernelEx(const CUlaunchConfig* c, CUfunction function, void** parameters, void** extra) {
   if (!c || (c->numAttrs && !c->attrs)) return CUDA_ERROR_INVALID_VALUE;
   return cuLaunchKernel(function, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ,

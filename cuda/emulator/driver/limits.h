@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sizes of the imaginary GPU that more than one part of the façade needs.
+// Sizes of the imaginary GPU that more than one part of the facade needs.
 #pragma once
 
 #include "../core.h"

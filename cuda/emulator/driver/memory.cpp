@@ -99,10 +99,16 @@ bool overlaps_pinned(uintptr_t start, size_t bytes) {
   return before.first + before.second.bytes > start;
 }
 
+void pin(Context& context, void* p, size_t bytes, unsigned flags, bool registered) {
+  state().host_memory[reinterpret_cast<uintptr_t>(p)] = {&context, bytes, flags, registered};
+  emu::host_memory_added(p, bytes);
+}
+
 CUresult release_host(void* p, bool registered, CUresult unknown) {
   auto found = state().host_memory.find(reinterpret_cast<uintptr_t>(p));
   if (found == state().host_memory.end() || found->second.registered != registered) return unknown;
   state().host_memory.erase(found);
+  emu::host_memory_removed(p);
   if (!registered) std::free(p);
   return CUDA_SUCCESS;
 }
@@ -184,7 +190,7 @@ CUDA_API CUresult cuMemHostAlloc(void** out, size_t bytes, unsigned flags) {
     if (!out || !bytes || flags > 7) return CUDA_ERROR_INVALID_VALUE;
     void* memory = bytes > SIZE_MAX - PAGE ? nullptr : std::aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE);
     if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;
-    state().host_memory[reinterpret_cast<uintptr_t>(memory)] = {&context, bytes, flags, false};
+    pin(context, memory, bytes, flags, false);
     *out = memory;
     return CUDA_SUCCESS;
   });
@@ -201,9 +207,8 @@ CUDA_API CUresult cuMemFreeHost(void* p) {
 CUDA_API CUresult cuMemHostRegister_v2(void* p, size_t bytes, unsigned flags) {
   return with_quiet_context([&](Context& context) -> CUresult {
     if (!p || !bytes || flags > 15) return CUDA_ERROR_INVALID_VALUE;
-    auto start = reinterpret_cast<uintptr_t>(p);
-    if (overlaps_pinned(start, bytes)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-    state().host_memory[start] = {&context, bytes, flags, true};
+    if (overlaps_pinned(reinterpret_cast<uintptr_t>(p), bytes)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+    pin(context, p, bytes, flags, true);
     return CUDA_SUCCESS;
   });
 }

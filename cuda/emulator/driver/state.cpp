@@ -80,6 +80,7 @@ void end_context(Context& context) {
       ++it;
       continue;
     }
+    emu::host_memory_removed(reinterpret_cast<void*>(it->first));
     if (!it->second.registered) std::free(reinterpret_cast<void*>(it->first));
     it = s.host_memory.erase(it);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the driver façade knows: contexts, the objects that handles name, pinned host memory; and the guards that every
-// entry point passes through. One mutex protects all of it; work runs while it is held, in the calling thread, so streams
-// are in order by construction.
+// What the driver facade knows: contexts, the objects that handles name, memory; and the guards that every entry point
+// passes through. One mutex protects all of it; work runs while it is held, in the calling thread, so streams are in
+// order by construction.
 #pragma once
 
 #include <chrono>
@@ -38,7 +38,7 @@ struct Context : Object {
   unsigned flags = 0;
   uint64_t id = 0;
   size_t limits[7] = {1024, 1 << 20, 8 << 20, 2, 2048, 128, 0}; // by CUlimit
-  CUresult failure = CUDA_SUCCESS;                              // sticky: every call answers it until the context is gone
+  CUresult failure = CUDA_SUCCESS; // sticky: every call answers it until the context is gone
   Stream* legacy = nullptr;
   Stream* per_thread = nullptr;
 };

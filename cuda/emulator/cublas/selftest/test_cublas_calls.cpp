@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handles, wrong arguments, memory ranges, streams and capture of the cuBLAS façade.
+// Handles, wrong arguments, memory ranges, streams and capture of the cuBLAS facade.
 #include <thread>
 
 #include "cublas_api.h"

@@ -87,7 +87,8 @@ TEST(cublas_all_operand_orders) {
   OwnBlas blas;
   struct Size {
     int m, n, k;
-  } sizes[] = {{1, 1, 1}, {8, 8, 8}, {16, 6, 256}, {17, 7, 257}, {63, 5, 30}, {100, 13, 300}, {65, 250, 40}, {130, 9, 600}};
+  } sizes[] = {{1, 1, 1}, {8, 8, 8}, {16, 6, 256}, {17, 7, 257}, {63, 5, 30}, {100, 13, 300}, {65, 250, 40},
+             {130, 9, 600}};
   struct Types {
     int ab, c;
   } types[] = {{F32, F32}, {BF16, BF16}, {BF16, F32}};
@@ -144,12 +145,13 @@ TEST(cublas_batches) {
   OwnBlas blas;
   constexpr int M = 20, COLUMNS = 7, K = 33, COUNT = 3;
   std::vector<float> a = random_values(M * K * COUNT, F32), b = random_values(K * COLUMNS * COUNT, F32);
-  CUdeviceptr da = upload(a), db = upload(b), dc = allocate(M * COLUMNS * COUNT * 4), dd = allocate(M * COLUMNS * COUNT * 4);
+  CUdeviceptr da = upload(a), db = upload(b);
+  CUdeviceptr dc = allocate(M * COLUMNS * COUNT * 4), dd = allocate(M * COLUMNS * COUNT * 4);
   CUdeviceptr single = allocate(M * COLUMNS * 4);
   float one = 1, zero = 0;
   CHECK_EQUAL(cublasGemmStridedBatchedEx(blas, N, N, M, COLUMNS, K, &one, pointer<void>(da), F32, M, M * K,
-                                         pointer<void>(db), F32, K, 0 /* the same B for all */, &zero, pointer<void>(dc),
-                                         F32, M, M * COLUMNS, COUNT, COMPUTE_32F, -1),
+                                         pointer<void>(db), F32, K, 0 /* the same B for all */, &zero,
+                                         pointer<void>(dc), F32, M, M * COLUMNS, COUNT, COMPUTE_32F, -1),
               0);
   std::vector<CUdeviceptr> pa, pb, pc;
   for (int i = 0; i < COUNT; i++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Capture: what becomes a node, what is refused, what spoils the capture.
+#include <algorithm>
 #include <thread>
 
 #include "driver_api.h"
@@ -65,17 +66,18 @@ TEST(driver_capture_copies_arguments) {
   CUfunction kernel = function("features", "arguments");
   CUdeviceptr out = allocate(sizeof(double));
   Capturing capture;
-  {
-    char a = 1;
-    double b = 0.5;
-    alignas(64) int wide[32] = {10};
-    wide[31] = 20;
-    short c = 300;
-    unsigned long long d = 4000;
-    void* parameters[] = {&a, &b, wide, &c, &d, &out};
-    CHECK_EQUAL(cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, capture.stream, parameters, nullptr), 0);
-    wide[0] = c = 0;
-  }
+  char a = 1;
+  double b = 0.5;
+  alignas(64) int wide[32] = {10};
+  wide[31] = 20;
+  short c = 300;
+  unsigned long long d = 4000;
+  void* parameters[] = {&a, &b, wide, &c, &d, &out};
+  CHECK_EQUAL(cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, capture.stream, parameters, nullptr), 0);
+  a = 0;
+  b = c = 0;
+  d = 0;
+  std::fill(wide, wide + 32, 0);
   CHECK_EQUAL(capture.end(), 0);
   CHECK_EQUAL(cuGraphLaunch(instantiate(capture.graph), capture.stream), 0);
   CHECK_EQUAL(download<double>(out, 1)[0], 4331.5);

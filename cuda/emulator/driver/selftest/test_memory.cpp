@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of the driver façade: allocation, copies, fills, and every wrong range.
+// Memory of the driver facade: allocation, copies, fills, and every wrong range.
 #include <cstdlib>
 
 #include "driver_api.h"

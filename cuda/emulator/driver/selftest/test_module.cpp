@@ -69,6 +69,7 @@ TEST(driver_wrong_launches) {
   OwnContext context;
   Scale scale;
   CUdeviceptr p = allocate(256);
+  CHECK_EQUAL(cuMemsetD8_v2(p, 0, 256), 0);
   int n = 1;
   float factor = 1;
   void* good[] = {&p, &p, &n, &factor};
