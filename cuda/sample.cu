@@ -16,9 +16,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 
-// Unsigned keys in the order of the floats (finite and infinite).
+// Unsigned keys in the order of the floats (finite and infinite); adding 0 makes -0 the equal of +0.
 __device__ __forceinline__ unsigned order_key(float x) {
-  const unsigned bits = __float_as_uint(x);
+  const unsigned bits = __float_as_uint(x + 0.f);
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 

@@ -28,6 +28,9 @@ abstract class Op {
 
   /** BF16 or F32. */
   final void checkFloat(String argument, DeviceBuffer buffer) {
+    if (buffer == null) {
+      throw missing(argument);
+    }
     if (buffer.dtype() != DType.BF16 && buffer.dtype() != DType.F32) {
       throw refused(argument, buffer, "dtype must be BF16 or F32");
     }
@@ -36,7 +39,7 @@ abstract class Op {
   /** Of this dtype, open, and at least this many elements. */
   final void check(String argument, DeviceBuffer buffer, DType dtype, long elements) {
     if (buffer == null) {
-      throw new IllegalArgumentException(name + ": " + argument + " is null");
+      throw missing(argument);
     }
     if (buffer.dtype() != dtype) {
       throw refused(argument, buffer, "dtype must be " + dtype);
@@ -57,6 +60,16 @@ abstract class Op {
     if (!ok) {
       throw new IllegalArgumentException(name + ": " + argument + " is " + value);
     }
+  }
+
+  final void require(boolean ok, String argument, float value) {
+    if (!ok) {
+      throw new IllegalArgumentException(name + ": " + argument + " is " + value);
+    }
+  }
+
+  private IllegalArgumentException missing(String argument) {
+    return new IllegalArgumentException(name + ": " + argument + " is null");
   }
 
   private IllegalArgumentException refused(String argument, DeviceBuffer buffer, String why) {

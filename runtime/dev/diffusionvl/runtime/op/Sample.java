@@ -31,7 +31,8 @@ public final class Sample extends Op {
     require(vocab > 0, "vocab", vocab);
     require(excluded >= -1 && excluded < vocab, "excluded id", excluded);
     require(topK >= 0, "top-k", topK);
-    require(temperature > 0 && topP > 0, "temperature or top-p not above 0: temperature in thousandths", (long) (1000 * temperature));
+    require(temperature > 0 && temperature < Float.POSITIVE_INFINITY, "temperature", temperature);
+    require(topP > 0, "top-p", topP);
     checkFloat("logits", logits);
     check("logits", logits, logits.dtype(), (long) rows * vocab);
     checkOptional("uniforms", uniforms, DType.F64, rows);

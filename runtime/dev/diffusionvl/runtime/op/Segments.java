@@ -68,10 +68,14 @@ public final class Segments implements AutoCloseable {
           slot, contextBegin, contextEnd));
     }
     long at = (long) count * FIELDS;
-    int[] fields = {row, rows, position, slot, contextBegin, contextEnd, (int) visible, (int) (visible >>> 32)};
-    for (int i = 0; i < FIELDS; i++) {
-      host.setAtIndex(JAVA_INT, at + i, fields[i]);
-    }
+    host.setAtIndex(JAVA_INT, at, row);
+    host.setAtIndex(JAVA_INT, at + 1, rows);
+    host.setAtIndex(JAVA_INT, at + 2, position);
+    host.setAtIndex(JAVA_INT, at + 3, slot);
+    host.setAtIndex(JAVA_INT, at + 4, contextBegin);
+    host.setAtIndex(JAVA_INT, at + 5, contextEnd);
+    host.setAtIndex(JAVA_INT, at + 6, (int) visible);
+    host.setAtIndex(JAVA_INT, at + 7, (int) (visible >>> 32));
     count++;
     rowEnd = Math.max(rowEnd, Math.addExact(row, rows));
     maxRows = Math.max(maxRows, rows);

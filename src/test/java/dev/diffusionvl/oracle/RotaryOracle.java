@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** Rotary embeddings: the language model's (spec 6, all in the model's dtype) and the vision tower's (spec 5.1, f32, one rounding). */
+/** Rotary embeddings: the language model's (spec 6, all in the model's dtype) and the vision tower's (spec 5.1, f32). */
 public final class RotaryOracle {
   private RotaryOracle() {}
 
@@ -18,14 +18,16 @@ public final class RotaryOracle {
     return y;
   }
 
+  /** As {@link #text}, but every operation is f32 and only the result is rounded to the model's dtype. */
   public static double[] vision(double[] x, int at, int headDim, float[] cos, float[] sin, int row, Rounding t) {
+    Rounding f = Rounding.F32;
     int half = headDim / 2;
     double[] y = new double[headDim];
     for (int j = 0; j < half; j++) {
       double c = cos[row * half + j];
       double s = sin[row * half + j];
-      y[j] = t.of(x[at + j] * c - x[at + half + j] * s);
-      y[half + j] = t.of(x[at + half + j] * c + x[at + j] * s);
+      y[j] = t.of(f.of(x[at + j] * c) - f.of(x[at + half + j] * s));
+      y[half + j] = t.of(f.of(x[at + half + j] * c) + f.of(x[at + j] * s));
     }
     return y;
   }

@@ -16,30 +16,36 @@ public final class SamplingOracle {
   public static Choice mostLikely(float[] logits, int excluded) {
     int best = -1;
     for (int i = 0; i < logits.length; i++) {
+      if (i == excluded) {
+        continue;
+      }
       if (Float.isNaN(logits[i])) {
         return new Choice(-1, Double.NaN);
       }
-      if (i != excluded && logits[i] > Float.NEGATIVE_INFINITY && (best < 0 || logits[i] > logits[best])) {
+      if (logits[i] > Float.NEGATIVE_INFINITY && (best < 0 || logits[i] > logits[best])) {
         best = i;
       }
     }
-    if (best < 0) {
-      return new Choice(-1, Double.NaN);
-    }
-    double sum = 0;
-    for (int i = 0; i < logits.length; i++) {
-      sum += i == excluded ? 0 : Math.exp((double) logits[i] - logits[best]);
-    }
-    return new Choice(best, 1 / sum);
+    return best < 0 ? new Choice(-1, Double.NaN) : new Choice(best, 1 / sumExp(logits, excluded, logits[best]));
   }
 
-  /** T > 0: temperature, top-k (ties kept), top-p (mass before an entry at most p, ties by id), inverse CDF in id order. */
-  public static Choice sample(float[] logits, int excluded, float temperature, int topK, float topP, double uniform, boolean original) {
+  /** Σ exp(l − maximum) over all ids but {@code excluded}. */
+  public static double sumExp(float[] logits, int excluded, double maximum) {
+    double sum = 0;
+    for (int i = 0; i < logits.length; i++) {
+      sum += i == excluded ? 0 : Math.exp(logits[i] - maximum);
+    }
+    return sum;
+  }
+
+  /** What T > 0 draws from: temperature, top-k (ties kept), top-p (mass before an entry at most p, ties by id); sums to 1. */
+  public static double[] distribution(float[] logits, int excluded, float temperature, int topK, float topP) {
     int n = logits.length;
     float[] l = new float[n];
     double maximum = Double.NEGATIVE_INFINITY;
     for (int i = 0; i < n; i++) {
-      l[i] = i == excluded ? Float.NEGATIVE_INFINITY : temperature == 1 ? logits[i] : logits[i] / temperature;
+      float scaled = temperature == 1 ? logits[i] : logits[i] / temperature;
+      l[i] = i == excluded ? Float.NEGATIVE_INFINITY : scaled + 0f; // no -0: it would sort below 0
       maximum = Math.max(maximum, l[i]);
     }
     Integer[] order = IntStream.range(0, n).boxed().toArray(Integer[]::new);
@@ -50,35 +56,43 @@ public final class SamplingOracle {
       weight[i] = kept ? Math.exp(l[i] - maximum) : 0;
     }
     if (topP < 1) {
-      double total = Arrays.stream(weight).sum();
+      double limit = topP * Arrays.stream(weight).sum();
       double before = 0;
       for (int i : order) {
         double own = weight[i];
-        if (before > (double) topP * total) {
-          weight[i] = 0;
-        }
+        weight[i] = before > limit ? 0 : own;
         before += own;
       }
     }
     double total = Arrays.stream(weight).sum();
+    return Arrays.stream(weight).map(w -> w / total).toArray();
+  }
+
+  /** The first id in vocabulary order whose cumulative probability exceeds {@code uniform}. */
+  public static int choose(double[] distribution, double uniform) {
     double cumulative = 0;
     int token = -1;
-    for (int i = 0; i < n && cumulative <= uniform * total; i++) {
-      cumulative += weight[i];
-      token = weight[i] > 0 ? i : token;
+    for (int i = 0; i < distribution.length && cumulative <= uniform; i++) {
+      cumulative += distribution[i];
+      token = distribution[i] > 0 ? i : token;
     }
-    if (!original) {
-      return new Choice(token, weight[token] / total);
-    }
+    return token;
+  }
+
+  /** The token that {@code uniform} draws, and its probability: in the distribution, or under the unmodified logits. */
+  public static Choice sample(float[] logits, int excluded, float temperature, int topK, float topP, double uniform, boolean original) {
+    double[] distribution = distribution(logits, excluded, temperature, topK, topP);
+    int token = choose(distribution, uniform);
+    return new Choice(token, original ? original(logits, token) : distribution[token]);
+  }
+
+  /** Softmax of the unmodified logits at {@code token}. */
+  public static double original(float[] logits, int token) {
     double top = Double.NEGATIVE_INFINITY;
     for (float x : logits) {
       top = Math.max(top, x);
     }
-    double sum = 0;
-    for (float x : logits) {
-      sum += Math.exp(x - top);
-    }
-    return new Choice(token, Math.exp(logits[token] - top) / sum);
+    return Math.exp(logits[token] - top) / sumExp(logits, -1, top);
   }
 
   /** Rows committed by one step: masked rows in order of falling confidence, ties by position. */
