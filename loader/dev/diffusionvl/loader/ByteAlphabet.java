@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.Arrays;
 
 /**
  * The printable alphabet in which vocabulary files spell bytes (spec 3.1, step 4): the printable ones of Latin-1 stand
@@ -12,14 +10,17 @@ import java.util.Map;
  */
 final class ByteAlphabet {
   private static final char[] SYMBOLS = new char[256];
-  private static final Map<Character, Byte> BYTES = new HashMap<>();
+  private static final short NONE = -1;
+  /** By symbol; the last is that of byte 0xAD. */
+  private static final short[] BYTES = new short[0x144];
 
   static {
+    Arrays.fill(BYTES, NONE);
     char next = '\u0100';
     for (int b = 0; b < 256; b++) {
       boolean printable = b >= 0x21 && b <= 0x7e || b >= 0xa1 && b <= 0xac || b >= 0xae;
       SYMBOLS[b] = printable ? (char) b : next++;
-      BYTES.put(SYMBOLS[b], (byte) b);
+      BYTES[SYMBOLS[b]] = (short) b;
     }
   }
 
@@ -32,14 +33,14 @@ final class ByteAlphabet {
 
   /** The bytes that a vocabulary entry spells; an entry with any other character stands for its own UTF-8 bytes. */
   static byte[] bytes(String entry) {
-    ByteArrayOutputStream out = new ByteArrayOutputStream(entry.length());
-    for (int i = 0; i < entry.length(); i++) {
-      Byte b = BYTES.get(entry.charAt(i));
-      if (b == null) {
+    byte[] bytes = new byte[entry.length()];
+    for (int i = 0; i < bytes.length; i++) {
+      char c = entry.charAt(i);
+      if (c >= BYTES.length || BYTES[c] == NONE) {
         return entry.getBytes(StandardCharsets.UTF_8);
       }
-      out.write(b);
+      bytes[i] = (byte) BYTES[c];
     }
-    return out.toByteArray();
+    return bytes;
   }
 }

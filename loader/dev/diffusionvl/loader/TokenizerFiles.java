@@ -2,6 +2,7 @@
 package dev.diffusionvl.loader;
 
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonParser.NumberType;
 import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -21,11 +22,13 @@ final class TokenizerFiles {
   private static final int MAX_FILE_BYTES = 64 << 20;
   /** Ids index arrays; a file of a few bytes must not claim gigabytes by a single large id. */
   private static final int MAX_ID = 1 << 22;
+  private static final String NO_ID = " is no token id (0.." + (MAX_ID - 1) + ")";
 
   private final Map<String, Integer> vocabulary = new HashMap<>();
   private final List<String> merges = new ArrayList<>();
   private final Map<Integer, AddedTokens.Token> added = new LinkedHashMap<>();
-  /** The file in which vocabulary and merges were found, for errors. */
+  /** The files in which the vocabulary and, later, the merges were found, for errors. */
+  private Path vocabularyFile;
   private Path file;
 
   private TokenizerFiles() {}
@@ -48,6 +51,7 @@ final class TokenizerFiles {
 
   private void readTokenizerJson(Path path) {
     file = path;
+    vocabularyFile = path;
     Json.parse(path, InputFiles.read(path, MAX_FILE_BYTES), parser -> {
       Json.requireObject(path, "", parser);
       boolean model = false;
@@ -116,6 +120,7 @@ final class TokenizerFiles {
 
   private void readVocabulary(Path path) {
     file = path;
+    vocabularyFile = path;
     Json.parse(path, InputFiles.read(path, MAX_FILE_BYTES), parser -> {
       readVocabulary(parser, "vocabulary");
       return null;
@@ -127,37 +132,39 @@ final class TokenizerFiles {
     while (parser.nextToken() != JsonToken.END_OBJECT) {
       String entry = parser.currentName();
       parser.nextToken();
-      vocabulary.put(entry, readId(parser, file, where + "." + entry));
+      // no text is built for the 150,000 entries that are right: this loop is most of the loading
+      boolean whole = parser.currentToken() == JsonToken.VALUE_NUMBER_INT && parser.getNumberType() == NumberType.INT;
+      int id = whole ? parser.getIntValue() : -1;
+      if (id < 0 || id >= MAX_ID) {
+        throw BadInputException.of(file, where + "." + entry, parser.getText() + NO_ID);
+      }
+      vocabulary.put(entry, id);
     }
-  }
-
-  private static int readId(JsonParser parser, Path file, String where) throws IOException {
-    Json.requireToken(file, where, parser, JsonToken.VALUE_NUMBER_INT, "an id");
-    return requireId(Json.value(parser), file, where);
   }
 
   private static int requireId(Object value, Path file, String where) {
     if (value instanceof Long id && id >= 0 && id < MAX_ID) {
       return id.intValue();
     }
-    throw BadInputException.of(file, where, value + " is no token id (0.." + (MAX_ID - 1) + ")");
+    throw BadInputException.of(file, where, value + NO_ID);
   }
 
   private void readMergeList(JsonParser parser) throws IOException {
     Json.requireToken(file, "model.merges", parser, JsonToken.START_ARRAY, "an array");
     while (parser.nextToken() != JsonToken.END_ARRAY) {
       // newer files store pairs, older ones a line with a space between
-      switch (Json.value(parser)) {
-        case String line -> merges.add(line);
-        case List<?> pair when pair.size() == 2 -> merges.add(pair.get(0) + " " + pair.get(1));
-        case null, default ->
-            throw BadInputException.of(file, "model.merges[" + merges.size() + "]", "expected a pair");
+      Object merge = Json.value(parser);
+      if (merge instanceof String line) {
+        merges.add(line);
+      } else if (merge instanceof List<?> pair && pair.size() == 2) {
+        merges.add(pair.get(0) + " " + pair.get(1));
+      } else {
+        throw BadInputException.of(file, "model.merges[" + merges.size() + "]", "expected a pair");
       }
     }
   }
 
   private void readMerges(Path path) {
-    Path vocabularyFile = file;
     file = path;
     String text = new String(InputFiles.read(path, MAX_FILE_BYTES), StandardCharsets.UTF_8);
     text.lines().filter(line -> !line.isBlank() && !line.startsWith("#version")).forEach(merges::add);
@@ -190,13 +197,18 @@ final class TokenizerFiles {
     }
     for (Map.Entry<String, Object> entry : decoder.fields().entrySet()) {
       String where = "added_tokens_decoder." + entry.getKey();
-      if (!entry.getKey().matches("\\d{1,9}")) {
-        throw BadInputException.of(path, where, "not a token id");
-      }
       if (!(entry.getValue() instanceof Map<?, ?> fields)) {
         throw BadInputException.of(path, where, "expected an object");
       }
-      addToken(path, where, requireId(Long.valueOf(entry.getKey()), path, where), fields);
+      addToken(path, where, requireId(parseId(entry.getKey()), path, where), fields);
+    }
+  }
+
+  private static Object parseId(String key) {
+    try {
+      return Long.valueOf(key);
+    } catch (NumberFormatException e) {
+      return key;
     }
   }
 
@@ -231,8 +243,11 @@ final class TokenizerFiles {
   private Tokenizer build() {
     int[] byteIds = new int[256];
     for (int b = 0; b < 256; b++) {
-      String symbol = String.valueOf(ByteAlphabet.symbol(b));
-      byteIds[b] = idOf(symbol, "vocabulary");
+      Integer id = vocabulary.get(String.valueOf(ByteAlphabet.symbol(b)));
+      if (id == null) {
+        throw BadInputException.of(vocabularyFile, "vocabulary", "no token for byte " + b + ": not a byte-level one");
+      }
+      byteIds[b] = id;
     }
     int maxId = 0;
     for (int id : vocabulary.values()) {
@@ -242,13 +257,17 @@ final class TokenizerFiles {
       maxId = Math.max(maxId, id);
     }
     byte[][] textBytes = new byte[maxId + 1][];
-    vocabulary.forEach((entry, id) -> {
+    for (Map.Entry<String, Integer> entry : vocabulary.entrySet()) {
+      int id = entry.getValue();
       if (textBytes[id] != null) {
-        throw BadInputException.of(file, "vocabulary." + entry, "id " + id + " is another entry's too");
+        throw BadInputException.of(
+            vocabularyFile, "vocabulary." + entry.getKey(), "id " + id + " is another entry's too");
       }
-      textBytes[id] = ByteAlphabet.bytes(entry);
-    });
-    added.values().forEach(t -> textBytes[t.id()] = t.special() ? null : t.text().getBytes(StandardCharsets.UTF_8));
+      textBytes[id] = ByteAlphabet.bytes(entry.getKey());
+    }
+    for (AddedTokens.Token token : added.values()) {
+      textBytes[token.id()] = token.special() ? null : token.text().getBytes(StandardCharsets.UTF_8);
+    }
     return new Tokenizer(new AddedTokens(added.values()), mergeTable(), byteIds, textBytes);
   }
 
@@ -256,22 +275,21 @@ final class TokenizerFiles {
     BytePairMerges table = new BytePairMerges(merges.size());
     for (int rank = 0; rank < merges.size(); rank++) {
       String line = merges.get(rank);
-      String where = "merges[" + rank + "]";
       int space = line.indexOf(' ');
       if (space <= 0 || space == line.length() - 1 || line.indexOf(' ', space + 1) >= 0) {
-        throw BadInputException.of(file, where, "'" + line + "' is no pair of tokens");
+        throw BadInputException.of(file, "merges[" + rank + "]", "'" + line + "' is no pair of tokens");
       }
       String left = line.substring(0, space);
       String right = line.substring(space + 1);
-      table.put(idOf(left, where), idOf(right, where), rank, idOf(left + right, where));
+      table.put(idOfMerged(left, rank), idOfMerged(right, rank), rank, idOfMerged(left + right, rank));
     }
     return table;
   }
 
-  private int idOf(String entry, String where) {
+  private int idOfMerged(String entry, int rank) {
     Integer id = vocabulary.get(entry);
     if (id == null) {
-      throw BadInputException.of(file, where, "'" + entry + "' is not in the vocabulary");
+      throw BadInputException.of(file, "merges[" + rank + "]", "'" + entry + "' is not in the vocabulary");
     }
     return id;
   }
