@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.op;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Every buffer of every launcher, spoilt in turn: one element short, of another dtype, closed. The launch must be refused with
+ * a message that names kernel and argument, before anything reaches the device.
+ */
+class LauncherChecksTest extends OpTest {
+  /** A buffer argument: its name in messages, dtype and least number of elements. */
+  private record Argument(String name, DType dtype, long elements) {}
+
+  private interface Launch {
+    void with(List<DeviceBuffer> buffers);
+  }
+
+  private static Argument f32(String name, long elements) {
+    return new Argument(name, DType.F32, elements);
+  }
+
+  private static Argument i32(String name, long elements) {
+    return new Argument(name, DType.I32, elements);
+  }
+
+  private void check(String kernel, List<Argument> arguments, Launch launch) {
+    List<DeviceBuffer> good = new ArrayList<>();
+    for (Argument a : arguments) {
+      good.add(own(device.allocate("fitting " + a.name(), a.dtype(), a.elements())));
+      stream.fill(good.getLast(), 0);
+    }
+    launch.with(good);
+    stream.synchronize(); // the unspoilt launch is accepted and runs
+    for (int i = 0; i < arguments.size(); i++) {
+      Argument a = arguments.get(i);
+      DeviceBuffer closed = device.allocate("closed one", a.dtype(), a.elements());
+      closed.close();
+      refused(kernel, a, launch, replaced(good, i, own(device.allocate("short one", a.dtype(), a.elements() - 1))));
+      refused(kernel, a, launch, replaced(good, i, own(device.allocate("wrong one", DType.F64, a.elements()))));
+      List<DeviceBuffer> withClosed = replaced(good, i, closed);
+      IllegalStateException e = assertThrows(IllegalStateException.class, () -> launch.with(withClosed), a.name());
+      assertTrue(e.getMessage().contains("closed one"), e.getMessage());
+    }
+  }
+
+  private static List<DeviceBuffer> replaced(List<DeviceBuffer> buffers, int index, DeviceBuffer by) {
+    List<DeviceBuffer> changed = new ArrayList<>(buffers);
+    changed.set(index, by);
+    return changed;
+  }
+
+  private static void refused(String kernel, Argument argument, Launch launch, List<DeviceBuffer> buffers) {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> launch.with(buffers), kernel + ": " + argument.name());
+    assertTrue(e.getMessage().startsWith(kernel + ": " + argument.name()), e.getMessage());
+  }
+
+  @Test
+  void rowOperations() {
+    check("rms_norm", List.of(f32("x", 14), f32("weight", 7), f32("y", 14)),
+        b -> kernels.rmsNorm().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1e-6f));
+    check("swiglu", List.of(f32("gate and up", 28), f32("bias", 14), f32("out", 14)),
+        b -> kernels.swiglu().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
+    check("residual_add", List.of(f32("h", 14), f32("acc", 14), f32("bias", 7)),
+        b -> kernels.residualAdd().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
+    check("bias_activation", List.of(f32("acc", 14), f32("bias", 7), f32("out", 14)),
+        b -> kernels.biasActivation().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1));
+    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14)),
+        b -> kernels.gatherRows().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 3));
+  }
+
+  @Test
+  void tokenChoice() {
+    check("confidence", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), f32("row max", 2),
+            f32("row sum", 2)),
+        b -> kernels.confidence().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 11, -1));
+    Argument uniforms = new Argument("uniforms", DType.F64, 2);
+    Launch sample = b -> kernels.sample().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 11, -1, 1f, 0, 1f, false,
+        1, 0);
+    check("sample", List.of(f32("logits", 22)),
+        b -> sample.with(List.of(b.get(0), doubles(2), ints(0, 0), empty(DType.F32, 2))));
+    check("sample", List.of(i32("token", 2), f32("probability", 2)),
+        b -> sample.with(List.of(buffer(DType.F32, new float[22]), doubles(2), b.get(0), b.get(1))));
+    DeviceBuffer logits = buffer(DType.F32, new float[22]);
+    // check() tries F64 as the wrong dtype; the uniforms are F64 themselves
+    for (DeviceBuffer wrong : List.of(doubles(1), empty(DType.F32, 2))) {
+      refused("sample", uniforms, sample, List.of(logits, wrong, ints(0, 0), empty(DType.F32, 2)));
+    }
+    check("remask", List.of(i32("token", 5), f32("probability", 5), i32("ids", 5), i32("masked", 5), i32("committed", 5),
+            i32("status", 3)),
+        b -> kernels.remask().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), 5, 1, false, 0f, 9));
+  }
+
+  private DeviceBuffer doubles(int n) {
+    DeviceBuffer buffer = own(device.allocate("uniforms", DType.F64, n));
+    buffer.set(stream, new double[n]);
+    return buffer;
+  }
+
+  @Test
+  void attentionAndRotary() {
+    try (Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.upload(stream);
+      check("attention", List.of(f32("q", 2 * 2 * 80), f32("k", 6 * 80), f32("v", 6 * 80), f32("out", 2 * 2 * 80)),
+          b -> kernels.attention().launch(stream, b.get(0), b.get(1), b.get(2), segments, b.get(3), 2, 1, 80, 6, 1f));
+      check("rope_kv_append", List.of(f32("qkv", 2 * 4 * 6), f32("bias", 4 * 6), f32("cos", 5 * 3), f32("sin", 5 * 3),
+              f32("q", 2 * 2 * 6), f32("k cache", 6 * 6), f32("v cache", 6 * 6)),
+          b -> kernels.ropeKvAppend().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), segments, b.get(4), b.get(5),
+              b.get(6), 2, 1, 6, 6));
+    }
+    check("vision_rotary", List.of(f32("qkv", 2 * 36), f32("bias", 36), f32("cos", 6), f32("sin", 6), f32("q", 24), f32("k", 24),
+            f32("v", 24)),
+        b -> kernels.visionRotary().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), b.get(6), 2, 2, 6));
+  }
+
+  @Test
+  void sizesOutOfRange() {
+    DeviceBuffer x = buffer(DType.F32, new float[80]);
+    DeviceBuffer i = ints(new int[64]);
+    assertThrows(IllegalArgumentException.class, () -> kernels.rmsNorm().launch(stream, x, x, x, -1, 8, 1e-6f));
+    assertThrows(IllegalArgumentException.class, () -> kernels.rmsNorm().launch(stream, x, x, x, 1, 0, 1e-6f));
+    assertThrows(IllegalArgumentException.class, () -> kernels.swiglu().launch(stream, x, null, x, 1, -8));
+    assertThrows(IllegalArgumentException.class, () -> kernels.gatherRows().launch(stream, x, i, null, x, 1, 8, 0));
+    assertThrows(IllegalArgumentException.class, () -> kernels.confidence().launch(stream, x, i, x, x, x, 1, 0, -1));
+    assertThrows(IllegalArgumentException.class, () -> kernels.confidence().launch(stream, x, i, x, x, x, 1, 8, 8));
+    assertThrows(IllegalArgumentException.class, () -> kernels.remask().launch(stream, i, x, i, i, i, i, 8, -1, false, 0f, 9));
+    for (float temperature : new float[] {0f, -1f, Float.NaN}) {
+      assertThrows(IllegalArgumentException.class,
+          () -> kernels.sample().launch(stream, x, null, i, x, 1, 8, -1, temperature, 0, 1f, false, 1, 0));
+    }
+    assertThrows(IllegalArgumentException.class,
+        () -> kernels.sample().launch(stream, x, null, i, x, 1, 8, -1, 1f, 0, 0f, false, 1, 0));
+    assertThrows(IllegalArgumentException.class,
+        () -> kernels.sample().launch(stream, x, null, i, x, 1, 8, -1, 1f, -1, 1f, false, 1, 0));
+    assertThrows(IllegalArgumentException.class, () -> kernels.visionRotary().launch(stream, x, null, x, x, x, x, x, 1, 1, 5));
+    try (Segments segments = new Segments(device, 1)) {
+      segments.add(0, 1, 0, 0, 0, 1, 0);
+      assertThrows(IllegalStateException.class,
+          () -> kernels.attention().launch(stream, x, x, x, segments, x, 1, 1, 80, 1, 1f), "segments that were not uploaded");
+      assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, 0, 0, 1, 0), "more than the capacity");
+      segments.clear();
+      assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, -1, 0, 1, 0));
+      assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, 0, 2, 1, 0));
+    }
+  }
+}
