@@ -17,7 +17,7 @@ import picocli.CommandLine.Command;
     description = "DiffusionVL on the JVM: block-diffusion vision-language inference by CUDA kernels.",
     mixinStandardHelpOptions = true,
     version = "dvl 0.1.0",
-    subcommands = GenerateCommand.class)
+    subcommands = {GenerateCommand.class, InspectCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;
@@ -75,7 +75,7 @@ public final class Dvl implements Runnable {
   /** Without a command: usage. */
   @Override
   public void run() {
-    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate");
+    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate or inspect");
   }
 
   /** An option has a value that cannot be. */

@@ -93,6 +93,20 @@ class DvlTest {
   }
 
   @Test
+  void inspects() throws Exception {
+    Outcome outcome = dvl("inspect", MODEL.toString(), "--json");
+    assertEquals(0, outcome.code(), outcome.err());
+    JsonNode json = new ObjectMapper().readTree(outcome.out());
+    assertEquals("diffusionvl-qwenvl", json.get("family").asText());
+    assertEquals("D", json.get("scheme").asText());
+    assertTrue(json.get("diffusion").asBoolean());
+    assertTrue(json.get("complete").asBoolean());
+    assertEquals("BF16", json.get("dtype").asText().toUpperCase());
+    assertEquals(json.get("bytes").asLong(), 2 * json.get("parameters").asLong());
+    refused(3, "no-such-model", "inspect", "no-such-model");
+  }
+
+  @Test
   void usageErrors() throws Exception {
     refused(2, "--prompt", "generate", "--image", IMAGE);
     refused(2, "--steps", "generate", "--prompt", "Hello!", "--steps", "many");
