@@ -14,6 +14,10 @@ struct ShuffleArgument {
   uint64_t value, result;
   int source;
 };
+struct CombineArgument {
+  uint64_t value;  // in and out
+  Combine combine;
+};
 struct ReduceArgument {
   uint32_t value, result;
 };
@@ -39,6 +43,18 @@ void do_shuffle(Fiber* lanes, const Group& g) {
       a.result = ~0ull;
     }
   });
+}
+
+void do_combine(Fiber* lanes) {
+  uint64_t values[kWarpSize];
+  const Combine combine = argument<CombineArgument>(lanes, 0).combine;
+  for (unsigned lane = 0; lane < kWarpSize; lane++) {
+    const auto& a = argument<CombineArgument>(lanes, lane);
+    if (a.combine != combine) give_up(lanes[lane].site, "the warp diverged: lane %u is at another reduction than lane 0", lane);
+    values[lane] = a.value;
+  }
+  combine(values);
+  for (unsigned lane = 0; lane < kWarpSize; lane++) argument<CombineArgument>(lanes, lane).value = values[lane];
 }
 
 uint32_t combine(Reduce how, uint32_t a, uint32_t b) {
@@ -84,6 +100,7 @@ void complete(Worker& w, unsigned warp, const Group& g) {
       break;
     }
     case Op::kShuffle: do_shuffle(lanes, g); break;
+    case Op::kCombine: do_combine(lanes); break;
     case Op::kLdmatrix:
     case Op::kLdmatrixTransposed: do_ldmatrix(w, lanes, g.op == Op::kLdmatrixTransposed); break;
     case Op::kMma: do_mma(w, lanes); break;
@@ -139,6 +156,12 @@ uint64_t warp_shuffle(uint32_t mask, uint64_t value, int source_lane, Site site)
   ShuffleArgument a{value, 0, source_lane};
   meet(mask, Op::kShuffle, false, &a, site);
   return a.result;
+}
+
+uint64_t warp_combine(uint64_t value, Combine combine, Site site) {
+  CombineArgument a{value, combine};
+  meet(kFullMask, Op::kCombine, true, &a, site);
+  return a.value;
 }
 
 uint32_t warp_reduce(uint32_t mask, uint32_t value, Reduce how, Site site) {

@@ -56,6 +56,9 @@ enum class Reduce : uint8_t { kBallot, kMatch, kAdd, kMin, kMax, kAnd, kOr, kXor
 EMU_API void warp_barrier(uint32_t mask, Site site);
 EMU_API uint64_t warp_shuffle(uint32_t mask, uint64_t value, int source_lane, Site site);
 EMU_API uint32_t warp_reduce(uint32_t mask, uint32_t value, Reduce how, Site site);
+// Combines the values of all 32 lanes in place; run once for the warp, by whichever lane comes last.
+using Combine = void (*)(uint64_t (&lanes)[32]);
+EMU_API uint64_t warp_combine(uint64_t value, Combine combine, Site site);
 EMU_API void ldmatrix(uint32_t* r, int tiles, const void* row, bool transposed, Site site);
 EMU_API void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
 

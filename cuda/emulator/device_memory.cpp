@@ -25,9 +25,18 @@ struct Allocation {
   size_t map_size;
 };
 
-std::mutex mutex;
-std::map<char*, Allocation> allocations;  // by start
-size_t used = 0;
+struct Registry {
+  std::mutex mutex;
+  std::map<char*, Allocation> allocations;  // by start
+  std::map<char*, size_t> host_memory;      // by start: bytes
+  size_t used = 0;
+};
+
+// Never destroyed: the leak report comes as the process ends.
+Registry& registry() {
+  static Registry* instance = new Registry();
+  return *instance;
+}
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -44,12 +53,12 @@ size_t parse_total() {
 }
 
 // The allocation that holds p; call with the lock held.
-std::map<char*, Allocation>::iterator holder(const void* p) {
+std::map<char*, Allocation>::iterator holder(Registry& r, const void* p) {
   char* at = static_cast<char*>(const_cast<void*>(p));
-  auto it = allocations.upper_bound(at);
-  if (it == allocations.begin()) return allocations.end();
+  auto it = r.allocations.upper_bound(at);
+  if (it == r.allocations.begin()) return r.allocations.end();
   --it;
-  return static_cast<size_t>(at - it->first) < it->second.size ? it : allocations.end();
+  return static_cast<size_t>(at - it->first) < it->second.size ? it : r.allocations.end();
 }
 
 bool padding_intact(const char* start, const Allocation& a) {
@@ -66,19 +75,22 @@ size_t device_total() {
 }
 
 size_t device_used() {
-  std::lock_guard<std::mutex> lock(mutex);
-  return used;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  return r.used;
 }
 
 size_t device_allocations() {
-  std::lock_guard<std::mutex> lock(mutex);
-  return allocations.size();
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  return r.allocations.size();
 }
 
 void* device_alloc(size_t bytes) {
   if (bytes == 0) return nullptr;
-  std::lock_guard<std::mutex> lock(mutex);
-  if (bytes > device_total() || used > device_total() - bytes) return nullptr;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  if (bytes > device_total() || r.used > device_total() - bytes) return nullptr;
   const size_t padded = round_up(bytes, kAlignment), body = round_up(padded, kPage);
   Allocation a{bytes, padded - bytes, nullptr, body + 2 * kPage};
   void* map = mmap(nullptr, a.map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -89,77 +101,80 @@ void* device_alloc(size_t bytes) {
   char* start = a.map + kPage + (body - padded);
   if (bytes <= kPoisonLimit) std::memset(start, kPoison, bytes);
   std::memset(start + bytes, kPoison, a.padding);
-  allocations[start] = a;
-  used += bytes;
+  r.allocations[start] = a;
+  r.used += bytes;
   check::allocated(start, bytes);
   return start;
 }
 
 bool device_free(void* start) {
-  std::lock_guard<std::mutex> lock(mutex);
-  const auto it = allocations.find(static_cast<char*>(start));
-  if (it == allocations.end()) return false;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  const auto it = r.allocations.find(static_cast<char*>(start));
+  if (it == r.allocations.end()) return false;
   if (!padding_intact(it->first, it->second))
     add_report("write past the end of an allocation of " + std::to_string(it->second.size) + " bytes, found as it is freed");
   check::freed(it->first);
   munmap(it->second.map, it->second.map_size);
-  used -= it->second.size;
-  allocations.erase(it);
+  r.used -= it->second.size;
+  r.allocations.erase(it);
   return true;
 }
 
 bool device_range(const void* p, size_t n) {
-  std::lock_guard<std::mutex> lock(mutex);
-  const auto it = holder(p);
-  if (it == allocations.end()) return false;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  const auto it = holder(r, p);
+  if (it == r.allocations.end()) return false;
   const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - it->first);
   return n <= it->second.size - offset;
 }
 
 bool device_find(const void* p, void** start, size_t* bytes) {
-  std::lock_guard<std::mutex> lock(mutex);
-  const auto it = holder(p);
-  if (it == allocations.end()) return false;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  const auto it = holder(r, p);
+  if (it == r.allocations.end()) return false;
   if (start) *start = it->first;
   if (bytes) *bytes = it->second.size;
   return true;
 }
 
-namespace {
-std::map<char*, size_t> host_memory;  // under the same lock
-}
-
 void host_memory_added(void* start, size_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex);
-  host_memory[static_cast<char*>(start)] = bytes;
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  r.host_memory[static_cast<char*>(start)] = bytes;
 }
 
 void host_memory_removed(void* start) {
-  std::lock_guard<std::mutex> lock(mutex);
-  host_memory.erase(static_cast<char*>(start));
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  r.host_memory.erase(static_cast<char*>(start));
 }
 
 bool host_memory_contains(const void* p, size_t n) {
-  std::lock_guard<std::mutex> lock(mutex);
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
   auto* at = static_cast<char*>(const_cast<void*>(p));
-  auto it = host_memory.upper_bound(at);
-  if (it == host_memory.begin()) return false;
+  auto it = r.host_memory.upper_bound(at);
+  if (it == r.host_memory.begin()) return false;
   --it;
   const size_t offset = static_cast<size_t>(at - it->first);
   return offset < it->second && n <= it->second - offset;
 }
 
 size_t report_leaks() {
-  std::lock_guard<std::mutex> lock(mutex);
-  if (!allocations.empty())
-    add_report("leak: " + std::to_string(allocations.size()) + " allocations, " + std::to_string(used) +
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  if (!r.allocations.empty())
+    add_report("leak: " + std::to_string(r.allocations.size()) + " allocations, " + std::to_string(r.used) +
                " bytes of device memory, were not freed");
-  return used;
+  return r.used;
 }
 
 #ifdef EMU_CHECK
 namespace {
-// As the library is finished, after main() or System.exit.
+// After main() or System.exit.
 __attribute__((destructor)) void report_leaks_at_exit() { report_leaks(); }
 }  // namespace
 #endif
@@ -167,10 +182,11 @@ __attribute__((destructor)) void report_leaks_at_exit() { report_leaks(); }
 void device_written(void* p, size_t n) { check::written(static_cast<char*>(p), n); }
 
 void describe_address(const void* p, char* text, size_t capacity) {
-  std::lock_guard<std::mutex> lock(mutex);
-  auto it = allocations.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  Registry& r = registry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  auto it = r.allocations.upper_bound(static_cast<char*>(const_cast<void*>(p)));
   text[0] = 0;
-  if (it == allocations.begin()) return;
+  if (it == r.allocations.begin()) return;
   --it;
   const long beyond = static_cast<const char*>(p) - it->first - static_cast<long>(it->second.size);
   if (beyond >= 0 && beyond < (1 << 20))

@@ -28,6 +28,27 @@ inline T shuffle_bits(unsigned mask, T value, int source, Site site) {
   std::memcpy(&value, &bits, sizeof(T));
   return value;
 }
+
+// The butterfly of shuffles `v = op(v, shuffle_xor(v, offset))`, offset = width / 2 ... 1, as one collective: the same
+// operations in the same order, so the same bits, for a fifth of the switches.
+template <int kWidth, class T, class Op>
+inline T warp_butterfly(T value, Op, Site site) {
+  static_assert(sizeof(T) <= 8 && std::is_trivially_copyable_v<T>, "at most 8 plain bytes");
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  const Combine combine = [](uint64_t (&lanes)[32]) {
+    T v[32], next[32];
+    for (int lane = 0; lane < 32; lane++) std::memcpy(&v[lane], &lanes[lane], sizeof(T));
+    for (int offset = kWidth / 2; offset > 0; offset /= 2) {
+      for (int lane = 0; lane < 32; lane++) next[lane] = Op()(v[lane], v[lane ^ offset]);
+      std::memcpy(v, next, sizeof v);
+    }
+    for (int lane = 0; lane < 32; lane++) std::memcpy(&lanes[lane], &v[lane], sizeof(T));
+  };
+  bits = warp_combine(bits, combine, site);
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
+}
 inline int segment_start(int lane, int width) { return lane & ~(width - 1); }
 }  // namespace emu
 

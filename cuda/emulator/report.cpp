@@ -17,10 +17,18 @@
 namespace emu {
 namespace {
 
-std::mutex mutex;
-std::string kept;             // one finding a line
-int kept_count = 0, left_out = 0;
-std::set<std::string> known;  // keys of what was found since the last take_reports()
+struct Log {
+  std::mutex mutex;
+  std::string kept;  // one finding a line
+  int kept_count = 0, left_out = 0;
+  std::set<std::string> known;  // keys of what was found since the last take_reports()
+};
+
+// Never destroyed: the leak report and a worker may come after the destructors of this library's objects.
+Log& log() {
+  static Log* instance = new Log();
+  return *instance;
+}
 
 const char* base_name(const char* path) {
   const char* slash = std::strrchr(path, '/');
@@ -59,12 +67,13 @@ std::string who() {
 }
 
 void keep(const std::string& line) {
-  if (kept_count >= options().kept_reports) {
-    left_out++;
+  Log& l = log();
+  if (l.kept_count >= options().kept_reports) {
+    l.left_out++;
     return;
   }
-  kept_count++;
-  kept += line + "\n";
+  l.kept_count++;
+  l.kept += line + "\n";
   if (options().print_reports) std::fprintf(stderr, "emulated device: %s\n", line.c_str());
 }
 
@@ -73,7 +82,7 @@ bool is_new(Site site, const void* pc, const char* format) {
   char key[400];
   std::snprintf(key, sizeof key, "%s:%p:%s:%u:%u:%.100s", worker && worker->job ? worker->job->kernel->name : "", pc,
                 base_name(site.file_name()), site.line(), site.column(), format);
-  return known.insert(key).second;
+  return log().known.insert(key).second;
 }
 
 }  // namespace
@@ -87,7 +96,7 @@ void finding_list(Site site, const void* pc, const char* format, va_list list) {
   char message[500];
   std::vsnprintf(message, sizeof message, format, list);
   if (worker && worker->job) worker->job->findings++;
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<std::mutex> lock(log().mutex);
   if (!is_new(site, pc, format)) return;
   std::string line = who();
   if (pc) line += " at " + place_of(pc);
@@ -120,17 +129,18 @@ void give_up(Site site, const char* format, ...) {
 void trap(const char* why, Site site) { give_up(site, "%s", why); }
 
 std::string take_reports() {
-  std::lock_guard<std::mutex> lock(mutex);
-  std::string text = std::move(kept);
-  if (left_out) text += "and " + std::to_string(left_out) + " more\n";
-  kept.clear();
-  known.clear();
-  kept_count = left_out = 0;
+  Log& l = log();
+  std::lock_guard<std::mutex> lock(l.mutex);
+  std::string text = std::move(l.kept);
+  if (l.left_out) text += "and " + std::to_string(l.left_out) + " more\n";
+  l.kept.clear();
+  l.known.clear();
+  l.kept_count = l.left_out = 0;
   return text;
 }
 
 void add_report(const std::string& text) {
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<std::mutex> lock(log().mutex);
   keep(text);
 }
 

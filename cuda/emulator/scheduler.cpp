@@ -188,6 +188,7 @@ const char* describe(Op op) {
     case Op::kBlockBarrier: return "__syncthreads";
     case Op::kWarpBarrier: return "__syncwarp";
     case Op::kShuffle: return "a shuffle";
+    case Op::kCombine: return "a warp sum, max or min";
     case Op::kLdmatrix:
     case Op::kLdmatrixTransposed: return "ldmatrix";
     case Op::kMma: return "mma";

@@ -9,8 +9,11 @@
 namespace emu {
 namespace {
 
-inline float low(uint32_t pair) { return bf16_to_float({static_cast<uint16_t>(pair)}); }
-inline float high(uint32_t pair) { return bf16_to_float({static_cast<uint16_t>(pair >> 16)}); }
+// 8 neighbouring bf16 as f32
+inline __m256 widen(const uint32_t* pairs) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pairs));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
 
 }  // namespace
 
@@ -43,34 +46,42 @@ void do_ldmatrix(Worker& w, Fiber* lanes, bool transposed) {
   w.stats.ldmatrix++;
 }
 
+// Row r of A lies in the lanes 4 * (r % 8) + 0..3, and so does column c = r % 8 of B: 8 pairs along k each.
 void do_mma(Worker& w, Fiber* lanes) {
   const auto argument = [&](unsigned lane) -> const MmaArgument& {
     return *static_cast<const MmaArgument*>(lanes[lane].argument);
   };
-  float a[16][16];
-  alignas(32) float b[16][8], d[16][8];
+  uint32_t a[16][8], b[8][8];
+  alignas(32) float b_column[8][16], d[16][8];
   for (unsigned lane = 0; lane < kWarpSize; lane++) {
     const MmaArgument& m = argument(lane);
-    const unsigned g = lane / 4, t = lane % 4 * 2;
-    a[g][t] = low(m.a[0]), a[g][t + 1] = high(m.a[0]);
-    a[g + 8][t] = low(m.a[1]), a[g + 8][t + 1] = high(m.a[1]);
-    a[g][t + 8] = low(m.a[2]), a[g][t + 9] = high(m.a[2]);
-    a[g + 8][t + 8] = low(m.a[3]), a[g + 8][t + 9] = high(m.a[3]);
-    b[t][g] = low(m.b[0]), b[t + 1][g] = high(m.b[0]);
-    b[t + 8][g] = low(m.b[1]), b[t + 9][g] = high(m.b[1]);
-    std::memcpy(&d[g][t], m.d, 8);
-    std::memcpy(&d[g + 8][t], m.d + 2, 8);
+    const unsigned g = lane / 4, t = lane % 4;
+    a[g][t] = m.a[0], a[g][t + 4] = m.a[2];
+    a[g + 8][t] = m.a[1], a[g + 8][t + 4] = m.a[3];
+    b[g][t] = m.b[0], b[g][t + 4] = m.b[1];
+    std::memcpy(&d[g][2 * t], m.d, 8);
+    std::memcpy(&d[g + 8][2 * t], m.d + 2, 8);
   }
+  for (int column = 0; column < 8; column++) {
+    _mm256_store_ps(&b_column[column][0], widen(&b[column][0]));
+    _mm256_store_ps(&b_column[column][8], widen(&b[column][4]));
+  }
+  __m256 b_row[16];  // the transpose: what one k contributes to all columns
+  const __m256i stride = _mm256_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112);
+  for (int k = 0; k < 16; k++) b_row[k] = _mm256_i32gather_ps(&b_column[0][k], stride, 4);
   for (int row = 0; row < 16; row++) {
+    alignas(32) float a_row[16];
+    _mm256_store_ps(a_row, widen(&a[row][0]));
+    _mm256_store_ps(a_row + 8, widen(&a[row][4]));
     __m256 sum = _mm256_load_ps(d[row]);
-    for (int k = 0; k < 16; k++) sum = _mm256_fmadd_ps(_mm256_set1_ps(a[row][k]), _mm256_load_ps(b[k]), sum);
+    for (int k = 0; k < 16; k++) sum = _mm256_fmadd_ps(_mm256_broadcast_ss(a_row + k), b_row[k], sum);
     _mm256_store_ps(d[row], sum);
   }
   for (unsigned lane = 0; lane < kWarpSize; lane++) {
     const MmaArgument& m = argument(lane);
-    const unsigned g = lane / 4, t = lane % 4 * 2;
-    std::memcpy(m.d, &d[g][t], 8);
-    std::memcpy(m.d + 2, &d[g + 8][t], 8);
+    const unsigned g = lane / 4, t = lane % 4;
+    std::memcpy(m.d, &d[g][2 * t], 8);
+    std::memcpy(m.d + 2, &d[g + 8][2 * t], 8);
   }
   w.stats.mma++;
 }

@@ -197,24 +197,51 @@ __device__ __forceinline__ unsigned ballot(bool predicate DVL_SITE) {
   return __ballot_sync(kAllLanes, predicate DVL_HERE);
 }
 
-// All lanes get the result; the tree (16, 8, 4, 2, 1) is fixed, so the bits are too. Width 4 or 8: each group on its own.
+namespace detail {
+struct Sum {
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Max {
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return max(a, b);
+  }
+};
+struct Min {
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return min(a, b);
+  }
+};
+template <int Width, class T, class Op>
+__device__ __forceinline__ T butterfly(T v, Op op DVL_SITE) {
+  static_assert(Width == 2 || Width == 4 || Width == 8 || Width == 16 || Width == 32, "a power of two");
+#ifdef DVL_EMULATED
+  return ::emu::warp_butterfly<Width>(v, op, site);
+#else
+#pragma unroll
+  for (int offset = Width / 2; offset > 0; offset /= 2) v = op(v, shuffle_xor(v, offset));
+  return v;
+#endif
+}
+}  // namespace detail
+
+// All lanes get the result; the tree (offsets 16, 8, 4, 2, 1) is fixed, so the bits are too. Width 2, 4, 8 or 16: every group
+// of so many lanes on its own. All 32 lanes must exist.
 template <int Width = 32, class T>
 __device__ __forceinline__ T warp_sum(T v DVL_SITE) {
-#pragma unroll
-  for (int offset = Width / 2; offset > 0; offset /= 2) v += shuffle_xor(v, offset DVL_HERE);
-  return v;
+  return detail::butterfly<Width>(v, detail::Sum() DVL_HERE);
 }
 template <int Width = 32, class T>
 __device__ __forceinline__ T warp_max(T v DVL_SITE) {
-#pragma unroll
-  for (int offset = Width / 2; offset > 0; offset /= 2) v = max(v, shuffle_xor(v, offset DVL_HERE));
-  return v;
+  return detail::butterfly<Width>(v, detail::Max() DVL_HERE);
 }
 template <int Width = 32, class T>
 __device__ __forceinline__ T warp_min(T v DVL_SITE) {
-#pragma unroll
-  for (int offset = Width / 2; offset > 0; offset /= 2) v = min(v, shuffle_xor(v, offset DVL_HERE));
-  return v;
+  return detail::butterfly<Width>(v, detail::Min() DVL_HERE);
 }
 
 // ---- asynchronous copies, global -> shared (16 bytes, bypassing L1)
