@@ -72,9 +72,8 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     }
     long parameters = elements.values().stream().mapToLong(n -> n).sum();
     TextConfig text = config.text();
-    return new Inspection(config.vision() != null ? "diffusionvl-qwenvl" : "diffusionvl-qwen", config.diffusion(),
-        checkpoint.scheme(), parameters, bytes, types(elements), missing, misshaped, unexpected, 2 * parameters,
-        2L * 2 * text.layers() * text.kvHeads() * text.headDim());
+    return new Inspection(config.family().id(), config.diffusion(), checkpoint.scheme(), parameters, bytes,
+        types(elements), missing, misshaped, unexpected, 2 * parameters, 2L * 2 * text.layers() * text.kvHeads() * text.headDim());
   }
 
   private static String types(Map<TensorType, Long> elements) {

@@ -23,6 +23,11 @@ public record ModelConfig(String modelType, TextConfig text, VisionConfig vision
     int blockSize, long minPixels, long maxPixels, int tokenizerModelMaxLength, float[] imageMean, float[] imageStd,
     SigLipConfig sigLip, boolean diffusion) {
 
+  /** Told by the tower: each family has its own. */
+  public ModelFamily family() {
+    return sigLip != null ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+  }
+
   /**
    * Reads config.json and, where it leaves fields to them, preprocessor_config.json and vision_config.json. Memory: a
    * small multiple of the files' sizes, which may be 4 MB each.

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -20,7 +21,9 @@ import java.util.function.IntConsumer;
 final class BlockDiffusion implements AutoCloseable {
   private final GenerationOptions options;
   private final Prompt prompt;
+  private final Extent extent;
   private final int blockSize;
+  private final ModelFamily family;
   private final int maskId;
   private final int eosId;
   private final int total; // rows of prompt and answer, rounded up to whole blocks
@@ -51,6 +54,11 @@ final class BlockDiffusion implements AutoCloseable {
 
   /** Sizes of a run; known before any memory is allocated. */
   record Extent(int blockSize, int blocks, int total) {
+    /** The full-diffusion ablation: prompt and answer are one block. */
+    boolean full() {
+      return total <= blockSize;
+    }
+
     static Extent of(int promptLength, int genLength, int blockSize) {
       long length = (long) promptLength + genLength;
       if (blockSize >= length) {
@@ -75,11 +83,13 @@ final class BlockDiffusion implements AutoCloseable {
     }
   }
 
-  BlockDiffusion(Device device, GenerationOptions options, Prompt prompt, Extent extent, int maskId, int eosId, Stream stream,
-      Kernels kernels, Transformer transformer, TextWeights weights, KvCache cache, RopeTable rope) {
+  BlockDiffusion(Device device, GenerationOptions options, Prompt prompt, Extent extent, ModelFamily family, int maskId, int eosId,
+      Stream stream, Kernels kernels, Transformer transformer, TextWeights weights, KvCache cache, RopeTable rope) {
     this.options = options;
     this.prompt = prompt;
+    this.extent = extent;
     this.blockSize = extent.blockSize();
+    this.family = family;
     this.blocks = extent.blocks();
     this.total = extent.total();
     this.maskId = maskId;
@@ -104,7 +114,8 @@ final class BlockDiffusion implements AutoCloseable {
     stream.synchronize();
     prefillMillis = (System.nanoTime() - start) / 1e6;
 
-    int[] quota = TransferSchedule.of(blockSize, options.steps());
+    // In the full-diffusion ablation the two reference files spread different numbers over the steps (spec 7, fact 10).
+    int[] quota = TransferSchedule.of(extent.full() && family == ModelFamily.QWEN ? options.genLength() : blockSize, options.steps());
     for (int b = prompt.length() / blockSize; b < blocks; b++) {
       int begin = b * blockSize;
       int rows = Math.min(blockSize, total - begin);
@@ -207,7 +218,7 @@ final class BlockDiffusion implements AutoCloseable {
         uniforms.set(stream, uniformsOf(denoises, rows));
       }
       kernels.sample().launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded,
-          options.temperature(), options.topK(), options.topP(), false, options.seed(), denoises);
+          options.temperature(), options.topK(), options.topP(), family == ModelFamily.QWEN, options.seed(), denoises);
     }
     denoises++;
   }

@@ -31,12 +31,12 @@ public final class DiffusionVl implements AutoCloseable {
   private final ModelConfig config;
   private final Tokenizer tokenizer;
   private final TextWeights text;
-  private final VisionWeights vision;
+  private final VisionTower vision;
   private final List<DeviceBuffer> buffers;
   private final Kernels kernels;
   private volatile boolean closed;
 
-  private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionWeights vision,
+  private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionTower vision,
       List<DeviceBuffer> buffers) {
     this.device = device;
     this.dtype = dtype;
@@ -64,7 +64,7 @@ public final class DiffusionVl implements AutoCloseable {
       checkpoint.requireComplete(config);
       try (WeightUploader uploader = new WeightUploader(device, stream, checkpoint, dtype, config.text().tieWordEmbeddings())) {
         TextWeights text = TextWeights.load(uploader, config.text());
-        VisionWeights vision = VisionWeights.load(uploader, config.vision());
+        VisionTower vision = VisionTower.load(uploader, config);
         return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release());
       }
     }
@@ -99,7 +99,7 @@ public final class DiffusionVl implements AutoCloseable {
     return text;
   }
 
-  VisionWeights vision() {
+  VisionTower vision() {
     return vision;
   }
 

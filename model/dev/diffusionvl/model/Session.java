@@ -5,9 +5,6 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.PixelValues;
-import dev.diffusionvl.loader.QwenImageProcessor;
-import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.StreamDecoder;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
@@ -15,7 +12,6 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -26,6 +22,7 @@ public final class Session implements AutoCloseable {
   private final ModelConfig config;
   private final Stream stream;
   private final Gemm gemm;
+  private final ImageEncoder encoder;
 
   Session(DiffusionVl model) {
     this.model = model;
@@ -33,6 +30,7 @@ public final class Session implements AutoCloseable {
     this.config = model.config();
     this.stream = device.newStream();
     this.gemm = new Gemm(stream);
+    this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 
   /** Answers a request. */
@@ -50,31 +48,20 @@ public final class Session implements AutoCloseable {
   public GenerationResult generate(Request request, GenerationOptions options, GenerationListener listener) {
     long start = System.nanoTime();
     int[] tokens = ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.prompt(), request.images().size());
-    QwenImageProcessor processor = new QwenImageProcessor(config);
-    List<PixelValues> pixels = new ArrayList<>();
-    int imageTokens = 0;
-    for (RgbImage image : request.images()) {
-      PixelValues values = processor.process(image, "image " + (pixels.size() + 1));
-      pixels.add(values);
-      imageTokens += imageRows(values);
-    }
-    int full = tokens.length - pixels.size() + imageTokens;
+    List<ImageEncoder.Input> images = encoder.prepare(request.images());
+    int imageTokens = images.stream().mapToInt(ImageEncoder.Input::rows).sum();
+    int full = tokens.length - images.size() + imageTokens;
     int length = checkedLength(full, options);
     int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
     BlockDiffusion.Extent extent = BlockDiffusion.Extent.of(length, options.genLength(), blockSize);
     // As long as the answer's last block, so that every block has a slice of it.
     int embeddingRows = Math.max(Math.max(1, full), extent.total());
     try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
-      int[] ids = embed(tokens, pixels, full, embeddings);
+      int[] ids = embed(tokens, images, full, embeddings);
       stream.synchronize();
       double visionMillis = (System.nanoTime() - start) / 1e6;
       return decode(options, extent, listener, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
     }
-  }
-
-  private int imageRows(PixelValues values) {
-    int merge = config.vision().spatialMergeSize();
-    return values.gridHeight() / merge * (values.gridWidth() / merge);
   }
 
   private int checkedLength(int length, GenerationOptions options) {
@@ -95,16 +82,16 @@ public final class Session implements AutoCloseable {
   }
 
   /** Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images. Returns ids, −1 for image rows. */
-  private int[] embed(int[] tokens, List<PixelValues> pixels, int length, DeviceBuffer embeddings) {
+  private int[] embed(int[] tokens, List<ImageEncoder.Input> images, int length, DeviceBuffer embeddings) {
     int hidden = config.text().hiddenSize();
     int[] ids = new int[length];
     int row = 0;
     int image = 0;
     for (int token : tokens) {
       if (token == ChatPrompt.IMAGE) {
-        PixelValues values = pixels.get(image++);
-        int rows = imageRows(values);
-        encode(values, embeddings.slice((long) row * hidden, rows, hidden));
+        ImageEncoder.Input input = images.get(image++);
+        int rows = input.rows();
+        input.encode(embeddings.slice((long) row * hidden, rows, hidden));
         Arrays.fill(ids, row, row + rows, -1);
         row += rows;
       } else {
@@ -124,13 +111,6 @@ public final class Session implements AutoCloseable {
     return ids;
   }
 
-  private void encode(PixelValues values, DeviceBuffer target) {
-    try (QwenVlVision vision = new QwenVlVision(device, model.dtype(), config.vision(), model.vision(), model.kernels(), stream, gemm,
-        values.gridHeight(), values.gridWidth())) {
-      vision.encode(values.values(), target);
-    }
-  }
-
   private GenerationResult decode(GenerationOptions options, BlockDiffusion.Extent extent, GenerationListener listener,
       DeviceBuffer embeddings, int[] ids, int imageTokens, double visionMillis) {
     TextConfig text = config.text();
@@ -141,8 +121,8 @@ public final class Session implements AutoCloseable {
         RopeTable rope = RopeTable.text(device, stream, Math.max(1, extent.total()), text.headDim(), text.ropeTheta());
         Transformer transformer = new Transformer(device, model.dtype(), text, model.text(), model.kernels(), stream, gemm,
             extent.passRows(ids.length), Math.max(1, extent.blockRows()));
-        BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.maskTokenId(), config.eosTokenId(), stream,
-            model.kernels(), transformer, model.text(), cache, rope)) {
+        BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.family(), config.maskTokenId(),
+            config.eosTokenId(), stream, model.kernels(), transformer, model.text(), cache, rope)) {
       double setup = (System.nanoTime() - start) / 1e6;
       diffusion.run(listener, rows -> answerText.accept(diffusion.answer(), rows - ids.length));
       double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
@@ -204,9 +184,10 @@ public final class Session implements AutoCloseable {
     }
   }
 
-  /** Releases the stream and the cuBLAS handle. Idempotent. */
+  /** Releases the stream, the cuBLAS handle and the image encoder. Idempotent. */
   @Override
   public void close() {
+    encoder.close();
     gemm.close();
     stream.close();
   }
