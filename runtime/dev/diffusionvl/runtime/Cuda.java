@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime;
 
 
+import java.util.function.Supplier;
 import jcuda.driver.JCudaDriver;
 
 /** Status checks of driver calls. */
@@ -19,6 +20,13 @@ final class Cuda {
   static void check(int status, String call, String detail) {
     if (status != 0) {
       throw failure(status, call, detail);
+    }
+  }
+
+  /** The detail is built for a failure only. */
+  static void check(int status, String call, Supplier<String> detail) {
+    if (status != 0) {
+      throw failure(status, call, detail.get());
     }
   }
 

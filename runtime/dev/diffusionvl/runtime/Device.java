@@ -6,10 +6,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntSupplier;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUmodule;
+import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 
@@ -121,6 +123,15 @@ public final class Device implements AutoCloseable {
     return DeviceBuffer.allocate(this, what, dtype, shape);
   }
 
+  /**
+   * Allocates page-locked host memory for copies that run while the host goes on; its content is undefined.
+   *
+   * @throws CudaException when the operating system does not lock that much
+   */
+  public PinnedBuffer allocatePinned(String what, long bytes) {
+    return new PinnedBuffer(this, what, bytes);
+  }
+
   /** One of this library's kernels: {@code op} is the file in cuda/, {@code function} the exported name. */
   public KernelFunction kernel(String op, String function) {
     KernelFunction cached = kernels.get(function);
@@ -142,9 +153,20 @@ public final class Device implements AutoCloseable {
             + " is missing; nvcc was not there when it was built)");
       }
       CUmodule module = new CUmodule();
-      Cuda.check(JCudaDriver.cuModuleLoadData(module, image), "cuModuleLoadData", file);
+      Cuda.check(whileCapturing(() -> JCudaDriver.cuModuleLoadData(module, image)), "cuModuleLoadData", file);
       return module;
     });
+  }
+
+  /** Makes a call that is forbidden, but harmless, in a thread that captures a stream. */
+  private static int whileCapturing(IntSupplier call) {
+    int[] mode = {CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED};
+    Cuda.check(JCudaDriver.cuThreadExchangeStreamCaptureMode(mode), "cuThreadExchangeStreamCaptureMode");
+    try {
+      return call.getAsInt();
+    } finally {
+      JCudaDriver.cuThreadExchangeStreamCaptureMode(mode);
+    }
   }
 
   private String kernelFile(String op) {

@@ -62,10 +62,12 @@ public final class DeviceBuffer implements AutoCloseable {
     return n;
   }
 
+  /** The device that holds it. */
   public Device device() {
     return device;
   }
 
+  /** Type of its elements. */
   public DType dtype() {
     return dtype;
   }
@@ -93,14 +95,18 @@ public final class DeviceBuffer implements AutoCloseable {
     return address;
   }
 
+  /** The buffer whose memory this is: itself, or what it is a slice of. */
+  DeviceBuffer owner() {
+    return owner == null ? this : owner;
+  }
+
   /** A view of {@code shape} elements from element {@code offset} on; shares the owner's lifetime. */
   public DeviceBuffer slice(long offset, long... sliceShape) {
     long n = elements(name, sliceShape);
     if (offset < 0 || offset > elements - n) {
       throw new IllegalArgumentException("slice of %d elements at %d out of %s".formatted(n, offset, this));
     }
-    return new DeviceBuffer(device, name, dtype, sliceShape.clone(), address() + offset * dtype.bytes(),
-        owner == null ? this : owner);
+    return new DeviceBuffer(device, name, dtype, sliceShape.clone(), address() + offset * dtype.bytes(), owner());
   }
 
   /** Uploads floats, rounding to the buffer's dtype (F32 or BF16); waits. */

@@ -70,10 +70,13 @@ public final class Gemm implements AutoCloseable {
       return;
     }
     stream.checkOpen();
+    if (workspace != null) {
+      stream.address(workspace); // a captured product needs it for as long as its graph lives
+    }
     // Row-major y is the column-major n x m product of wᵀ (stored k x n) and x (stored k x m).
     int status = JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
-        Handles.devicePointer(w.address()), cudaType(w.dtype()), k, Handles.devicePointer(x.address()), cudaType(x.dtype()), k,
-        zero, Handles.devicePointer(y.address()), cudaType(y.dtype()), n, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+        Handles.devicePointer(stream.address(w)), cudaType(w.dtype()), k, Handles.devicePointer(stream.address(x)), cudaType(x.dtype()), k,
+        zero, Handles.devicePointer(stream.address(y)), cudaType(y.dtype()), n, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
     check(status, "cublasGemmEx", "x %s, w %s, y %s, m %d, n %d, k %d".formatted(x, w, y, m, n, k));
   }
 

@@ -24,6 +24,13 @@ final class Handles {
     }
   }
 
+  /** A pointer to host memory of the driver that tells its address. */
+  static final class HostAllocation extends Pointer {
+    long address() {
+      return getNativePointer();
+    }
+  }
+
   /** A device pointer that tells its address. */
   static final class Allocation extends CUdeviceptr {
     long address() {

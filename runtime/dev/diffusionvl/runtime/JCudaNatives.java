@@ -19,6 +19,7 @@ import java.nio.file.Path;
 final class JCudaNatives {
   private static final String SUFFIX = "-12.6.0-linux-x86_64";
   private static DeviceSpec.Kind loaded;
+  private static boolean cudnnLoaded;
 
   private JCudaNatives() {}
 
@@ -50,16 +51,50 @@ final class JCudaNatives {
   }
 
   private static void loadEmulated(Path dir) {
-    String build = System.getProperty("dvl.emulated.build", "emulated");
     for (String library : new String[] {"libcuda.so.1", "libcublas.so.12"}) {
-      Path file = NativeResources.file(build + "/" + library, dir);
-      if (file == null) {
-        throw new DeviceUnavailableException("the emulated device is not in this build: " + build + "/" + library
-            + " is missing on the class path");
-      }
-      System.load(file.toAbsolutePath().toString());
+      loadEmulated(library, dir);
     }
-    loadJCuda(dir, null);
+    loadJCuda(dir, null, "jcuda.driver.JCudaDriver", "jcuda.jcublas.JCublas2");
+  }
+
+  private static void loadEmulated(String library, Path dir) {
+    String name = System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
+    Path file = NativeResources.file(name, dir);
+    if (file == null) {
+      throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
+    }
+    System.load(file.toAbsolutePath().toString());
+  }
+
+  /**
+   * Loads JCudnn, which only convolutions need, into a process that has a device already. Idempotent.
+   *
+   * @throws DeviceUnavailableException when there is no libcudnn.so.9, saying where it was looked for
+   */
+  static synchronized void loadCudnn() {
+    if (cudnnLoaded) {
+      return;
+    }
+    if (loaded == null) {
+      throw new IllegalStateException("no device is open");
+    }
+    Path dir = NativeResources.privateDirectory();
+    try {
+      if (loaded == DeviceSpec.Kind.EMULATED) {
+        loadEmulated("libcudnn.so.9", dir);
+      } else {
+        Path cudnn = CudaLibraries.find("libcudnn.so.9");
+        if (cudnn == null) {
+          throw new DeviceUnavailableException("libcudnn.so.9 not found in " + CudaLibraries.searchPath()
+              + "; install cuDNN 9 (package libcudnn9-cuda-12 or -13) or name its folder with -Ddvl.cuda.libs=FOLDER");
+        }
+        System.load(cudnn.toString());
+      }
+      loadJCuda(dir, null, "jcuda.jcudnn.JCudnn");
+    } finally {
+      NativeResources.delete(dir);
+    }
+    cudnnLoaded = true;
   }
 
   private static void loadGpu(Path dir) {
@@ -80,13 +115,15 @@ final class JCudaNatives {
       System.load(light.toString());
     }
     System.load(cublas.toString());
-    loadJCuda(dir, name.equals("libcublas.so.12") ? null : name);
+    loadJCuda(dir, name.equals("libcublas.so.12") ? null : name, "jcuda.driver.JCudaDriver", "jcuda.jcublas.JCublas2");
   }
 
-  private static void loadJCuda(Path dir, String cublas) {
+  /** Initialises JCuda's classes; {@code cublas}: the library to use instead of libcublas.so.12, or null. */
+  private static void loadJCuda(Path dir, String cublas, String... classes) {
     String tmp = System.getProperty("java.io.tmpdir");
     try {
-      for (String library : new String[] {"JCudaDriver", "JCublas2"}) {
+      for (String name : classes) {
+        String library = name.substring(name.lastIndexOf('.') + 1);
         String file = "lib" + library + SUFFIX + ".so";
         byte[] elf = resource("lib/" + file);
         if (cublas != null && library.equals("JCublas2")
@@ -96,8 +133,9 @@ final class JCudaNatives {
         Files.write(dir.resolve(file), elf);
       }
       System.setProperty("java.io.tmpdir", dir.toString());
-      Class.forName("jcuda.driver.JCudaDriver");
-      Class.forName("jcuda.jcublas.JCublas2");
+      for (String name : classes) {
+        Class.forName(name);
+      }
     } catch (IOException | ClassNotFoundException | LinkageError e) {
       throw new DeviceUnavailableException("JCuda's native libraries do not load: " + e.getMessage(), e);
     } finally {
@@ -108,7 +146,7 @@ final class JCudaNatives {
   private static byte[] resource(String name) throws IOException {
     try (InputStream in = JCudaNatives.class.getClassLoader().getResourceAsStream(name)) {
       if (in == null) {
-        throw new DeviceUnavailableException(name + " is not on the class path (jcuda-natives, jcublas-natives 12.6.0 linux-x86_64)");
+        throw new DeviceUnavailableException(name + " is not on the class path (jcuda-natives, jcublas-natives, jcudnn-natives 12.6.0 linux-x86_64)");
       }
       return in.readAllBytes();
     }

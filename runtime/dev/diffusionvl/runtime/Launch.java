@@ -54,7 +54,7 @@ public final class Launch {
     if (buffer.device() != stream.device()) {
       throw new IllegalArgumentException(buffer + " is on another device than the stream that runs " + function.name());
     }
-    return u64(buffer.address());
+    return u64(stream.address(buffer));
   }
 
   /** A device pointer, or null. */

@@ -11,6 +11,7 @@ public final class Stream implements AutoCloseable {
   private final Device device;
   private final CUstream handle = new CUstream();
   private final Launch launch;
+  private Graph.Uses capture; // null unless a graph is being captured
   private boolean closed;
 
   Stream(Device device) {
@@ -41,40 +42,68 @@ public final class Stream implements AutoCloseable {
 
   /** Copies host memory to the buffer's start; returns once the host memory may be reused. */
   public void upload(MemorySegment source, DeviceBuffer target) {
-    checkOpen();
+    checkMayWait("upload");
     long bytes = source.byteSize();
     if (bytes > target.bytes()) {
       throw new IllegalArgumentException("upload of %d bytes into %s".formatted(bytes, target));
     }
-    if (bytes == 0) {
-      target.address();
-      return;
-    }
     if (!source.isNative()) {
       throw new IllegalArgumentException("upload needs native memory; arrays go through DeviceBuffer.set");
     }
-    Cuda.check(JCudaDriver.cuMemcpyHtoDAsync(Handles.devicePointer(target.address()), Handles.pointer(source.address()), bytes,
-        handle), "cuMemcpyHtoDAsync", target + " <- " + bytes + " bytes");
+    queueUpload(source.address(), target, bytes);
     synchronize();
   }
 
   /** Copies the buffer's start to host memory and waits for it. */
   public void download(DeviceBuffer source, MemorySegment target) {
-    checkOpen();
+    checkMayWait("download");
     long bytes = target.byteSize();
     if (bytes > source.bytes()) {
       throw new IllegalArgumentException("download of %d bytes from %s".formatted(bytes, source));
     }
-    if (bytes == 0) {
-      source.address();
-      return;
-    }
     if (!target.isNative()) {
       throw new IllegalArgumentException("download needs native memory; arrays go through DeviceBuffer.get");
     }
-    Cuda.check(JCudaDriver.cuMemcpyDtoHAsync(Handles.pointer(target.address()), Handles.devicePointer(source.address()), bytes,
-        handle), "cuMemcpyDtoHAsync", source + " -> " + bytes + " bytes");
+    queueDownload(source, target.address(), bytes);
     synchronize();
+  }
+
+  /**
+   * Queues a copy of pinned memory, from byte {@code offset} on, to all of {@code target}; does not wait, and may be captured. The pinned bytes must
+   * not change until the copy has run.
+   */
+  public void uploadAsync(PinnedBuffer source, long offset, DeviceBuffer target) {
+    checkOpen();
+    long address = source.address(offset, target.bytes());
+    uses(source);
+    queueUpload(address, target, target.bytes());
+  }
+
+  /**
+   * Queues a copy of all of {@code source} to pinned memory, from byte {@code offset} on; does not wait, and may be captured. The data is there
+   * once the stream, or an event recorded after this call, has been synchronised.
+   */
+  public void downloadAsync(DeviceBuffer source, PinnedBuffer target, long offset) {
+    checkOpen();
+    long address = target.address(offset, source.bytes());
+    uses(target);
+    queueDownload(source, address, source.bytes());
+  }
+
+  private void queueUpload(long source, DeviceBuffer target, long bytes) {
+    long address = address(target);
+    if (bytes > 0) {
+      Cuda.check(JCudaDriver.cuMemcpyHtoDAsync(Handles.devicePointer(address), Handles.pointer(source), bytes, handle),
+          "cuMemcpyHtoDAsync", () -> target + " <- " + bytes + " bytes");
+    }
+  }
+
+  private void queueDownload(DeviceBuffer source, long target, long bytes) {
+    long address = address(source);
+    if (bytes > 0) {
+      Cuda.check(JCudaDriver.cuMemcpyDtoHAsync(Handles.pointer(target), Handles.devicePointer(address), bytes, handle),
+          "cuMemcpyDtoHAsync", () -> source + " -> " + bytes + " bytes");
+    }
   }
 
   /** Queues a copy of all of {@code source} to the start of {@code target}; same dtype. */
@@ -83,26 +112,79 @@ public final class Stream implements AutoCloseable {
     if (source.dtype() != target.dtype() || source.bytes() > target.bytes()) {
       throw new IllegalArgumentException("copy of " + source + " into " + target);
     }
-    if (source.bytes() == 0) {
-      return;
+    long from = address(source);
+    long to = address(target);
+    if (source.bytes() > 0) {
+      Cuda.check(JCudaDriver.cuMemcpyDtoDAsync(Handles.devicePointer(to), Handles.devicePointer(from), source.bytes(), handle),
+          "cuMemcpyDtoDAsync", () -> source + " -> " + target);
     }
-    Cuda.check(JCudaDriver.cuMemcpyDtoDAsync(Handles.devicePointer(target.address()), Handles.devicePointer(source.address()),
-        source.bytes(), handle), "cuMemcpyDtoDAsync", source + " -> " + target);
   }
 
   /** Queues filling the buffer with one byte value. */
   public void fill(DeviceBuffer target, int byteValue) {
     checkOpen();
+    long address = address(target);
     if (target.bytes() > 0) {
-      Cuda.check(JCudaDriver.cuMemsetD8Async(Handles.devicePointer(target.address()), (byte) byteValue, target.bytes(), handle),
-          "cuMemsetD8Async", target.toString());
+      Cuda.check(JCudaDriver.cuMemsetD8Async(Handles.devicePointer(address), (byte) byteValue, target.bytes(), handle),
+          "cuMemsetD8Async", target::toString);
     }
+  }
+
+  /** What is queued from now on waits, on the device, until the event's last record has happened. */
+  public void waitFor(Event event) {
+    checkOpen();
+    Cuda.check(JCudaDriver.cuStreamWaitEvent(handle, event.handle(), 0), "cuStreamWaitEvent");
   }
 
   /** Waits until everything queued has run; reports what a kernel did wrong since the last call. */
   public void synchronize() {
-    checkOpen();
+    checkMayWait("synchronize");
     Cuda.check(JCudaDriver.cuStreamSynchronize(handle), "cuStreamSynchronize");
+  }
+
+  /** Address of a buffer that work on this stream uses: open, and on the stream's device. */
+  long address(DeviceBuffer buffer) {
+    if (buffer.device() != device) {
+      throw new IllegalArgumentException(buffer + " is on another device than the stream");
+    }
+    long address = buffer.address();
+    if (capture != null) {
+      capture.add(buffer.owner());
+    }
+    return address;
+  }
+
+  private void uses(PinnedBuffer buffer) {
+    if (capture != null) {
+      capture.add(buffer);
+    }
+  }
+
+  void uses(Graph graph) {
+    if (capture != null) {
+      capture.addAll(graph);
+    }
+  }
+
+  Graph.Uses beginCapture() {
+    checkOpen();
+    if (capture != null) {
+      throw new IllegalStateException("the stream is being captured already");
+    }
+    capture = new Graph.Uses();
+    return capture;
+  }
+
+  void endCapture() {
+    capture = null;
+  }
+
+  private void checkMayWait(String call) {
+    checkOpen();
+    if (capture != null) {
+      throw new IllegalStateException(call + " waits for the stream, which is being captured into a graph; copy by uploadAsync or "
+          + "downloadAsync from or to pinned memory there");
+    }
   }
 
   CUstream handle() {

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.Set;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * A CUDA graph: work queued once on a capturing stream, then launched as often as wanted by a single call. Kernel arguments are copied at
+ * capture, so a replay sees the same addresses and scalars; what should differ between replays goes through device memory.
+ *
+ * {@snippet :
+ * try (Graph graph = Graph.capture(stream, () -> kernels.swiglu().launch(stream, gateUp, out, rows, width))) {
+ *   for (int i = 0; i < 100; i++) {
+ *     graph.launch(stream);
+ *   }
+ * }
+ * }
+ *
+ * <p>Two launches of one graph never overlap on the device. For one thread at a time, like a stream.
+ */
+public final class Graph implements AutoCloseable {
+  /** The handles that a captured graph works on: it must not outlive them. */
+  static final class Uses {
+    private final Set<DeviceBuffer> buffers = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Set<PinnedBuffer> pinned = Collections.newSetFromMap(new IdentityHashMap<>());
+
+    void add(DeviceBuffer owner) {
+      buffers.add(owner);
+    }
+
+    void add(PinnedBuffer buffer) {
+      pinned.add(buffer);
+    }
+
+    void addAll(Graph graph) {
+      Collections.addAll(buffers, graph.buffers);
+      Collections.addAll(pinned, graph.pinned);
+    }
+  }
+
+  private static final int THREAD_LOCAL = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not matter
+
+  private final Device device;
+  private final CUgraphExec handle;
+  private final int nodes;
+  private final DeviceBuffer[] buffers;
+  private final PinnedBuffer[] pinned;
+  private boolean closed;
+
+  private Graph(Device device, CUgraphExec handle, int nodes, Uses uses) {
+    this.device = device;
+    this.handle = handle;
+    this.nodes = nodes;
+    this.buffers = uses.buffers.toArray(new DeviceBuffer[0]);
+    this.pinned = uses.pinned.toArray(new PinnedBuffer[0]);
+    LeakTracker.opened(this, "graph of " + nodes + " nodes");
+  }
+
+  /**
+   * Captures what {@code work} queues on the stream: kernels, copies, fills, matrix products, other graphs. None of it runs. The work may neither
+   * wait for the stream nor allocate device memory; kernels may be used for the first time.
+   *
+   * @throws RuntimeException what the work threw; the stream is as usable as before
+   * @throws CudaException when the driver refused the capture, naming the call
+   */
+  public static Graph capture(Stream stream, Runnable work) {
+    Uses uses = stream.beginCapture();
+    CUgraph captured = new CUgraph();
+    try {
+      Cuda.check(JCudaDriver.cuStreamBeginCapture(stream.handle(), THREAD_LOCAL), "cuStreamBeginCapture");
+      int status;
+      Throwable failure = null;
+      try {
+        work.run();
+      } catch (RuntimeException | Error e) {
+        failure = e;
+        throw e;
+      } finally {
+        status = JCudaDriver.cuStreamEndCapture(stream.handle(), captured);
+        if (failure != null && status == 0) {
+          JCudaDriver.cuGraphDestroy(captured);
+        }
+      }
+      Cuda.check(status, "cuStreamEndCapture", "the captured work waited for a stream, allocated or freed memory");
+    } finally {
+      stream.endCapture();
+    }
+    try {
+      return instantiate(stream.device(), captured, uses);
+    } finally {
+      JCudaDriver.cuGraphDestroy(captured);
+    }
+  }
+
+  private static Graph instantiate(Device device, CUgraph captured, Uses uses) {
+    long[] nodes = new long[1];
+    Cuda.check(JCudaDriver.cuGraphGetNodes(captured, null, nodes), "cuGraphGetNodes");
+    CUgraphExec handle = new CUgraphExec();
+    Cuda.check(JCudaDriver.cuGraphInstantiate(handle, captured, 0), "cuGraphInstantiate", nodes[0] + " nodes");
+    return new Graph(device, handle, Math.toIntExact(nodes[0]), uses);
+  }
+
+  /**
+   * Queues all of the graph's work. Allocates nothing.
+   *
+   * @param stream any stream of the graph's device; if it is being captured, the graph becomes a part of the other one
+   * @throws IllegalStateException when the graph, or a buffer that it works on, is closed
+   */
+  public void launch(Stream stream) {
+    if (closed) {
+      throw new IllegalStateException("graph is closed");
+    }
+    if (stream.device() != device) {
+      throw new IllegalArgumentException("the graph was captured on another device than the stream's");
+    }
+    for (DeviceBuffer buffer : buffers) {
+      buffer.address();
+    }
+    for (PinnedBuffer buffer : pinned) {
+      buffer.checkOpen();
+    }
+    stream.uses(this);
+    Cuda.check(JCudaDriver.cuGraphLaunch(handle, stream.handle()), "cuGraphLaunch");
+  }
+
+  /** Number of nodes: launches, copies, fills and products. */
+  public int nodes() {
+    return nodes;
+  }
+
+  /** Destroys the graph; a launch in progress ends undisturbed. Idempotent. */
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    LeakTracker.closed(this);
+    if (!device.closed()) {
+      device.makeCurrent();
+      JCudaDriver.cuGraphExecDestroy(handle);
+    }
+  }
+}
