@@ -8,6 +8,7 @@
 //         gives where its mass begins, and the owner of u * total walks its chunk.
 // Exact   masses are added in f64 in a fixed order. Ties: all ties with the k-th largest stay (as the reference); at the top-p
 //         border the lowest ids stay.
+#include "counter.cuh"
 #include "dvl.cuh"
 #include "rows.cuh"
 
@@ -22,14 +23,10 @@ __device__ __forceinline__ unsigned order_key(float x) {
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 
-// Scrambles (seed, forward, row) into 53 uniform bits: the splitmix64 finaliser over a counter.
+// (seed, forward, row) as 53 uniform bits.
 __device__ __forceinline__ double counter_uniform(unsigned long long seed, int forward, int row) {
-  unsigned long long z = seed + 0x9E3779B97F4A7C15ull * ((static_cast<unsigned long long>(static_cast<unsigned>(forward)) << 32 |
-                                                          static_cast<unsigned>(row)) + 1ull);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-  z ^= z >> 31;
-  return static_cast<double>(z >> 11) * (1.0 / 9007199254740992.0);
+  const unsigned long long counter = static_cast<unsigned long long>(static_cast<unsigned>(forward)) << 32 | static_cast<unsigned>(row);
+  return static_cast<double>(dvl::counter_bits(seed, counter) >> 11) * (1.0 / 9007199254740992.0);
 }
 
 template <class T>

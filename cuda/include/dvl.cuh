@@ -175,6 +175,15 @@ __device__ __forceinline__ float exp2_fast(float x) {
 #endif
 }
 
+// sin and cos of pi * x for |x| < 2^15, about 2 ulp; no slow path, hence no local memory
+__device__ __forceinline__ void sincos_pi(float x, float& sine, float& cosine) {
+#ifdef DVL_EMULATED
+  ::sincosf(3.14159265358979f * x, &sine, &cosine);
+#else
+  ::sincospif(x, &sine, &cosine);
+#endif
+}
+
 // ---- the warp: T = float, double, int, unsigned (any trivially copyable 4- or 8-byte type for the shuffles)
 
 template <class T>

@@ -17,6 +17,8 @@ public final class Kernels {
   private final Confidence confidence;
   private final Sample sample;
   private final Remask remask;
+  private final FillNormal fillNormal;
+  private final ReadSum readSum;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -30,6 +32,8 @@ public final class Kernels {
     confidence = new Confidence(device);
     sample = new Sample(device);
     remask = new Remask(device);
+    fillNormal = new FillNormal(device);
+    readSum = new ReadSum(device);
   }
 
   public GatherRows gatherRows() {
@@ -74,5 +78,13 @@ public final class Kernels {
 
   public Remask remask() {
     return remask;
+  }
+
+  public FillNormal fillNormal() {
+    return fillNormal;
+  }
+
+  public ReadSum readSum() {
+    return readSum;
   }
 }
