@@ -71,3 +71,10 @@ unsigned atomicInc(unsigned* p, unsigned limit) {
   touch(p, EMU_CALLER);
   return update(p, [limit](unsigned old) { return old >= limit ? 0 : old + 1; });
 }
+
+unsigned emu::arrive(unsigned* counter, unsigned last, Site site) {
+  running()->site = site;
+  const unsigned old = atomicInc(counter, last);
+  check::arrived(counter);
+  return old;
+}

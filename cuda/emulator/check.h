@@ -26,6 +26,8 @@ void touch(const void* p, size_t n, Access kind, Site site);
 void touch_at(const void* p, size_t n, Access kind, const void* pc);
 void copy_issued(void* shared, size_t n, Site site);
 void copy_done(void* shared, size_t n);
+// The running thread has arrived at a counter of the grid (dvl::last_block) and knows what was done before earlier arrivals.
+void arrived(const void* counter);
 // Device memory
 void allocated(char* start, size_t bytes);
 void freed(char* start);
@@ -40,6 +42,7 @@ inline void touch(const void*, size_t, Access, Site) {}
 inline void touch_at(const void*, size_t, Access, const void*) {}
 inline void copy_issued(void*, size_t, Site) {}
 inline void copy_done(void*, size_t) {}
+inline void arrived(const void*) {}
 inline void allocated(char*, size_t) {}
 inline void freed(char*) {}
 inline void written(char*, size_t) {}

@@ -52,6 +52,7 @@ void block_start(Worker& w) {
     drop_clock(c, t.clock);
     t = {nullptr, 1};
   }
+  grid_block_start();
   reset_shared(w);
 }
 

@@ -98,7 +98,7 @@ bool check_cell(const Worker& w, Cell& cell, unsigned me, Access kind, Place pla
   const bool other_reader = cell.reader && cell.reader != block;
   bool fine = true;
   if (other_writer) {
-    if (options().grid_races) {
+    if (options().grid_races && !arrived_before(c, me, cell.writer - 1, cell.write)) {
       found(place, "race between blocks: %s of what block %u wrote in this launch", verb(kind), cell.writer - 1);
       fine = false;
     }
@@ -106,7 +106,7 @@ bool check_cell(const Worker& w, Cell& cell, unsigned me, Access kind, Place pla
     found(place, "race: %s of global memory, written by thread %u with no barrier between", verb(kind), cell.write.thread);
     fine = false;
   } else if (kind == Access::kWrite && other_reader) {
-    if (options().grid_races) {
+    if (options().grid_races && (cell.reader == kSeveral || !arrived_before(c, me, cell.reader - 1, cell.read))) {
       found(place, "race between blocks: write of what another block read in this launch");
       fine = false;
     }
@@ -146,6 +146,7 @@ void freed(char* start) {
 void launch_start() {
   std::lock_guard<std::mutex> lock(mutex);
   launch_number++;
+  grid_launch_start();
   for (Shadow* s : freed_during_launch) release(s);
   freed_during_launch.clear();
 }

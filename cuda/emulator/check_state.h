@@ -70,6 +70,11 @@ enum class SharedAccess : uint8_t { kRead, kWrite, kAtomic, kCopyIssue, kCopyDon
 void shared_access(Worker& w, const char* p, size_t n, SharedAccess kind, Place place);
 void reset_shared(Worker& w);
 
+// Order between blocks. Did `past` of that block happen before it arrived at a counter at which the running thread's block came later?
+void grid_launch_start();
+void grid_block_start();
+bool arrived_before(const CheckState& c, unsigned me, uint64_t block, Past past);
+
 void global_access(Worker& w, const char* p, size_t n, Access kind, Place place);
 
 // Is p in the shared memory of this worker, red zones and guard pages included?

@@ -67,6 +67,10 @@ EMU_API void cp_async(void* shared, const void* global, uint32_t bytes, uint32_t
 EMU_API void cp_async_commit();
 EMU_API void cp_async_wait(int groups_in_flight);
 
+// ---- between blocks: the old value of the counter, which goes on to the next one, after `last` to 0. For the check build this
+// orders what blocks did before they arrived before what later ones do afterwards.
+EMU_API unsigned arrive(unsigned* counter, unsigned last, Site site);
+
 // ---- shared memory of the running block
 EMU_API void* dynamic_shared();
 EMU_API void* static_shared(const void* key, size_t size, size_t align, const char* name);

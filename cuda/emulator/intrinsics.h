@@ -138,27 +138,12 @@ EMU_API unsigned atomicOr(unsigned* p, unsigned value);
 EMU_API unsigned atomicAnd(unsigned* p, unsigned value);
 EMU_API unsigned atomicInc(unsigned* p, unsigned limit);
 
-// ---- loads and stores with cache hints
-template <class T>
-inline T __ldg(const T* p) {
-  return *p;
-}
-template <class T>
-inline T __ldcs(const T* p) {
-  return *p;
-}
-template <class T>
-inline T __ldcg(const T* p) {
-  return *p;
-}
-template <class T>
-inline void __stcs(T* p, T v) {
-  *p = v;
-}
-template <class T>
-inline void __stcg(T* p, T v) {
-  *p = v;
-}
+// ---- loads and stores with cache hints; macros, so that a report names the kernel's own line
+#define __ldg(p) (*(p))
+#define __ldcs(p) (*(p))
+#define __ldcg(p) (*(p))
+#define __stcs(p, v) ((void)(*(p) = (v)))
+#define __stcg(p, v) ((void)(*(p) = (v)))
 
 // ---- bits
 namespace emu {

@@ -83,6 +83,27 @@ TEST(check_races_between_blocks) {
   expect_clean(launch(zoo("blocks_write"), {4, 32}, out.data()));
 }
 
+// The last block may read what the others left, and nothing else orders blocks.
+TEST(check_order_by_last_block) {
+  constexpr unsigned kBlocks = 5;
+  Buffer<int> sums(kBlocks * 32), out(32);
+  Buffer<unsigned> counter(1);
+  sums.fill(0);
+  counter.fill(0);
+  expect_no_bug(zoo("grid_sum_right"), {kBlocks, 32}, sums.data(), counter.data(), out.data());
+  for (int i = 0; i < 32; i++) CHECK_EQUAL(out[i], static_cast<int>(kBlocks) * i);
+  CHECK_EQUAL(counter[0], 0u);
+  if (!emu::is_check_build()) return;
+  for (const char* schedule : kSchedules) {
+    Options set(schedule);
+    expect_report(launch(zoo("grid_sum_late"), {kBlocks, 32}, sums.data(), counter.data(), out.data()), kFailed,
+                  {"kernel grid_sum_late", bug_line("zoo", "grid_sum"), "race between blocks: read of what block "});
+    // The block that reads too early may be the first to run: then the others' writes show it.
+    expect_report(launch(zoo("grid_sum_early"), {kBlocks, 32}, sums.data(), counter.data(), out.data()), kFailed,
+                  {"kernel grid_sum_early", "zoo.cu:", "race between blocks: "});
+  }
+}
+
 TEST(check_races_on_global_memory_within_a_block) {
   Buffer<int> scratch(64), out(64);
   scratch.fill(0);

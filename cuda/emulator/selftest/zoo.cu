@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels with one bug each that (mostly) only the check build can name, and correct ones that it must not report.
 #include "dvl.cuh"
+#include "grid.cuh"
 
 extern "C" __global__ void missing_syncwarp(int* out) {
   DVL_SHARED(int[32], values);
@@ -176,3 +177,25 @@ extern "C" __global__ void bytes(unsigned char* out) {
   out[threadIdx.x] = values[threadIdx.x];
 }
 DVL_EXPORT(bytes);
+
+// Blocks leave sums, the last one adds them up; the bugs are to write after arriving and to read before.
+template <bool kEarly, bool kLate>
+__device__ void grid_sum(int* sums, unsigned* counter, int* out) {
+  const int blocks = static_cast<int>(gridDim.x), thread = static_cast<int>(threadIdx.x);
+  const auto total = [&] {
+    int sum = 0;
+    for (int b = 0; b < blocks; b++) sum += __ldcg(&sums[b * 32 + thread]);  // BUG
+    return sum;
+  };
+  if (!kLate) sums[blockIdx.x * 32 + threadIdx.x] = thread;
+  const int early = kEarly && blockIdx.x == gridDim.x - 1 ? total() : 0;
+  const bool last = dvl::last_block(counter, gridDim.x);
+  if (kLate) sums[blockIdx.x * 32 + threadIdx.x] = thread;
+  if (last) out[thread] = kEarly ? early : total();
+}
+extern "C" __global__ void grid_sum_right(int* sums, unsigned* counter, int* out) { grid_sum<false, false>(sums, counter, out); }
+extern "C" __global__ void grid_sum_early(int* sums, unsigned* counter, int* out) { grid_sum<true, false>(sums, counter, out); }
+extern "C" __global__ void grid_sum_late(int* sums, unsigned* counter, int* out) { grid_sum<false, true>(sums, counter, out); }
+DVL_EXPORT(grid_sum_right);
+DVL_EXPORT(grid_sum_early);
+DVL_EXPORT(grid_sum_late);
