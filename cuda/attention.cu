@@ -2,7 +2,7 @@
 // Block-masked attention over segments (docs/kernel-contract.md): prefill, denoising, fused store and vision windows are all the
 // same kernel with other segments.
 //
-// Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128 or 80.
+// Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
 // Floor   the visible K and V read once per kv head; this plain version reads them once per query row and head.
 // Idea    one block = one query row and head. Per tile of 128 keys: a thread scores a key (dot product against q in shared memory), the
 //         block agrees on maximum and sum (online softmax), then a thread owns an output dimension and adds up P * V.
@@ -101,3 +101,5 @@ ATTENTION(128, bf16, bf16);
 ATTENTION(128, float, f32);
 ATTENTION(80, bf16, bf16);
 ATTENTION(80, float, f32);
+ATTENTION(72, bf16, bf16);
+ATTENTION(72, float, f32);

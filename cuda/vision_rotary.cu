@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bias and 2-D rotary embedding of the vision tower, and the split of its QKV product.
+// Bias and 2-D rotary embedding of a vision tower, and the split of its QKV product. A tower without rotary embedding gives no cos and sin.
 //
-// Shape   qkv f32 [rows, 3, heads, D], bias [3 * heads * D], cos and sin f32 [rows, D / 2]; q [rows, heads, D], k and v [heads, rows, D].
+// Shape   qkv f32 [rows, 3, heads, D], bias [3 * heads * D], cos and sin f32 [rows, D / 2] or null; q [rows, heads, D], k and v [heads, rows, D].
 // Floor   the product read once, q, k and v written once.
 // Idea    as rope_kv_append: one block a row, a thread owns a rotary pair; k and v are laid out as the attention kernel's cache.
 // Rounds  acc + bias to T; the rotation is f32 throughout (the reference casts q and k up) and rounds once.
@@ -17,8 +17,9 @@ __device__ __forceinline__ void vision_rotary(const float* qkv, const T* bias, c
   const int half = head_dim / 2;
   const int64_t row = blockIdx.x;
   const float* source = qkv + row * 3 * heads * head_dim;
-  const float* c_row = cos + row * half;
-  const float* s_row = sin + row * half;
+  const bool rotate = cos != nullptr;
+  const float* c_row = rotate ? cos + row * half : nullptr;
+  const float* s_row = rotate ? sin + row * half : nullptr;
   for (int pair = threadIdx.x; pair < 3 * heads * half; pair += kThreads) {
     const int part = pair / (heads * half), head = pair / half % heads, j = pair % half;
     const int column = (part * heads + head) * head_dim + j;
@@ -29,7 +30,7 @@ __device__ __forceinline__ void vision_rotary(const float* qkv, const T* bias, c
     }
     a = dvl::round_to<T>(a);
     b = dvl::round_to<T>(b);
-    if (part < 2) {
+    if (rotate && part < 2) {
       const float c = c_row[j], s = s_row[j];
       const float x = __fmul_rn(a, c) - __fmul_rn(b, s);
       const float y = __fmul_rn(b, c) + __fmul_rn(a, s);

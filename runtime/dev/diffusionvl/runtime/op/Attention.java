@@ -21,7 +21,7 @@ public final class Attention extends Op {
    * @param k dtype of q [kvHeads, slots, headDim]
    * @param v as k
    * @param out as q
-   * @param headDim 128 or 80
+   * @param headDim 128, 80 or 72
    * @param scale of the scores, usually 1/√headDim
    */
   public void launch(Stream stream, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v, Segments segments, DeviceBuffer out, int heads,
@@ -41,11 +41,12 @@ public final class Attention extends Op {
   }
 
   private KernelFunction instance(int headDim, DType dtype) {
-    require(headDim == 128 || headDim == 80, "head dim, of which there are kernels for 128 and 80,", headDim);
+    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
     boolean bf16 = dtype == DType.BF16;
-    if (headDim == 128) {
-      return kernel(bf16 ? "attention_d128_bf16" : "attention_d128_f32");
-    }
-    return kernel(bf16 ? "attention_d80_bf16" : "attention_d80_f32");
+    return switch (headDim) {
+      case 128 -> kernel(bf16 ? "attention_d128_bf16" : "attention_d128_f32");
+      case 80 -> kernel(bf16 ? "attention_d80_bf16" : "attention_d80_f32");
+      default -> kernel(bf16 ? "attention_d72_bf16" : "attention_d72_f32");
+    };
   }
 }

@@ -19,6 +19,10 @@ public final class Kernels {
   private final Remask remask;
   private final FillNormal fillNormal;
   private final ReadSum readSum;
+  private final LayerNorm layerNorm;
+  private final ExtractPatches extractPatches;
+  private final PositionEmbedding positionEmbedding;
+  private final BlendRows blendRows;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -34,6 +38,10 @@ public final class Kernels {
     remask = new Remask(device);
     fillNormal = new FillNormal(device);
     readSum = new ReadSum(device);
+    layerNorm = new LayerNorm(device);
+    extractPatches = new ExtractPatches(device);
+    positionEmbedding = new PositionEmbedding(device);
+    blendRows = new BlendRows(device);
   }
 
   public GatherRows gatherRows() {
@@ -86,5 +94,21 @@ public final class Kernels {
 
   public ReadSum readSum() {
     return readSum;
+  }
+
+  public LayerNorm layerNorm() {
+    return layerNorm;
+  }
+
+  public ExtractPatches extractPatches() {
+    return extractPatches;
+  }
+
+  public PositionEmbedding positionEmbedding() {
+    return positionEmbedding;
+  }
+
+  public BlendRows blendRows() {
+    return blendRows;
   }
 }

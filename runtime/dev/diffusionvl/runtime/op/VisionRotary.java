@@ -7,7 +7,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Bias and 2-D rotary embedding of the vision tower (spec 5.1, steps 2 and 4), splitting its QKV product. */
+/** Bias and, where the tower has it, 2-D rotary embedding (spec 5.1, steps 2 and 4), splitting the QKV product of a vision tower. */
 public final class VisionRotary extends Op {
   private static final int THREADS = 128;
 
@@ -18,8 +18,8 @@ public final class VisionRotary extends Op {
   /**
    * @param qkv F32 accumulators [rows, 3, heads, headDim]
    * @param bias dtype of q [3, heads, headDim], or null
-   * @param cos F32 [rows, headDim / 2]
-   * @param sin F32 [rows, headDim / 2]
+   * @param cos F32 [rows, headDim / 2], or null with sin: no rotation
+   * @param sin as cos
    * @param q BF16 or F32 [rows, heads, headDim]
    * @param k dtype of q [heads, rows, headDim]
    * @param v as k
@@ -33,12 +33,14 @@ public final class VisionRotary extends Op {
     checkFloat("q", q);
     check("qkv", qkv, DType.F32, 3 * rows * width);
     checkOptional("bias", bias, q.dtype(), 3 * width);
-    check("cos", cos, DType.F32, (long) rows * (headDim / 2));
-    check("sin", sin, DType.F32, (long) rows * (headDim / 2));
+    if (cos != null || sin != null) {
+      check("cos", cos, DType.F32, (long) rows * (headDim / 2));
+      check("sin", sin, DType.F32, (long) rows * (headDim / 2));
+    }
     check("q", q, q.dtype(), rows * width);
     check("k", k, q.dtype(), rows * width);
     check("v", v, q.dtype(), rows * width);
     stream.launch(kernel(q.dtype() == DType.BF16 ? "vision_rotary_bf16" : "vision_rotary_f32"), rows, 1, 1, THREADS, 0)
-        .ptr(qkv).ptrOrNull(bias).ptr(cos).ptr(sin).ptr(q).ptr(k).ptr(v).i32(rows).i32(heads).i32(headDim).go();
+        .ptr(qkv).ptrOrNull(bias).ptrOrNull(cos).ptrOrNull(sin).ptr(q).ptr(k).ptr(v).i32(rows).i32(heads).i32(headDim).go();
   }
 }

@@ -66,7 +66,7 @@ class AttentionTest extends OpTest {
   @Test
   void everyShapeOfPass() {
     for (DType dtype : FLOATS) {
-      for (int dim : new int[] {128, 80}) {
+      for (int dim : new int[] {128, 80, 72}) {
         check(dtype, 2, 1, dim, 1, new Part(1, 0, 0, 1, 0)); // one key
         check(dtype, 4, 4, dim, 9, new Part(3, 6, 0, 7, 0), new Part(5, 0, 2, 3, 0));
         check(dtype, 7, 1, dim, 24, new Part(8, 0, 0, 8, 0), new Part(8, 8, 0, 16, 0), new Part(8, 16, 0, 24, 0)); // prefill

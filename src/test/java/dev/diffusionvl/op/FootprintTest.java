@@ -41,6 +41,15 @@ class FootprintTest extends OpTest {
         kernels.rmsNorm().launch(stream, x, weight, y, rows, width, 1e-6f);
         assertWritten("rms_norm " + width, y);
         y = guarded(dtype, rows * width);
+        kernels.layerNorm().launch(stream, x, weight, weight, y, rows, width, 1e-6f);
+        assertWritten("layer_norm " + width, y);
+        y = guarded(dtype, rows * width);
+        kernels.positionEmbedding().launch(stream, acc, weight, x, y, rows, width, 2);
+        assertWritten("position_embedding " + width, y);
+        y = guarded(dtype, rows * width);
+        kernels.blendRows().launch(stream, x, ints(new int[4 * rows]), buffer(DType.F32, normal(DType.F32, 4 * rows, 1)), y, rows, width, rows);
+        assertWritten("blend_rows " + width, y);
+        y = guarded(dtype, rows * width);
         kernels.swiglu().launch(stream, acc, null, y, rows, width);
         assertWritten("swiglu " + width, y);
         y = guarded(dtype, rows * width);
@@ -80,7 +89,7 @@ class FootprintTest extends OpTest {
   @Test
   void attentionReadsVisibleSlotsOnly() {
     for (DType dtype : FLOATS) {
-      for (int dim : new int[] {128, 80}) {
+      for (int dim : new int[] {128, 80, 72}) {
         int kvHeads = 2;
         int slots = 330;
         boolean[] visible = new boolean[slots];
@@ -150,6 +159,10 @@ class FootprintTest extends OpTest {
     kernels.residualAdd().launch(stream, g, f, null, 0, 4);
     kernels.biasActivation().launch(stream, f, null, g, 0, 4, 0);
     kernels.visionRotary().launch(stream, f, null, f, f, g, g, g, 0, 1, 8);
+    kernels.layerNorm().launch(stream, f, f, f, g, 0, 4, 1e-6f);
+    kernels.extractPatches().launch(stream, f, g, 0, 2, 2, 1, 1);
+    kernels.positionEmbedding().launch(stream, f, f, f, g, 0, 4, 2);
+    kernels.blendRows().launch(stream, f, i, f, g, 0, 4, 2);
     kernels.confidence().launch(stream, f, i, g, g, g, 0, 4, -1);
     kernels.sample().launch(stream, f, null, i, g, 0, 4, -1, 1f, 0, 1f, false, 1, 0);
     try (Segments segments = new Segments(device, 1)) {

@@ -78,6 +78,18 @@ class LauncherChecksTest extends OpTest {
   }
 
   @Test
+  void sigLipOperations() {
+    check("layer_norm", List.of(f32("x", 14), f32("weight", 7), f32("bias", 7), f32("y", 14)),
+        b -> kernels.layerNorm().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 1e-6f));
+    check("extract_patches", List.of(f32("images", 2 * 5 * 7 * 3), f32("patches", 2 * 2 * 3 * 12)),
+        b -> kernels.extractPatches().launch(stream, b.get(0), b.get(1), 2, 5, 7, 3, 2));
+    check("position_embedding", List.of(f32("patches", 28), f32("bias", 7), f32("position", 14), f32("out", 28)),
+        b -> kernels.positionEmbedding().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 4, 7, 2));
+    check("blend_rows", List.of(f32("table", 21), i32("index", 8), f32("weight", 8), f32("out", 14)),
+        b -> kernels.blendRows().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 3));
+  }
+
+  @Test
   void tokenChoice() {
     check("confidence", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), f32("row max", 2),
             f32("row sum", 2)),

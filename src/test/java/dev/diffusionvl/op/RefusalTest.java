@@ -49,6 +49,18 @@ class RefusalTest extends OpTest {
     refused("bias_activation", "out is", () -> kernels.biasActivation().launch(stream, f, null, i, 2, 8, 0));
     refused("vision_rotary", "qkv is", () -> kernels.visionRotary().launch(stream, f, null, f, f, f, f, f, 6, 1, 4));
     refused("vision_rotary", "head dim is 5", () -> kernels.visionRotary().launch(stream, f, null, f, f, f, f, f, 1, 1, 5));
+    refused("vision_rotary", "cos is null", () -> kernels.visionRotary().launch(stream, f, null, null, f, f, f, f, 1, 1, 4));
+    refused("layer_norm", "width is 0", () -> kernels.layerNorm().launch(stream, f, f, f, f, 2, 0, 1e-6f));
+    refused("layer_norm", "bias is", () -> kernels.layerNorm().launch(stream, f, f, b, f, 2, 8, 1e-6f));
+    refused("layer_norm", "x is", () -> kernels.layerNorm().launch(stream, f, f, f, f, MAX, MAX, 1e-6f));
+    refused("extract_patches", "patch is 5", () -> kernels.extractPatches().launch(stream, f, f, 1, 4, 8, 1, 5));
+    refused("extract_patches", "number of patches is", () -> kernels.extractPatches().launch(stream, f, f, MAX, 2, 1, 1, 1));
+    refused("extract_patches", "patches is", () -> kernels.extractPatches().launch(stream, f, b, 1, 4, 8, 1, 2));
+    refused("position_embedding", "positions is 0", () -> kernels.positionEmbedding().launch(stream, f, b, b, b, 2, 8, 0));
+    refused("position_embedding", "patches is", () -> kernels.positionEmbedding().launch(stream, b, f, f, f, 2, 8, 2));
+    refused("position_embedding", "position is", () -> kernels.positionEmbedding().launch(stream, b, b, b, b, 2, 8, 9));
+    refused("blend_rows", "weight is", () -> kernels.blendRows().launch(stream, b, i, b, b, 2, 8, 2));
+    refused("blend_rows", "index is", () -> kernels.blendRows().launch(stream, b, i, f, b, 17, 1, 2));
     refused("vision_rotary", "k is", () -> kernels.visionRotary().launch(stream, f, b, f, f, b, f, b, 1, 1, 4));
   }
 
@@ -87,7 +99,7 @@ class RefusalTest extends OpTest {
       refused("attention", "heads is 3", () -> kernels.attention().launch(stream, f, f, f, segments, f, 3, 2, 128, 4, 1f));
       refused("attention", "kv heads is 0", () -> kernels.attention().launch(stream, f, f, f, segments, f, 2, 0, 128, 4, 1f));
       refused("attention", "highest slot", () -> kernels.attention().launch(stream, f, f, f, segments, f, 2, 1, 128, 2, 1f));
-      refused("attention", "head dim", () -> kernels.attention().launch(stream, f, f, f, segments, f, 2, 1, 72, 4, 1f));
+      refused("attention", "head dim", () -> kernels.attention().launch(stream, f, f, f, segments, f, 2, 1, 64, 4, 1f));
       refused("rope_kv_append", "cos is", () -> kernels.ropeKvAppend().launch(stream, f, null, f.slice(0, 6), f, segments, f, f, f, 1, 1, 2, 4));
       refused("rope_kv_append", "sin is", () -> kernels.ropeKvAppend().launch(stream, f, null, f, f.slice(0, 6), segments, f, f, f, 1, 1, 2, 4));
       refused("rope_kv_append", "qkv is", () -> kernels.ropeKvAppend().launch(stream, small, null, f, f, segments, f, f, f, 1, 1, 2, 4));

@@ -127,4 +127,29 @@ class RotaryTest extends OpTest {
       }
     }
   }
+
+  @Test
+  void visionRotaryWithoutAnglesOnlySplits() {
+    int rows = 5;
+    int heads = 3;
+    int dim = 72;
+    int width = 3 * heads * dim;
+    for (DType dtype : FLOATS) {
+      float[] acc = normal(DType.F32, rows * width, 1);
+      float[] bias = normal(dtype, width, 1);
+      DeviceBuffer q = empty(dtype, (long) rows * heads * dim);
+      DeviceBuffer k = empty(dtype, (long) rows * heads * dim);
+      DeviceBuffer v = empty(dtype, (long) rows * heads * dim);
+      kernels.visionRotary().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), null, null, q, k, v, rows, heads, dim);
+      double[] x = RotaryOracle.linear(acc, bias, width, Rounding.of(dtype));
+      float[][] actual = {q.getFloats(stream), k.getFloats(stream), v.getFloats(stream)};
+      for (int i = 0; i < x.length; i++) {
+        int row = i / width;
+        int part = i % width / (heads * dim);
+        int head = i % width / dim % heads;
+        int to = (part == 0 ? row * heads + head : head * rows + row) * dim + i % dim;
+        assertEquals((float) x[i], actual[part][to], "element " + i + " (seed " + seed + ")");
+      }
+    }
+  }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** RMSNorm of spec 5.1, last paragraph. */
+/** RMSNorm of spec 5.1, last paragraph, and LayerNorm of spec 5.2. */
 public final class NormOracle {
   private NormOracle() {}
 
@@ -15,6 +15,25 @@ public final class NormOracle {
       double inverse = 1 / Math.sqrt(squares / width + eps);
       for (int i = 0; i < width; i++) {
         y[r * width + i] = t.of(t.of(x[r * width + i] * inverse) * weight[i]);
+      }
+    }
+    return y;
+  }
+
+  /** Population variance; one rounding at the end. */
+  public static double[] layerNorm(float[] x, float[] weight, float[] bias, int rows, int width, double eps, Rounding t) {
+    double[] y = new double[rows * width];
+    for (int r = 0; r < rows; r++) {
+      double mean = 0;
+      for (int i = 0; i < width; i++) {
+        mean += x[r * width + i] / (double) width;
+      }
+      double variance = 0;
+      for (int i = 0; i < width; i++) {
+        variance += Math.pow(x[r * width + i] - mean, 2) / width;
+      }
+      for (int i = 0; i < width; i++) {
+        y[r * width + i] = t.of((x[r * width + i] - mean) / Math.sqrt(variance + eps) * weight[i] + bias[i]);
       }
     }
     return y;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/** LayerNorm of the SigLIP tower (spec 5.2): y = T((x − mean) · rsqrt(var + eps) · weight + bias). */
+public final class LayerNorm extends Op {
+  private static final int THREADS = 256;
+
+  public LayerNorm(Device device) {
+    super(device, "layer_norm");
+  }
+
+  /**
+   * @param x BF16 or F32 [rows, width]
+   * @param weight dtype of x [width]
+   * @param bias dtype of x [width]
+   * @param y dtype of x [rows, width]; may be x
+   */
+  public void launch(Stream stream, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer bias, DeviceBuffer y, int rows, int width,
+      float eps) {
+    require(rows >= 0, "rows", rows);
+    require(width > 0, "width", width);
+    checkFloat("x", x);
+    check("x", x, x.dtype(), (long) rows * width);
+    check("weight", weight, x.dtype(), width);
+    check("bias", bias, x.dtype(), width);
+    check("y", y, x.dtype(), (long) rows * width);
+    stream.launch(kernel(x.dtype() == DType.BF16 ? "layer_norm_bf16" : "layer_norm_f32"), rows, 1, 1, THREADS, 0)
+        .ptr(x).ptr(weight).ptr(bias).ptr(y).i32(rows).i32(width).f32(eps).go();
+  }
+}
