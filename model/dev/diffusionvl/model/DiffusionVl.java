@@ -8,7 +8,6 @@ import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import java.nio.file.Path;
 import java.util.List;
@@ -48,25 +47,50 @@ public final class DiffusionVl implements AutoCloseable {
     this.kernels = new Kernels(device);
   }
 
+  /** {@link #load(Device, Path, DType, LoadListener)} without a listener. */
+  public static DiffusionVl load(Device device, Path directory, DType dtype) {
+    return load(device, directory, dtype, LoadListener.NONE);
+  }
+
   /**
    * Loads a checkpoint folder in the Hugging Face layout.
    *
    * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
+   * @param listener hears of the progress
    * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
    */
-  public static DiffusionVl load(Device device, Path directory, DType dtype) {
+  public static DiffusionVl load(Device device, Path directory, DType dtype, LoadListener listener) {
+    ModelConfig config = ModelConfig.load(directory);
+    Tokenizer tokenizer = Tokenizer.load(directory);
+    try (Checkpoint checkpoint = Checkpoint.open(directory)) {
+      checkpoint.requireComplete(config);
+      try (WeightSource source = new CheckpointWeights(device, checkpoint, listener)) {
+        return of(device, config, tokenizer, dtype, source);
+      }
+    }
+  }
+
+  /**
+   * A model with seeded random weights of the configuration's shapes, made on the device: as fast as a trained one, and as wise as
+   * chance.
+   *
+   * @param dtype BF16 or F32
+   * @param tokenizer its ids must lie within the configuration's vocabulary
+   */
+  public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, long seed) {
+    try (WeightSource source = new RandomWeights(device, config, seed)) {
+      return of(device, config, tokenizer, dtype, source);
+    }
+  }
+
+  private static DiffusionVl of(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightSource source) {
     if (dtype != DType.BF16 && dtype != DType.F32) {
       throw new IllegalArgumentException("dtype is " + dtype + ", allowed are BF16 and F32");
     }
-    ModelConfig config = ModelConfig.load(directory);
-    Tokenizer tokenizer = Tokenizer.load(directory);
-    try (Checkpoint checkpoint = Checkpoint.open(directory); Stream stream = device.newStream()) {
-      checkpoint.requireComplete(config);
-      try (WeightUploader uploader = new WeightUploader(device, stream, checkpoint, dtype, config.text().tieWordEmbeddings())) {
-        TextWeights text = TextWeights.load(uploader, config.text());
-        VisionTower vision = VisionTower.load(uploader, config);
-        return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release());
-      }
+    try (WeightUploader uploader = new WeightUploader(device, source, dtype, config.text().tieWordEmbeddings())) {
+      TextWeights text = TextWeights.load(uploader, config.text());
+      VisionTower vision = VisionTower.load(uploader, config);
+      return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release());
     }
   }
 

@@ -109,7 +109,7 @@ final class GenerateCommand implements Callable<Integer> {
       if (spec.kind() == DeviceSpec.Kind.AUTO) {
         System.err.println("dvl: running on " + (gpu.emulated() ? "the emulated CUDA device (no GPU found)" : gpu.name()));
       }
-      try (DiffusionVl loaded = DiffusionVl.load(gpu, directory, type); Session session = loaded.newSession()) {
+      try (DiffusionVl loaded = DiffusionVl.load(gpu, directory, type, LoadBar.onTerminal()); Session session = loaded.newSession()) {
         double loadMillis = (System.nanoTime() - start) / 1e6;
         GenerationResult result = session.generate(new Request(prompt, pictures, system, form), options, listener(out, traceFile));
         if (traceFile != null) {

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.TensorType;
+import dev.diffusionvl.loader.TensorView;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Event;
+import dev.diffusionvl.runtime.PinnedBuffer;
+import dev.diffusionvl.runtime.Stream;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Copies pieces of mapped tensors to the device through two pinned buffers: while one travels, the other is filled from the file, converted
+ * on the way where the types differ. For one thread at a time.
+ */
+final class WeightReader implements AutoCloseable {
+  /** Largest piece on the device, and size of a pinned buffer. */
+  static final long BUFFER_BYTES = 8L << 20;
+
+  private final Stream stream;
+  private final PinnedBuffer[] buffers = new PinnedBuffer[2];
+  private final Event[] copied = new Event[2];
+  private int next;
+
+  WeightReader(Device device) {
+    stream = device.newStream();
+    for (int i = 0; i < 2; i++) {
+      buffers[i] = device.allocatePinned("weight staging", BUFFER_BYTES);
+      copied[i] = device.newEvent(false);
+      copied[i].record(stream);
+    }
+  }
+
+  /** Copies as many elements as {@code target} has, from element {@code from} of the tensor on. Returns when they have left the file. */
+  void copy(TensorView view, long from, DeviceBuffer target) {
+    copied[next].synchronize();
+    MemorySegment staging = buffers[next].segment().asSlice(0, target.bytes());
+    long size = view.type().bytes();
+    convert(view, view.data().asSlice(from * size, target.elements() * size), staging, target.dtype());
+    stream.uploadAsync(buffers[next], 0, target);
+    copied[next].record(stream);
+    next = 1 - next;
+  }
+
+  private static void convert(TensorView view, MemorySegment from, MemorySegment to, DType dtype) {
+    boolean bf16 = dtype == DType.BF16;
+    long n = to.byteSize() / dtype.bytes();
+    switch (view.type()) {
+      case TensorType type when type == (bf16 ? TensorType.BF16 : TensorType.F32) -> MemorySegment.copy(from, 0, to, 0, to.byteSize());
+      case F32 -> {
+        for (long i = 0; i < n; i++) {
+          to.setAtIndex(JAVA_SHORT, i, DType.toBf16(from.getAtIndex(JAVA_FLOAT_UNALIGNED, i)));
+        }
+      }
+      case BF16 -> {
+        for (long i = 0; i < n; i++) {
+          to.setAtIndex(JAVA_FLOAT, i, DType.fromBf16(from.getAtIndex(JAVA_SHORT_UNALIGNED, i)));
+        }
+      }
+      case F16 -> {
+        for (long i = 0; i < n; i++) {
+          float value = Float.float16ToFloat(from.getAtIndex(JAVA_SHORT_UNALIGNED, i));
+          if (bf16) {
+            to.setAtIndex(JAVA_SHORT, i, DType.toBf16(value));
+          } else {
+            to.setAtIndex(JAVA_FLOAT, i, value);
+          }
+        }
+      }
+      default -> throw new BadInputException("tensor " + view.name() + ": dtype " + view.type() + " is not a weight type (BF16, F16, F32)");
+    }
+  }
+
+  /** Waits for all copies. */
+  void finish() {
+    stream.synchronize();
+  }
+
+  @Override
+  public void close() {
+    for (int i = 0; i < 2; i++) {
+      buffers[i].close();
+      copied[i].close();
+    }
+    stream.close();
+  }
+}
