@@ -15,7 +15,9 @@ public final class ChatPrompt {
   /** Stands in the ids for one image; its rows take the place. */
   public static final int IMAGE = -200;
 
-  private static final String PLACEHOLDER = "<image>";
+  /** Stands in a text for one image. */
+  public static final String PLACEHOLDER = "<image>";
+
   private static final String PAD = "<|image_pad|>";
   private static final String VISION = "<|vision_start|>" + PAD + "<|vision_end|>";
 
@@ -89,7 +91,8 @@ public final class ChatPrompt {
     text.append("<|im_start|>").append(role).append('\n').append(content).append("<|im_end|>\n");
   }
 
-  private static String leadingImages(PromptForm form, int images) {
+  /** How images that come before a text are written. */
+  public static String leadingImages(PromptForm form, int images) {
     return form == PromptForm.OFFICIAL
         ? String.join(" ", Collections.nCopies(images, PLACEHOLDER)) + "\n"
         : PLACEHOLDER.repeat(images);

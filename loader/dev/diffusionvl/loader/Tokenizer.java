@@ -114,7 +114,7 @@ public final class Tokenizer {
 
   /** A decoder for ids that arrive one by one. */
   public StreamDecoder newStreamDecoder() {
-    return new StreamDecoder(this);
+    return new StreamDecoder(this, new Utf8Decoder());
   }
 
   /** The id of an added token such as {@code <|im_end|>}, if there is one of that text. */

@@ -14,6 +14,17 @@ final class Utf8Decoder {
   private int low;
   private int high;
 
+  /** A decoder with the same unfinished character. */
+  Utf8Decoder copy() {
+    Utf8Decoder copy = new Utf8Decoder();
+    copy.out.append(out);
+    copy.value = value;
+    copy.missing = missing;
+    copy.low = low;
+    copy.high = high;
+    return copy;
+  }
+
   void accept(byte[] bytes) {
     for (byte b : bytes) {
       accept(b & 0xff);

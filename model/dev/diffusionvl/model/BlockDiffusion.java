@@ -9,10 +9,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
-import java.util.function.IntConsumer;
 
 /**
  * Block-diffusion decoding of one prompt (spec 7): prefill whole prompt blocks, then write the rest block by block, each from all
@@ -38,7 +35,6 @@ final class BlockDiffusion implements AutoCloseable {
   private final BlockState state;
   private final DeviceBuffer uniforms;
   private final int[] ids;
-  private final List<GenerationListener.Commit> committed = new ArrayList<>();
   private int prefills;
   private int denoises;
   private int stores;
@@ -107,19 +103,26 @@ final class BlockDiffusion implements AutoCloseable {
     Arrays.fill(ids, maskId);
   }
 
-  /** Runs the generation. {@code onBlockDone} hears how many rows, prompt included, are final. */
-  void run(GenerationListener listener, IntConsumer onBlockDone) {
+  /** Runs the generation until its end, or until it is cancelled. */
+  void run(GenerationEvents events) {
     long start = System.nanoTime();
+    if (events.cancelled()) {
+      return;
+    }
     prefill();
     stream.synchronize();
     prefillMillis = (System.nanoTime() - start) / 1e6;
+    events.promptRead(prompt.length() / blockSize * blockSize);
 
     // In the full-diffusion ablation the two reference files spread different numbers over the steps (spec 7, fact 10).
     int[] quota = TransferSchedule.of(extent.full() && family == ModelFamily.QWEN ? options.genLength() : blockSize, options.steps());
     for (int b = prompt.length() / blockSize; b < blocks; b++) {
       int begin = b * blockSize;
       int rows = Math.min(blockSize, total - begin);
-      boolean finished = denoiseBlock(b, begin, rows, quota, listener);
+      boolean finished = denoiseBlock(b, begin, rows, quota, events);
+      if (events.wasCancelled()) {
+        return;
+      }
       decodedBlocks++;
       boolean stop = begin + rows > prompt.length() && hasEos(begin, rows);
       // Storing the block that nothing follows is dead work; the reference does it all the same.
@@ -127,7 +130,7 @@ final class BlockDiffusion implements AutoCloseable {
       if (finished && (options.compat() || !last)) {
         store(begin, rows);
       }
-      onBlockDone.accept(begin + rows);
+      events.blockDone(answer(), begin + rows - prompt.length());
       if (stop) {
         return;
       }
@@ -155,7 +158,7 @@ final class BlockDiffusion implements AutoCloseable {
    * Denoises one block. False when the last of the S + 1 passes went into denoising (only with compat): the reference then has no pass
    * left to store the block.
    */
-  private boolean denoiseBlock(int block, int begin, int rows, int[] quota, GenerationListener listener) {
+  private boolean denoiseBlock(int block, int begin, int rows, int[] quota, GenerationEvents events) {
     int promptRows = Math.clamp(prompt.length() - begin, 0, rows);
     state.begin(stream, rows, promptRows, promptMasks(begin, promptRows), maskId);
     state.read(stream);
@@ -166,12 +169,15 @@ final class BlockDiffusion implements AutoCloseable {
     // S + 1 quotas: the last is used only where a committed mask id kept a position open (compat).
     int step = 0;
     for (; step < quota.length && masked > 0; step++) {
+      if (events.cancelled()) {
+        return false;
+      }
       forward(begin, rows);
       transformer.computeLogits(rows);
       chooseTokens(rows);
       remask(rows, quota[step]);
       masked = state.maskedCount();
-      report(block, step, begin, rows, listener);
+      events.step(block, step, begin, rows, state);
     }
     for (int i = 0; i < rows; i++) {
       if (state.idAt(i) >= 0) { // not a prompt row
@@ -240,19 +246,6 @@ final class BlockDiffusion implements AutoCloseable {
     if (state.sawNaN()) {
       throw new NumericalException("the model's logits hold NaN (denoise forward " + (denoises - 1) + "): broken weights?");
     }
-  }
-
-  private void report(int block, int step, int begin, int rows, GenerationListener listener) {
-    if (listener == GenerationListener.NONE || state.committedCount() == 0) {
-      return;
-    }
-    committed.clear();
-    for (int i = 0; i < rows; i++) {
-      if (state.committedAt(i)) {
-        committed.add(new GenerationListener.Commit(begin + i, state.idAt(i), state.probabilityAt(i)));
-      }
-    }
-    listener.onStep(block, step, List.copyOf(committed));
   }
 
   private boolean hasEos(int begin, int rows) {

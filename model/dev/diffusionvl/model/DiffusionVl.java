@@ -15,14 +15,10 @@ import java.util.List;
 /**
  * A DiffusionVL checkpoint in device memory. Load it once, share it between threads, and open a {@link Session} per thread.
  *
- * {@snippet :
- * try (Device device = Device.open(DeviceSpec.AUTO);
- *     DiffusionVl model = DiffusionVl.load(device, Path.of("model"), DType.BF16);
- *     Session session = model.newSession()) {
- *   RgbImage image = ImageFiles.read(Path.of("photo.png"));
- *   System.out.println(session.generate(Request.of("Describe this image.", image), GenerationOptions.DEFAULTS).text());
- * }
- * }
+ * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=question}
+ *
+ * <p>All methods may be called by several threads at the same time, {@link #close} excepted: it comes after the last session is
+ * closed.
  */
 public final class DiffusionVl implements AutoCloseable {
   private final Device device;
@@ -33,10 +29,11 @@ public final class DiffusionVl implements AutoCloseable {
   private final VisionTower vision;
   private final List<DeviceBuffer> buffers;
   private final Kernels kernels;
+  private final double loadMillis;
   private volatile boolean closed;
 
   private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionTower vision,
-      List<DeviceBuffer> buffers) {
+      List<DeviceBuffer> buffers, double loadMillis) {
     this.device = device;
     this.dtype = dtype;
     this.config = config;
@@ -44,6 +41,7 @@ public final class DiffusionVl implements AutoCloseable {
     this.text = text;
     this.vision = vision;
     this.buffers = buffers;
+    this.loadMillis = loadMillis;
     this.kernels = new Kernels(device);
   }
 
@@ -60,12 +58,13 @@ public final class DiffusionVl implements AutoCloseable {
    * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
    */
   public static DiffusionVl load(Device device, Path directory, DType dtype, LoadListener listener) {
+    long start = System.nanoTime();
     ModelConfig config = ModelConfig.load(directory);
     Tokenizer tokenizer = Tokenizer.load(directory);
     try (Checkpoint checkpoint = Checkpoint.open(directory)) {
       checkpoint.requireComplete(config);
       try (WeightSource source = new CheckpointWeights(device, checkpoint, listener)) {
-        return of(device, config, tokenizer, dtype, source);
+        return of(device, config, tokenizer, dtype, source, start);
       }
     }
   }
@@ -78,19 +77,21 @@ public final class DiffusionVl implements AutoCloseable {
    * @param tokenizer its ids must lie within the configuration's vocabulary
    */
   public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, long seed) {
+    long start = System.nanoTime();
     try (WeightSource source = new RandomWeights(device, config, seed)) {
-      return of(device, config, tokenizer, dtype, source);
+      return of(device, config, tokenizer, dtype, source, start);
     }
   }
 
-  private static DiffusionVl of(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightSource source) {
+  private static DiffusionVl of(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightSource source,
+      long start) {
     if (dtype != DType.BF16 && dtype != DType.F32) {
       throw new IllegalArgumentException("dtype is " + dtype + ", allowed are BF16 and F32");
     }
     try (WeightUploader uploader = new WeightUploader(device, source, dtype, config.text().tieWordEmbeddings())) {
       TextWeights text = TextWeights.load(uploader, config.text());
       VisionTower vision = VisionTower.load(uploader, config);
-      return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release());
+      return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release(), (System.nanoTime() - start) / 1e6);
     }
   }
 
@@ -100,6 +101,11 @@ public final class DiffusionVl implements AutoCloseable {
       throw new IllegalStateException("the model is closed");
     }
     return new Session(this);
+  }
+
+  /** Milliseconds that loading took. */
+  public double loadMillis() {
+    return loadMillis;
   }
 
   public Device device() {

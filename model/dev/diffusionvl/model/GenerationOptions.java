@@ -5,7 +5,11 @@ package dev.diffusionvl.model;
 import java.util.List;
 
 /**
- * How to decode (spec: block-diffusion generation). Defaults are those of the command line.
+ * How to decode. Defaults are those of the command line; the {@code with} methods give copies that differ in one respect. Immutable
+ * and safe for use by several threads. A value out of range is an IllegalArgumentException that names the field as the command
+ * line does.
+ *
+ * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=options}
  *
  * @param genLength number of tokens to return; at least 0
  * @param steps denoising steps a block, S; at least 1
@@ -70,8 +74,32 @@ public record GenerationOptions(
         uniforms, compat);
   }
 
+  /** @param value B, or 0 for the checkpoint's own */
+  public GenerationOptions withBlockSize(int value) {
+    return new GenerationOptions(genLength, steps, value, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms,
+        compat);
+  }
+
+  /** @param threshold τ, only with the dynamic rule */
   public GenerationOptions withRemasking(Remasking value, float threshold) {
     return new GenerationOptions(genLength, steps, blockSize, value, threshold, temperature, topK, topP, seed, uniforms, compat);
+  }
+
+  /** Sampling instead of the most likely token, by {@code temperature}, top-k (0: off) and top-p (1: off). */
+  public GenerationOptions withSampling(float temperature, int topK, float topP) {
+    return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
+        uniforms, compat);
+  }
+
+  public GenerationOptions withSeed(long value) {
+    return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, value,
+        uniforms, compat);
+  }
+
+  /** @param rows one row of B numbers in [0,1) a denoise forward; null for the generator keyed by the seed */
+  public GenerationOptions withUniforms(List<double[]> rows) {
+    return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, rows,
+        compat);
   }
 
   public GenerationOptions withCompat(boolean value) {

@@ -3,14 +3,14 @@ package dev.diffusionvl.model;
 
 
 /**
- * What a generation returned.
+ * What a generation returned: what {@code dvl generate --json} prints.
  *
  * @param text decoded up to the first EOS, special tokens skipped
  * @param tokenIds exactly genLength ids; mask ids where nothing was written
- * @param finishReason "eos" when an EOS is among them, else "length"
+ * @param finishReason "eos" when an EOS is among them, "cancelled" when the listener ended it before, else "length"
  * @param promptTokens embeddings of the prompt, images included
  * @param imageTokens embeddings that came from images
- * @param generatedTokens ids before the first EOS
+ * @param generatedTokens ids before the first EOS, when cancelled of finished blocks
  * @param counts blocks and forward passes
  * @param timings wall time in milliseconds
  */
@@ -38,8 +38,15 @@ public record GenerationResult(
     }
   }
 
-  /** Milliseconds of wall time of the phases. */
-  public record Timings(double vision, double prefill, double decode) {}
+  /**
+   * Milliseconds of wall time.
+   *
+   * @param load of loading the model, once for all its generations
+   * @param vision of preparing the prompt and encoding its images
+   * @param prefill of reading the prompt
+   * @param decode of writing the answer
+   */
+  public record Timings(double load, double vision, double prefill, double decode) {}
 
   /** Generated tokens a second of decoding; prefill and vision are not counted. */
   public double tokensPerSecond() {

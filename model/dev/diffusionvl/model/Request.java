@@ -1,26 +1,121 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
+import dev.diffusionvl.loader.ChatPrompt;
+import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
- * One question.
+ * A question, with the conversation that led to it. Immutable and safe for use by several threads, as long as nobody changes the
+ * images' bytes.
  *
- * @param prompt the user's text; may hold one {@code <image>} placeholder per image, else the images come first
- * @param images in order of appearance
+ * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=request}
+ *
+ * <p>Texts go in as they are, as in the reference: special tokens spelt in them become special tokens, and {@code <image>} is the
+ * place of an image. Programs that pass on what strangers wrote should take both out.
+ *
+ * @param turns of user and assistant alternately, beginning and ending with the user's
+ * @param images in order of their {@code <image>} placeholders; without any placeholder in the turns they come first
  * @param system system text, or null for the prompt form's own
  * @param form the official prompt form or the base model's
  */
-public record Request(String prompt, List<RgbImage> images, String system, PromptForm form) {
+public record Request(List<Turn> turns, List<RgbImage> images, String system, PromptForm form) {
   public Request {
+    turns = List.copyOf(turns);
     images = List.copyOf(images);
+    if (form == null) {
+      throw new IllegalArgumentException("form is null");
+    }
+  }
+
+  /**
+   * One question.
+   *
+   * @param prompt may hold one {@code <image>} placeholder per image, else the images come first
+   */
+  public Request(String prompt, List<RgbImage> images, String system, PromptForm form) {
+    this(List.of(new Turn(true, prompt)), images, system, form);
   }
 
   /** A question about some images in the official prompt form. */
   public static Request of(String prompt, RgbImage... images) {
     return new Request(prompt, List.of(images), null, PromptForm.OFFICIAL);
+  }
+
+  /** Builds a request piece by piece, in the official prompt form. */
+  public static Builder builder() {
+    return builder(PromptForm.OFFICIAL);
+  }
+
+  /** Builds a request piece by piece. */
+  public static Builder builder(PromptForm form) {
+    return new Builder(form);
+  }
+
+  /** Texts and images in the order in which they stand in the conversation. For one thread. */
+  public static final class Builder {
+    private final PromptForm form;
+    private final List<Turn> turns = new ArrayList<>();
+    private final List<RgbImage> images = new ArrayList<>();
+    private final StringBuilder turn = new StringBuilder();
+    private int leadingImages;
+    private String system;
+
+    private Builder(PromptForm form) {
+      this.form = form;
+    }
+
+    /** The system text instead of the prompt form's own. */
+    public Builder system(String text) {
+      system = text;
+      return this;
+    }
+
+    /** An image where the user's turn now stands. Images that begin a turn are set apart as the prompt form has it. */
+    public Builder image(RgbImage image) {
+      images.add(image);
+      if (turn.isEmpty()) {
+        leadingImages++;
+      } else {
+        turn.append(ChatPrompt.PLACEHOLDER);
+      }
+      return this;
+    }
+
+    /** Text that continues the user's turn. */
+    public Builder text(String text) {
+      turn.append(text);
+      return this;
+    }
+
+    /** Ends the user's turn and adds what the assistant answered, a {@link GenerationResult#text} for instance. */
+    public Builder assistant(String answer) {
+      endTurn("an assistant's turn");
+      turns.add(new Turn(false, answer));
+      return this;
+    }
+
+    /**
+     * The request.
+     *
+     * @throws IllegalStateException if the user's last turn has no text
+     */
+    public Request build() {
+      endTurn("the end");
+      return new Request(turns, images, system, form);
+    }
+
+    private void endTurn(String what) {
+      if (turn.isEmpty()) {
+        throw new IllegalStateException("no text of the user before " + what);
+      }
+      String lead = leadingImages == 0 ? "" : ChatPrompt.leadingImages(form, leadingImages);
+      turns.add(new Turn(true, lead + turn));
+      turn.setLength(0);
+      leadingImages = 0;
+    }
   }
 }

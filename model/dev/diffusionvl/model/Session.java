@@ -5,7 +5,6 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.StreamDecoder;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -14,8 +13,13 @@ import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Generates answers with a loaded model. For one thread at a time; holds a stream and a cuBLAS handle between requests. */
+/**
+ * Generates answers with a loaded model. Cheap: holds a stream and a cuBLAS handle between requests, everything else only while it
+ * generates. For one thread at a time, not always the same one; a second thread that calls meanwhile gets an
+ * IllegalStateException. Several sessions of a model may generate at the same time, and each gives the tokens it would give alone.
+ */
 public final class Session implements AutoCloseable {
   private final DiffusionVl model;
   private final Device device;
@@ -23,6 +27,8 @@ public final class Session implements AutoCloseable {
   private final Stream stream;
   private final Gemm gemm;
   private final ImageEncoder encoder;
+  private final AtomicBoolean busy = new AtomicBoolean();
+  private volatile boolean closed;
 
   Session(DiffusionVl model) {
     this.model = model;
@@ -43,11 +49,25 @@ public final class Session implements AutoCloseable {
    *
    * @throws PromptLimitException when prompt or answer exceed the checkpoint's limits (not with compat, which cuts the prompt)
    * @throws NumericalException when the model produces NaN
-   * @throws dev.diffusionvl.loader.BadInputException when placeholders and images do not match, or an image has an impossible shape
+   * @throws dev.diffusionvl.loader.BadInputException when placeholders and images do not match, turns do not alternate, or an image has
+   *     an impossible shape
+   * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException when the request does not fit beside the model
+   * @throws IllegalStateException when the session is closed, or generating in another thread
    */
   public GenerationResult generate(Request request, GenerationOptions options, GenerationListener listener) {
+    if (!busy.compareAndSet(false, true)) {
+      throw new IllegalStateException("the session is closed or generating already; open one per thread");
+    }
+    try {
+      return answer(request, options, listener);
+    } finally {
+      busy.set(false);
+    }
+  }
+
+  private GenerationResult answer(Request request, GenerationOptions options, GenerationListener listener) {
     long start = System.nanoTime();
-    int[] tokens = ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.prompt(), request.images().size());
+    int[] tokens = ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.turns(), request.images().size());
     List<ImageEncoder.Input> images = encoder.prepare(request.images());
     int imageTokens = images.stream().mapToInt(ImageEncoder.Input::rows).sum();
     int full = tokens.length - images.size() + imageTokens;
@@ -57,10 +77,12 @@ public final class Session implements AutoCloseable {
     // As long as the answer's last block, so that every block has a slice of it.
     int embeddingRows = Math.max(Math.max(1, full), extent.total());
     try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
-      int[] ids = embed(tokens, images, full, embeddings);
+      GenerationEvents events = new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), length, options.genLength(),
+          config.maskTokenId(), config.eosTokenId());
+      int[] ids = embed(tokens, images, full, embeddings, events);
       stream.synchronize();
       double visionMillis = (System.nanoTime() - start) / 1e6;
-      return decode(options, extent, listener, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
+      return decode(options, extent, events, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
     }
   }
 
@@ -82,7 +104,7 @@ public final class Session implements AutoCloseable {
   }
 
   /** Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images. Returns ids, −1 for image rows. */
-  private int[] embed(int[] tokens, List<ImageEncoder.Input> images, int length, DeviceBuffer embeddings) {
+  private int[] embed(int[] tokens, List<ImageEncoder.Input> images, int length, DeviceBuffer embeddings, GenerationEvents events) {
     int hidden = config.text().hiddenSize();
     int[] ids = new int[length];
     int row = 0;
@@ -91,7 +113,10 @@ public final class Session implements AutoCloseable {
       if (token == ChatPrompt.IMAGE) {
         ImageEncoder.Input input = images.get(image++);
         int rows = input.rows();
-        input.encode(embeddings.slice((long) row * hidden, rows, hidden));
+        if (!events.cancelled()) {
+          input.encode(embeddings.slice((long) row * hidden, rows, hidden));
+          events.imageEncoded(image, images.size());
+        }
         Arrays.fill(ids, row, row + rows, -1);
         row += rows;
       } else {
@@ -111,11 +136,10 @@ public final class Session implements AutoCloseable {
     return ids;
   }
 
-  private GenerationResult decode(GenerationOptions options, BlockDiffusion.Extent extent, GenerationListener listener,
+  private GenerationResult decode(GenerationOptions options, BlockDiffusion.Extent extent, GenerationEvents events,
       DeviceBuffer embeddings, int[] ids, int imageTokens, double visionMillis) {
     TextConfig text = config.text();
     BlockDiffusion.Prompt prompt = new BlockDiffusion.Prompt(embeddings, ids);
-    AnswerText answerText = new AnswerText(model.tokenizer().newStreamDecoder(), listener);
     long start = System.nanoTime();
     try (KvCache cache = new KvCache(device, model.dtype(), text.layers(), text.kvHeads(), Math.max(1, extent.total()), text.headDim());
         RopeTable rope = RopeTable.text(device, stream, Math.max(1, extent.total()), text.headDim(), text.ropeTheta());
@@ -124,69 +148,30 @@ public final class Session implements AutoCloseable {
         BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.family(), config.maskTokenId(),
             config.eosTokenId(), stream, model.kernels(), transformer, model.text(), cache, rope)) {
       double setup = (System.nanoTime() - start) / 1e6;
-      diffusion.run(listener, rows -> answerText.accept(diffusion.answer(), rows - ids.length));
+      diffusion.run(events);
       double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
-      answerText.finish();
       int[] answer = diffusion.answer();
-      int eos = indexOf(answer, config.eosTokenId());
-      return new GenerationResult(answerText.text(), answer, eos >= 0 ? "eos" : "length", ids.length, imageTokens,
-          eos >= 0 ? eos : answer.length, diffusion.counts(),
-          new GenerationResult.Timings(visionMillis, setup + diffusion.prefillMillis(), decode));
+      boolean eos = Arrays.stream(answer).anyMatch(id -> id == config.eosTokenId());
+      String reason = eos ? "eos" : events.wasCancelled() ? "cancelled" : "length";
+      return new GenerationResult(events.finish(), answer, reason, ids.length, imageTokens, events.generatedTokens(), diffusion.counts(),
+          new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode));
     }
   }
 
-  private static int indexOf(int[] ids, int id) {
-    for (int i = 0; i < ids.length; i++) {
-      if (ids[i] == id) {
-        return i;
-      }
-    }
-    return -1;
-  }
-
-  /** Turns final ids into text, block by block, up to the first EOS. */
-  private final class AnswerText {
-    private final StreamDecoder decoder;
-    private final GenerationListener listener;
-    private final StringBuilder text = new StringBuilder();
-    private int next;
-    private boolean ended;
-
-    AnswerText(StreamDecoder decoder, GenerationListener listener) {
-      this.decoder = decoder;
-      this.listener = listener;
-    }
-
-    void accept(int[] answer, int finalIds) {
-      StringBuilder piece = new StringBuilder();
-      for (; !ended && next < Math.min(finalIds, answer.length); next++) {
-        ended = answer[next] == config.eosTokenId();
-        if (!ended) {
-          piece.append(decoder.accept(answer[next]));
-        }
-      }
-      emit(piece.toString());
-    }
-
-    void finish() {
-      emit(decoder.finish());
-    }
-
-    private void emit(String piece) {
-      if (!piece.isEmpty()) {
-        text.append(piece);
-        listener.onText(piece);
-      }
-    }
-
-    String text() {
-      return text.toString();
-    }
-  }
-
-  /** Releases the stream, the cuBLAS handle and the image encoder. Idempotent. */
+  /**
+   * Releases the stream, the cuBLAS handle and the image encoder. Idempotent.
+   *
+   * @throws IllegalStateException while the session generates; to end that see {@link GenerationListener#isCancelled}
+   */
   @Override
   public void close() {
+    if (closed) {
+      return;
+    }
+    if (!busy.compareAndSet(false, true)) {
+      throw new IllegalStateException("the session is generating: close it after that");
+    }
+    closed = true; // and busy for ever
     encoder.close();
     gemm.close();
     stream.close();

@@ -104,18 +104,16 @@ final class GenerateCommand implements Callable<Integer> {
     PrintStream out = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false, StandardCharsets.UTF_8);
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
 
-    long start = System.nanoTime();
     try (Device gpu = Device.open(spec)) {
       if (spec.kind() == DeviceSpec.Kind.AUTO) {
         System.err.println("dvl: running on " + (gpu.emulated() ? "the emulated CUDA device (no GPU found)" : gpu.name()));
       }
       try (DiffusionVl loaded = DiffusionVl.load(gpu, directory, type, LoadBar.onTerminal()); Session session = loaded.newSession()) {
-        double loadMillis = (System.nanoTime() - start) / 1e6;
         GenerationResult result = session.generate(new Request(prompt, pictures, system, form), options, listener(out, traceFile));
         if (traceFile != null) {
           traceFile.write();
         }
-        out.println(json ? ResultJson.of(result, gpu, type, loadMillis) : "");
+        out.println(json ? ResultJson.of(result, gpu, type) : "");
         out.flush();
       }
     }

@@ -13,7 +13,7 @@ import java.util.Arrays;
 final class ResultJson {
   private ResultJson() {}
 
-  static String of(GenerationResult result, Device device, DType dtype, double loadMillis) {
+  static String of(GenerationResult result, Device device, DType dtype) {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("text", result.text());
     Arrays.stream(result.tokenIds()).forEach(json.putArray("token_ids")::add);
@@ -29,7 +29,7 @@ final class ResultJson {
     json.put("device", device.spec());
     json.put("dtype", dtype.suffix());
     ObjectNode timings = json.putObject("timings_ms");
-    timings.put("load", round(loadMillis));
+    timings.put("load", round(result.timings().load()));
     timings.put("vision", round(result.timings().vision()));
     timings.put("prefill", round(result.timings().prefill()));
     timings.put("decode", round(result.timings().decode()));

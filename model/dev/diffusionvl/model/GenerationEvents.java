@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.loader.StreamDecoder;
+import dev.diffusionvl.model.GenerationListener.Phase;
+import dev.diffusionvl.model.GenerationListener.Progress;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Puts what happens in a generation into a listener's terms, and gathers the final text: one call for each event. */
+final class GenerationEvents {
+  private final GenerationListener listener;
+  private final StreamDecoder decoder;
+  private final int promptLength;
+  private final int genLength;
+  private final int maskId;
+  private final int eosId;
+  private final StringBuilder text = new StringBuilder();
+  private int finalIds;
+  private boolean ended;
+  private boolean cancelled;
+
+  GenerationEvents(GenerationListener listener, StreamDecoder decoder, int promptLength, int genLength, int maskId, int eosId) {
+    this.listener = listener;
+    this.decoder = decoder;
+    this.promptLength = promptLength;
+    this.genLength = genLength;
+    this.maskId = maskId;
+    this.eosId = eosId;
+  }
+
+  /** To be asked before each piece of work; once true it stays true. */
+  boolean cancelled() {
+    cancelled |= listener.isCancelled();
+    return cancelled;
+  }
+
+  /** The last answer of {@link #cancelled}, without asking again. */
+  boolean wasCancelled() {
+    return cancelled;
+  }
+
+  void imageEncoded(int done, int images) {
+    listener.onProgress(new Progress(Phase.VISION, done, images));
+  }
+
+  void promptRead(int rows) {
+    if (rows > 0) {
+      listener.onProgress(new Progress(Phase.PREFILL, rows, rows));
+    }
+  }
+
+  /** A denoising step of the block whose rows stand at {@code begin}; {@code state} is what it left. */
+  void step(int block, int step, int begin, int rows, BlockState state) {
+    if (listener == GenerationListener.NONE || state.committedCount() == 0) {
+      return;
+    }
+    List<GenerationListener.Commit> committed = new ArrayList<>();
+    for (int i = 0; i < rows; i++) {
+      if (state.committedAt(i)) {
+        committed.add(new GenerationListener.Commit(begin + i, state.idAt(i), state.probabilityAt(i)));
+      }
+    }
+    listener.onStep(block, step, List.copyOf(committed));
+    Draft draft = draft(block, step, begin, rows, state);
+    listener.onDraft(draft);
+    int before = Math.clamp(begin - promptLength, 0, genLength);
+    listener.onProgress(new Progress(Phase.DENOISING, before + draft.tokenIds().length - draft.masks(), genLength));
+  }
+
+  private Draft draft(int block, int step, int begin, int rows, BlockState state) {
+    int from = Math.max(begin, promptLength);
+    int to = Math.max(from, Math.min(begin + rows, promptLength + genLength));
+    int[] ids = new int[to - from];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = state.idAt(from + i - begin);
+    }
+    return new Draft(block, step, from, ids, maskId, eosId, decoder.copy());
+  }
+
+  /** A block is finished: the answer's first {@code finalIds} ids, or all of them, will not change. */
+  void blockDone(int[] answer, int finalIds) {
+    StringBuilder piece = new StringBuilder();
+    for (; !ended && this.finalIds < Math.min(finalIds, answer.length); this.finalIds++) {
+      ended = answer[this.finalIds] == eosId;
+      if (!ended) {
+        piece.append(decoder.accept(answer[this.finalIds]));
+      }
+    }
+    emit(piece.toString());
+  }
+
+  /** The end: what is left of an unfinished character. Returns the whole text. */
+  String finish() {
+    emit(decoder.finish());
+    return text.toString();
+  }
+
+  /** Ids before the first EOS in finished blocks. */
+  int generatedTokens() {
+    return ended ? finalIds - 1 : finalIds;
+  }
+
+  private void emit(String piece) {
+    if (!piece.isEmpty()) {
+      text.append(piece);
+      listener.onText(piece);
+    }
+  }
+}
