@@ -7,6 +7,7 @@ import dev.diffusionvl.model.NumericalException;
 import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.DeviceUnavailableException;
+import dev.diffusionvl.samples.bench.BenchCommand;
 import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -17,7 +18,7 @@ import picocli.CommandLine.Command;
     description = "DiffusionVL on the JVM: block-diffusion vision-language inference by CUDA kernels.",
     mixinStandardHelpOptions = true,
     version = "dvl 0.1.0",
-    subcommands = {GenerateCommand.class, InspectCommand.class})
+    subcommands = {GenerateCommand.class, InspectCommand.class, BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;
@@ -75,7 +76,7 @@ public final class Dvl implements Runnable {
   /** Without a command: usage. */
   @Override
   public void run() {
-    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate or inspect");
+    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate, inspect or bench");
   }
 
   /** An option has a value that cannot be. */

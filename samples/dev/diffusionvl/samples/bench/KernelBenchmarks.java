@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.samples.bench;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.samples.bench.op.AttentionBenchmark;
+import dev.diffusionvl.samples.bench.op.BiasActivationBenchmark;
+import dev.diffusionvl.samples.bench.op.ConfidenceBenchmark;
+import dev.diffusionvl.samples.bench.op.CublasBenchmark;
+import dev.diffusionvl.samples.bench.op.FillNormalBenchmark;
+import dev.diffusionvl.samples.bench.op.GatherRowsBenchmark;
+import dev.diffusionvl.samples.bench.op.ReadSumBenchmark;
+import dev.diffusionvl.samples.bench.op.RemaskBenchmark;
+import dev.diffusionvl.samples.bench.op.ResidualAddBenchmark;
+import dev.diffusionvl.samples.bench.op.RmsNormBenchmark;
+import dev.diffusionvl.samples.bench.op.RopeKvAppendBenchmark;
+import dev.diffusionvl.samples.bench.op.SampleBenchmark;
+import dev.diffusionvl.samples.bench.op.SwigluBenchmark;
+import dev.diffusionvl.samples.bench.op.VisionRotaryBenchmark;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
+
+/** The rows of {@code dvl bench kernels}, in order. A new kernel gets a class in {@code op}, a line here and one in {@link Predictions}. */
+final class KernelBenchmarks {
+  private KernelBenchmarks() {}
+
+  static List<Supplier<KernelBenchmark>> all(Workbench bench) {
+    List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
+    int block = bench.config().blockSize();
+    rows.add(() -> new ReadSumBenchmark(bench));
+    rows.add(() -> new FillNormalBenchmark(bench));
+    rows.add(() -> new GatherRowsBenchmark(bench, block));
+    rows.add(() -> new RmsNormBenchmark(bench, block));
+    rows.add(() -> new RopeKvAppendBenchmark(bench, block));
+    for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000}) {
+      rows.add(() -> AttentionBenchmark.denoise(bench, block, context));
+    }
+    rows.add(() -> new ResidualAddBenchmark(bench, block));
+    rows.add(() -> new SwigluBenchmark(bench, block));
+    rows.add(() -> new ConfidenceBenchmark(bench, block));
+    rows.add(() -> new SampleBenchmark(bench, block));
+    rows.add(() -> new RemaskBenchmark(bench, block));
+    int patches = bench.pick(1296, 64);
+    rows.add(() -> new VisionRotaryBenchmark(bench, patches));
+    rows.add(() -> AttentionBenchmark.vision(bench, patches, 64));
+    rows.add(() -> AttentionBenchmark.vision(bench, patches, patches));
+    rows.add(() -> new BiasActivationBenchmark(bench, patches / 4));
+    for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
+      products(bench, m, rows);
+    }
+    return rows;
+  }
+
+  /** The five products of a decoder layer and the output matrix. */
+  private static void products(Workbench bench, int m, List<Supplier<KernelBenchmark>> rows) {
+    TextConfig c = bench.config().text();
+    int q = c.heads() * c.headDim();
+    rows.add(() -> new CublasBenchmark(bench, "qkv", m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
+    rows.add(() -> new CublasBenchmark(bench, "o", m, c.hiddenSize(), q));
+    rows.add(() -> new CublasBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new CublasBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new CublasBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
+  }
+}
