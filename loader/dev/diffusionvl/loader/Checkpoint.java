@@ -84,6 +84,9 @@ public final class Checkpoint implements AutoCloseable {
   private void addTensors(Safetensors file, CheckpointFiles found) {
     NamingScheme.Part part = found.files().get(file.file());
     for (String name : file.names()) {
+      if (scheme.isOtherModel(name)) {
+        continue;
+      }
       String canonical = scheme.canonical(name, part);
       if (canonical == null) {
         unexpected.add(name);
@@ -142,11 +145,25 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /**
+   * Checks that the weights are of the configuration's family.
+   *
+   * @throws BadInputException if they have the tower of the other one
+   */
+  void requireFamily(ModelConfig config) {
+    if (scheme.family() != config.family()) {
+      String tower = scheme.family() == ModelFamily.QWEN ? "SigLIP" : "Qwen2.5-VL";
+      throw BadInputException.of(modelDir, "config.json", "is of the family " + config.family().id() + ", but the weights have the "
+          + tower + " vision tower of " + scheme.family().id() + " (naming scheme " + scheme + ")");
+    }
+  }
+
+  /**
    * Checks that every tensor which the configuration calls for is there, with its shape and a type of weights.
    *
    * @throws BadInputException naming the first that is missing or wrong, and how many more are
    */
   public void requireComplete(ModelConfig config) {
+    requireFamily(config);
     List<String> problems = new ArrayList<>();
     Path firstFile = null;
     for (Map.Entry<String, long[]> expected : ModelShapes.of(config).entrySet()) {

@@ -20,6 +20,7 @@ final class ConfigReader {
   private static final long DEFAULT_MIN_PIXELS = 384 * 384;
   private static final long DEFAULT_MAX_PIXELS = 512 * 512;
   private static final float[] CLIP_MEAN = {0.48145466f, 0.4578275f, 0.40821073f};
+  private static final float[] HALF = {0.5f, 0.5f, 0.5f};
   private static final float[] CLIP_STD = {0.26862954f, 0.26130258f, 0.27577711f};
 
   private static final int MAX_WIDTH = 1 << 20;
@@ -45,11 +46,10 @@ final class ConfigReader {
 
     TextConfig text = text();
     JsonObject visionObject = visionObject();
-    boolean sigLip = visionObject == null && (modelType.isEmpty() || modelType.equals("diffusionvl_qwen"));
+    boolean sigLip = family(modelType, visionObject) == ModelFamily.QWEN;
     if (visionObject == null && !sigLip) {
       throw config.error("vision_config", "missing");
     }
-    VisionConfig vision = sigLip ? null : vision(visionObject, text);
 
     int mask = tokenId("mask_token_id", DEFAULT_MASK_ID, text.vocabSize());
     int eos = eosTokenId(text.vocabSize());
@@ -57,9 +57,9 @@ final class ConfigReader {
     int maxLength = has("tokenizer_model_max_length")
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
-    ImageSettings image = imageSettings();
-    return new ModelConfig(modelType, text, vision, mask, eos, block, image.minPixels, image.maxPixels, maxLength,
-        image.mean, image.std, sigLip ? SigLipConfig.SO400M : null, isDiffusion(modelType));
+    ImageSettings image = imageSettings(sigLip);
+    return new ModelConfig(modelType, text, sigLip ? null : vision(visionObject, text), mask, eos, block, image.minPixels, image.maxPixels, maxLength,
+        image.mean, image.std, sigLip ? SigLipConfigReader.read(config, visionObject) : null, isDiffusion(modelType));
   }
 
   /** {@code model_type} alone, "" if config.json does not say. */
@@ -80,6 +80,22 @@ final class ConfigReader {
     boolean known = modelType.isEmpty() || modelType.startsWith("diffusionvl") || modelType.startsWith("qwen2");
     if (!known) {
       throw config.error("model_type", "'" + modelType + "' is neither a DiffusionVL nor a Qwen2.5-VL model");
+    }
+  }
+
+  /** Where model_type does not tell, a tower's configuration does, and without one the tensors. */
+  private ModelFamily family(String modelType, JsonObject visionObject) {
+    if (modelType.equals("diffusionvl_qwen")) {
+      return ModelFamily.QWEN;
+    }
+    if (modelType.equals("diffusionvl_qwenvl") || modelType.startsWith("qwen2")) {
+      return ModelFamily.QWEN_VL;
+    }
+    if (visionObject != null) {
+      return visionObject.string("model_type", "").startsWith("siglip") ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+    }
+    try (Checkpoint headers = Checkpoint.openHeaders(modelDir)) {
+      return headers.scheme().family();
     }
   }
 
@@ -222,7 +238,7 @@ final class ConfigReader {
   private record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std) {}
 
   /** Pixel limits of config.json win over the preprocessor's, which win over those of training. */
-  private ImageSettings imageSettings() {
+  private ImageSettings imageSettings(boolean sigLip) {
     Path file = modelDir.resolve("preprocessor_config.json");
     JsonObject preprocessor = Files.exists(file) ? Json.readObject(file, MAX_FILE_BYTES) : null;
     JsonObject size = preprocessor == null ? null : preprocessor.object("size");
@@ -232,8 +248,8 @@ final class ConfigReader {
       throw BadInputException.of(config.has("min_pixels") || preprocessor == null ? config.file() : file, "min_pixels",
           min + " is above max_pixels " + max);
     }
-    return new ImageSettings(min, max, channels(preprocessor, "image_mean", CLIP_MEAN, false),
-        channels(preprocessor, "image_std", CLIP_STD, true));
+    return new ImageSettings(min, max, channels(preprocessor, "image_mean", sigLip ? HALF : CLIP_MEAN, false),
+        channels(preprocessor, "image_std", sigLip ? HALF : CLIP_STD, true));
   }
 
   private long pixels(String name, String sizeName, JsonObject preprocessor, JsonObject size, long absent) {

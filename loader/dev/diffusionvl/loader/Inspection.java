@@ -46,6 +46,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
   }
 
   private static Inspection of(ModelConfig config, Checkpoint checkpoint) {
+    checkpoint.requireFamily(config);
     Map<String, long[]> expected = ModelShapes.of(config);
     List<String> missing = new ArrayList<>();
     List<String> misshaped = new ArrayList<>();
@@ -66,7 +67,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     }
     List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
     for (String canonical : checkpoint.names()) {
-      if (!expected.containsKey(canonical) && !NamingScheme.isKnownLeftover(canonical)) {
+      if (!expected.containsKey(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {
         unexpected.add(checkpoint.scheme().nameInFile(canonical));
       }
     }

@@ -29,8 +29,9 @@ public enum NamingScheme {
 
   private static final Map<String, String> NEWLINE = Map.of("model.image_newline", "image_newline");
   private static final Pattern LANGUAGE = Pattern.compile("(embed_tokens|layers\\.\\d+|norm)\\..+");
-  /** What an original SigLIP2 checkpoint has beyond the layers in use. */
-  private static final Pattern SIGLIP_REST = Pattern.compile("siglip\\.(head\\..+|encoder\\.layers\\.26\\..+)");
+  /** What an original SigLIP2 checkpoint has beside the vision model. */
+  private static final Pattern SIGLIP_OTHERS =
+      Pattern.compile("(model\\.vision_tower\\.vision_tower\\.)?(text_model\\..+|logit_(scale|bias))");
 
   private final String language;
   private final String vision;
@@ -113,8 +114,23 @@ public enum NamingScheme {
     };
   }
 
+  /** The family whose checkpoints are named so. */
+  ModelFamily family() {
+    return this == E ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+  }
+
+  /** Whether a name, as in the files, belongs to a part of an original tower's checkpoint that no model here has. */
+  boolean isOtherModel(String name) {
+    return this == E && SIGLIP_OTHERS.matcher(name).matches();
+  }
+
   /** Whether a tensor that nothing needs is a known leftover rather than a surprise. */
-  static boolean isKnownLeftover(String canonical) {
-    return canonical.equals(ModelShapes.LM_HEAD) || SIGLIP_REST.matcher(canonical).matches();
+  static boolean isKnownLeftover(String canonical, ModelConfig config) {
+    if (canonical.equals(ModelShapes.LM_HEAD)) {
+      return true;
+    }
+    // the pooling head and the last layer of an original SigLIP2 tower
+    return config.sigLip() != null && (canonical.startsWith("siglip.head.")
+        || canonical.startsWith("siglip.encoder.layers." + config.sigLip().layers() + "."));
   }
 }

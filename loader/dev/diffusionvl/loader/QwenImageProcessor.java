@@ -14,8 +14,7 @@ public final class QwenImageProcessor {
   private final int merge;
   private final long minPixels;
   private final long maxPixels;
-  /** [channel][byte]: the value a byte becomes. */
-  private final float[][] normalized = new float[CHANNELS][256];
+  private final PixelNormalization normalization;
 
   public QwenImageProcessor(ModelConfig config) {
     this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(),
@@ -28,12 +27,7 @@ public final class QwenImageProcessor {
     this.merge = merge;
     this.minPixels = minPixels;
     this.maxPixels = maxPixels;
-    for (int c = 0; c < CHANNELS; c++) {
-      for (int value = 0; value < 256; value++) {
-        // rescaled in double, then all in float, as the reference does
-        normalized[c][value] = ((float) (value * (1 / 255.0)) - mean[c]) / std[c];
-      }
-    }
+    this.normalization = new PixelNormalization(mean, std);
   }
 
   /**
@@ -104,7 +98,7 @@ public final class QwenImageProcessor {
         for (int y = top; y < top + patch; y++) {
           int at = CHANNELS * (y * image.width() + left) + c;
           for (int x = 0; x < patch; x++, at += CHANNELS) {
-            values[out++] = normalized[c][image.rgb()[at] & 0xFF];
+            values[out++] = normalization.of(c, image.rgb()[at]);
           }
         }
       }

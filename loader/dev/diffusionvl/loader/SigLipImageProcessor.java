@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * From the images of a prompt to the tiles that the SigLIP tower reads (spec 4.2): a single image as thumbnail and tiles,
+ * several ones as one square each. Immutable, safe for several threads.
+ */
+public final class SigLipImageProcessor {
+  private static final int CHANNELS = 3;
+
+  private final SigLipConfig config;
+  private final PixelNormalization normalization;
+  private final byte[] border = new byte[CHANNELS];
+
+  public SigLipImageProcessor(ModelConfig config) {
+    this.config = config.sigLip();
+    this.normalization = new PixelNormalization(config.imageMean(), config.imageStd());
+    for (int c = 0; c < CHANNELS; c++) {
+      border[c] = (byte) (int) (config.imageMean()[c] * 255);
+    }
+  }
+
+  /**
+   * @param images of one prompt, in order; messages name them "image 1" and so on
+   * @throws BadInputException if an image is too long and narrow
+   */
+  public List<ImageTiles> process(List<RgbImage> images) {
+    boolean tiled = images.size() == 1 && config.anyres() != null;
+    return IntStream.range(0, images.size())
+        .mapToObj(i -> tiled ? tiles(images.get(i), "image " + (i + 1)) : square(images.get(i), "image " + (i + 1)))
+        .toList();
+  }
+
+  private ImageTiles tiles(RgbImage image, String name) {
+    AnyresLayout layout = AnyresLayout.of(image.width(), image.height(), config);
+    if (layout.outHeight() < 1 || layout.outWidth() < 1) {
+      throw size(name, image, "too long and narrow: less than one feature wide");
+    }
+    int side = config.imageSize();
+    float[] pixels = new float[Math.multiplyExact(layout.tiles(), side * side * CHANNELS)];
+    put(BicubicResize.resize(image, side, side), 0, 0, pixels, 0);
+    RgbImage canvas = fitted(image, layout.canvas());
+    for (int tile = 1; tile < layout.tiles(); tile++) {
+      int down = (tile - 1) / layout.tilesAcross();
+      int across = (tile - 1) % layout.tilesAcross();
+      put(canvas, down * side, across * side, pixels, tile);
+    }
+    return new ImageTiles(pixels, layout.tiles(), layout.blend());
+  }
+
+  /** Resized to touch two borders of the canvas, centred on black. */
+  private static RgbImage fitted(RgbImage image, AnyresConfig.Resolution canvas) {
+    double byWidth = (double) canvas.width() / image.width();
+    double byHeight = (double) canvas.height() / image.height();
+    int width = canvas.width();
+    int height = canvas.height();
+    if (byWidth < byHeight) {
+      height = Math.min((int) Math.ceil(image.height() * byWidth), height);
+    } else {
+      width = Math.min((int) Math.ceil(image.width() * byHeight), width);
+    }
+    return pasted(BicubicResize.resize(image, width, height), canvas.width(), canvas.height(), new byte[CHANNELS]);
+  }
+
+  private ImageTiles square(RgbImage image, String name) {
+    int longer = Math.max(image.width(), image.height());
+    if ((long) longer * longer > ImageFiles.MAX_PIXELS) {
+      throw size(name, image, "too long and narrow: as a square it would have more than " + ImageFiles.MAX_PIXELS + " pixels");
+    }
+    int side = config.imageSize();
+    float[] pixels = new float[side * side * CHANNELS];
+    put(BicubicResize.resize(pasted(image, longer, longer, border), side, side), 0, 0, pixels, 0);
+    RowBlend.Builder rows = new RowBlend.Builder(config.positions() + 1);
+    for (int i = 0; i <= config.positions(); i++) {
+      rows.copy(i); // the last is the newline vector
+    }
+    return new ImageTiles(pixels, 1, rows.build());
+  }
+
+  private static BadInputException size(String name, RgbImage image, String problem) {
+    return new BadInputException(name + ": size: " + image.width() + " x " + image.height() + " pixels; " + problem);
+  }
+
+  /** The image in the middle of a canvas of one colour. */
+  private static RgbImage pasted(RgbImage image, int width, int height, byte[] colour) {
+    if (image.width() == width && image.height() == height) {
+      return image;
+    }
+    byte[] rgb = new byte[CHANNELS * width * height];
+    if (!Arrays.equals(colour, new byte[CHANNELS])) {
+      for (int i = 0; i < rgb.length; i++) {
+        rgb[i] = colour[i % CHANNELS];
+      }
+    }
+    int top = (height - image.height()) / 2;
+    int left = (width - image.width()) / 2;
+    int row = CHANNELS * image.width();
+    for (int y = 0; y < image.height(); y++) {
+      System.arraycopy(image.rgb(), row * y, rgb, CHANNELS * ((top + y) * width + left), row);
+    }
+    return new RgbImage(width, height, rgb);
+  }
+
+  /** Normalises the square of the tower's size at a place of an image into tile number {@code tile}. */
+  private void put(RgbImage image, int top, int left, float[] pixels, int tile) {
+    int side = config.imageSize();
+    int out = tile * side * side * CHANNELS;
+    for (int y = top; y < top + side; y++) {
+      int at = CHANNELS * (y * image.width() + left);
+      for (int i = 0; i < side * CHANNELS; i++) {
+        pixels[out++] = normalization.of(i % CHANNELS, image.rgb()[at + i]);
+      }
+    }
+  }
+}
