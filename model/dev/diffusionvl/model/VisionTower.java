@@ -13,7 +13,7 @@ interface VisionTower {
   static VisionTower load(WeightUploader uploader, ModelConfig config) {
     return switch (config.family()) {
       case QWEN_VL -> new QwenVlTower(config, VisionWeights.load(uploader, config.vision()));
-      case QWEN -> throw new UnsupportedOperationException("the SigLIP tower");
+      case QWEN -> new SigLipTower(config, SigLipWeights.load(uploader, config.sigLip()));
     };
   }
 

@@ -5,6 +5,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,6 +18,7 @@ final class WeightUploader implements AutoCloseable {
   private final WeightSource source;
   private final DType dtype;
   private final boolean tiedHead;
+  private final List<Runnable> whenFilled = new ArrayList<>();
   private List<DeviceBuffer> buffers = new ArrayList<>();
 
   WeightUploader(Device device, WeightSource source, DType dtype, boolean tieWordEmbeddings) {
@@ -40,6 +42,28 @@ final class WeightUploader implements AutoCloseable {
     DeviceBuffer buffer = allocate(name, shape);
     source.fill(name, buffer);
     return buffer;
+  }
+
+  /** A convolution's weight [out, channels, height, width], laid out channels last: [out, height · width · channels]. */
+  DeviceBuffer channelsLast(String name) {
+    DeviceBuffer buffer = tensor(name);
+    int channels = (int) source.shape(name)[1];
+    whenFilled.add(() -> putChannelsLast(buffer, channels));
+    return buffer;
+  }
+
+  private void putChannelsLast(DeviceBuffer buffer, int channels) {
+    try (Stream stream = device.newStream()) {
+      float[] values = buffer.getFloats(stream);
+      float[] permuted = new float[values.length];
+      int inside = (int) buffer.shape()[1];
+      int places = inside / channels;
+      for (int i = 0; i < values.length; i++) {
+        int at = i % inside;
+        permuted[i - at + at % places * channels + at / places] = values[i];
+      }
+      buffer.set(stream, permuted);
+    }
   }
 
   /** A linear layer from the tensors {@code name.weight} and, with {@code bias}, {@code name.bias}; several are stacked along out. */
@@ -85,6 +109,7 @@ final class WeightUploader implements AutoCloseable {
   /** Waits until every tensor is there and hands the buffers over; after this, closing the uploader frees nothing. */
   List<DeviceBuffer> release() {
     source.finish();
+    whenFilled.forEach(Runnable::run);
     List<DeviceBuffer> all = buffers;
     buffers = List.of();
     return all;

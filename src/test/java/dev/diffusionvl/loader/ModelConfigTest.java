@@ -129,7 +129,7 @@ class ModelConfigTest {
   void theOtherFamilyHasNoVisionConfig() {
     config.remove("vision_config");
     refused("vision_config: missing");
-    config.put("model_type", "diffusionvl_qwen");
+    config.put("model_type", "diffusionvl_qwen").put("mm_projector_type", "mlp2x_gelu");
     ModelConfig other = load();
     assertNull(other.vision());
     assertNotNull(other.sigLip());

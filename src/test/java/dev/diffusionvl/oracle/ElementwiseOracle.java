@@ -43,7 +43,7 @@ public final class ElementwiseOracle {
   }
 
   /** erf by its Taylor series for small and a continued fraction for large arguments; error below 1e-13. */
-  static double erf(double x) {
+  public static double erf(double x) {
     double a = Math.abs(x);
     if (a < 2.5) {
       double term = a;

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.loader.SigLipConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.BiasActivation;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The SigLIP tower with its projector (spec 5.2) over a batch of tiles: pixels in, one feature per patch out. A tile is a segment of the same
+ * attention kernel that the language model uses. Holds scratch memory for a fixed number of tiles.
+ */
+final class SigLipVision implements AutoCloseable {
+  private static final int CHANNELS = 3;
+
+  private final DType dtype;
+  private final SigLipConfig config;
+  private final SigLipWeights weights;
+  private final Kernels kernels;
+  private final Stream stream;
+  private final Gemm gemm;
+  private final PatchEmbedding patchEmbedding;
+  private final int maxTiles;
+  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final DeviceBuffer pixels; // [tiles, side, side, 3]
+  private final DeviceBuffer x; // residual stream [rows, C]
+  private final DeviceBuffer normed; // [rows, C]
+  private final DeviceBuffer accumulators; // f32 result of the last product
+  private final DeviceBuffer q; // [rows, heads, D]
+  private final DeviceBuffer k; // [heads, rows, D]
+  private final DeviceBuffer v; // [heads, rows, D]
+  private final DeviceBuffer attended; // [rows, C]
+  private final DeviceBuffer activated; // [rows, max(F, H)]
+  private final Segments segments;
+  private final Device device;
+
+  /** @param maxTiles most tiles that one call may encode */
+  SigLipVision(SigLipConfig config, SigLipWeights weights, Kernels kernels, Stream stream, Gemm gemm, PatchEmbedding patchEmbedding,
+      int maxTiles) {
+    this.device = stream.device();
+    this.dtype = weights.newline().dtype();
+    this.config = config;
+    this.weights = weights;
+    this.kernels = kernels;
+    this.stream = stream;
+    this.gemm = gemm;
+    this.patchEmbedding = patchEmbedding;
+    this.maxTiles = maxTiles;
+    int rows = maxTiles * config.positions();
+    int c = config.hiddenSize();
+    int inner = Math.max(config.intermediateSize(), weights.projectorUp().out());
+    pixels = buffer("tiles", dtype, maxTiles, config.imageSize(), config.imageSize(), CHANNELS);
+    x = buffer("vision hidden state", dtype, rows, c);
+    normed = buffer("vision normalised", dtype, rows, c);
+    accumulators = buffer("vision accumulators", DType.F32, rows, Math.max(3 * c, inner));
+    q = buffer("vision queries", dtype, rows, c);
+    k = buffer("vision keys", dtype, rows, c);
+    v = buffer("vision values", dtype, rows, c);
+    attended = buffer("vision attention output", dtype, rows, c);
+    activated = buffer("vision MLP activations", dtype, rows, inner);
+    segments = new Segments(device, maxTiles);
+  }
+
+  private DeviceBuffer buffer(String what, DType type, long... shape) {
+    DeviceBuffer buffer = device.allocate(what, type, shape);
+    owned.add(buffer);
+    return buffer;
+  }
+
+  /** The tower's output before the projector [rows, C]; valid after {@link #encode}. */
+  DeviceBuffer towerOutput() {
+    return x;
+  }
+
+  /**
+   * Encodes some tiles.
+   *
+   * @param tilePixels [tiles, side, side, 3]
+   * @param tiles at most the number that the constructor was given
+   * @param features receives [tiles * positions, H], raster order
+   */
+  void encode(float[] tilePixels, int tiles, DeviceBuffer features) {
+    if (tiles > maxTiles) {
+      throw new IllegalArgumentException(tiles + " tiles, scratch memory is for " + maxTiles);
+    }
+    int rows = tiles * config.positions();
+    pixels.set(stream, tilePixels);
+    DeviceBuffer patches = patchEmbedding.compute(pixels, tiles);
+    kernels.positionEmbedding().launch(stream, patches, weights.patchEmbedding().bias(), weights.positions(), x, rows, config.hiddenSize(),
+        config.positions());
+    segments.clear();
+    for (int tile = 0; tile < tiles; tile++) {
+      int begin = tile * config.positions();
+      segments.add(begin, config.positions(), begin, begin, begin, begin + config.positions(), 0);
+    }
+    segments.upload(stream);
+    weights.layers().forEach(layer -> layer(layer, rows));
+
+    multiply(x, weights.projectorUp(), rows);
+    kernels.biasActivation().launch(stream, accumulators, weights.projectorUp().bias(), activated, rows, weights.projectorUp().out(),
+        BiasActivation.GELU_ERF);
+    multiply(activated, weights.projectorDown(), rows);
+    kernels.biasActivation().launch(stream, accumulators, weights.projectorDown().bias(), features, rows, weights.projectorDown().out(),
+        BiasActivation.NONE);
+  }
+
+  private void layer(SigLipWeights.Layer w, int rows) {
+    int c = config.hiddenSize();
+    int heads = config.heads();
+    int headDim = c / heads;
+    norm(w.norm1(), rows);
+    multiply(normed, w.qkv(), rows);
+    kernels.visionRotary().launch(stream, accumulators, w.qkv().bias(), null, null, q, k, v, rows, heads, headDim);
+    kernels.attention().launch(stream, q, k, v, segments, attended, heads, heads, headDim, rows, (float) (1 / Math.sqrt(headDim)));
+    multiply(attended, w.output(), rows);
+    kernels.residualAdd().launch(stream, x, accumulators, w.output().bias(), rows, c);
+    norm(w.norm2(), rows);
+    multiply(normed, w.up(), rows);
+    kernels.biasActivation().launch(stream, accumulators, w.up().bias(), activated, rows, w.up().out(), BiasActivation.GELU_TANH);
+    multiply(activated, w.down(), rows);
+    kernels.residualAdd().launch(stream, x, accumulators, w.down().bias(), rows, c);
+  }
+
+  private void norm(SigLipWeights.Norm norm, int rows) {
+    kernels.layerNorm().launch(stream, x, norm.weight(), norm.bias(), normed, rows, config.hiddenSize(), (float) config.layerNormEps());
+  }
+
+  private void multiply(DeviceBuffer input, LinearWeights w, int rows) {
+    gemm.multiply(input, w.weight(), accumulators, rows, w.out(), w.in());
+  }
+
+  @Override
+  public void close() {
+    segments.close();
+    owned.forEach(DeviceBuffer::close);
+  }
+}
