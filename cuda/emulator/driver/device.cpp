@@ -59,6 +59,7 @@ constexpr Attribute ATTRIBUTES[] = {
     {115, 1},                        // stream-ordered allocation
 };
 constexpr int LAST_ATTRIBUTE = 150;
+constexpr int EMULATED_ATTRIBUTE = 0x64766c; // no CUDA attribute: how a program learns that this is no GPU
 
 int attribute(int id) {
   if (id == 16) return multiprocessors();
@@ -139,8 +140,8 @@ CUDA_API CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
 
 CUDA_API CUresult cuDeviceGetAttribute(int* value, int id, CUdevice device) {
   return with_device(device, value, [&]() -> CUresult {
-    if (id <= 0 || id > LAST_ATTRIBUTE) return CUDA_ERROR_INVALID_VALUE;
-    *value = attribute(id);
+    if ((id <= 0 || id > LAST_ATTRIBUTE) && id != EMULATED_ATTRIBUTE) return CUDA_ERROR_INVALID_VALUE;
+    *value = id == EMULATED_ATTRIBUTE ? 1 : attribute(id);
     return CUDA_SUCCESS;
   });
 }

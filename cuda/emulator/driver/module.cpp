@@ -206,6 +206,22 @@ CUDA_API CUresult cuFuncSetAttribute(CUfunction handle, int attribute, int value
   });
 }
 
+// Past the last parameter CUDA answers "invalid value".
+CUDA_API CUresult cuFuncGetParamInfo(CUfunction handle, size_t index, size_t* offset, size_t* size) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    const emu::Kernel& kernel = *function.kernel;
+    if (!offset || index >= size_t(kernel.parameters)) return CUDA_ERROR_INVALID_VALUE;
+    size_t end = 0;
+    for (size_t i = 0; i <= index; i++) {
+      size_t bytes = kernel.parameter_size[i], alignment = bytes % 8 ? bytes % 4 ? bytes % 2 ? 1 : 2 : 4 : 8;
+      *offset = (end + alignment - 1) / alignment * alignment;
+      end = *offset + bytes;
+    }
+    if (size) *size = kernel.parameter_size[index];
+    return CUDA_SUCCESS;
+  });
+}
+
 // Hints about caches have no meaning here.
 CUDA_API CUresult cuFuncSetCacheConfig(CUfunction handle, int) {
   return with_function(handle, [](Function&) { return CUDA_SUCCESS; });

@@ -2,7 +2,9 @@
 package dev.diffusionvl.runtime;
 
 
+import java.util.function.IntSupplier;
 import java.util.function.Supplier;
+import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.JCudaDriver;
 
 /** Status checks of driver calls. */
@@ -27,6 +29,17 @@ final class Cuda {
   static void check(int status, String call, Supplier<String> detail) {
     if (status != 0) {
       throw failure(status, call, detail.get());
+    }
+  }
+
+  /** Makes a call that is forbidden, but harmless, in a thread that captures a stream; returns its status. */
+  static int duringCapture(IntSupplier call) {
+    int[] mode = {CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED};
+    check(JCudaDriver.cuThreadExchangeStreamCaptureMode(mode), "cuThreadExchangeStreamCaptureMode");
+    try {
+      return call.getAsInt();
+    } finally {
+      JCudaDriver.cuThreadExchangeStreamCaptureMode(mode);
     }
   }
 

@@ -27,6 +27,21 @@ final class CudaLibraries {
     return traces;
   }
 
+  /**
+   * The driver to use as a GPU's, or null: libcuda.so.1 in a folder of {@code -Ddvl.cuda.libs}, whose word is taken; else on the rest of the search path, if
+   * the machine shows traces of a driver (a lone libcuda.so.1, as in a container image, drives nothing).
+   */
+  static Path driver() {
+    Set<Path> named = new LinkedHashSet<>();
+    addAll(named, System.getProperty("dvl.cuda.libs"));
+    for (Path folder : named) {
+      if (Files.isRegularFile(folder.resolve("libcuda.so.1"))) {
+        return folder.resolve("libcuda.so.1");
+      }
+    }
+    return driverTraces().isEmpty() ? null : find("libcuda.so.1");
+  }
+
   /** The first file of one of these names on the search path, or null. */
   static Path find(String... names) {
     for (String name : names) {

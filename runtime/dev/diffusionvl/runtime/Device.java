@@ -3,15 +3,13 @@ package dev.diffusionvl.runtime;
 
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.IntSupplier;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
-import jcuda.driver.CUmodule;
-import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 
@@ -20,19 +18,21 @@ import jcuda.jcublas.JCublas2;
  * streams, and whatever is launched on them, belong to one thread at a time.
  */
 public final class Device implements AutoCloseable {
-  private final DeviceSpec.Kind kind;
+  /** A device attribute that only the emulated device has (cuda/emulator/driver/device.cpp). */
+  private static final int EMULATED_ATTRIBUTE = 0x64766c;
+
+  private final boolean emulated;
   private final int ordinal;
   private final CUdevice handle;
   private final CUcontext context;
   private final String name;
   private final int capability;
-  private final Map<String, CUmodule> modules = new ConcurrentHashMap<>();
+  private final Map<String, KernelModule> modules = new ConcurrentHashMap<>();
   private final Map<String, KernelFunction> kernels = new ConcurrentHashMap<>();
   private final AtomicBoolean closed = new AtomicBoolean();
   private final ThreadLocal<Boolean> current = new ThreadLocal<>();
 
-  private Device(DeviceSpec.Kind kind, int ordinal) {
-    this.kind = kind;
+  private Device(int ordinal) {
     this.ordinal = ordinal;
     Cuda.check(JCudaDriver.cuInit(0), "cuInit");
     int[] count = new int[1];
@@ -47,6 +47,8 @@ public final class Device implements AutoCloseable {
     name = new String(text, StandardCharsets.UTF_8).split("\0", 2)[0];
     capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
         + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    int[] answer = new int[1];
+    emulated = JCudaDriver.cuDeviceGetAttribute(answer, EMULATED_ATTRIBUTE, handle) == 0 && answer[0] == 1;
     context = new CUcontext();
     Cuda.check(JCudaDriver.cuDevicePrimaryCtxRetain(context, handle), "cuDevicePrimaryCtxRetain", name);
     LeakTracker.opened(this, "device " + name);
@@ -59,15 +61,15 @@ public final class Device implements AutoCloseable {
    * @throws IllegalStateException when this process already runs on the other kind
    */
   public static Device open(DeviceSpec spec) {
-    DeviceSpec.Kind kind = JCudaNatives.load(spec.kind());
+    JCudaNatives.load(spec.kind());
     JCudaDriver.setExceptionsEnabled(false); // every status is checked here, with the shapes in the message
     JCublas2.setExceptionsEnabled(false);
-    return new Device(kind, spec.ordinal());
+    return new Device(spec.ordinal());
   }
 
-  /** True for the emulated device. */
+  /** True for the emulated device: the driver itself says so, wherever it was loaded from. */
   public boolean emulated() {
-    return kind == DeviceSpec.Kind.EMULATED;
+    return emulated;
   }
 
   /** Name as the driver gives it. */
@@ -139,34 +141,42 @@ public final class Device implements AutoCloseable {
       return cached;
     }
     synchronized (kernels) {
-      return kernels.computeIfAbsent(function, f -> KernelFunction.find(this, module(op), f));
+      return kernels.computeIfAbsent(function, f -> module(op).function(f));
     }
   }
 
-  private CUmodule module(String op) {
+  private KernelModule module(String op) {
     return modules.computeIfAbsent(op, o -> {
-      makeCurrent();
       String file = kernelFile(o);
       byte[] image = NativeResources.bytes(file);
       if (image == null) {
         throw new DeviceUnavailableException("this build has no kernels for " + name + " (" + file
             + " is missing; nvcc was not there when it was built)");
       }
-      CUmodule module = new CUmodule();
-      Cuda.check(whileCapturing(() -> JCudaDriver.cuModuleLoadData(module, image)), "cuModuleLoadData", file);
-      return module;
+      return KernelModule.load(this, file, image);
     });
   }
 
-  /** Makes a call that is forbidden, but harmless, in a thread that captures a stream. */
-  private static int whileCapturing(IntSupplier call) {
-    int[] mode = {CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED};
-    Cuda.check(JCudaDriver.cuThreadExchangeStreamCaptureMode(mode), "cuThreadExchangeStreamCaptureMode");
-    try {
-      return call.getAsInt();
-    } finally {
-      JCudaDriver.cuThreadExchangeStreamCaptureMode(mode);
-    }
+  /**
+   * Loads a program's own kernels from a file: PTX, a cubin or a fat binary. On the emulated device, which cannot run these, the host module beside it is
+   * taken, that is the file of the same name that ends in {@code .so}.
+   *
+   * @throws IllegalArgumentException when the file is not readable or not for this device
+   * @throws CudaException when the driver refuses it, with the compiler's log for PTX
+   */
+  public KernelModule loadModule(Path file) {
+    return KernelModule.load(this, file).tracked();
+  }
+
+  /**
+   * Loads a program's own kernels from memory: PTX, a cubin or a fat binary for a GPU, a host module for the emulated device.
+   *
+   * @param what for messages
+   * @throws IllegalArgumentException when the image is not for this device
+   * @throws CudaException when the driver refuses it, with the compiler's log for PTX
+   */
+  public KernelModule loadModule(String what, byte[] image) {
+    return KernelModule.load(this, what, image).tracked();
   }
 
   private String kernelFile(String op) {
@@ -205,12 +215,12 @@ public final class Device implements AutoCloseable {
       return;
     }
     makeCurrent();
+    modules.values().forEach(KernelModule::close);
     if (!closed.compareAndSet(false, true)) {
       return;
     }
     LeakTracker.closed(this);
-    // After a sticky error these calls fail as well; the process-wide reason was reported by the call that met it.
-    modules.values().forEach(JCudaDriver::cuModuleUnload);
+    // After a sticky error this call fails as well; the process-wide reason was reported by the call that met it.
     JCudaDriver.cuDevicePrimaryCtxRelease(handle);
   }
 

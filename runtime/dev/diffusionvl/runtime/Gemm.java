@@ -69,7 +69,7 @@ public final class Gemm implements AutoCloseable {
     if (m == 0) {
       return;
     }
-    stream.checkOpen();
+    stream.checkTakes("a matrix product");
     if (workspace != null) {
       stream.address(workspace); // a captured product needs it for as long as its graph lives
     }

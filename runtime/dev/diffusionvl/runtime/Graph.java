@@ -2,9 +2,6 @@
 package dev.diffusionvl.runtime;
 
 
-import java.util.Collections;
-import java.util.IdentityHashMap;
-import java.util.Set;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import jcuda.driver.JCudaDriver;
@@ -24,40 +21,20 @@ import jcuda.driver.JCudaDriver;
  * <p>Two launches of one graph never overlap on the device. For one thread at a time, like a stream.
  */
 public final class Graph implements AutoCloseable {
-  /** The handles that a captured graph works on: it must not outlive them. */
-  static final class Uses {
-    private final Set<DeviceBuffer> buffers = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Set<PinnedBuffer> pinned = Collections.newSetFromMap(new IdentityHashMap<>());
-
-    void add(DeviceBuffer owner) {
-      buffers.add(owner);
-    }
-
-    void add(PinnedBuffer buffer) {
-      pinned.add(buffer);
-    }
-
-    void addAll(Graph graph) {
-      Collections.addAll(buffers, graph.buffers);
-      Collections.addAll(pinned, graph.pinned);
-    }
-  }
-
   private static final int THREAD_LOCAL = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not matter
 
   private final Device device;
   private final CUgraphExec handle;
   private final int nodes;
-  private final DeviceBuffer[] buffers;
-  private final PinnedBuffer[] pinned;
+  private final Uses uses;
   private boolean closed;
 
   private Graph(Device device, CUgraphExec handle, int nodes, Uses uses) {
     this.device = device;
     this.handle = handle;
     this.nodes = nodes;
-    this.buffers = uses.buffers.toArray(new DeviceBuffer[0]);
-    this.pinned = uses.pinned.toArray(new PinnedBuffer[0]);
+    this.uses = uses;
+    uses.complete();
     LeakTracker.opened(this, "graph of " + nodes + " nodes");
   }
 
@@ -88,7 +65,7 @@ public final class Graph implements AutoCloseable {
       }
       Cuda.check(status, "cuStreamEndCapture", "the captured work waited for a stream, allocated or freed memory");
     } finally {
-      stream.endCapture();
+      stream.endRecording();
     }
     try {
       return instantiate(stream.device(), captured, uses);
@@ -118,13 +95,9 @@ public final class Graph implements AutoCloseable {
     if (stream.device() != device) {
       throw new IllegalArgumentException("the graph was captured on another device than the stream's");
     }
-    for (DeviceBuffer buffer : buffers) {
-      buffer.address();
-    }
-    for (PinnedBuffer buffer : pinned) {
-      buffer.checkOpen();
-    }
-    stream.uses(this);
+    uses.checkOpen();
+    stream.checkTakes("a graph");
+    stream.uses(uses);
     Cuda.check(JCudaDriver.cuGraphLaunch(handle, stream.handle()), "cuGraphLaunch");
   }
 

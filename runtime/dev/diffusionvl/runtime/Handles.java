@@ -4,6 +4,8 @@ package dev.diffusionvl.runtime;
 
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUstream;
 
 /** Raw addresses in and out of JCuda's handle classes, without reflection: their native pointer is a protected member. */
 final class Handles {
@@ -16,6 +18,20 @@ final class Handles {
 
   static CUdeviceptr devicePointer(long address) {
     return new CUdeviceptr().withByteOffset(address);
+  }
+
+  /** A stream that tells its handle. */
+  static final class StreamHandle extends CUstream {
+    long address() {
+      return getNativePointer();
+    }
+  }
+
+  /** A kernel that tells its handle. */
+  static final class FunctionHandle extends CUfunction {
+    long address() {
+      return getNativePointer();
+    }
   }
 
   static final class Address extends Pointer {

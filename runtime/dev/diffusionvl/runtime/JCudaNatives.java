@@ -4,8 +4,10 @@ package dev.diffusionvl.runtime;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * Makes unmodified JCuda 12.6 run on what this machine has: the emulated device's libraries, or the CUDA 12 or 13 libraries of a
@@ -13,11 +15,16 @@ import java.nio.file.Path;
  *
  * <p>glibc satisfies a library's dependency from an already loaded library of the same soname, so loading our
  * {@code libcuda.so.1} first is all it takes. JCuda unpacks its own natives into {@code java.io.tmpdir} under a fixed name and
- * takes any file that is already there; a private folder, named by that property for the time of loading, avoids both a stale and a foreign
- * file.
+ * takes any file that is already there; a private folder that has them, named by that property for the time of loading, avoids both a
+ * stale and a foreign file.
  */
 final class JCudaNatives {
   private static final String SUFFIX = "-12.6.0-linux-x86_64";
+
+  /** What this library calls in cuBLAS. JCublas binds at the first call, and a name that is missing then ends the process. */
+  private static final List<String> CUBLAS_FUNCTIONS =
+      List.of("cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasGemmEx");
+
   private static DeviceSpec.Kind loaded;
   private static boolean cudnnLoaded;
 
@@ -36,34 +43,45 @@ final class JCudaNatives {
     if (kind == DeviceSpec.Kind.AUTO) {
       kind = CudaLibraries.driverTraces().isEmpty() ? DeviceSpec.Kind.EMULATED : DeviceSpec.Kind.GPU;
     }
-    Path dir = NativeResources.privateDirectory();
-    try {
-      if (kind == DeviceSpec.Kind.GPU) {
-        loadGpu(dir);
-      } else {
-        loadEmulated(dir);
-      }
-    } finally {
-      NativeResources.delete(dir);
+    if (kind == DeviceSpec.Kind.GPU) {
+      loadGpu();
+    } else {
+      loadEmulated("libcuda.so.1");
+      loadEmulated("libcublas.so.12");
+      loadJCuda("jcuda.driver.JCudaDriver", null);
+      loadJCuda("jcuda.jcublas.JCublas2", null);
     }
     loaded = kind;
     return kind;
   }
 
-  private static void loadEmulated(Path dir) {
-    for (String library : new String[] {"libcuda.so.1", "libcublas.so.12"}) {
-      loadEmulated(library, dir);
+  private static void loadGpu() {
+    Path driver = CudaLibraries.driver();
+    if (driver == null) {
+      throw new DeviceUnavailableException("no GPU: looked for an NVIDIA driver (/dev/nvidia0, /dev/dxg, /proc/driver/nvidia) and "
+          + "libcuda.so.1 in " + CudaLibraries.searchPath());
     }
-    loadJCuda(dir, null, "jcuda.driver.JCudaDriver", "jcuda.jcublas.JCublas2");
-  }
-
-  private static void loadEmulated(String library, Path dir) {
-    String name = System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
-    Path file = NativeResources.file(name, dir);
-    if (file == null) {
-      throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
+    Path cublas = CudaLibraries.find("libcublas.so.12", "libcublas.so.13");
+    if (cublas == null) {
+      throw new DeviceUnavailableException("neither libcublas.so.12 nor libcublas.so.13 found in " + CudaLibraries.searchPath()
+          + "; install cuBLAS (package libcublas of the CUDA toolkit, or pip's nvidia-cublas) or name its folder with "
+          + "-Ddvl.cuda.libs=FOLDER");
     }
-    System.load(file.toAbsolutePath().toString());
+    load(driver);
+    String name = cublas.getFileName().toString();
+    Path light = cublas.resolveSibling(name.replace("libcublas", "libcublasLt"));
+    if (Files.exists(light)) {
+      load(light);
+    }
+    load(cublas);
+    SymbolLookup symbols = SymbolLookup.loaderLookup();
+    for (String function : CUBLAS_FUNCTIONS) {
+      if (symbols.find(function).isEmpty()) {
+        throw new DeviceUnavailableException(cublas + " has no function " + function + ", which JCublas 12.6 needs");
+      }
+    }
+    loadJCuda("jcuda.driver.JCudaDriver", null);
+    loadJCuda("jcuda.jcublas.JCublas2", name);
   }
 
   /**
@@ -78,77 +96,67 @@ final class JCudaNatives {
     if (loaded == null) {
       throw new IllegalStateException("no device is open");
     }
-    Path dir = NativeResources.privateDirectory();
-    try {
-      if (loaded == DeviceSpec.Kind.EMULATED) {
-        loadEmulated("libcudnn.so.9", dir);
-      } else {
-        Path cudnn = CudaLibraries.find("libcudnn.so.9");
-        if (cudnn == null) {
-          throw new DeviceUnavailableException("libcudnn.so.9 not found in " + CudaLibraries.searchPath()
-              + "; install cuDNN 9 (package libcudnn9-cuda-12 or -13) or name its folder with -Ddvl.cuda.libs=FOLDER");
-        }
-        System.load(cudnn.toString());
+    if (loaded == DeviceSpec.Kind.EMULATED) {
+      loadEmulated("libcudnn.so.9");
+    } else {
+      Path cudnn = CudaLibraries.find("libcudnn.so.9");
+      if (cudnn == null) {
+        throw new DeviceUnavailableException("libcudnn.so.9 not found in " + CudaLibraries.searchPath()
+            + "; install cuDNN 9 (package libcudnn9-cuda-12 or -13, or pip's nvidia-cudnn) or name its folder with "
+            + "-Ddvl.cuda.libs=FOLDER");
       }
-      loadJCuda(dir, null, "jcuda.jcudnn.JCudnn");
-    } finally {
-      NativeResources.delete(dir);
+      load(cudnn);
     }
+    loadJCuda("jcuda.jcudnn.JCudnn", null);
     cudnnLoaded = true;
   }
 
-  private static void loadGpu(Path dir) {
-    Path driver = CudaLibraries.find("libcuda.so.1");
-    if (CudaLibraries.driverTraces().isEmpty() || driver == null) {
-      throw new DeviceUnavailableException("no GPU: looked for an NVIDIA driver (/dev/nvidia0, /dev/dxg, /proc/driver/nvidia) and "
-          + "libcuda.so.1 in " + CudaLibraries.searchPath());
+  private static void loadEmulated(String library) {
+    String name = System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
+    if (!NativeResources.load(name)) {
+      throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
     }
-    System.load(driver.toString());
-    Path cublas = CudaLibraries.find("libcublas.so.12", "libcublas.so.13");
-    if (cublas == null) {
-      throw new DeviceUnavailableException("neither libcublas.so.12 nor libcublas.so.13 found in " + CudaLibraries.searchPath()
-          + "; install the CUDA toolkit's cuBLAS or name its folder with -Ddvl.cuda.libs=FOLDER");
-    }
-    String name = cublas.getFileName().toString();
-    Path light = cublas.resolveSibling(name.replace("libcublas", "libcublasLt"));
-    if (Files.exists(light)) {
-      System.load(light.toString());
-    }
-    System.load(cublas.toString());
-    loadJCuda(dir, name.equals("libcublas.so.12") ? null : name, "jcuda.driver.JCudaDriver", "jcuda.jcublas.JCublas2");
   }
 
-  /** Initialises JCuda's classes; {@code cublas}: the library to use instead of libcublas.so.12, or null. */
-  private static void loadJCuda(Path dir, String cublas, String... classes) {
-    String tmp = System.getProperty("java.io.tmpdir");
+  private static void load(Path library) {
     try {
-      for (String name : classes) {
-        String library = name.substring(name.lastIndexOf('.') + 1);
-        String file = "lib" + library + SUFFIX + ".so";
-        byte[] elf = resource("lib/" + file);
-        if (cublas != null && library.equals("JCublas2")
-            && NativePatch.renameDependency(elf, "libcublas.so.12", cublas) == 0) {
-          throw new DeviceUnavailableException(file + " does not depend on libcublas.so.12: unknown JCublas version");
-        }
-        Files.write(dir.resolve(file), elf);
-      }
-      System.setProperty("java.io.tmpdir", dir.toString());
-      for (String name : classes) {
-        Class.forName(name);
-      }
-    } catch (IOException | ClassNotFoundException | LinkageError e) {
-      throw new DeviceUnavailableException("JCuda's native libraries do not load: " + e.getMessage(), e);
+      System.load(library.toString());
+    } catch (UnsatisfiedLinkError e) {
+      throw new DeviceUnavailableException(library + " does not load: " + e.getMessage(), e);
+    }
+  }
+
+  /** Initialises a JCuda class; {@code cublas}: the soname that its native shall depend on instead of libcublas.so.12, or null. */
+  private static void loadJCuda(String className, String cublas) {
+    String file = "lib" + className.substring(className.lastIndexOf('.') + 1) + SUFFIX + ".so";
+    byte[] elf = resource("lib/" + file);
+    if (cublas != null && !cublas.equals("libcublas.so.12") && NativePatch.renameDependency(elf, "libcublas.so.12", cublas) == 0) {
+      throw new DeviceUnavailableException(file + " does not depend on libcublas.so.12: unknown JCublas version");
+    }
+    NativeCache.ofUser().use(file, elf, path -> initialise(className, path.toAbsolutePath().getParent()));
+  }
+
+  private static void initialise(String className, Path natives) {
+    String tmp = System.getProperty("java.io.tmpdir");
+    System.setProperty("java.io.tmpdir", natives.toString());
+    try {
+      Class.forName(className);
+    } catch (ClassNotFoundException | LinkageError e) {
+      throw new DeviceUnavailableException(className + " does not load: " + e.getMessage(), e);
     } finally {
       System.setProperty("java.io.tmpdir", tmp);
     }
   }
 
-  private static byte[] resource(String name) throws IOException {
+  private static byte[] resource(String name) {
     try (InputStream in = JCudaNatives.class.getClassLoader().getResourceAsStream(name)) {
       if (in == null) {
-        throw new DeviceUnavailableException(name + " is not on the class path (jcuda-natives, jcublas-natives, jcudnn-natives 12.6.0 linux-x86_64)");
+        throw new DeviceUnavailableException(name + " is not on the class path (jcuda-natives, jcublas-natives, jcudnn-natives 12.6.0 "
+            + "linux-x86_64)");
       }
       return in.readAllBytes();
+    } catch (IOException e) {
+      throw new DeviceUnavailableException("cannot read " + name + " from the class path", e);
     }
   }
 }

@@ -2,31 +2,45 @@
 package dev.diffusionvl.runtime;
 
 
+import java.util.Arrays;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
 import jcuda.driver.JCudaDriver;
 
-/** A kernel in a loaded module. Immutable apart from the shared-memory opt-in; lives as long as its device. */
+/** A kernel in a loaded module. Immutable apart from the shared-memory opt-in; lives as long as its module. */
 public final class KernelFunction {
   private static final int DEFAULT_DYNAMIC_SHARED = 48 << 10;
 
   private final Device device;
+  private final KernelModule module;
   private final String name;
-  private final CUfunction handle;
+  private final Handles.FunctionHandle handle;
+  private final int[] parameterSizes; // null when the driver does not tell
   private int dynamicShared = DEFAULT_DYNAMIC_SHARED;
 
-  private KernelFunction(Device device, String name, CUfunction handle) {
+  private KernelFunction(Device device, KernelModule module, String name, Handles.FunctionHandle handle) {
     this.device = device;
+    this.module = module;
     this.name = name;
     this.handle = handle;
+    this.parameterSizes = askParameterSizes(handle.address());
   }
 
-  static KernelFunction find(Device device, CUmodule module, String name) {
+  static KernelFunction find(Device device, KernelModule module, CUmodule moduleHandle, String name) {
     device.makeCurrent();
-    CUfunction handle = new CUfunction();
-    Cuda.check(JCudaDriver.cuModuleGetFunction(handle, module, name), "cuModuleGetFunction", name);
-    return new KernelFunction(device, name, handle);
+    Handles.FunctionHandle handle = new Handles.FunctionHandle();
+    Cuda.check(JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name), "cuModuleGetFunction", () -> name + " in " + module);
+    return new KernelFunction(device, module, name, handle);
+  }
+
+  private static int[] askParameterSizes(long handle) {
+    if (!JniKernels.available()) {
+      return null;
+    }
+    int[] sizes = new int[Launch.MAX_PARAMETERS];
+    int count = JniCalls.parameterSizes(handle, sizes);
+    return count < 0 ? null : Arrays.copyOf(sizes, count);
   }
 
   /** Exported name, e.g. {@code rms_norm_bf16}. */
@@ -34,8 +48,27 @@ public final class KernelFunction {
     return name;
   }
 
+  /** Registers that a thread uses; a nominal figure on the emulated device. */
+  public int registers() {
+    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS);
+  }
+
+  /** Largest number of threads of a block that the kernel can be launched with. */
+  public int maxThreads() {
+    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+  }
+
+  private int attribute(int attribute) {
+    checkOpen();
+    device.makeCurrent();
+    int[] value = new int[1];
+    Cuda.check(JCudaDriver.cuFuncGetAttribute(value, attribute, handle), "cuFuncGetAttribute", name);
+    return value[0];
+  }
+
   /** Opts in to more than 48 KiB of dynamic shared memory a block. */
   public synchronized void allowDynamicShared(int bytes) {
+    checkOpen();
     if (bytes > dynamicShared) {
       device.makeCurrent();
       Cuda.check(
@@ -45,11 +78,31 @@ public final class KernelFunction {
     }
   }
 
+  /** Refuses parameters that cannot be the kernel's, as far as their number and sizes tell. */
+  void checkParameters(int[] sizes, int count) {
+    if (parameterSizes != null && !Arrays.equals(parameterSizes, 0, parameterSizes.length, sizes, 0, count)) {
+      throw new IllegalArgumentException("%s takes %d parameters of %s bytes, the launch has %d of %s".formatted(name, parameterSizes.length,
+          Arrays.toString(parameterSizes), count, Arrays.toString(Arrays.copyOf(sizes, count))));
+    }
+  }
+
+  void checkOpen() {
+    module.checkOpen();
+  }
+
   Device device() {
     return device;
   }
 
+  KernelModule module() {
+    return module;
+  }
+
   CUfunction handle() {
     return handle;
+  }
+
+  long address() {
+    return handle.address();
   }
 }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime;
 
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -12,86 +13,215 @@ import jcuda.Pointer;
 import jcuda.driver.JCudaDriver;
 
 /**
- * The parameters of one launch, written into off-heap memory that lives as long as the stream. JCuda gets a single raw pointer to
- * a ready {@code void**}: building its Pointer trees costs 13 µs a launch, this costs well under one.
+ * One launch being put together: {@link Stream#launch} begins it, parameters are added in the kernel's order, {@link #go} queues it. A stream has one, which
+ * is used again for each launch, so nothing is allocated; do not keep it.
+ *
+ * <p>Before the launch the number and the sizes of the parameters are compared with the kernel's, where the driver tells them (the emulated device; CUDA 12.4
+ * and later).
  */
 public final class Launch {
-  private static final int MAX_PARAMETERS = 32;
-  private static final long VALUES = 8L * MAX_PARAMETERS;
+  static final int MAX_PARAMETERS = 64;
+  /** Of a launch in the layout that the native library takes (PlannedLaunch in jni-kernels/launch.cpp). */
+  static final int HEADER_BYTES = 64;
+
+  // The block: a header, the addresses of the values, the values. JCuda gets a single raw pointer to the addresses: building its Pointer trees
+  // costs 13 µs a launch, this costs well under one.
+  private static final long ADDRESSES = HEADER_BYTES;
+  private static final long VALUES = ADDRESSES + 8L * MAX_PARAMETERS;
+  private static final long MAX_VALUE_BYTES = 4096; // CUDA's limit for all parameters of a kernel
 
   private final Stream stream;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment block = arena.allocate(2 * VALUES, 16);
-  private final Pointer parameters = Handles.pointer(block.address());
+  private final MemorySegment block = arena.allocate(VALUES + MAX_VALUE_BYTES, 16);
+  private final long base = block.address();
+  private final Pointer addresses = Handles.pointer(base + ADDRESSES);
+  private final int[] sizes = new int[MAX_PARAMETERS];
   private KernelFunction function;
   private int gridX;
   private int gridY;
   private int gridZ;
   private int blockX;
+  private int blockY;
+  private int blockZ;
   private int sharedBytes;
+  private int clusterX;
+  private int clusterY;
+  private int clusterZ;
+  private boolean programmatic;
+  private boolean cooperative;
   private int count;
+  private long end; // of the values so far
 
   Launch(Stream stream) {
     this.stream = stream;
-    for (int i = 0; i < MAX_PARAMETERS; i++) {
-      block.set(JAVA_LONG, 8L * i, block.address() + VALUES + 8L * i);
-    }
   }
 
-  Launch begin(KernelFunction kernel, int gx, int gy, int gz, int bx, int shared) {
+  Launch begin(KernelFunction kernel, int gx, int gy, int gz, int bx, int by, int bz, int shared) {
     function = kernel;
     gridX = gx;
     gridY = gy;
     gridZ = gz;
     blockX = bx;
+    blockY = by;
+    blockZ = bz;
     sharedBytes = shared;
+    clusterX = 0;
+    clusterY = 0;
+    clusterZ = 0;
+    programmatic = false;
+    cooperative = false;
     count = 0;
+    end = VALUES;
     return this;
   }
 
-  /** A device pointer; the buffer must be open and on the stream's device. */
+  /** A device pointer (8 bytes); the buffer must be open and on the stream's device. */
   public Launch ptr(DeviceBuffer buffer) {
-    if (buffer.device() != stream.device()) {
-      throw new IllegalArgumentException(buffer + " is on another device than the stream that runs " + function.name());
+    if (buffer == null || buffer.device() != stream.device()) {
+      throw new IllegalArgumentException("parameter %d of %s: %s".formatted(count, function.name(),
+          buffer == null ? "the buffer is null" : buffer + " is on another device than the stream"));
     }
-    return u64(stream.address(buffer));
+    return i64(stream.address(buffer));
   }
 
   /** A device pointer, or null. */
   public Launch ptrOrNull(DeviceBuffer buffer) {
-    return buffer == null ? u64(0) : ptr(buffer);
+    return buffer == null ? i64(0) : ptr(buffer);
   }
 
+  /** An {@code int} or {@code unsigned}. */
   public Launch i32(int value) {
-    block.set(JAVA_INT, next(), value);
+    block.set(JAVA_INT, next(4), value);
     return this;
   }
 
+  /** A {@code float}. */
   public Launch f32(float value) {
-    block.set(JAVA_FLOAT, next(), value);
+    block.set(JAVA_FLOAT, next(4), value);
     return this;
   }
 
+  /** An {@code int64_t} or {@code uint64_t}. */
+  public Launch i64(long value) {
+    block.set(JAVA_LONG, next(8), value);
+    return this;
+  }
+
+  /** The same as {@link #i64}, for values that the kernel reads as unsigned. */
   public Launch u64(long value) {
-    block.set(JAVA_LONG, next(), value);
+    return i64(value);
+  }
+
+  /** A {@code double}. */
+  public Launch f64(double value) {
+    block.set(JAVA_DOUBLE, next(8), value);
     return this;
   }
 
-  private long next() {
-    return VALUES + 8L * count++;
+  /** A struct by value, or an array in one: all bytes of {@code value}. */
+  public Launch struct(MemorySegment value) {
+    if (value.byteSize() > MAX_VALUE_BYTES) {
+      throw new IllegalArgumentException("parameter %d of %s has %d bytes".formatted(count, function.name(), value.byteSize()));
+    }
+    long at = next((int) value.byteSize());
+    MemorySegment.copy(value, 0, block, at, value.byteSize());
+    return this;
   }
 
-  /** Queues the kernel. An empty grid is no launch. */
+  private long next(int size) {
+    long at = size <= 8 ? end + 7 & -8 : end + 15 & -16;
+    if (count == MAX_PARAMETERS || at + size > block.byteSize()) {
+      throw new IllegalArgumentException("%s: more than %d parameters or %d bytes of them".formatted(function.name(), MAX_PARAMETERS,
+          MAX_VALUE_BYTES));
+    }
+    block.set(JAVA_LONG, ADDRESSES + 8L * count, base + at);
+    sizes[count++] = size;
+    end = at + size;
+    return at;
+  }
+
+  /**
+   * The kernel may start while the previous one of the stream ends (programmatic dependent launch, compute capability 9.0; ignored on the emulated device). It
+   * must itself wait for what it reads, by {@code griddepcontrol.wait}.
+   */
+  public Launch overlapping() {
+    programmatic = true;
+    return this;
+  }
+
+  /** Blocks come in clusters of this size, which must divide the grid (compute capability 9.0; ignored on the emulated device). */
+  public Launch cluster(int x, int y, int z) {
+    if (x < 1 || y < 1 || z < 1 || gridX % x != 0 || gridY % y != 0 || gridZ % z != 0) {
+      throw new IllegalArgumentException("%s: clusters of %d x %d x %d do not divide the grid of %d x %d x %d".formatted(function.name(),
+          x, y, z, gridX, gridY, gridZ));
+    }
+    clusterX = x;
+    clusterY = y;
+    clusterZ = z;
+    return this;
+  }
+
+  /** All blocks are on the device at once, so that they can wait for each other; refused by the driver when they do not fit. */
+  public Launch cooperative() {
+    cooperative = true;
+    return this;
+  }
+
+  /**
+   * Queues the kernel. An empty grid is no launch.
+   *
+   * @throws IllegalArgumentException when the parameters cannot be the kernel's
+   * @throws CudaException naming kernel, grid and block when the driver refuses the launch
+   * @throws UnsupportedOperationException when a launch with attributes meets a driver, or a build, that has none
+   */
   public void go() {
     if (gridX == 0 || gridY == 0 || gridZ == 0) {
       return;
     }
-    int status = JCudaDriver.cuLaunchKernel(function.handle(), gridX, gridY, gridZ, blockX, 1, 1, sharedBytes, stream.handle(),
-        parameters, null);
-    if (status != 0) {
-      throw Cuda.failure(status, "cuLaunchKernel", "%s, grid %d x %d x %d, block %d, shared %d bytes".formatted(function.name(),
-          gridX, gridY, gridZ, blockX, sharedBytes));
+    function.checkParameters(sizes, count);
+    stream.uses(function.module());
+    if (stream.plan() != null) {
+      stream.plan().add(this);
+      return;
     }
+    if (clusterX != 0 || programmatic || cooperative) {
+      JniKernels.require("a launch with attributes");
+      writeHeader(block, base + ADDRESSES);
+      int status = (int) JniCalls.launch(base, 1, stream.address());
+      if (status != 0) {
+        JniKernels.check(status, "cuLaunchKernelEx", describe());
+      }
+      return;
+    }
+    int status = JCudaDriver.cuLaunchKernel(function.handle(), gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream.handle(),
+        addresses, null);
+    if (status != 0) {
+      throw Cuda.failure(status, "cuLaunchKernel", describe());
+    }
+  }
+
+  private void writeHeader(MemorySegment target, long addressesAt) {
+    target.set(JAVA_LONG, 0, function.address());
+    target.set(JAVA_LONG, 8, addressesAt);
+    int[] rest = {gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, clusterX, clusterY, clusterZ, programmatic ? 1 : 0,
+        cooperative ? 1 : 0};
+    MemorySegment.copy(rest, 0, target, JAVA_INT, 16, rest.length);
+  }
+
+  /** A copy of this launch that stays valid: the header, whose parameters lie in memory of the arena too. */
+  MemorySegment copy(Arena target) {
+    MemorySegment copy = target.allocate(end, 16);
+    MemorySegment.copy(block, 0, copy, 0, end);
+    for (int i = 0; i < count; i++) {
+      copy.set(JAVA_LONG, ADDRESSES + 8L * i, block.get(JAVA_LONG, ADDRESSES + 8L * i) - base + copy.address());
+    }
+    writeHeader(copy, copy.address() + ADDRESSES);
+    return copy;
+  }
+
+  String describe() {
+    return "%s, grid %d x %d x %d, block %d x %d x %d, shared %d bytes".formatted(function.name(), gridX, gridY, gridZ, blockX, blockY,
+        blockZ, sharedBytes) + (clusterX == 0 ? "" : ", clusters of %d x %d x %d".formatted(clusterX, clusterY, clusterZ));
   }
 
   void close() {

@@ -8,12 +8,18 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Remembers every open handle with the stack that opened it, when switched on by {@code -Ddvl.trackLeaks=true}. It reports
- * leaks and never frees anything: a finaliser thread has no CUDA context.
+ * Remembers every open handle with the stack that opened it, when switched on by {@code -Ddvl.trackLeaks=true}. What is
+ * open when the process ends is reported on stderr. It never frees anything: a finaliser thread has no CUDA context.
  */
 public final class LeakTracker {
   private static final boolean ENABLED = Boolean.getBoolean("dvl.trackLeaks");
   private static final Map<Object, Throwable> OPEN = new ConcurrentHashMap<>();
+
+  static {
+    if (ENABLED) {
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> report().forEach(leak -> System.err.println("leak: " + leak)), "leak report"));
+    }
+  }
 
   private LeakTracker() {}
 

@@ -6,12 +6,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
 import java.net.URL;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.stream.Stream;
 
-/** Files under {@code /dvl/native} of the class path: the emulated device's libraries and the compiled kernels. */
+/** Files under {@code /dvl/native} of the class path: the emulated device's libraries, our own JNI library and the compiled kernels. */
 final class NativeResources {
   private static final String ROOT = "/dvl/native/";
 
@@ -26,39 +23,18 @@ final class NativeResources {
     }
   }
 
-  /** A file with the resource's content: the file itself when the class path is a folder, else a copy in {@code dir}. */
-  static Path file(String name, Path dir) {
+  /** Loads a library, directly where the class path is a folder, else by way of the cache; false when the build did not make it. */
+  static boolean load(String name) {
     URL url = NativeResources.class.getResource(ROOT + name);
     if (url == null) {
-      return null;
+      return false;
     }
     if (url.getProtocol().equals("file")) {
-      return Path.of(URI.create(url.toString()));
+      System.load(Path.of(URI.create(url.toString())).toAbsolutePath().toString());
+    } else {
+      String file = name.substring(name.lastIndexOf('/') + 1);
+      NativeCache.ofUser().use(file, bytes(name), path -> System.load(path.toAbsolutePath().toString()));
     }
-    try {
-      return Files.write(dir.resolve(Path.of(name).getFileName().toString()), bytes(name));
-    } catch (IOException e) {
-      throw new DeviceUnavailableException("cannot unpack " + name + " into " + dir, e);
-    }
-  }
-
-  /** A folder that only this user can read; natives are never unpacked into a shared place. */
-  static Path privateDirectory() {
-    try {
-      return Files.createTempDirectory("dvl-natives-"); // created with mode 0700
-    } catch (IOException e) {
-      throw new DeviceUnavailableException("cannot create a private folder in java.io.tmpdir", e);
-    }
-  }
-
-  /** Deletes an unpacked folder; the loaded libraries stay mapped. */
-  static void delete(Path dir) {
-    try (Stream<Path> files = Files.walk(dir)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
-    } catch (IOException e) {
-      // A left-over file in a private folder of the temporary directory does no harm.
-    }
+    return true;
   }
 }

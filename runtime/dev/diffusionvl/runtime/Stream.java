@@ -9,9 +9,10 @@ import jcuda.driver.JCudaDriver;
 /** An in-order queue of copies and launches. For one thread at a time. */
 public final class Stream implements AutoCloseable {
   private final Device device;
-  private final CUstream handle = new CUstream();
+  private final Handles.StreamHandle handle = new Handles.StreamHandle();
   private final Launch launch;
-  private Graph.Uses capture; // null unless a graph is being captured
+  private Uses recording; // null unless a graph is being captured or a plan recorded
+  private LaunchPlan plan; // the latter
   private boolean closed;
 
   Stream(Device device) {
@@ -28,16 +29,24 @@ public final class Stream implements AutoCloseable {
   }
 
   /**
-   * Begins a launch: add the parameters in the kernel's order, then {@link Launch#go()}. Allocates nothing.
+   * Begins a launch with a one-dimensional block: add the parameters in the kernel's order, then {@link Launch#go()}. Allocates nothing.
    *
-   * @param sharedBytes dynamic shared memory of a block
+   * @param gridX blocks, likewise gridY and gridZ; 0 of them is no launch
+   * @param blockX threads of a block
+   * @param sharedBytes dynamic shared memory of a block in bytes
    */
   public Launch launch(KernelFunction function, int gridX, int gridY, int gridZ, int blockX, int sharedBytes) {
+    return launch(function, gridX, gridY, gridZ, blockX, 1, 1, sharedBytes);
+  }
+
+  /** Begins a launch with a block of {@code blockX} x {@code blockY} x {@code blockZ} threads. */
+  public Launch launch(KernelFunction function, int gridX, int gridY, int gridZ, int blockX, int blockY, int blockZ, int sharedBytes) {
     checkOpen();
+    function.checkOpen();
     if (function.device() != device) {
       throw new IllegalArgumentException("kernel " + function.name() + " was loaded into another device");
     }
-    return launch.begin(function, gridX, gridY, gridZ, blockX, sharedBytes);
+    return launch.begin(function, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes);
   }
 
   /** Copies host memory to the buffer's start; returns once the host memory may be reused. */
@@ -73,7 +82,7 @@ public final class Stream implements AutoCloseable {
    * not change until the copy has run.
    */
   public void uploadAsync(PinnedBuffer source, long offset, DeviceBuffer target) {
-    checkOpen();
+    checkTakes("a copy");
     long address = source.address(offset, target.bytes());
     uses(source);
     queueUpload(address, target, target.bytes());
@@ -84,7 +93,7 @@ public final class Stream implements AutoCloseable {
    * once the stream, or an event recorded after this call, has been synchronised.
    */
   public void downloadAsync(DeviceBuffer source, PinnedBuffer target, long offset) {
-    checkOpen();
+    checkTakes("a copy");
     long address = target.address(offset, source.bytes());
     uses(target);
     queueDownload(source, address, source.bytes());
@@ -108,7 +117,7 @@ public final class Stream implements AutoCloseable {
 
   /** Queues a copy of all of {@code source} to the start of {@code target}; same dtype. */
   public void copy(DeviceBuffer source, DeviceBuffer target) {
-    checkOpen();
+    checkTakes("a copy");
     if (source.dtype() != target.dtype() || source.bytes() > target.bytes()) {
       throw new IllegalArgumentException("copy of " + source + " into " + target);
     }
@@ -122,7 +131,7 @@ public final class Stream implements AutoCloseable {
 
   /** Queues filling the buffer with one byte value. */
   public void fill(DeviceBuffer target, int byteValue) {
-    checkOpen();
+    checkTakes("a fill");
     long address = address(target);
     if (target.bytes() > 0) {
       Cuda.check(JCudaDriver.cuMemsetD8Async(Handles.devicePointer(address), (byte) byteValue, target.bytes(), handle),
@@ -132,7 +141,7 @@ public final class Stream implements AutoCloseable {
 
   /** What is queued from now on waits, on the device, until the event's last record has happened. */
   public void waitFor(Event event) {
-    checkOpen();
+    checkTakes("an event");
     Cuda.check(JCudaDriver.cuStreamWaitEvent(handle, event.handle(), 0), "cuStreamWaitEvent");
   }
 
@@ -148,41 +157,66 @@ public final class Stream implements AutoCloseable {
       throw new IllegalArgumentException(buffer + " is on another device than the stream");
     }
     long address = buffer.address();
-    if (capture != null) {
-      capture.add(buffer.owner());
+    if (recording != null) {
+      recording.add(buffer.owner());
     }
     return address;
   }
 
   private void uses(PinnedBuffer buffer) {
-    if (capture != null) {
-      capture.add(buffer);
+    if (recording != null) {
+      recording.add(buffer);
     }
   }
 
-  void uses(Graph graph) {
-    if (capture != null) {
-      capture.addAll(graph);
+  void uses(KernelModule module) {
+    if (recording != null) {
+      recording.add(module);
     }
   }
 
-  Graph.Uses beginCapture() {
+  void uses(Uses others) {
+    if (recording != null) {
+      recording.addAll(others);
+    }
+  }
+
+  Uses beginCapture() {
     checkOpen();
-    if (capture != null) {
+    if (recording != null) {
       throw new IllegalStateException("the stream is being captured already");
     }
-    capture = new Graph.Uses();
-    return capture;
+    recording = new Uses();
+    return recording;
   }
 
-  void endCapture() {
-    capture = null;
+  LaunchPlan beginPlan() {
+    plan = new LaunchPlan(device, beginCapture());
+    return plan;
+  }
+
+  void endRecording() {
+    recording = null;
+    plan = null;
+  }
+
+  /** The plan that takes the launches, or null when they are queued. */
+  LaunchPlan plan() {
+    return plan;
+  }
+
+  /** Open, and able to take more than kernel launches. */
+  void checkTakes(String what) {
+    checkOpen();
+    if (plan != null) {
+      throw new IllegalStateException(what + " cannot be part of a launch plan, which holds kernel launches only");
+    }
   }
 
   private void checkMayWait(String call) {
     checkOpen();
-    if (capture != null) {
-      throw new IllegalStateException(call + " waits for the stream, which is being captured into a graph; copy by uploadAsync or "
+    if (recording != null) {
+      throw new IllegalStateException(call + " waits for the stream, which is being captured; copy by uploadAsync or "
           + "downloadAsync from or to pinned memory there");
     }
   }
@@ -190,6 +224,12 @@ public final class Stream implements AutoCloseable {
   CUstream handle() {
     checkOpen();
     return handle;
+  }
+
+  /** The driver's handle as a number. */
+  long address() {
+    checkOpen();
+    return handle.address();
   }
 
   void checkOpen() {

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+/**
+ * The functions of libdvl_jni.so. Handles and addresses are longs; a result is the driver's status, or {@link #NO_SUCH_FUNCTION}. Names no other class, so
+ * that the native build can make the C++ header from this file alone.
+ */
+final class JniCalls {
+  /** The loaded driver is too old to have the function. */
+  static final int NO_SUCH_FUNCTION = -1;
+
+  private JniCalls() {}
+
+  /**
+   * Issues {@code count} launches laid out by {@link Launch} one after the other.
+   *
+   * @return 0, or the status of the launch that failed in the low half and its index in the high half
+   */
+  static native long launch(long launches, int count, long stream);
+
+  /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
+  static native int parameterSizes(long function, int[] sizes);
+}

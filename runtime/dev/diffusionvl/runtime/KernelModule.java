@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import jcuda.Pointer;
+import jcuda.driver.CUjit_option;
+import jcuda.driver.CUmodule;
+import jcuda.driver.JCudaDriver;
+import jcuda.driver.JITOptions;
+
+/**
+ * Compiled kernels loaded into a device: this library's own ones, or a program's. On a GPU a module is PTX text, a cubin or a fat binary; on the emulated device
+ * it is a host module, the same CUDA source compiled by g++ ({@code make -C cuda module}).
+ *
+ * {@snippet :
+ * try (KernelModule module = device.loadModule(Path.of("vector_add.ptx"))) {
+ *   KernelFunction add = module.function("vector_add");
+ *   stream.launch(add, blocks, 1, 1, 256, 0).ptr(x).ptr(y).ptr(sum).i32(n).go();
+ *   stream.synchronize();
+ * }
+ * }
+ *
+ * <p>Safe to share between threads.
+ */
+public final class KernelModule implements AutoCloseable {
+  private static final int LOG_BYTES = 8192;
+
+  private final Device device;
+  private final String name;
+  private final CUmodule handle = new CUmodule();
+  private final Map<String, KernelFunction> functions = new ConcurrentHashMap<>();
+  private volatile boolean closed;
+
+  private KernelModule(Device device, String name) {
+    this.device = device;
+    this.name = name;
+  }
+
+  static KernelModule load(Device device, String name, byte[] image) {
+    if (image.length == 0) {
+      throw new IllegalArgumentException("module " + name + " is empty");
+    }
+    ModuleImage kind = ModuleImage.of(image);
+    if (device.emulated() != (kind == ModuleImage.HOST_MODULE)) {
+      throw new IllegalArgumentException("module " + name + " is " + kind + ", which "
+          + (device.emulated() ? "the emulated device cannot run; compile its CUDA source to a host module with make -C cuda module"
+              : "a GPU cannot run; load PTX or a cubin"));
+    }
+    KernelModule module = new KernelModule(device, name);
+    byte[] terminated = Arrays.copyOf(image, image.length + 1); // PTX is text that ends with a zero
+    device.makeCurrent();
+    int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadData(module.handle, terminated));
+    if (status != 0) {
+      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX ? compilerLog(terminated) : ""));
+    }
+    return module;
+  }
+
+  /** The file; on the emulated device the host module beside PTX or a cubin, that is the file of the same name that ends in {@code .so}. */
+  static KernelModule load(Device device, Path file) {
+    Path chosen = file;
+    try {
+      if (device.emulated() && ModuleImage.of(Files.readAllBytes(file)) != ModuleImage.HOST_MODULE) {
+        Path sibling = file.resolveSibling(file.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ".so");
+        if (Files.isRegularFile(sibling)) {
+          chosen = sibling;
+        }
+      }
+      return load(device, chosen.toString(), Files.readAllBytes(chosen));
+    } catch (IOException e) {
+      throw new IllegalArgumentException("module " + chosen + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** Reports it as a leak if it is not closed; the library's own modules are closed by their device. */
+  KernelModule tracked() {
+    LeakTracker.opened(this, toString());
+    return this;
+  }
+
+  /** What the driver's compiler says about PTX that it refused. */
+  private static String compilerLog(byte[] ptx) {
+    JITOptions options = new JITOptions();
+    options.putInt(CUjit_option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, LOG_BYTES);
+    options.putBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER, new byte[LOG_BYTES]);
+    CUmodule module = new CUmodule();
+    if (JCudaDriver.cuModuleLoadDataJIT(module, Pointer.to(ptx), options) == 0) {
+      JCudaDriver.cuModuleUnload(module);
+      return "";
+    }
+    String log = new String(options.getBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER), StandardCharsets.UTF_8).split("\0", 2)[0].strip();
+    return log.isEmpty() ? "" : ": " + log;
+  }
+
+  /** Where it came from. */
+  public String name() {
+    return name;
+  }
+
+  /**
+   * A kernel by its exported name (declare kernels {@code extern "C"}).
+   *
+   * @throws CudaException when the module has no kernel of that name
+   */
+  public KernelFunction function(String function) {
+    checkOpen();
+    KernelFunction known = functions.get(function); // get first: it allocates nothing
+    return known != null ? known : functions.computeIfAbsent(function, f -> KernelFunction.find(device, this, handle, f));
+  }
+
+  void checkOpen() {
+    if (closed) {
+      throw new IllegalStateException("module " + name + " is closed");
+    }
+  }
+
+  /** Unloads the kernels; wait first for the streams that run them. Idempotent. */
+  @Override
+  public synchronized void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    LeakTracker.closed(this);
+    if (!device.closed()) {
+      device.makeCurrent();
+      JCudaDriver.cuModuleUnload(handle);
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "module " + name;
+  }
+}

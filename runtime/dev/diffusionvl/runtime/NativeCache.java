@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/**
+ * Unpacked native libraries, kept between runs: {@code -Ddvl.native.cache=FOLDER}, else $XDG_CACHE_HOME/diffusionvl, else ~/.cache/diffusionvl.
+ *
+ * <p>A file lies in a folder named by the hash of its content, so versions live beside each other and nothing has to be deleted. It
+ * appears there by an atomic move, so that neither a process killed while writing nor two writing at once leave a half-written one under its name, and it is
+ * compared with what it should be before each use. Folders are the user's alone (0700); where they are not, or cannot be made, a
+ * private temporary folder serves instead, for the time of loading.
+ */
+final class NativeCache {
+  private static final System.Logger LOG = System.getLogger(NativeCache.class.getName());
+  private static final Set<PosixFilePermission> PRIVATE = PosixFilePermissions.fromString("rwx------");
+
+  private final Path root;
+
+  NativeCache(Path root) {
+    this.root = root;
+  }
+
+  /** The cache of this user. */
+  static NativeCache ofUser() {
+    String named = System.getProperty("dvl.native.cache");
+    if (named != null) {
+      return new NativeCache(Path.of(named));
+    }
+    String xdg = System.getenv("XDG_CACHE_HOME");
+    Path base = xdg != null && xdg.startsWith("/") ? Path.of(xdg) : Path.of(System.getProperty("user.home"), ".cache");
+    return new NativeCache(base.resolve("diffusionvl"));
+  }
+
+  /** Calls {@code loader} with a file of this name and content; the file may be gone when the call has returned. */
+  void use(String name, byte[] content, Consumer<Path> loader) {
+    Path file;
+    try {
+      file = stored(name, content);
+    } catch (IOException | SecurityException e) {
+      LOG.log(System.Logger.Level.DEBUG, "the cache of native libraries is not used: {0}", e.toString());
+      useTemporary(name, content, loader);
+      return;
+    }
+    loader.accept(file);
+  }
+
+  private Path stored(String name, byte[] content) throws IOException {
+    makePrivate(root);
+    Path folder = root.resolve(hash(content));
+    makePrivate(folder);
+    Path file = folder.resolve(name);
+    if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) && Arrays.equals(Files.readAllBytes(file), content)) {
+      return file;
+    }
+    Path part = Files.createTempFile(folder, name, ".part"); // created with mode 0600
+    try {
+      Files.write(part, content);
+      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } finally {
+      Files.deleteIfExists(part);
+    }
+    return file;
+  }
+
+  /** Creates the folder, or makes sure that nobody else could have put something into it. */
+  private static void makePrivate(Path folder) throws IOException {
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+      if (folder.getParent() != null) {
+        Files.createDirectories(folder.getParent());
+      }
+      try {
+        Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(PRIVATE));
+      } catch (java.nio.file.FileAlreadyExistsException e) {
+        // Another process was faster, or it is no folder, which shows below.
+      }
+    }
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+      throw new IOException(folder + " is not a folder");
+    }
+    if (!Files.getOwner(folder).equals(Files.getOwner(Path.of("/proc/self")))) {
+      throw new IOException(folder + " belongs to " + Files.getOwner(folder));
+    }
+    if (!PRIVATE.containsAll(Files.getPosixFilePermissions(folder))) {
+      throw new IOException(folder + " is open to others: " + PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)));
+    }
+  }
+
+  private static void useTemporary(String name, byte[] content, Consumer<Path> loader) {
+    try {
+      Path folder = Files.createTempDirectory("dvl-natives-"); // created with mode 0700
+      Path file = folder.resolve(name);
+      try {
+        Files.write(file, content);
+        loader.accept(file);
+      } finally {
+        Files.deleteIfExists(file); // the loaded library stays mapped
+        Files.deleteIfExists(folder);
+      }
+    } catch (IOException e) {
+      throw new DeviceUnavailableException("cannot unpack " + name + " into a private folder in java.io.tmpdir", e);
+    }
+  }
+
+  private static String hash(byte[] content) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content), 0, 12);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e); // every Java platform has SHA-256
+    }
+  }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A program's own modules; parameters checked against the kernel; launches with attributes; launch plans. */
+class LaunchTest {
+  private static final int N = 300;
+
+  @TempDir private Path temp;
+  private Device device;
+  private Stream stream;
+  private KernelModule module;
+  private KernelFunction add;
+  private DeviceBuffer x;
+  private DeviceBuffer y;
+  private DeviceBuffer sum;
+  private int openBefore;
+
+  @BeforeEach
+  void open() {
+    openBefore = LeakTracker.openHandles();
+    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+    stream = device.newStream();
+    module = device.loadModule(NativeFiles.of("samples/vector_add.ptx"));
+    add = module.function("vector_add");
+    x = device.allocate("x", DType.F32, N);
+    y = device.allocate("y", DType.F32, N);
+    sum = device.allocate("sum", DType.F32, N);
+    float[] values = new float[N];
+    for (int i = 0; i < N; i++) {
+      values[i] = i;
+    }
+    x.set(stream, values);
+    y.set(stream, values);
+    stream.fill(sum, 0);
+  }
+
+  @AfterEach
+  void close() {
+    x.close();
+    y.close();
+    sum.close();
+    module.close();
+    module.close();
+    stream.close();
+    device.close();
+    assertEquals(openBefore, LeakTracker.openHandles(), () -> String.join("\n", LeakTracker.report()));
+  }
+
+  private Launch launch() {
+    return stream.launch(add, 3, 1, 1, 128, 0);
+  }
+
+  private void assertAdded(int until) {
+    float[] result = sum.getFloats(stream);
+    for (int i = 0; i < N; i++) {
+      assertEquals(i < until ? 2f * i : 0f, result[i], "element " + i);
+    }
+  }
+
+  @Test
+  void ownKernelsRun() {
+    launch().ptr(x).ptr(y).ptr(sum).i32(N).go();
+    assertAdded(N);
+    assertEquals("vector_add", add.name());
+    assertTrue(add.maxThreads() >= 128);
+    assertTrue(add.registers() > 0);
+  }
+
+  @Test
+  void parametersThatAreNotTheKernelsAreRefused() {
+    assumeTrue(JniKernels.available());
+    for (Runnable wrong : new Runnable[] {
+        () -> launch().ptr(x).ptr(y).ptr(sum).go(),
+        () -> launch().ptr(x).ptr(y).ptr(sum).i32(N).i32(0).go(),
+        () -> launch().ptr(x).ptr(y).ptr(sum).i64(N).go(),
+        () -> launch().ptr(x).i32(N).ptr(y).ptr(sum).go()}) {
+      IllegalArgumentException e = assertThrows(IllegalArgumentException.class, wrong::run);
+      assertTrue(e.getMessage().contains("vector_add takes 4 parameters of [8, 8, 8, 4] bytes"), e.getMessage());
+    }
+    assertAdded(0);
+  }
+
+  @Test
+  void nullClosedAndForeignBuffersAreNamed() {
+    IllegalArgumentException none = assertThrows(IllegalArgumentException.class, () -> launch().ptr(x).ptr(null));
+    assertTrue(none.getMessage().contains("parameter 1 of vector_add"), none.getMessage());
+    try (Device second = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+        DeviceBuffer foreign = second.allocate("foreign", DType.F32, N); Stream other = second.newStream()) {
+      IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> launch().ptr(foreign));
+      assertTrue(e.getMessage().contains("parameter 0 of vector_add") && e.getMessage().contains("foreign"), e.getMessage());
+      assertThrows(IllegalArgumentException.class, () -> other.launch(add, 1, 1, 1, 32, 0));
+    }
+    DeviceBuffer freed = device.allocate("freed", DType.F32, N);
+    freed.close();
+    IllegalStateException e = assertThrows(IllegalStateException.class, () -> launch().ptr(freed));
+    assertTrue(e.getMessage().contains("freed"), e.getMessage());
+    assertThrows(IllegalArgumentException.class, () -> {
+      Launch launch = launch();
+      for (int i = 0; i <= Launch.MAX_PARAMETERS; i++) {
+        launch.i32(i);
+      }
+    });
+  }
+
+  @Test
+  void aClosedModuleIsNamed() {
+    KernelModule own = device.loadModule(NativeFiles.of("samples/vector_add.ptx"));
+    KernelFunction f = own.function("vector_add");
+    Graph graph = Graph.capture(stream, () -> stream.launch(f, 3, 1, 1, 128, 0).ptr(x).ptr(y).ptr(sum).i32(N).go());
+    own.close();
+    for (Runnable use : new Runnable[] {() -> stream.launch(f, 1, 1, 1, 32, 0), () -> graph.launch(stream), () -> own.function("vector_add"),
+        f::registers}) {
+      IllegalStateException e = assertThrows(IllegalStateException.class, use::run);
+      assertTrue(e.getMessage().contains("vector_add"), e.getMessage());
+    }
+    graph.close();
+  }
+
+  @Test
+  void modulesOfTheWrongKindAreRefusedClearly() throws IOException {
+    byte[] ptx = Files.readAllBytes(NativeFiles.of("samples/vector_add.ptx"));
+    byte[] host = Files.readAllBytes(NativeFiles.of("samples/vector_add.so"));
+    IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
+        () -> device.loadModule("mine", device.emulated() ? ptx : host));
+    assertTrue(e.getMessage().contains(device.emulated() ? "mine is PTX, which the emulated device cannot run" : "mine is a host module"),
+        e.getMessage());
+    Path lonely = Files.write(temp.resolve("lonely.ptx"), ptx);
+    if (device.emulated()) {
+      IllegalArgumentException alone = assertThrows(IllegalArgumentException.class, () -> device.loadModule(lonely));
+      assertTrue(alone.getMessage().contains("lonely.ptx") && alone.getMessage().contains("make -C cuda module"), alone.getMessage());
+      Files.write(temp.resolve("lonely.so"), host);
+    }
+    device.loadModule(lonely).close();
+    assertThrows(IllegalArgumentException.class, () -> device.loadModule(temp.resolve("none.ptx")));
+    assertThrows(IllegalArgumentException.class, () -> device.loadModule("empty", new byte[0]));
+    CudaException missing = assertThrows(CudaException.class, () -> module.function("vector_sub"));
+    assertTrue(missing.getMessage().contains("vector_sub in module"), missing.getMessage());
+    assertEquals(ModuleImage.PTX, ModuleImage.of(ptx));
+    assertEquals(ModuleImage.HOST_MODULE, ModuleImage.of(host));
+  }
+
+  @Test
+  void attributesAreAccepted() {
+    assumeTrue(JniKernels.available() && (device.emulated() || device.computeCapability() >= 90));
+    launch().overlapping().cluster(3, 1, 1).ptr(x).ptr(y).ptr(sum).i32(N).go();
+    assertAdded(N);
+    stream.fill(sum, 0);
+    launch().cooperative().ptr(x).ptr(y).ptr(sum).i32(100).go();
+    assertAdded(100);
+    launch().ptr(x).ptr(x).ptr(sum).i32(0).go(); // the attributes are gone
+    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> launch().cluster(2, 1, 1));
+    assertTrue(e.getMessage().contains("clusters of 2 x 1 x 1 do not divide the grid of 3 x 1 x 1"), e.getMessage());
+    CudaException tooLarge = assertThrows(CudaException.class,
+        () -> stream.launch(add, 1, 1, 1, 64, 64, 1, 0).overlapping().ptr(x).ptr(y).ptr(sum).i32(N).go());
+    assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx") && tooLarge.getMessage().contains("block 64 x 64 x 1"), tooLarge.getMessage());
+  }
+
+  @Test
+  void aPlanIssuesItsLaunchesInOrder() {
+    assumeTrue(JniKernels.available());
+    try (LaunchPlan plan = LaunchPlan.record(stream, () -> {
+      launch().ptr(x).ptr(y).ptr(sum).i32(N).go(); // sum = x + y
+      launch().overlapping().ptr(sum).ptr(sum).ptr(sum).i32(N).go(); // sum = 2 sum
+      launch().ptr(sum).ptr(x).ptr(sum).i32(N).go(); // sum += x
+    })) {
+      assertEquals(3, plan.launches());
+      assertAdded(0);
+      launch().ptr(x).ptr(x).ptr(sum).i32(5).go(); // uses the stream's block again
+      plan.issue(stream);
+      float[] result = sum.getFloats(stream);
+      for (int i = 0; i < N; i++) {
+        assertEquals(5f * i, result[i]);
+      }
+      plan.set(1, 3, 10); // the middle launch doubles 10 elements only
+      plan.issue(stream);
+      result = sum.getFloats(stream);
+      for (int i = 0; i < N; i++) {
+        assertEquals((i < 10 ? 5f : 3f) * i, result[i], "element " + i);
+      }
+      assertThrows(IllegalArgumentException.class, () -> plan.set(1, 4, 10));
+      assertThrows(IllegalArgumentException.class, () -> plan.set(1, -1, 10));
+      assertThrows(IndexOutOfBoundsException.class, () -> plan.set(3, 3, 10));
+      try (Graph graph = Graph.capture(stream, () -> plan.issue(stream))) {
+        assertEquals(3, graph.nodes());
+      }
+      sum.close();
+      IllegalStateException e = assertThrows(IllegalStateException.class, () -> plan.issue(stream));
+      assertTrue(e.getMessage().contains("'sum'"), e.getMessage());
+    }
+  }
+
+  @Test
+  void aPlanHoldsLaunchesOnlyAndNamesTheOneThatFails() {
+    assumeTrue(JniKernels.available());
+    try (Event event = device.newEvent(false); Gemm gemm = new Gemm(stream); PinnedBuffer pinned = device.allocatePinned("p", 4 * N);
+        Graph graph = Graph.capture(stream, () -> launch().ptr(x).ptr(y).ptr(sum).i32(N).go())) {
+      for (Runnable other : new Runnable[] {() -> stream.fill(x, 0), () -> stream.copy(x, y), () -> gemm.multiply(x, y, sum, 1, 1, 1),
+          () -> event.record(stream), () -> stream.waitFor(event), () -> graph.launch(stream), () -> stream.uploadAsync(pinned, 0, x),
+          () -> stream.downloadAsync(x, pinned, 0), stream::synchronize}) {
+        IllegalStateException e = assertThrows(IllegalStateException.class, () -> LaunchPlan.record(stream, other));
+        assertTrue(e.getMessage().contains("launch plan") || e.getMessage().contains("captured"), e.getMessage());
+      }
+    }
+    LaunchPlan plan = LaunchPlan.record(stream, () -> {
+      launch().ptr(x).ptr(y).ptr(sum).i32(7).go();
+      stream.launch(add, 1, 1, 1, 2000, 0).ptr(x).ptr(y).ptr(sum).i32(N).go();
+    });
+    CudaException e = assertThrows(CudaException.class, () -> plan.issue(stream));
+    assertTrue(e.getMessage().contains("launch 1 of 2") && e.getMessage().contains("block 2000"), e.getMessage());
+    assertAdded(7);
+    plan.close();
+    plan.close();
+    assertThrows(IllegalStateException.class, () -> plan.issue(stream));
+  }
+
+  /** Structs and doubles are placed and sized; what a kernel sees of them is the driver's business. */
+  @Test
+  void structsAreParametersToo() {
+    assumeTrue(JniKernels.available());
+    try (Arena arena = Arena.ofConfined()) {
+      IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
+          () -> launch().f32(1).struct(arena.allocate(24)).f64(2).i32(3).go());
+      assertTrue(e.getMessage().contains("the launch has 4 of [4, 24, 8, 4]"), e.getMessage());
+      assertThrows(IllegalArgumentException.class, () -> launch().struct(arena.allocate(5000)));
+    }
+    assertArrayEquals(new float[N], sum.getFloats(stream));
+  }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The way a GPU machine's libraries are found and loaded, in processes of their own, with the emulated device's libraries standing in for NVIDIA's:
+ * {@code -Ddvl.cuda.libs} names a folder with a libcuda.so.1, so {@code --device gpu} takes it.
+ */
+class StandInTest {
+  @TempDir private Path temp;
+
+  private record Outcome(int code, String out, String err) {}
+
+  private Path folder(String... files) throws IOException {
+    Path folder = Files.createDirectory(temp.resolve("libs"));
+    for (String file : files) {
+      Files.copy(NativeFiles.of(file), folder.resolve(Path.of(file).getFileName()));
+    }
+    return folder;
+  }
+
+  private Outcome run(Path libraries, String main, String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED", "-Ddvl.home=.", "-Ddvl.trackLeaks=true",
+        "-Ddvl.cuda.libs=" + libraries, "-cp", System.getProperty("java.class.path"), main));
+    command.addAll(List.of(arguments));
+    Path out = temp.resolve("stdout");
+    Path err = temp.resolve("stderr");
+    Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+    assertTrue(process.waitFor(120, TimeUnit.SECONDS), "the process did not end");
+    return new Outcome(process.exitValue(), Files.readString(out), Files.readString(err));
+  }
+
+  private Outcome generate(Path libraries) throws IOException, InterruptedException {
+    return run(libraries, "dev.diffusionvl.samples.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
+        "What color is the square?", "--device", "gpu");
+  }
+
+  /** The main job on a machine that has CUDA 13 only. */
+  @Test
+  void theMainJobRunsWithCublas13() throws Exception {
+    Outcome outcome = generate(folder("emulated/libcuda.so.1", "stand-in/libcublas.so.13"));
+    assertEquals(0, outcome.code(), outcome.err());
+    assertEquals("The square is yellow.", outcome.out().strip());
+  }
+
+  @Test
+  void theMainJobRunsWithCublas12() throws Exception {
+    Outcome outcome = generate(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"));
+    assertEquals(0, outcome.code(), outcome.err());
+    assertEquals("The square is yellow.", outcome.out().strip());
+  }
+
+  @Test
+  void withoutCublasTheMessageNamesBothAndThePath() throws Exception {
+    assumeTrue(CudaLibraries.find("libcublas.so.12", "libcublas.so.13") == null, "this machine has cuBLAS");
+    Path libraries = folder("emulated/libcuda.so.1");
+    Outcome outcome = generate(libraries);
+    assertEquals(4, outcome.code(), outcome.err());
+    for (String mention : List.of("neither libcublas.so.12 nor libcublas.so.13", libraries.toString(), "-Ddvl.cuda.libs=FOLDER", "install")) {
+      assertTrue(outcome.err().contains(mention), outcome.err());
+    }
+    assertFalse(outcome.err().contains("\tat "), outcome.err());
+  }
+
+  /** A cuBLAS without a function that is needed is refused before it is called: the late binding of JCublas would end the process. */
+  @Test
+  void aCublasWithoutANeededFunctionIsRefusedByName() throws Exception {
+    Path libraries = folder("emulated/libcuda.so.1");
+    Files.copy(NativeFiles.of("emulated/libcuda.so.1"), libraries.resolve("libcublas.so.13"));
+    Outcome outcome = generate(libraries);
+    assertEquals(4, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("libcublas.so.13 has no function cublasCreate_v2"), outcome.err());
+  }
+
+  @Test
+  void withoutADriverTheMessageSaysWhatWasLookedFor() throws Exception {
+    assumeTrue(CudaLibraries.driverTraces().isEmpty(), "this machine has a GPU");
+    Outcome outcome = generate(Files.createDirectory(temp.resolve("empty")));
+    assertEquals(4, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("libcuda.so.1") && outcome.err().contains("/dev/nvidia0"), outcome.err());
+  }
+
+  @Test
+  void withoutCudnnTheMessageNamesItAndThePath() throws Exception {
+    assumeTrue(CudaLibraries.find("libcudnn.so.9") == null, "this machine has cuDNN");
+    Path libraries = folder("emulated/libcuda.so.1", "emulated/libcublas.so.12");
+    Outcome outcome = run(libraries, Probe.class.getName(), "cudnn");
+    assertEquals(1, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("libcudnn.so.9 not found in [" + libraries), outcome.err());
+    assertTrue(outcome.err().contains("libcudnn9-cuda-12"), outcome.err());
+  }
+
+  /** Handles still open when the process ends are reported with the stack that opened them. */
+  @Test
+  void aPlantedLeakIsReportedAtExit() throws Exception {
+    Outcome outcome = run(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"), Probe.class.getName(), "leak");
+    assertEquals(0, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("buffer 'planted' f32[5] opened here"), outcome.err());
+    assertTrue(outcome.err().contains("StandInTest$Probe.main(StandInTest.java:"), outcome.err());
+  }
+
+  /** Natives are unpacked once: a second process finds them. */
+  @Test
+  void nativesAreKeptBetweenProcesses() throws Exception {
+    Path cache = temp.resolve("cache");
+    List<List<Path>> seen = new ArrayList<>();
+    Path libraries = folder("emulated/libcuda.so.1", "emulated/libcublas.so.12");
+    for (int i = 0; i < 2; i++) {
+      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED",
+          "-Ddvl.native.cache=" + cache, "-Ddvl.cuda.libs=" + libraries, "-cp", System.getProperty("java.class.path"), Probe.class.getName(),
+          "open");
+      Process process = new ProcessBuilder(command).inheritIO().start();
+      assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+      assertEquals(0, process.exitValue());
+      try (Stream<Path> files = Files.walk(cache)) {
+        seen.add(files.filter(Files::isRegularFile).sorted().toList());
+      }
+    }
+    assertEquals(2, seen.get(0).size(), "JCudaDriver and JCublas2: " + seen);
+    assertEquals(seen.get(0), seen.get(1));
+  }
+
+  /** What the child processes run. */
+  static final class Probe {
+    private Probe() {}
+
+    public static void main(String[] arguments) {
+      Device device = Device.open(DeviceSpec.parse("gpu"));
+      if (!device.emulated()) {
+        throw new AssertionError("the stand-in driver says that it is a GPU");
+      }
+      switch (arguments[0]) {
+        case "cudnn" -> JCudaNatives.loadCudnn();
+        case "leak" -> device.allocate("planted", DType.F32, 5);
+        default -> device.close();
+      }
+    }
+  }
+}
