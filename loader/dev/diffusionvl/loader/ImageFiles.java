@@ -37,7 +37,8 @@ public final class ImageFiles {
    *     178,956,970 pixels
    */
   public static RgbImage read(Path file) {
-    return decode(InputFiles.read(file, MAX_FILE_BYTES), file.toString());
+    String name = file.toString();
+    return decode(InputFiles.read(file, MAX_FILE_BYTES), name).named(name);
   }
 
   /**

@@ -35,9 +35,23 @@ public final class QwenImageProcessor {
    * @throws BadInputException if one side is more than 200 times the other
    */
   public PixelValues process(RgbImage image, String nameForErrors) {
-    checkRatio(image.height(), image.width(), nameForErrors);
-    int[] size = smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
+    int[] size = targetSize(image, nameForErrors);
     return patchify(BicubicResize.resize(image, size[1], size[0]));
+  }
+
+  /**
+   * Merge units, which become embeddings, that the processed image will have.
+   *
+   * @throws BadInputException as {@link #process}
+   */
+  public int rows(RgbImage image, String nameForErrors) {
+    int[] size = targetSize(image, nameForErrors);
+    return size[0] / (patch * merge) * (size[1] / (patch * merge));
+  }
+
+  private int[] targetSize(RgbImage image, String nameForErrors) {
+    checkRatio(image.height(), image.width(), nameForErrors);
+    return smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
   }
 
   /**

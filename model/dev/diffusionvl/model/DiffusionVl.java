@@ -2,8 +2,8 @@
 package dev.diffusionvl.model;
 
 
-import dev.diffusionvl.loader.Checkpoint;
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -58,14 +58,23 @@ public final class DiffusionVl implements AutoCloseable {
    * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
    */
   public static DiffusionVl load(Device device, Path directory, DType dtype, LoadListener listener) {
+    try (ModelFiles files = ModelFiles.open(directory)) {
+      return load(device, files, dtype, listener);
+    }
+  }
+
+  /**
+   * Loads a model whose files are open and checked; they may be closed afterwards.
+   *
+   * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
+   * @param listener hears of the progress
+   * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException before anything is read, when the weights do not fit
+   */
+  public static DiffusionVl load(Device device, ModelFiles files, DType dtype, LoadListener listener) {
     long start = System.nanoTime();
-    ModelConfig config = ModelConfig.load(directory);
-    Tokenizer tokenizer = Tokenizer.load(directory);
-    try (Checkpoint checkpoint = Checkpoint.open(directory)) {
-      checkpoint.requireComplete(config);
-      try (WeightSource source = new CheckpointWeights(device, checkpoint, listener)) {
-        return of(device, config, tokenizer, dtype, source, start);
-      }
+    MemoryNeed.of(files.config(), dtype, 0).requireFree(device);
+    try (WeightSource source = new CheckpointWeights(device, files.checkpoint(), listener)) {
+      return of(device, files.config(), files.tokenizer(), dtype, source, start);
     }
   }
 

@@ -37,7 +37,7 @@ record QwenVlTower(ModelConfig config, VisionWeights weights) implements VisionT
     public List<Input> prepare(List<RgbImage> images) {
       List<Input> inputs = new ArrayList<>();
       for (RgbImage image : images) {
-        inputs.add(new Patches(this, processor.process(image, "image " + (inputs.size() + 1))));
+        inputs.add(new Patches(this, processor.process(image, image.nameOr(inputs.size() + 1))));
       }
       return inputs;
     }

@@ -2,7 +2,6 @@
 package dev.diffusionvl.model;
 
 
-import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TextConfig;
@@ -67,49 +66,29 @@ public final class Session implements AutoCloseable {
 
   private GenerationResult answer(Request request, GenerationOptions options, GenerationListener listener) {
     long start = System.nanoTime();
-    int[] tokens = ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.turns(), request.images().size());
     List<ImageEncoder.Input> images = encoder.prepare(request.images());
-    int imageTokens = images.stream().mapToInt(ImageEncoder.Input::rows).sum();
-    int full = tokens.length - images.size() + imageTokens;
-    int length = checkedLength(full, options);
-    int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
-    BlockDiffusion.Extent extent = BlockDiffusion.Extent.of(length, options.genLength(), blockSize);
+    int[] imageRows = images.stream().mapToInt(ImageEncoder.Input::rows).toArray();
+    PromptPlan plan = PromptPlan.of(config, model.tokenizer(), request, options, imageRows);
     // As long as the answer's last block, so that every block has a slice of it.
-    int embeddingRows = Math.max(Math.max(1, full), extent.total());
+    int embeddingRows = Math.max(Math.max(1, plan.fullLength()), plan.extent().total());
     try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
-      GenerationEvents events = new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), length, options.genLength(),
+      GenerationEvents events = new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), plan.length(), options.genLength(),
           config.maskTokenId(), config.eosTokenId());
-      int[] ids = embed(tokens, images, full, embeddings, events);
+      int[] ids = embed(plan, images, embeddings, events);
       stream.synchronize();
       double visionMillis = (System.nanoTime() - start) / 1e6;
-      return decode(options, extent, events, embeddings, Arrays.copyOf(ids, length), imageTokens, visionMillis);
+      return decode(options, plan, events, embeddings, Arrays.copyOf(ids, plan.length()), visionMillis);
     }
-  }
-
-  private int checkedLength(int length, GenerationOptions options) {
-    int promptLimit = config.tokenizerModelMaxLength();
-    if (options.compat()) {
-      return Math.min(length, promptLimit);
-    }
-    if (length > promptLimit) {
-      throw new PromptLimitException("the prompt has %d tokens, the model takes %d (tokenizer_model_max_length)".formatted(length,
-          promptLimit));
-    }
-    int limit = config.text().maxPositionEmbeddings();
-    if (length + (long) options.genLength() > limit) {
-      throw new PromptLimitException("prompt (%d tokens) and gen-length (%d) are %d tokens, the model takes %d (max_position_embeddings)"
-          .formatted(length, options.genLength(), length + (long) options.genLength(), limit));
-    }
-    return length;
   }
 
   /** Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images. Returns ids, −1 for image rows. */
-  private int[] embed(int[] tokens, List<ImageEncoder.Input> images, int length, DeviceBuffer embeddings, GenerationEvents events) {
+  private int[] embed(PromptPlan plan, List<ImageEncoder.Input> images, DeviceBuffer embeddings, GenerationEvents events) {
     int hidden = config.text().hiddenSize();
+    int length = plan.fullLength();
     int[] ids = new int[length];
     int row = 0;
     int image = 0;
-    for (int token : tokens) {
+    for (int token : plan.tokens()) {
       if (token == ChatPrompt.IMAGE) {
         ImageEncoder.Input input = images.get(image++);
         int rows = input.rows();
@@ -120,10 +99,6 @@ public final class Session implements AutoCloseable {
         Arrays.fill(ids, row, row + rows, -1);
         row += rows;
       } else {
-        if (token < 0 || token >= config.text().vocabSize()) {
-          throw new BadInputException("prompt: token id " + token + " is outside the model's vocabulary of "
-              + config.text().vocabSize());
-        }
         ids[row++] = token;
       }
     }
@@ -136,9 +111,10 @@ public final class Session implements AutoCloseable {
     return ids;
   }
 
-  private GenerationResult decode(GenerationOptions options, BlockDiffusion.Extent extent, GenerationEvents events,
-      DeviceBuffer embeddings, int[] ids, int imageTokens, double visionMillis) {
+  private GenerationResult decode(GenerationOptions options, PromptPlan plan, GenerationEvents events, DeviceBuffer embeddings,
+      int[] ids, double visionMillis) {
     TextConfig text = config.text();
+    BlockDiffusion.Extent extent = plan.extent();
     BlockDiffusion.Prompt prompt = new BlockDiffusion.Prompt(embeddings, ids);
     long start = System.nanoTime();
     try (KvCache cache = new KvCache(device, model.dtype(), text.layers(), text.kvHeads(), Math.max(1, extent.total()), text.headDim());
@@ -153,8 +129,9 @@ public final class Session implements AutoCloseable {
       int[] answer = diffusion.answer();
       boolean eos = Arrays.stream(answer).anyMatch(id -> id == config.eosTokenId());
       String reason = eos ? "eos" : events.wasCancelled() ? "cancelled" : "length";
-      return new GenerationResult(events.finish(), answer, reason, ids.length, imageTokens, events.generatedTokens(), diffusion.counts(),
-          new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode));
+      var timings = new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode);
+      return new GenerationResult(events.finish(), answer, reason, ids.length, plan.imageTokens(), events.generatedTokens(),
+          diffusion.counts(), timings);
     }
   }
 

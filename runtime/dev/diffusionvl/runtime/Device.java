@@ -106,6 +106,19 @@ public final class Device implements AutoCloseable {
   /** Free and total device memory in bytes. */
   public record MemoryInfo(long free, long total) {}
 
+  /**
+   * Fails when less is free: a clear word before long work that would end in the same exception.
+   *
+   * @param what stands in the message for what needs the memory
+   * @throws OutOfDeviceMemoryException naming need, free and total
+   */
+  public void requireFree(String what, long bytes) {
+    MemoryInfo memory = memory();
+    if (bytes > memory.free()) {
+      throw new OutOfDeviceMemoryException(what, bytes, memory.free(), memory.total());
+    }
+  }
+
   /** A new in-order stream. */
   public Stream newStream() {
     return new Stream(this);

@@ -4,22 +4,27 @@ package dev.diffusionvl.samples;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFiles;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
+import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.model.Request;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -101,23 +106,31 @@ final class GenerateCommand implements Callable<Integer> {
     for (Path image : images) {
       pictures.add(ImageFiles.read(image));
     }
-    PrintStream out = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false, StandardCharsets.UTF_8);
+    Request request = new Request(prompt, pictures, system, form);
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
-
-    try (Device gpu = Device.open(spec)) {
-      if (spec.kind() == DeviceSpec.Kind.AUTO) {
-        System.err.println("dvl: running on " + (gpu.emulated() ? "the emulated CUDA device (no GPU found)" : gpu.name()));
-      }
-      try (DiffusionVl loaded = DiffusionVl.load(gpu, directory, type, LoadBar.onTerminal()); Session session = loaded.newSession()) {
-        GenerationResult result = session.generate(new Request(prompt, pictures, system, form), options, listener(out, traceFile));
-        if (traceFile != null) {
-          traceFile.write();
+    try (ModelFiles files = ModelFiles.open(directory)) {
+      MemoryNeed need = MemoryNeed.of(files, type, request, options);
+      try (Device gpu = Device.open(spec)) {
+        announce(spec, gpu, need);
+        need.requireFree(gpu);
+        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession()) {
+          PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
+          GenerationResult result = session.generate(request, options, listener(out, traceFile));
+          if (traceFile != null) {
+            traceFile.write();
+          }
+          out.println(json ? ResultJson.of(result, gpu, type) : "");
+          out.flush();
         }
-        out.println(json ? ResultJson.of(result, gpu, type) : "");
-        out.flush();
       }
     }
     return 0;
+  }
+
+  private static void announce(DeviceSpec spec, Device gpu, MemoryNeed need) {
+    String where = gpu.emulated() ? "the emulated CUDA device" : gpu.name();
+    String why = gpu.emulated() && spec.kind() == DeviceSpec.Kind.AUTO ? " (no GPU found)" : "";
+    System.err.printf(Locale.ROOT, "dvl: running on %s%s; %s, %.1f GB are free%n", where, why, need, gpu.memory().free() / 1e9);
   }
 
   private GenerationListener listener(PrintStream out, TraceFile traceFile) {

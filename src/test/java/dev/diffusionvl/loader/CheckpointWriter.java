@@ -98,6 +98,11 @@ public final class CheckpointWriter {
   public static void writeModel(Path modelDir, Path filesFrom, Map<String, Tensor> canonical, NamingScheme scheme,
       int shards) {
     copyFiles(filesFrom, modelDir);
+    writeWeights(modelDir, canonical, scheme, shards);
+  }
+
+  /** Writes the weights alone. */
+  public static void writeWeights(Path modelDir, Map<String, Tensor> canonical, NamingScheme scheme, int shards) {
     if (scheme == NamingScheme.C) {
       write(modelDir.resolve("vision_tower.safetensors"), part(canonical, scheme, "vision."));
       write(modelDir.resolve("projector.safetensors"), part(canonical, scheme, "merger."));
@@ -142,12 +147,15 @@ public final class CheckpointWriter {
     writeText(modelDir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{" + entries + "}}");
   }
 
-  /** Copies everything but weights. */
+  /** Copies everything but weights and what is there already. */
   public static void copyFiles(Path from, Path to) {
     try (var files = Files.list(from)) {
       Files.createDirectories(to);
       for (Path file : files.filter(f -> !f.toString().endsWith(".safetensors")).toList()) {
-        Files.copy(file, to.resolve(file.getFileName().toString()));
+        Path copy = to.resolve(file.getFileName().toString());
+        if (!Files.exists(copy)) {
+          Files.copy(file, copy);
+        }
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * The files of a model directory, read and checked as far as that is possible without a device: the configuration, the tokenizer, and
+ * weights that are complete. Weights are mapped, not read. Immutable and safe for use by several threads until closed.
+ */
+public final class ModelFiles implements AutoCloseable {
+  private final ModelConfig config;
+  private final Tokenizer tokenizer;
+  private final Checkpoint checkpoint;
+
+  private ModelFiles(ModelConfig config, Tokenizer tokenizer, Checkpoint checkpoint) {
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.checkpoint = checkpoint;
+  }
+
+  /**
+   * Opens a checkpoint folder in the Hugging Face layout.
+   *
+   * @throws BadInputException naming the file and the field that is missing or wrong
+   */
+  public static ModelFiles open(Path modelDir) {
+    ModelConfig config = ModelConfig.load(modelDir);
+    Tokenizer tokenizer = Tokenizer.load(modelDir);
+    Checkpoint checkpoint = Checkpoint.open(modelDir);
+    try {
+      checkpoint.requireComplete(config);
+      return new ModelFiles(config, tokenizer, checkpoint);
+    } catch (RuntimeException e) {
+      checkpoint.close();
+      throw e;
+    }
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  public Checkpoint checkpoint() {
+    return checkpoint;
+  }
+
+  /** Numbers that the model holds, a tied output matrix counted once. */
+  public static long parameters(ModelConfig config) {
+    return ModelShapes.of(config).values().stream()
+        .mapToLong(shape -> Arrays.stream(shape).reduce(1, Math::multiplyExact))
+        .sum();
+  }
+
+  /** Unmaps the weights. Idempotent. */
+  @Override
+  public void close() {
+    checkpoint.close();
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import java.util.Locale;
+
+/**
+ * The device memory that a model takes, known from its configuration alone. Activations come on top: for a prompt of a thousand
+ * tokens a few hundred megabytes with the sizes of the released models.
+ *
+ * @param weights bytes, for as long as the model is open
+ * @param cache bytes for the keys and values of one generation, while it runs
+ */
+public record MemoryNeed(long weights, long cache) {
+  /**
+   * Of a model and a generation of one session.
+   *
+   * @param tokens length of prompt and answer together, rounded up to whole blocks
+   */
+  public static MemoryNeed of(ModelConfig config, DType dtype, long tokens) {
+    TextConfig text = config.text();
+    long perToken = 2L * text.layers() * text.kvHeads() * text.headDim() * dtype.bytes();
+    return new MemoryNeed(ModelFiles.parameters(config) * dtype.bytes(), perToken * tokens);
+  }
+
+  /**
+   * Of a model and one request, which is checked as {@link Session#generate} does it.
+   *
+   * @throws PromptLimitException when prompt or answer exceed the model's limits
+   * @throws dev.diffusionvl.loader.BadInputException when the request makes no prompt or an image has an impossible shape
+   */
+  public static MemoryNeed of(ModelFiles files, DType dtype, Request request, GenerationOptions options) {
+    int[] imageRows = VisionTower.imageRows(files.config(), request.images());
+    PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options, imageRows);
+    return of(files.config(), dtype, plan.extent().total());
+  }
+
+  /** Bytes in all. */
+  public long total() {
+    return weights + cache;
+  }
+
+  /**
+   * Fails when the device has less than this free.
+   *
+   * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException naming need, free and total
+   */
+  public void requireFree(Device device) {
+    device.requireFree(toString(), total());
+  }
+
+  /** For people: {@code weights of 16.6 GB and a cache of 9.4 MB}. */
+  @Override
+  public String toString() {
+    return "weights of " + decimal(weights) + (cache > 0 ? " and a cache of " + decimal(cache) : "");
+  }
+
+  private static String decimal(long bytes) {
+    return bytes >= 1e9 ? String.format(Locale.ROOT, "%.1f GB", bytes / 1e9) : String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
+  }
+}
