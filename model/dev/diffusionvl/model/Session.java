@@ -38,6 +38,16 @@ public final class Session implements AutoCloseable {
     this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 
+  /**
+   * A denoising forward to be measured on this session's stream.
+   *
+   * @param context cached rows that it sees
+   * @param rows of the pass, a multiple of the block size
+   */
+  public ForwardProbe newForwardProbe(int context, int rows) {
+    return new ForwardProbe(model, stream, gemm, context, rows);
+  }
+
   /** Answers a request. */
   public GenerationResult generate(Request request, GenerationOptions options) {
     return generate(request, options, GenerationListener.NONE);

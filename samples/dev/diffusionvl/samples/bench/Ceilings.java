@@ -4,6 +4,8 @@ package dev.diffusionvl.samples.bench;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.PinnedBuffer;
+import dev.diffusionvl.samples.bench.Report.Column;
+import java.util.List;
 import java.util.function.Consumer;
 
 /**
@@ -15,6 +17,9 @@ import java.util.function.Consumer;
  * @param uploadBytesPerSecond pinned host memory to the device
  */
 record Ceilings(double copyBytesPerSecond, double readBytesPerSecond, double flopsPerSecond, double uploadBytesPerSecond) {
+  static final List<Column> COLUMNS = List.of(new Column("ceiling", "op", -16), new Column("us", "us", 10),
+      new Column("GB/s", "gbps", 8), new Column("TFLOP/s", "tflops", 8));
+
   /** Measures all four and tells each to {@code row}. */
   static Ceilings measure(Workbench bench, Consumer<Row> row) {
     long bytes = bench.pick(2048, 1) * (1L << 20);

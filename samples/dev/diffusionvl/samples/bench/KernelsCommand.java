@@ -16,8 +16,6 @@ import picocli.CommandLine.Option;
 @Command(name = "kernels", description = "Times every kernel against the measured ceilings.", mixinStandardHelpOptions = true,
     showDefaultValues = true)
 final class KernelsCommand implements Callable<Integer> {
-  private static final List<Column> CEILING = List.of(new Column("ceiling", "op", -16), new Column("us", "us", 10),
-      new Column("GB/s", "gbps", 8), new Column("TFLOP/s", "tflops", 8));
   private static final List<Column> KERNEL = List.of(new Column("kernel", "op", -16), new Column("shape", "shape", -20),
       new Column("copies", "copies", 6), new Column("us", "us", 8), new Column("p10", "us_p10", 8), new Column("p90", "us_p90", 8),
       new Column("GB/s", "gbps", 8), new Column("% read", "pct_read", 6), new Column("TFLOP/s", "tflops", 8),
@@ -42,7 +40,7 @@ final class KernelsCommand implements Callable<Integer> {
       ModelShape sizes = options.shape(shape == null ? device.emulated() ? "tiny" : "7b" : shape);
       boolean ok = true;
       try (Workbench bench = new Workbench(device, sizes.config(0), options.dtype())) {
-        Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, CEILING));
+        Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
           try (KernelBenchmark benchmark = next.get()) {
             if (only.isEmpty() || only.contains(benchmark.op())) {

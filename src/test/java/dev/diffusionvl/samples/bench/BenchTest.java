@@ -68,6 +68,34 @@ class BenchTest {
         "remask", "residual_add", "rms_norm", "rope_kv_append", "sample", "swiglu", "vision_rotary")), kernels.toString());
   }
 
+  private static final String MODEL = "samples/models/diffusionvl-tiny";
+
+  @Test
+  void forwardsByGraphAndLaunched() throws IOException {
+    List<JsonNode> rows = run(0, "forward", "--shape", "tiny", "--layers", "1", "--context", "24", "--rows", "8", "--rows", "16",
+        "--tokenizer", MODEL).stream().filter(r -> r.get("bench").asText().equals("forward")).toList();
+    assertEquals(List.of("8 graph", "8 launched", "16 graph", "16 launched"),
+        rows.stream().map(r -> r.get("rows").asText() + " " + r.get("mode").asText()).toList());
+    for (JsonNode row : rows) {
+      assertTrue(row.get("ok").asBoolean() && row.get("ms").asDouble() > 0 && row.get("floor_ms").asDouble() > 0, row.toString());
+      assertEquals("tiny", row.get("shape").asText());
+      assertEquals(24, row.get("context").asInt());
+      assertFalse(row.get("gpu").asBoolean());
+    }
+  }
+
+  @Test
+  void generationsKeepVisionAndPrefillApart() throws IOException {
+    JsonNode row = run(0, "generate", "--shape", "tiny", "--layers", "1", "--context", "70", "--gen-length", "16", "--steps", "2",
+        "--tokenizer", MODEL).getFirst();
+    assertEquals(70, row.get("context").asInt());
+    assertTrue(row.get("image_tokens").asInt() > 0);
+    assertEquals(16, row.get("tokens").asInt(), "random weights find no end");
+    for (String time : new String[] {"vision_ms", "prefill_ms", "decode_ms", "tokens_per_s"}) {
+      assertTrue(row.get(time).asDouble() > 0, row.toString());
+    }
+  }
+
   @Test
   void aKernelThatComputesSomethingElseIsNotOk() {
     try (Device device = Device.open(DeviceSpec.EMULATED);
@@ -151,6 +179,8 @@ class BenchTest {
   void usageErrorsAreExitCode2() throws IOException {
     assertEquals(List.of(), run(2, "kernels", "--shape", "70b"));
     assertEquals(List.of(), run(2, "kernels", "--dtype", "f16"));
-    assertEquals(List.of(), run(2));
+    assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--rows", "12", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "forward"));
+    assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--steps", "0", "--tokenizer", MODEL));
   }
 }

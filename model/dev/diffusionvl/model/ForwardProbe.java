@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One denoising forward on its own, for measurement: token ids of some blocks in, the most likely tokens and their confidence out, behind a
+ * cache filled with random numbers. From {@link Session#newForwardProbe}; for the session's thread, and to be closed before the session.
+ */
+public final class ForwardProbe implements AutoCloseable {
+  private final TextWeights weights;
+  private final TextConfig config;
+  private final Kernels kernels;
+  private final Stream stream;
+  private final int rows;
+  private final List<AutoCloseable> owned = new ArrayList<>();
+  private final KvCache cache;
+  private final RopeTable rope;
+  private final Transformer transformer;
+  private final Segments segments;
+  private final DeviceBuffer ids;
+  private final DeviceBuffer token;
+  private final DeviceBuffer probability;
+  private final DeviceBuffer rowMax;
+  private final DeviceBuffer rowSum;
+
+  ForwardProbe(DiffusionVl model, Stream stream, Gemm gemm, int context, int rows) {
+    int block = model.config().blockSize();
+    if (context < 0 || rows < block || rows % block != 0 || rows / block > 64) {
+      throw new IllegalArgumentException("forward of %d rows behind %d: rows are 1 to 64 blocks of %d".formatted(rows, context, block));
+    }
+    this.weights = model.text();
+    this.config = model.config().text();
+    this.kernels = model.kernels();
+    this.stream = stream;
+    this.rows = rows;
+    Device device = model.device();
+    DType dtype = model.dtype();
+    int slots = context + rows;
+    cache = own(new KvCache(device, dtype, config.layers(), config.kvHeads(), slots, config.headDim()));
+    rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
+    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, gemm, rows, rows));
+    segments = own(new Segments(device, rows / block));
+    ids = own(device.allocate("ids", DType.I32, rows));
+    token = own(device.allocate("token", DType.I32, rows));
+    probability = own(device.allocate("confidence", DType.F32, rows));
+    rowMax = own(device.allocate("logit maximum", DType.F32, rows));
+    rowSum = own(device.allocate("softmax denominator", DType.F32, rows));
+    for (int i = 0; i < config.layers(); i++) {
+      kernels.fillNormal().launch(stream, cache.keys(i), 0, 1, 2L * i);
+      kernels.fillNormal().launch(stream, cache.values(i), 0, 1, 2L * i + 1);
+    }
+    int[] tokens = new int[rows];
+    for (int i = 0; i < rows; i++) {
+      tokens[i] = i % 2 == 0 ? model.config().maskTokenId() : i * 7919 % config.vocabSize();
+    }
+    ids.set(stream, tokens);
+    // Variants of one block, as self-speculation has them: each sees the context and itself.
+    for (int i = 0; i < rows / block; i++) {
+      segments.add(i * block, block, context, context + i * block, 0, context, 1L << i);
+    }
+    segments.upload(stream);
+  }
+
+  private <T extends AutoCloseable> T own(T part) {
+    owned.add(part);
+    return part;
+  }
+
+  /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
+  public void run() {
+    kernels.gatherRows().launch(stream, weights.embedding(), ids, null, transformer.hidden(), rows, config.hiddenSize(), config.vocabSize());
+    transformer.forward(rows, segments, cache, rope);
+    transformer.computeLogits(rows);
+    kernels.confidence().launch(stream, transformer.logits(), token, probability, rowMax, rowSum, rows, config.vocabSize(), -1);
+  }
+
+  /** Confidence of each row after the last forward, for a check that it computed something; waits. */
+  public float[] confidence() {
+    return probability.getFloats(stream);
+  }
+
+  /** The session's stream. */
+  public Stream stream() {
+    return stream;
+  }
+
+  @Override
+  public void close() {
+    for (AutoCloseable part : owned) {
+      try {
+        part.close();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new IllegalStateException(e); // none of the parts declares one
+      }
+    }
+  }
+}
