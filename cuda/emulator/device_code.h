@@ -5,6 +5,7 @@
 #ifdef __CUDACC__
 #error "device_code.h is for the host compiler"
 #endif
+#include <immintrin.h>
 #include <math.h>  // not <cmath>: kernels use isnan, fabsf, ... without std::
 #include <stdlib.h>
 

@@ -219,6 +219,16 @@ inline T uncontracted(T x) {
   return x;
 }
 }  // namespace emu
+// Eight fused multiply-adds; by hand, because the compiler does not make vector code of modules that trap undefined behaviour.
+namespace emu {
+inline void add_scaled(float (&sum)[8], const float* p, float factor) {
+#ifdef EMU_CHECK
+  for (int i = 0; i < 8; i++) sum[i] = fmaf(p[i], factor, sum[i]);
+#else
+  _mm256_storeu_ps(sum, _mm256_fmadd_ps(_mm256_loadu_ps(p), _mm256_set1_ps(factor), _mm256_loadu_ps(sum)));
+#endif
+}
+}  // namespace emu
 inline float __fmul_rn(float a, float b) { return ::emu::uncontracted(a * b); }
 inline float __fadd_rn(float a, float b) { return ::emu::uncontracted(a) + ::emu::uncontracted(b); }
 inline float __fsub_rn(float a, float b) { return ::emu::uncontracted(a) - ::emu::uncontracted(b); }

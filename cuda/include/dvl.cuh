@@ -184,6 +184,18 @@ __device__ __forceinline__ void sincos_pi(float x, float& sine, float& cosine) {
 #endif
 }
 
+// sum[i] = fma(p[i], factor, sum[i]); p 16-byte aligned
+__device__ __forceinline__ void add_scaled(float (&sum)[8], const float* p, float factor) {
+#ifdef DVL_EMULATED
+  ::emu::add_scaled(sum, p, factor);
+#else
+  float value[8];
+  load<8>(p, value);
+#pragma unroll
+  for (int i = 0; i < 8; i++) sum[i] = __fmaf_rn(value[i], factor, sum[i]);
+#endif
+}
+
 // ---- the warp: T = float, double, int, unsigned (any trivially copyable 4- or 8-byte type for the shuffles)
 
 template <class T>
@@ -268,6 +280,19 @@ __device__ __forceinline__ void cp_async16(void* shared, const void* global, boo
 #else
   const int bytes = predicate ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)), "l"(global), "r"(bytes)
+               : "memory");
+#endif
+}
+// The same for what is read once (weights): the first to leave the L2 cache, so that activations stay.
+__device__ __forceinline__ void cp_async16_once(void* shared, const void* global, bool predicate = true DVL_SITE) {
+#ifdef DVL_EMULATED
+  ::emu::cp_async(shared, global, 16, predicate ? 16 : 0, site);
+#else
+  uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  const int bytes = predicate ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;\n" ::"r"(shared_address(shared)), "l"(global),
+               "r"(bytes), "l"(policy)
                : "memory");
 #endif
 }

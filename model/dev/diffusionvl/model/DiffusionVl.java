@@ -106,10 +106,15 @@ public final class DiffusionVl implements AutoCloseable {
 
   /** A session: cheap, for one thread at a time. Close it before the model. */
   public Session newSession() {
+    return newSession(GemmChoice.AUTO);
+  }
+
+  /** A session whose matrix products are made by {@code gemm}. */
+  public Session newSession(GemmChoice gemm) {
     if (closed) {
       throw new IllegalStateException("the model is closed");
     }
-    return new Session(this);
+    return new Session(this, gemm);
   }
 
   /** Milliseconds that loading took. */

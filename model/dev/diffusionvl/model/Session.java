@@ -25,16 +25,18 @@ public final class Session implements AutoCloseable {
   private final ModelConfig config;
   private final Stream stream;
   private final Gemm gemm;
+  private final TextProducts products;
   private final ImageEncoder encoder;
   private final AtomicBoolean busy = new AtomicBoolean();
   private volatile boolean closed;
 
-  Session(DiffusionVl model) {
+  Session(DiffusionVl model, GemmChoice choice) {
     this.model = model;
     this.device = model.device();
     this.config = model.config();
     this.stream = device.newStream();
     this.gemm = new Gemm(stream);
+    this.products = new TextProducts(stream, model.kernels(), gemm, choice);
     this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 
@@ -129,7 +131,7 @@ public final class Session implements AutoCloseable {
     long start = System.nanoTime();
     try (KvCache cache = new KvCache(device, model.dtype(), text.layers(), text.kvHeads(), Math.max(1, extent.total()), text.headDim());
         RopeTable rope = RopeTable.text(device, stream, Math.max(1, extent.total()), text.headDim(), text.ropeTheta());
-        Transformer transformer = new Transformer(device, model.dtype(), text, model.text(), model.kernels(), stream, gemm,
+        Transformer transformer = new Transformer(device, model.dtype(), text, model.text(), model.kernels(), stream, products,
             extent.passRows(ids.length), Math.max(1, extent.blockRows()));
         BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.family(), config.maskTokenId(),
             config.eosTokenId(), stream, model.kernels(), transformer, model.text(), cache, rope)) {
@@ -160,6 +162,7 @@ public final class Session implements AutoCloseable {
     }
     closed = true; // and busy for ever
     encoder.close();
+    products.close();
     gemm.close();
     stream.close();
   }

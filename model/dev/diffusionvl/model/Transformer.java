@@ -6,7 +6,7 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.MatrixProduct;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
@@ -22,7 +22,7 @@ final class Transformer implements AutoCloseable {
   private final TextWeights weights;
   private final Kernels kernels;
   private final Stream stream;
-  private final Gemm gemm;
+  private final MatrixProduct products;
   private final int maxRows;
   private final List<DeviceBuffer> owned = new ArrayList<>();
   private final DeviceBuffer hidden; // residual stream [rows, H]
@@ -37,13 +37,13 @@ final class Transformer implements AutoCloseable {
    * @param maxRows most rows of a pass
    * @param logitRows most rows whose logits are asked for
    */
-  Transformer(Device device, DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, Gemm gemm,
+  Transformer(Device device, DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, MatrixProduct products,
       int maxRows, int logitRows) {
     this.config = config;
     this.weights = weights;
     this.kernels = kernels;
     this.stream = stream;
-    this.gemm = gemm;
+    this.products = products;
     this.maxRows = maxRows;
     int h = config.hiddenSize();
     int q = config.heads() * config.headDim();
@@ -113,11 +113,11 @@ final class Transformer implements AutoCloseable {
 
   /** logits = final norm · headᵀ for the first {@code rows} rows of the last pass, rounded to the model's dtype as the reference does. */
   void computeLogits(int rows) {
-    gemm.multiply(normed, weights.head(), logits, rows, config.vocabSize(), config.hiddenSize());
+    products.multiply(normed, weights.head(), logits, rows, config.vocabSize(), config.hiddenSize());
   }
 
   private void multiply(DeviceBuffer x, LinearWeights w, int rows) {
-    gemm.multiply(x, w.weight(), accumulators, rows, w.out(), w.in());
+    products.multiply(x, w.weight(), accumulators, rows, w.out(), w.in());
   }
 
   @Override

@@ -77,16 +77,26 @@ public final class Launch {
 
   /** A device pointer (8 bytes); the buffer must be open and on the stream's device. */
   public Launch ptr(DeviceBuffer buffer) {
+    return ptr(buffer, 0);
+  }
+
+  /** A device pointer to the buffer's element {@code offset}; the launcher has checked that it is inside. */
+  public Launch ptr(DeviceBuffer buffer, long offset) {
     if (buffer == null || buffer.device() != stream.device()) {
       throw new IllegalArgumentException("parameter %d of %s: %s".formatted(count, function.name(),
           buffer == null ? "the buffer is null" : buffer + " is on another device than the stream"));
     }
-    return i64(stream.address(buffer));
+    return i64(stream.address(buffer) + offset * buffer.dtype().bytes());
   }
 
   /** A device pointer, or null. */
   public Launch ptrOrNull(DeviceBuffer buffer) {
     return buffer == null ? i64(0) : ptr(buffer);
+  }
+
+  /** A device pointer to the buffer's element {@code offset}, or null. */
+  public Launch ptrOrNull(DeviceBuffer buffer, long offset) {
+    return buffer == null ? i64(0) : ptr(buffer, offset);
   }
 
   /** An {@code int} or {@code unsigned}. */

@@ -8,6 +8,7 @@ import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
@@ -85,6 +86,10 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
   private String dtype;
 
+  @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
+      description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
+  private GemmChoice gemm;
+
   @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
   private boolean compat;
 
@@ -113,7 +118,7 @@ final class GenerateCommand implements Callable<Integer> {
       try (Device gpu = Device.open(spec)) {
         announce(spec, gpu, need);
         need.requireFree(gpu);
-        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession()) {
+        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession(gemm)) {
           PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
           GenerationResult result = session.generate(request, options, listener(out, traceFile));
           if (traceFile != null) {

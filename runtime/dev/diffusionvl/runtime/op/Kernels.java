@@ -23,6 +23,7 @@ public final class Kernels {
   private final ExtractPatches extractPatches;
   private final PositionEmbedding positionEmbedding;
   private final BlendRows blendRows;
+  private final SkinnyGemm skinnyGemm;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -42,6 +43,7 @@ public final class Kernels {
     extractPatches = new ExtractPatches(device);
     positionEmbedding = new PositionEmbedding(device);
     blendRows = new BlendRows(device);
+    skinnyGemm = new SkinnyGemm(device);
   }
 
   public GatherRows gatherRows() {
@@ -110,5 +112,9 @@ public final class Kernels {
 
   public BlendRows blendRows() {
     return blendRows;
+  }
+
+  public SkinnyGemm skinnyGemm() {
+    return skinnyGemm;
   }
 }

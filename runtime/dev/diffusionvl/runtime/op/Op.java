@@ -56,6 +56,13 @@ abstract class Op {
     }
   }
 
+  /** Starts at a multiple of 16 bytes, as 16-byte accesses need. */
+  final void checkAligned(String argument, DeviceBuffer buffer) {
+    if (buffer.address() % 16 != 0) {
+      throw refused(argument, buffer, "does not start at a multiple of 16 bytes");
+    }
+  }
+
   final void require(boolean ok, String argument, long value) {
     if (!ok) {
       throw new IllegalArgumentException(name + ": " + argument + " is " + value);

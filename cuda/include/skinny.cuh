@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Skinny matrix products: y[rows, n] = x[rows, k] w[n, k]^T for few rows, where reading w is all that costs.
+//
+// Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w a warp,
+//         8 rows of x an instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
+//         pieces XOR-swizzled so that ldmatrix meets no bank twice.
+// Split   The units (tile, chunk) in one line, `span` of them a block ("stream-K"): all blocks read the same amount, whatever the shape. A
+//         tile of several blocks is added up by the last of them, in the order of k.
+// Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
+//         other rows. M > rows: the rest counts as zeros.
+// After   A finished tile passes through shared memory to an epilogue, one warp a row of x: epilogue(row, tile, columns), columns = the
+//         128 f32 sums of that row.
+#pragma once
+#include "dvl.cuh"
+#include "grid.cuh"
+
+namespace dvl {
+
+constexpr int kSkinnyThreads = 256;
+constexpr int kSkinnyWarps = kSkinnyThreads / 32;
+constexpr int kTile = 128;                           // rows of w, columns of y
+constexpr int kChunk = 64;                           // of k: a line of 128 bytes
+constexpr int kColumnsPitch = kTile + 4;             // f32 [8][kColumnsPitch] between product and epilogue, free of bank conflicts
+
+template <class T>
+struct Product {
+  const T* x;  // [rows, k]
+  const T* w;  // [n, k]
+  int rows, n, k;
+};
+
+// RMSNorm of x on its way into the product; the sums of squares were left by whoever wrote x.
+template <class T>
+struct InputNorm {
+  const T* weight;       // [k]
+  const float* squares;  // [rows, groups of kTile columns]
+  float eps;
+};
+
+// Where blocks that share a tile meet.
+struct SkinnySplit {
+  float* partials;    // [blocks][2][kTile * M]: the block's first and last tile
+  unsigned* arrived;  // [blocks], zeros
+  int span;
+};
+
+// Tile t holds the rows 128 t .. of w; if Paired, 64 t .. of its first half and then of its second: what belongs together (gate and
+// up) is in one tile.
+template <bool Paired>
+__device__ __forceinline__ int weight_row(int tile, int i, int n) {
+  if constexpr (!Paired) return tile * kTile + i;
+  const int row = tile * (kTile / 2) + (i & (kTile / 2 - 1));
+  return row < n / 2 ? row + (i >= kTile / 2 ? n / 2 : 0) : n;
+}
+
+template <bool Paired>
+__device__ __forceinline__ int tiles_of(int n) {
+  return Paired ? (n / 2 + kTile / 2 - 1) / (kTile / 2) : (n + kTile - 1) / kTile;
+}
+
+// 1 / sqrt(mean square) of x's rows from the sums of squares of its groups, in a fixed order; `scale` is ready after the next barrier.
+template <int M, class T>
+__device__ __forceinline__ void row_scales(const InputNorm<T>& norm, int rows, int k, float (&scale)[M]) {
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, groups = (k + kTile - 1) / kTile;
+  for (int row = warp; row < M; row += kSkinnyWarps) {
+    float sum = 0.f;
+    for (int g = lane; row < rows && g < groups; g += 32) sum += norm.squares[int64_t(row) * groups + g];
+    sum = warp_sum(sum);
+    if (lane == 0) scale[row] = rsqrtf(sum / float(k) + norm.eps);
+  }
+}
+
+// Shared memory of a block, in bytes; the launchers know it too.
+template <int M>
+struct SkinnyRing {
+  static constexpr int kStages = M <= 32 ? 4 : 3;  // 99 KB are all that sm_86 and sm_89 have
+  static constexpr int kWeightBytes = kTile * kChunk * 2;
+  static constexpr int kStageBytes = kWeightBytes + M * kChunk * 2;
+  static constexpr int kColumns = kStages * kStageBytes;  // f32 [8][kColumnsPitch] behind the ring
+};
+
+// Address of a 16-byte piece in an operand's [rows][kChunk] of a stage.
+__device__ __forceinline__ unsigned char* piece_at(unsigned char* operand, int row, int piece) {
+  return operand + row * (kChunk * 2) + ((piece ^ (row & 7)) << 4);
+}
+
+template <int M, bool Paired>
+__device__ __forceinline__ void fetch_unit(const Product<bf16>& p, unsigned char* stage, int tile, int chunk) {
+  const int piece = int(threadIdx.x) % 8;
+  const int at = chunk * kChunk + piece * 8;
+#pragma unroll
+  for (int i = 0; i < kTile / (kSkinnyThreads / 8); i++) {
+    const int line = int(threadIdx.x) / 8 + i * (kSkinnyThreads / 8);
+    const int row = weight_row<Paired>(tile, line, p.n);
+    const bool inside = row < p.n && at < p.k;
+    cp_async16_once(piece_at(stage, line, piece), inside ? p.w + int64_t(row) * p.k + at : p.w, inside);
+  }
+#pragma unroll
+  for (int first = 0; first < M; first += kSkinnyThreads / 8) {
+    const int row = first + int(threadIdx.x) / 8;
+    const bool inside = row < p.rows && at < p.k;
+    if (row < M)
+      cp_async16(piece_at(stage + SkinnyRing<M>::kWeightBytes, row, piece), inside ? p.x + int64_t(row) * p.k + at : p.x, inside);
+  }
+}
+
+// RMSNorm in place, each thread of the pieces that it fetched itself. Rounds twice, as rms_norm does.
+template <int M>
+__device__ __forceinline__ void normalise_unit(const InputNorm<bf16>& norm, unsigned char* x, int chunk, int k, const float (&scale)[M]) {
+  const int piece = int(threadIdx.x) % 8;
+  const int at = chunk * kChunk + piece * 8;
+#pragma unroll
+  for (int first = 0; first < M; first += kSkinnyThreads / 8) {
+    const int row = first + int(threadIdx.x) / 8;
+    if (row < M && at < k) {
+      bf16* const own = reinterpret_cast<bf16*>(piece_at(x, row, piece));
+      float value[8], weight[8];
+      load<8>(own, value);
+      load<8>(norm.weight + at, weight);
+#pragma unroll
+      for (int i = 0; i < 8; i++) value[i] = round_to<bf16>(value[i] * scale[row]) * weight[i];
+      store<8>(own, value);
+    }
+  }
+}
+
+template <int M>
+__device__ __forceinline__ void multiply_unit(unsigned char* stage, float (&sum)[M / 8][4]) {
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+#pragma unroll
+  for (int half = 0; half < 2; half++) {  // 32 of k
+    uint32_t a[2][4];
+#pragma unroll
+    for (int s = 0; s < 2; s++)
+      ldmatrix_x4<false>(a[s], piece_at(stage, warp * 16 + lane % 16, half * 4 + s * 2 + lane / 16));
+#pragma unroll
+    for (int m = 0; m < M / 8; m++) {
+      uint32_t b[4];
+      ldmatrix_x4<false>(b, piece_at(stage + SkinnyRing<M>::kWeightBytes, m * 8 + lane % 8, half * 4 + lane / 8));
+      mma_bf16(sum[m], a[0], b[0], b[1]);
+      mma_bf16(sum[m], a[1], b[2], b[3]);
+    }
+  }
+}
+
+// Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over.
+template <int M>
+__device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile, int chunks, int begin, int end, float (&sum)[M / 8][4]) {
+  const int tile_begin = tile * chunks, tile_end = tile_begin + chunks;
+  if (begin <= tile_begin && tile_end <= end) return true;
+  // A block's range may end in one shared tile and have begun in another.
+  const auto slot = [&](int block, int m) {
+    const int which = block * split.span < tile_begin ? 1 : 0;
+    return split.partials + (int64_t(block * 2 + which) * (M / 8) + m) * (kTile * 8) + threadIdx.x * 4;
+  };
+#pragma unroll
+  for (int m = 0; m < M / 8; m++) store<4>(slot(blockIdx.x, m), sum[m]);
+  const int first = tile_begin / split.span, last = (tile_end - 1) / split.span;
+  if (!last_block(split.arrived + first, unsigned(last - first + 1))) return false;
+#pragma unroll
+  for (int m = 0; m < M / 8; m++) {
+    sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;
+    for (int block = first; block <= last; block++) {
+      const float4 part = __ldcg(reinterpret_cast<const float4*>(slot(block, m)));
+      sum[m][0] += part.x, sum[m][1] += part.y, sum[m][2] += part.z, sum[m][3] += part.w;
+    }
+  }
+  return true;
+}
+
+// Hands the sums to the epilogue, 8 rows of x at a time.
+template <int M, class Epilogue>
+__device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float* columns, int rows, int tile, const Epilogue& epilogue) {
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+#pragma unroll
+  for (int m = 0; m < M / 8; m++) {
+    if (m * 8 < rows) {
+      __syncthreads();
+      float* const to = columns + lane % 4 * 2 * kColumnsPitch + warp * 16 + lane / 4;
+      to[0] = sum[m][0], to[kColumnsPitch] = sum[m][1];
+      to[8] = sum[m][2], to[kColumnsPitch + 8] = sum[m][3];
+      __syncthreads();
+      if (m * 8 + warp < rows) epilogue(m * 8 + warp, tile, columns + warp * kColumnsPitch);
+    }
+  }
+}
+
+template <int M, bool Paired, bool Normed, class Epilogue>
+__device__ __forceinline__ void skinny_product(const Product<bf16>& p, const InputNorm<bf16>& norm, const SkinnySplit& split,
+                                               const Epilogue& epilogue) {
+  using Ring = SkinnyRing<M>;
+  DVL_DYN_SHARED(memory);
+  DVL_SHARED(float[M], scale);
+  const int chunks = (p.k + kChunk - 1) / kChunk;
+  const int begin = int(blockIdx.x) * split.span, end = min(begin + split.span, tiles_of<Paired>(p.n) * chunks);
+
+  int tile = begin / chunks, chunk = begin % chunks;
+  int next_tile = tile, next_chunk = chunk, next_stage = 0, left = end - begin;
+  const auto fetch = [&] {
+    if (left > 0) {
+      fetch_unit<M, Paired>(p, memory + next_stage * Ring::kStageBytes, next_tile, next_chunk);
+      next_stage = next_stage + 1 == Ring::kStages ? 0 : next_stage + 1;
+      if (++next_chunk == chunks) next_chunk = 0, next_tile++;
+      left--;
+    }
+    cp_async_commit();
+  };
+#pragma unroll
+  for (int s = 0; s < Ring::kStages - 1; s++) fetch();
+  if constexpr (Normed) {
+    row_scales<M>(norm, p.rows, p.k, scale);
+    __syncthreads();
+  }
+
+  float sum[M / 8][4] = {};
+  int stage = 0;
+  for (int unit = begin; unit < end; unit++) {
+    unsigned char* const at = memory + stage * Ring::kStageBytes;
+    cp_async_wait<Ring::kStages - 2>();
+    if constexpr (Normed) normalise_unit<M>(norm, at + Ring::kWeightBytes, chunk, p.k, scale);
+    __syncthreads();
+    fetch();  // into the stage that everyone left before this barrier
+    multiply_unit<M>(at, sum);
+    stage = stage + 1 == Ring::kStages ? 0 : stage + 1;
+    if (++chunk == chunks || unit + 1 == end) {
+      if (combine_tile<M>(split, tile, chunks, begin, end, sum))
+        finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue);
+#pragma unroll
+      for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;
+      chunk = 0;
+      tile++;
+    }
+  }
+}
+
+}  // namespace dvl

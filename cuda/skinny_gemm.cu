@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = x w^T for few rows (skinny.cuh), with nothing fused to it.
+//
+// Shape   x [rows, k], w [n, k], k a multiple of 8; y [rows, n] f32 sums (acc) or rounded to T (y); exactly one of the two is not null.
+// Floor   w read once.
+// Rounds  y once; acc not at all.
+#include "dvl.cuh"
+#include "rows.cuh"
+#include "skinny.cuh"
+#include "skinny_f32.cuh"
+
+namespace {
+
+template <class T>
+struct Store {
+  float* acc;
+  T* y;
+  int n;
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+    const int lane = int(threadIdx.x) % 32, column = tile * dvl::kTile + lane * 4;
+    if (column >= n) return;
+    const int64_t at = int64_t(row) * n + column;
+    const bool wide = n % 4 == 0 && dvl::aligned16(acc != nullptr ? static_cast<const void*>(acc) : y);
+    float value[4];
+    dvl::load<4>(columns + lane * 4, value);
+    if (acc != nullptr) dvl::store_piece(acc + at, n - column, wide, value);
+    else dvl::store_piece(y + at, n - column, wide, value);
+  }
+};
+
+}  // namespace
+
+#define SKINNY_GEMM(M)                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                                 \
+      skinny_gemm_m##M##_bf16(const bf16* x, const bf16* w, float* acc, bf16* y, float* partials, unsigned* arrived, int rows, int n,  \
+                              int k, int span) {                                                                                       \
+    dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span}, Store<bf16>{acc, y, n});                   \
+  }                                                                                                                                    \
+  DVL_EXPORT(skinny_gemm_m##M##_bf16)
+
+SKINNY_GEMM(8);
+SKINNY_GEMM(16);
+SKINNY_GEMM(32);
+SKINNY_GEMM(64);
+
+extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
+    skinny_gemm_f32(const float* x, const float* w, float* acc, float* y, float*, unsigned*, int rows, int n, int k, int) {
+  dvl::skinny_product_f32<false, false>({x, w, rows, n, k}, {}, Store<float>{acc, y, n});
+}
+DVL_EXPORT(skinny_gemm_f32);

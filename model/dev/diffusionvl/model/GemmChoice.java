@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.runtime.DType;
+
+/**
+ * Who multiplies matrices in the language model: cuBLAS or our own kernels for few rows. In f32 the choice changes no token; in bf16 the two may differ at
+ * near ties, and only {@link #OWN} gives a row the same bits in every pass. The vision tower always uses cuBLAS.
+ */
+public enum GemmChoice {
+  /** By {@link #usesOwn the table}. */
+  AUTO,
+  /** Our own kernels for every pass, prefill included. */
+  OWN,
+  /** cuBLAS and elementwise kernels for every pass. */
+  CUBLAS;
+
+  /** Our kernels read the weights once for so many rows. */
+  private static final int SKINNY_ROWS = 64;
+
+  /**
+   * The table behind {@link #AUTO}. A first choice by design and not yet by measurement on a GPU: our kernels where reading the weights is all that
+   * costs, which they do at every number of rows up to 64; cuBLAS where arithmetic costs too; and in f32, where ours are for fidelity only.
+   */
+  boolean usesOwn(DType dtype, int rows) {
+    return switch (this) {
+      case OWN -> true;
+      case CUBLAS -> false;
+      case AUTO -> dtype == DType.BF16 && rows <= SKINNY_ROWS;
+    };
+  }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.KernelFunction;
+import dev.diffusionvl.runtime.Launch;
+import dev.diffusionvl.runtime.Stream;
+
+/**
+ * What the launchers of skinny products share ({@code cuda/include/skinny.cuh}): the instance for a number of rows, grid and shared
+ * memory. More than 64 rows are launched 64 at a time. A row's result has the same bits whatever the number of rows.
+ */
+abstract class SkinnyOp extends Op {
+  private static final int THREADS = 256;
+  private static final int MAX_ROWS = 64;
+  private static final int F32_ROWS = 16;
+  private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
+
+  private final String f32;
+  private final String[] bf16 = new String[4]; // m8, m16, m32, m64
+
+  SkinnyOp(Device device, String name) {
+    super(device, name);
+    f32 = name + "_f32";
+    for (int i = 0; i < bf16.length; i++) {
+      bf16[i] = name + "_m" + (8 << i) + "_bf16";
+    }
+  }
+
+  /** The smallest M of 8, 16, 32, 64 that holds so many rows; 64 for more. */
+  static int instance(int rows) {
+    return Math.clamp(Integer.highestOneBit(Math.max(1, rows) * 2 - 1), 8, MAX_ROWS);
+  }
+
+  /** Launches the rows {@code first} to {@code first + count}. */
+  interface Rows {
+    void launch(int first, int count);
+  }
+
+  /** Calls {@code launch} for the rows, as many at a time as an instance takes. */
+  static void inPieces(DType dtype, int rows, Rows launch) {
+    int each = dtype == DType.BF16 ? MAX_ROWS : Math.max(1, rows);
+    for (int first = 0; first < rows; first += each) {
+      launch.launch(first, Math.min(each, rows - first));
+    }
+  }
+
+  /** Begins the launch of {@code rows} rows; the parameters are the caller's. */
+  final Launch begin(Stream stream, DType dtype, SkinnySplit split, int rows) {
+    if (dtype == DType.F32) {
+      return stream.launch(kernel(f32), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
+    }
+    int m = instance(rows);
+    int stages = m <= 32 ? 4 : 3;
+    int shared = stages * (SkinnySplit.TILE + m) * SkinnySplit.CHUNK * Short.BYTES + COLUMNS_BYTES;
+    KernelFunction kernel = kernel(bf16[Integer.numberOfTrailingZeros(m / 8)]);
+    kernel.allowDynamicShared(shared);
+    return stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
+  }
+
+  /** Checks x and w of a product and that the workspace is large enough. */
+  final void checkProduct(SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, int rows, int n, int k) {
+    require(rows >= 0, "rows", rows);
+    require(n > 0, "n", n);
+    require(k > 0 && k % 8 == 0, "k (a multiple of 8)", k);
+    checkFloat("x", x);
+    check("x", x, x.dtype(), (long) rows * k);
+    check("w", w, x.dtype(), (long) n * k);
+    checkAligned("x", x);
+    checkAligned("w", w);
+    require(x.dtype() == DType.F32 || workspace.rows() >= instance(rows), "rows, more than the workspace is for,", rows);
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/**
+ * Where the blocks of skinny products that share a tile hand over their sums. One serves all products of a stream, one after the other;
+ * two streams need one each. Launches leave it as they found it, so they can be captured and replayed.
+ */
+public final class SkinnyWorkspace implements AutoCloseable {
+  private final DeviceBuffer partials;
+  private final DeviceBuffer arrived;
+  private final int rows;
+
+  /** @param maxRows most rows of x of a product; more than 64 need no more memory than 64 */
+  public SkinnyWorkspace(Stream stream, int maxRows) {
+    Device device = stream.device();
+    rows = SkinnyOp.instance(maxRows);
+    partials = device.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
+    try {
+      arrived = device.allocate("arrivals at shared tiles", DType.I32, SkinnySplit.MAX_BLOCKS);
+    } catch (RuntimeException | Error e) {
+      partials.close();
+      throw e;
+    }
+    stream.fill(arrived, 0);
+  }
+
+  /** Rows of x in one launch that the memory is enough for. */
+  int rows() {
+    return rows;
+  }
+
+  DeviceBuffer partials() {
+    return partials;
+  }
+
+  DeviceBuffer arrived() {
+    return arrived;
+  }
+
+  @Override
+  public void close() {
+    partials.close();
+    arrived.close();
+  }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Who multiplies changes no token in f32, and none in bf16 where the reference's margin allows. */
+class GemmChoiceTest {
+  private static Device device;
+  private static DiffusionVl f32;
+  private static DiffusionVl bf16;
+
+  @BeforeAll
+  static void open() {
+    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+    f32 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F32);
+    bf16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.BF16);
+  }
+
+  @AfterAll
+  static void close() {
+    f32.close();
+    bf16.close();
+    device.close();
+  }
+
+  static List<GoldenCase> cases() {
+    return GoldenCase.all();
+  }
+
+  private static GenerationResult run(GoldenCase golden, DiffusionVl model, GemmChoice gemm) {
+    try (Session session = model.newSession(gemm)) {
+      return session.generate(golden.request(), golden.options(true));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void goldensInF32ByOurOwnProducts(GoldenCase golden) {
+    GenerationResult result = run(golden, f32, GemmChoice.OWN);
+    assertArrayEquals(golden.expectedIds(), result.tokenIds());
+    assertEquals(golden.json().get("expected").get("text").asText(), result.text());
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void sameTextInBf16WhereTheMarginAllows(GoldenCase golden) {
+    assumeTrue(golden.json().get("min_margin").asDouble() >= 0.02, "bf16 may decide otherwise");
+    for (GemmChoice gemm : new GemmChoice[] {GemmChoice.OWN, GemmChoice.CUBLAS}) {
+      assertEquals(golden.json().get("expected").get("text").asText(), run(golden, bf16, gemm).text(), gemm.toString());
+    }
+  }
+
+  @Test
+  void theTableOfAuto() {
+    assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 1));
+    assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 64));
+    assertFalse(GemmChoice.AUTO.usesOwn(DType.BF16, 65)); // prefill
+    assertFalse(GemmChoice.AUTO.usesOwn(DType.F32, 8));
+    assertTrue(GemmChoice.OWN.usesOwn(DType.F32, 1000));
+    assertFalse(GemmChoice.CUBLAS.usesOwn(DType.BF16, 8));
+  }
+}
