@@ -1,105 +1,165 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block-masked attention over segments (docs/kernel-contract.md): prefill, denoising, fused store and vision windows are all the
-// same kernel with other segments.
+// Block-masked attention over segments in bf16 on tensor cores (docs/kernel-contract.md): prefill, denoising, fused store,
+// speculation and vision windows are the same kernel with other segments. f32: attention_simt.cu.
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
-// Floor   the visible K and V read once per kv head; this plain version reads them once per query row and head.
-// Idea    one block = one query row and head. Per tile of 128 keys: a thread scores a key (dot product against q in shared memory), the
-//         block agrees on maximum and sum (online softmax), then a thread owns an output dimension and adds up P * V.
-// Rounds  P to T before P * V (the sum of P is not rounded), and the result once; all else is f32.
-#include "dvl.cuh"
-#include "rows.cuh"
+// Floor   the visible K and V once per segment and kv head; 16 or 64 rows at a time, so more often from L2.
+// Idea    All rows of a segment see the same keys, and the heads of a group read the same kv head. So (row, head of the group) are
+//         "packed rows", any of which may share a tile without a mask. Their keys are one list: the context, then the visible
+//         segments; nothing beyond it is loaded. Tiles of 64 keys go through two stages of cp.async, ldmatrix and m16n8k16
+//         products; scores, P and the output stay in registers (online softmax in base 2).
+//           attention_*        a warp has 16 of 64 rows and all keys: many rows (prefill, vision).
+//           attention_split_*  a warp has the block's 16 rows and 16 keys of every tile, and up to max_splits blocks share the list:
+//                              few rows (denoising), where latency counts. Partial results (maximum, sum, output) are merged in
+//                              the order of the warps, and by the last block in the order of the ranges.
+// Bits    of a row depend on its own keys and max_splits only: the ranges follow from the length of the list.
+// Rounds  P to bf16 before P V (the sum of P is not rounded), and the result once; all else is f32.
+#include "attention_rows.cuh"
+#include "grid.cuh"
 #include "segment.cuh"
 
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kTile = kThreads;
-constexpr int kWarps = kThreads / 32;
+using namespace dvl::attention;
 
-// What a thread carries from tile to tile.
-struct Online {
-  float maximum = -INFINITY;
-  float sum = 0.f;
-  float out = 0.f;  // unnormalised, of the thread's own output dimension
+constexpr int kTile = 64;  // keys
+constexpr int kStages = 2;
+
+struct Arguments {
+  const bf16 *q, *k, *v;
+  const Segment* segments;
+  bf16* out;
+  int heads, kv_heads, slots;
+  float scale;
 };
 
-// Folds the keys of slots [begin, end) into the running softmax.
-template <int D, class T>
-__device__ __forceinline__ void attend(Online& state, const T* k, const T* v, int begin, int end, float scale, const float (&query)[D],
-                                       float (&weight)[kTile], float (&partial)[kWarps]) {
-  const int thread = threadIdx.x;
-  for (int tile = begin; tile < end; tile += kTile) {
-    const int keys = min(kTile, end - tile);
-    float score = -INFINITY;
-    if (thread < keys) {
-      const T* key = k + int64_t(tile + thread) * D;
-      float dot = 0.f;
-#pragma unroll
-      for (int d = 0; d < D; d += 8) {
-        float part[8];
-        dvl::load<8>(key + d, part);
-#pragma unroll
-        for (int i = 0; i < 8; i++) dot += query[d + i] * part[i];
-      }
-      score = dot * scale;
-    }
-    const float maximum = max(state.maximum, dvl::block_max(score, partial));
-    // A tile of -inf scores only: nothing to add, and no inf - inf.
-    const float reference = maximum == -INFINITY ? 0.f : maximum;
-    const float p = expf(score - reference);
-    weight[thread] = dvl::round_to<T>(p);
-    const float correction = expf(state.maximum - reference);
-    state.sum = state.sum * correction + dvl::block_sum(p, partial);  // its barriers publish `weight`
-    state.maximum = maximum;
-    if (thread < D) {
-      float out = state.out * correction;
-      const T* value = v + int64_t(tile) * D + thread;
-      for (int j = 0; j < keys; j++) out += weight[j] * dvl::to_float(value[j * D]);
-      state.out = out;
-    }
-    __syncthreads();  // before the next tile overwrites `weight`
-  }
-}
+// One block: a tile of packed rows of blockIdx.z's segment, kv head blockIdx.y; blockIdx.x = tile * max_splits + range.
+template <int D, bool kSplit>
+__device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsigned* arrived, int max_splits) {
+  using R = Rows<D>;
+  constexpr int kRows = kSplit ? 16 : 16 * kWarps, kKeys = kSplit ? kTile / kWarps : kTile;  // of the block, of a warp in a tile
+  constexpr int kTileBytes = kTile * R::kRowBytes;
+  DVL_DYN_SHARED(shared);
+  unsigned char* const rows_tile = shared;  // Q, then the output
+  unsigned char* const key_tiles = shared + kRows * R::kRowBytes;
+  unsigned char* const value_tiles = key_tiles + kStages * kTileBytes;
 
-template <int D, class T>
-__device__ __forceinline__ void attention(const T* q, const T* k, const T* v, const Segment* segments, T* out, int heads, int kv_heads,
-                                          int slots, float scale) {
-  DVL_SHARED(float[D], query);
-  DVL_SHARED(float[kTile], weight);
-  DVL_SHARED(float[kWarps], partial);
-  const Segment segment = segments[blockIdx.z];
-  const int row = blockIdx.x, head = blockIdx.y, thread = threadIdx.x;
-  if (row >= segment.rows) return;
-  const int64_t at = (int64_t(segment.row + row) * heads + head) * D;
-  const int64_t plane = int64_t(head / (heads / kv_heads)) * slots * D;
-  if (thread < D) query[thread] = dvl::to_float(q[at + thread]);
+  const Segment segment = a.segments[blockIdx.z];
+  const int group = a.heads / a.kv_heads, kv_head = blockIdx.y;
+  const int tile = int(blockIdx.x) / max_splits, split = int(blockIdx.x) % max_splits;
+  const int first_row = tile * kRows, packed_rows = segment.rows * group;
+  if (first_row >= packed_rows) return;
+  dvl::KeyList list(a.segments, segment);
+  const int length = list.length();
+  const int tiles = (length + kTile - 1) / kTile;
+  const int range = max((tiles + max_splits - 1) / max_splits, 1);  // tiles of a split
+  const int splits = max((tiles + range - 1) / range, 1);
+  if (split >= splits) return;
+  const int begin = split * range * kTile, end = min(length, begin + range * kTile);
+
+  // where a packed row starts in q and out; < 0 behind the last
+  const auto row_offset = [&](int row) {
+    const int packed = first_row + row;
+    return packed < packed_rows ? (int64_t(segment.row + packed / group) * a.heads + kv_head * group + packed % group) * D : -1;
+  };
+  const int64_t plane = int64_t(kv_head) * a.slots * D;
+  const auto copy_keys = [&](int first, int stage) {  // and values, as the next group
+    dvl::KeyList again = list;
+    if (first < end)
+      copy_rows<D, kTile>(key_tiles + stage * kTileBytes, a.k + plane,
+                          [&](int key) { return first + key < end ? int64_t(list.slot(first + key)) * D : -1; });
+    dvl::cp_async_commit();
+    if (first < end)
+      copy_rows<D, kTile>(value_tiles + stage * kTileBytes, a.v + plane,
+                          [&](int key) { return first + key < end ? int64_t(again.slot(first + key)) * D : -1; });
+    dvl::cp_async_commit();
+  };
+  copy_rows<D, kRows>(rows_tile, a.q, row_offset);
+  dvl::cp_async_commit();
+  copy_keys(begin, 0);
+
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  const int warp_row = kSplit ? 0 : 16 * warp, warp_key = kSplit ? kKeys * warp : 0;
+  const float scale = a.scale * dvl::kLog2E;
+  Warp16<D> state;
+  dvl::cp_async_wait<2>();
   __syncthreads();
-
-  Online state;
-  attend<D>(state, k + plane, v + plane, segment.context_begin, segment.context_end, scale, query, weight, partial);
-  for (int word = 0; word < 2; word++) {
-    for (unsigned bits = word == 0 ? segment.visible_lo : segment.visible_hi; bits != 0; bits &= bits - 1) {
-      const Segment& seen = segments[word * 32 + __ffs(int(bits)) - 1];
-      attend<D>(state, k + plane, v + plane, seen.slot, seen.slot + seen.rows, scale, query, weight, partial);
-    }
+  state.load_query(rows_tile, warp_row);
+  for (int first = begin, stage = 0; first < end; first += kTile, stage ^= 1) {
+    uint32_t p[kKeys / 16][4];
+    const bool busy = first_row + warp_row < packed_rows && first + warp_key < end;
+    dvl::cp_async_wait<1>();  // keys are there
+    __syncthreads();          // for everyone; and everyone is done with the other stage
+    copy_keys(first + kTile, stage ^ 1);
+    if (busy) state.template weigh<kKeys>(key_tiles + stage * kTileBytes, warp_key, end - first - warp_key, scale, p);
+    dvl::cp_async_wait<2>();  // values too
+    __syncthreads();
+    if (busy) state.template add_values<kKeys>(value_tiles + stage * kTileBytes, warp_key, p);
   }
-  if (thread < D) out[at + thread] = dvl::from_float<T>(state.sum == 0.f ? 0.f : state.out / state.sum);
+  dvl::cp_async_wait<0>();
+  __syncthreads();  // everyone is done with all tiles, and with Q where there was no key
+  Softmax& softmax = state.softmax;
+  for (int half = 0; half < 2; half++) softmax.sum[half] = dvl::warp_sum<4>(softmax.sum[half]);
+
+  const auto put = [&](int piece, const float (&value)[4], float inverse0, float inverse1) {
+    const int row = warp_row + (lane >> 2), offset = 4 * (lane & 3);
+    *reinterpret_cast<uint32_t*>(rows_tile + R::at(row, piece) + offset) = dvl::pack_bf16(value[0] * inverse0, value[1] * inverse0);
+    *reinterpret_cast<uint32_t*>(rows_tile + R::at(row + 8, piece) + offset) = dvl::pack_bf16(value[2] * inverse1, value[3] * inverse1);
+  };
+  if constexpr (!kSplit) {
+#pragma unroll
+    for (int piece = 0; piece < R::kPieces; piece++) put(piece, state.out[piece], softmax.inverse(0), softmax.inverse(1));
+  } else {
+    // Warps meet in the memory of the keys; then blocks in that of the grid, each warp with its share of the pieces.
+    float4* const met = reinterpret_cast<float4*>(key_tiles);
+#pragma unroll
+    for (int piece = 0; piece < R::kPieces; piece++)
+      met[(warp * (R::kPieces + 1) + piece) * 32 + lane] =
+          make_float4(state.out[piece][0], state.out[piece][1], state.out[piece][2], state.out[piece][3]);
+    met[(warp * (R::kPieces + 1) + R::kPieces) * 32 + lane] = make_float4(softmax.maximum[0], softmax.sum[0], softmax.maximum[1], softmax.sum[1]);
+    __syncthreads();
+    Softmax total;
+    float out[kShare<D>][4];
+    merge<D>(kWarps, [&](int i, int piece) { return met[(i * (R::kPieces + 1) + piece) * 32 + lane]; }, total, out);
+    if (splits > 1) {
+      const int place = (int(blockIdx.z) * a.kv_heads + kv_head) * (int(gridDim.x) / max_splits) + tile;
+      float4* const ranges = partial + int64_t(place) * max_splits * kPartialVectors<D>;
+      float4* const mine = ranges + split * kPartialVectors<D> + lane;
+#pragma unroll
+      for (int s = 0; s < kShare<D>; s++)
+        if (warp + s * kWarps < R::kPieces) mine[(warp + s * kWarps) * 32] = make_float4(out[s][0], out[s][1], out[s][2], out[s][3]);
+      if (warp == 0) mine[R::kPieces * 32] = make_float4(total.maximum[0], total.sum[0], total.maximum[1], total.sum[1]);
+      if (!dvl::last_block(arrived + place, splits)) return;
+      merge<D>(splits, [&](int i, int piece) { return __ldcg(&ranges[i * kPartialVectors<D> + piece * 32 + lane]); }, total, out);
+    }
+#pragma unroll
+    for (int s = 0; s < kShare<D>; s++)
+      if (warp + s * kWarps < R::kPieces) put(warp + s * kWarps, out[s], total.inverse(0), total.inverse(1));
+  }
+  __syncthreads();
+  for (int item = threadIdx.x; item < kRows * R::kPieces; item += kThreads) {
+    const int row = item / R::kPieces, piece = item % R::kPieces;
+    const int64_t offset = row_offset(row);
+    if (offset >= 0) dvl::copy16(a.out + offset + piece * 8, rows_tile + R::at(row, piece));
+  }
 }
 
 }  // namespace
 
-#define ATTENTION(D, T, suffix)                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                                                        \
-      attention_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, int heads, int kv_heads,   \
-                                int slots, float scale) {                                                                       \
-    attention<D>(q, k, v, segments, out, heads, kv_heads, slots, scale);                                                        \
-  }                                                                                                                             \
-  DVL_EXPORT(attention_d##D##_##suffix)
+#define ATTENTION(D)                                                                                                               \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                        \
+      attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,            \
+                            int kv_heads, int slots, float scale) {                                                                \
+    attend<D, false>({q, k, v, segments, out, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                             \
+  }                                                                                                                                \
+  DVL_EXPORT(attention_d##D##_bf16);                                                                                               \
+  extern "C" __global__ void __launch_bounds__(kThreads, 3)                                                                        \
+      attention_split_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,      \
+                                  int kv_heads, int slots, float scale, float4* partial, unsigned* arrived, int max_splits) {      \
+    attend<D, true>({q, k, v, segments, out, heads, kv_heads, slots, scale}, partial, arrived, max_splits);                     \
+  }                                                                                                                                \
+  DVL_EXPORT(attention_split_d##D##_bf16)
 
-ATTENTION(128, bf16, bf16);
-ATTENTION(128, float, f32);
-ATTENTION(80, bf16, bf16);
-ATTENTION(80, float, f32);
-ATTENTION(72, bf16, bf16);
-ATTENTION(72, float, f32);
+ATTENTION(128);
+ATTENTION(80);
+ATTENTION(72);

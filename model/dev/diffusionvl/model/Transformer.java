@@ -8,6 +8,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.MatrixProduct;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
@@ -18,11 +19,15 @@ import java.util.List;
  * prefill, denoising and store passes differ only in their segments.
  */
 final class Transformer implements AutoCloseable {
+  private static final int FEW_ROWS = 64; // of a segment: more have enough blocks without sharing keys
+  private static final int FEW_SEGMENTS = 9; // a block, or the finished one and the next one, or a block's state and its drafts
+
   private final TextConfig config;
   private final TextWeights weights;
   private final Kernels kernels;
   private final Stream stream;
   private final MatrixProduct products;
+  private final AttentionWorkspace workspace; // for passes as small as a denoising one; null where there are none
   private final int maxRows;
   private final List<DeviceBuffer> owned = new ArrayList<>();
   private final DeviceBuffer hidden; // residual stream [rows, H]
@@ -56,6 +61,8 @@ final class Transformer implements AutoCloseable {
     context = own(device.allocate("attention output", dtype, maxRows, q));
     activated = own(device.allocate("MLP activations", dtype, maxRows, config.intermediateSize()));
     logits = own(device.allocate("logits", dtype, logitRows, config.vocabSize()));
+    workspace = dtype == DType.BF16 && logitRows <= FEW_ROWS
+        ? new AttentionWorkspace(stream, config.heads(), config.kvHeads(), config.headDim(), FEW_SEGMENTS, logitRows) : null;
   }
 
   private DeviceBuffer own(DeviceBuffer buffer) {
@@ -90,6 +97,7 @@ final class Transformer implements AutoCloseable {
     int dim = config.headDim();
     float eps = (float) config.rmsNormEps();
     float scale = (float) (1 / Math.sqrt(dim));
+    AttentionWorkspace sharedKeys = workspace != null && workspace.fits(segments) ? workspace : null;
     for (int i = 0; i < config.layers(); i++) {
       TextWeights.Layer w = weights.layers().get(i);
       // attention
@@ -98,7 +106,7 @@ final class Transformer implements AutoCloseable {
       kernels.ropeKvAppend().launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), segments, query, cache.keys(i),
           cache.values(i), heads, kvHeads, dim, cache.slots());
       kernels.attention().launch(stream, query, cache.keys(i), cache.values(i), segments, context, heads, kvHeads, dim,
-          cache.slots(), scale);
+          cache.slots(), scale, sharedKeys);
       multiply(context, w.output(), rows);
       kernels.residualAdd().launch(stream, hidden, accumulators, null, rows, h);
       // MLP
@@ -123,5 +131,8 @@ final class Transformer implements AutoCloseable {
   @Override
   public void close() {
     owned.forEach(DeviceBuffer::close);
+    if (workspace != null) {
+      workspace.close();
+    }
   }
 }

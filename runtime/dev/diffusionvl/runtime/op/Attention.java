@@ -8,12 +8,24 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
 import dev.diffusionvl.runtime.Stream;
 
-/** Block-masked attention over segments: prefill, denoising, fused store and vision windows (spec 5.1, 6). */
+/**
+ * Block-masked attention over segments: prefill, denoising, fused store and vision windows (spec 5.1, 6). BF16 runs on tensor cores, F32 on a
+ * plain kernel for fidelity tests.
+ */
 public final class Attention extends Op {
   private static final int THREADS = 128;
+  private static final int TILE_ROWS = 64; // packed rows of a block without a workspace
+  private static final int KEY_TILE = 64;
+  private static final int STAGES = 2;
 
   public Attention(Device device) {
     super(device, "attention");
+  }
+
+  /** As below, without a workspace: for passes of many rows (prefill, vision). */
+  public void launch(Stream stream, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v, Segments segments, DeviceBuffer out, int heads,
+      int kvHeads, int headDim, int slots, float scale) {
+    launch(stream, q, k, v, segments, out, heads, kvHeads, headDim, slots, scale, null);
   }
 
   /**
@@ -23,11 +35,14 @@ public final class Attention extends Op {
    * @param out as q
    * @param headDim 128, 80 or 72
    * @param scale of the scores, usually 1/√headDim
+   * @param workspace splits the keys over several blocks, for passes of few rows (denoising); null: one block goes through all keys of its
+   *     rows. F32 does not look at it.
    */
   public void launch(Stream stream, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v, Segments segments, DeviceBuffer out, int heads,
-      int kvHeads, int headDim, int slots, float scale) {
+      int kvHeads, int headDim, int slots, float scale, AttentionWorkspace workspace) {
     require(kvHeads > 0, "kv heads", kvHeads);
     require(heads > 0 && heads % kvHeads == 0, "heads", heads);
+    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
     require(segments.slotEnd() <= slots, "highest slot of the segments, past the cache,", segments.slotEnd());
     long rows = segments.totalRows();
     long cache = (long) kvHeads * slots * headDim;
@@ -36,17 +51,38 @@ public final class Attention extends Op {
     check("k", k, q.dtype(), cache);
     check("v", v, q.dtype(), cache);
     check("out", out, q.dtype(), rows * heads * headDim);
-    stream.launch(instance(headDim, q.dtype()), segments.maxRows(), heads, segments.count(), THREADS, 0)
-        .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale).go();
+    int count = segments.count();
+    if (q.dtype() == DType.F32) {
+      String name = headDim == 128 ? "attention_d128_f32" : headDim == 80 ? "attention_d80_f32" : "attention_d72_f32";
+      stream.launch(kernel("attention_simt", name), segments.maxRows(), heads, count, THREADS, 0)
+          .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale).go();
+      return;
+    }
+    int packedRows = segments.maxRows() * (heads / kvHeads);
+    if (workspace == null) {
+      String name = headDim == 128 ? "attention_d128_bf16" : headDim == 80 ? "attention_d80_bf16" : "attention_d72_bf16";
+      int shared = sharedBytes(TILE_ROWS, headDim);
+      stream.launch(kernel(name, shared), blocks(packedRows, TILE_ROWS), kvHeads, count, THREADS, shared)
+          .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale).go();
+      return;
+    }
+    workspace.check(heads, kvHeads, headDim, segments);
+    String name = headDim == 128 ? "attention_split_d128_bf16" : headDim == 80 ? "attention_split_d80_bf16" : "attention_split_d72_bf16";
+    int shared = sharedBytes(AttentionWorkspace.TILE_ROWS, headDim);
+    int tiles = blocks(packedRows, AttentionWorkspace.TILE_ROWS);
+    stream.launch(kernel(name, shared), tiles * workspace.maxSplits(), kvHeads, count, THREADS, shared)
+        .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale)
+        .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();
   }
 
-  private KernelFunction instance(int headDim, DType dtype) {
-    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
-    boolean bf16 = dtype == DType.BF16;
-    return switch (headDim) {
-      case 128 -> kernel(bf16 ? "attention_d128_bf16" : "attention_d128_f32");
-      case 80 -> kernel(bf16 ? "attention_d80_bf16" : "attention_d80_f32");
-      default -> kernel(bf16 ? "attention_d72_bf16" : "attention_d72_f32");
-    };
+  private KernelFunction kernel(String function, int sharedBytes) {
+    KernelFunction kernel = kernel(function);
+    kernel.allowDynamicShared(sharedBytes);
+    return kernel;
+  }
+
+  /** A tile of rows, and stages of keys and values; rows padded to 16 columns. */
+  private static int sharedBytes(int rows, int headDim) {
+    return (rows + 2 * STAGES * KEY_TILE) * blocks(headDim, 16) * 32;
   }
 }

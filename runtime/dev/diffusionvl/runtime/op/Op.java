@@ -26,6 +26,11 @@ abstract class Op {
     return device.kernel(name, function);
   }
 
+  /** A kernel of another file in cuda/. */
+  final KernelFunction kernel(String file, String function) {
+    return device.kernel(file, function);
+  }
+
   /** BF16 or F32. */
   final void checkFloat(String argument, DeviceBuffer buffer) {
     if (buffer == null) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.samples.bench.op;
 
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.samples.bench.KernelBenchmark;
 import dev.diffusionvl.samples.bench.Operand;
@@ -19,6 +20,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
   private final Operand v;
   private final Operand out;
   private final Segments segments;
+  private AttentionWorkspace workspace; // of a denoising pass
 
   /** One block of {@code rows} rows that sees {@code context} cached rows and itself. */
   public static AttentionBenchmark denoise(Workbench bench, int rows, int context) {
@@ -28,6 +30,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
             context + rows, 1);
     benchmark.segments.add(0, rows, context, context, 0, context, 1);
     benchmark.segments.upload(bench.stream());
+    benchmark.workspace = new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows);
     return benchmark;
   }
 
@@ -64,7 +67,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().attention().launch(bench.stream(), q.at(copy), k.at(copy), v.at(copy), segments, out.at(copy), heads, kvHeads, dim,
-        slots, scale());
+        slots, scale(), workspace);
   }
 
   private float scale() {
@@ -109,6 +112,9 @@ public final class AttentionBenchmark extends KernelBenchmark {
   @Override
   public void close() {
     segments.close();
+    if (workspace != null) {
+      workspace.close();
+    }
     super.close();
   }
 }

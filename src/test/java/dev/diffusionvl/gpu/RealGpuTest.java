@@ -47,7 +47,7 @@ class RealGpuTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"gather_rows/gather_rows_bf16", "rms_norm/rms_norm_bf16", "rope_kv_append/rope_kv_append_bf16",
-      "vision_rotary/vision_rotary_bf16", "attention/attention_d128_bf16", "attention/attention_d80_f32", "swiglu/swiglu_bf16",
+      "vision_rotary/vision_rotary_bf16", "attention/attention_d128_bf16", "attention_simt/attention_d80_f32", "swiglu/swiglu_bf16",
       "residual_add/residual_add_bf16", "bias_activation/bias_activation_bf16", "confidence/confidence_bf16", "sample/sample_bf16",
       "remask/remask", "skinny_gemm/skinny_gemm_m8_bf16", "skinny_gemm/skinny_gemm_m64_bf16"})
   void everyKernelLoads(String kernel) {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention of sixteen rows by one warp on tensor cores: tiles of rows in shared memory, scores, online softmax, P V, and the merging
+// of partial results. Used by attention.cu, whose head tells the whole.
+#pragma once
+#include "dvl.cuh"
+
+namespace dvl::attention {
+
+constexpr int kWarps = 4, kThreads = 32 * kWarps;  // of a block
+
+// Rows of D elements in shared memory, padded with zeros to a multiple of 16; in chunks of 16 bytes, permuted so that a chunk of
+// eight neighbouring rows (ldmatrix) lies in eight different bank groups.
+template <int D>
+struct Rows {
+  static constexpr int kSteps = (D + 15) / 16;  // of 16 columns
+  static constexpr int kChunks = 2 * kSteps;
+  static constexpr int kRowBytes = 16 * kChunks;
+  static constexpr int kPieces = D / 8;  // n8 tiles of the output
+  static_assert(D % 8 == 0 && (kChunks == 16 || kChunks == 10), "other widths need another permutation");
+
+  static __device__ __forceinline__ int at(int row, int chunk) {
+    return row * kRowBytes + 16 * (chunk ^ (kChunks == 16 ? row & 7 : row >> 2 & 1));
+  }
+};
+
+// Begins to copy kCount rows; offset(row) = where in `from` the row starts, < 0: a row of zeros.
+template <int D, int kCount, class Offset>
+__device__ __forceinline__ void copy_rows(unsigned char* tile, const bf16* from, Offset offset) {
+  using R = Rows<D>;
+  constexpr int kItems = kCount * R::kChunks;
+#pragma unroll
+  for (int start = 0; start < kItems; start += kThreads) {
+    const int item = start + int(threadIdx.x);
+    if (kItems % kThreads != 0 && item >= kItems) break;
+    const int row = item / R::kChunks, chunk = item % R::kChunks;
+    const int64_t source = offset(row);
+    const bool inside = source >= 0 && chunk < R::kPieces;
+    cp_async16(tile + R::at(row, chunk), from + (inside ? source + chunk * 8 : 0), inside);
+  }
+}
+
+// Maximum and sum of two rows, lane / 4 and that + 8 of a warp's sixteen. Scores are in units of log 2.
+struct Softmax {
+  float maximum[2] = {-INFINITY, -INFINITY};
+  float sum[2] = {0.f, 0.f};
+
+  // The maximum as a subtrahend: a row of -inf scores only must not make inf - inf.
+  static __device__ __forceinline__ float reference(float maximum) { return maximum == -INFINITY ? 0.f : maximum; }
+  // 1 / sum, and 0 for a row that sees nothing
+  __device__ __forceinline__ float inverse(int half) const { return sum[half] == 0.f ? 0.f : 1.f / sum[half]; }
+};
+
+// Sixteen rows of a warp: what a thread carries from tile to tile. Fragments as mma_bf16 has them.
+template <int D>
+struct Warp16 {
+  using R = Rows<D>;
+  uint32_t query[R::kSteps][4];
+  Softmax softmax;  // sum: of the thread's own columns
+  float out[R::kPieces][4] = {};
+
+  __device__ __forceinline__ void load_query(const unsigned char* tile, int first_row) {
+    const int lane = threadIdx.x & 31;
+#pragma unroll
+    for (int s = 0; s < R::kSteps; s++) ldmatrix_x4<false>(query[s], tile + R::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
+  }
+
+  // P of kKeys keys of a tile, of which `valid` are in the list, as A fragments; `out` is scaled to the new maximum.
+  template <int kKeys>
+  __device__ __forceinline__ void weigh(const unsigned char* keys, int first_key, int valid, float scale, uint32_t (&p)[kKeys / 16][4]) {
+    const int lane = threadIdx.x & 31;
+    float score[kKeys / 8][4] = {};
+#pragma unroll
+    for (int j = 0; j < kKeys / 16; j++) {
+#pragma unroll
+      for (int s = 0; s < R::kSteps; s++) {
+        uint32_t b[4];
+        ldmatrix_x4<false>(b, keys + R::at(first_key + 16 * j + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
+        mma_bf16(score[2 * j], query[s], b[0], b[1]);
+        mma_bf16(score[2 * j + 1], query[s], b[2], b[3]);
+      }
+    }
+    float highest[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const int key = 8 * n + 2 * (lane & 3) + (i & 1);
+        score[n][i] = key < valid ? score[n][i] * scale : -INFINITY;
+        highest[i >> 1] = max(highest[i >> 1], score[n][i]);
+      }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const float maximum = max(softmax.maximum[half], warp_max<4>(highest[half]));
+      const float reference = Softmax::reference(maximum);
+      const float correction = exp2_fast(softmax.maximum[half] - reference);
+      softmax.maximum[half] = maximum;
+      softmax.sum[half] *= correction;
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; n++) {
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; i++) {
+          score[n][i] = exp2_fast(score[n][i] - reference);
+          softmax.sum[half] += score[n][i];
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < R::kPieces; n++) out[n][2 * half] *= correction, out[n][2 * half + 1] *= correction;
+    }
+#pragma unroll
+    for (int j = 0; j < kKeys / 16; j++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) p[j][i] = pack_bf16(score[2 * j + i / 2][2 * (i % 2)], score[2 * j + i / 2][2 * (i % 2) + 1]);
+    }
+  }
+
+  // out += P V
+  template <int kKeys>
+  __device__ __forceinline__ void add_values(const unsigned char* values, int first_key, const uint32_t (&p)[kKeys / 16][4]) {
+    const int lane = threadIdx.x & 31;
+#pragma unroll
+    for (int j = 0; j < kKeys / 16; j++) {
+#pragma unroll
+      for (int s = 0; s < R::kSteps; s++) {
+        uint32_t b[4];
+        ldmatrix_x4<true>(b, values + R::at(first_key + 16 * j + (lane & 15), 2 * s + (lane >> 4)));
+        mma_bf16(out[2 * s], p[j], b[0], b[1]);
+        if (2 * s + 1 < R::kPieces) mma_bf16(out[2 * s + 1], p[j], b[2], b[3]);
+      }
+    }
+  }
+};
+
+// Sixteen rows' partial result in memory: for each lane its four values of every piece, then maximum and sum of its two rows.
+template <int D>
+constexpr int kPartialVectors = (Rows<D>::kPieces + 1) * 32;
+// Merging, a warp takes every fourth piece.
+template <int D>
+constexpr int kShare = (Rows<D>::kPieces + kWarps - 1) / kWarps;
+
+// Sums up `count` partial results in their order; load(i, piece) gives this lane's vector of one of them.
+template <int D, class Load>
+__device__ __forceinline__ void merge(int count, Load load, Softmax& total, float (&out)[kShare<D>][4]) {
+  constexpr int kPieces = Rows<D>::kPieces;
+  const int warp = threadIdx.x >> 5;
+  total = Softmax();
+#pragma unroll 4
+  for (int i = 0; i < count; i++) {
+    const float4 state = load(i, kPieces);
+    total.maximum[0] = max(total.maximum[0], state.x);
+    total.maximum[1] = max(total.maximum[1], state.z);
+  }
+#pragma unroll
+  for (int s = 0; s < kShare<D>; s++)
+#pragma unroll
+    for (int j = 0; j < 4; j++) out[s][j] = 0.f;
+#pragma unroll 4
+  for (int i = 0; i < count; i++) {
+    const float4 state = load(i, kPieces);
+    const float weight0 = exp2_fast(state.x - Softmax::reference(total.maximum[0]));
+    const float weight1 = exp2_fast(state.z - Softmax::reference(total.maximum[1]));
+    total.sum[0] += weight0 * state.y;
+    total.sum[1] += weight1 * state.w;
+#pragma unroll
+    for (int s = 0; s < kShare<D>; s++) {
+      const int piece = warp + s * kWarps;
+      if (piece >= kPieces) break;
+      const float4 part = load(i, piece);
+      out[s][0] += weight0 * part.x, out[s][1] += weight0 * part.y;
+      out[s][2] += weight1 * part.z, out[s][3] += weight1 * part.w;
+    }
+  }
+}
+
+}  // namespace dvl::attention
