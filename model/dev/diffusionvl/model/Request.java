@@ -93,29 +93,29 @@ public record Request(List<Turn> turns, List<RgbImage> images, String system, Pr
 
     /** Ends the user's turn and adds what the assistant answered, a {@link GenerationResult#text} for instance. */
     public Builder assistant(String answer) {
-      endTurn("an assistant's turn");
+      turns.add(userTurn());
       turns.add(new Turn(false, answer));
+      turn.setLength(0);
+      leadingImages = 0;
       return this;
     }
 
     /**
-     * The request.
+     * The request as it stands. The builder can go on with the {@link #assistant}'s answer and the next question.
      *
      * @throws IllegalStateException if the user's last turn has no text
      */
     public Request build() {
-      endTurn("the end");
-      return new Request(turns, images, system, form);
+      List<Turn> all = new ArrayList<>(turns);
+      all.add(userTurn());
+      return new Request(all, images, system, form);
     }
 
-    private void endTurn(String what) {
+    private Turn userTurn() {
       if (turn.isEmpty()) {
-        throw new IllegalStateException("no text of the user before " + what);
+        throw new IllegalStateException("the user's turn has no text");
       }
-      String lead = leadingImages == 0 ? "" : ChatPrompt.leadingImages(form, leadingImages);
-      turns.add(new Turn(true, lead + turn));
-      turn.setLength(0);
-      leadingImages = 0;
+      return new Turn(true, (leadingImages == 0 ? "" : ChatPrompt.leadingImages(form, leadingImages)) + turn);
     }
   }
 }

@@ -18,6 +18,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * Generates answers with a loaded model. Cheap: holds a stream and a cuBLAS handle between requests, everything else only while it
  * generates. For one thread at a time, not always the same one; a second thread that calls meanwhile gets an
  * IllegalStateException. Several sessions of a model may generate at the same time, and each gives the tokens it would give alone.
+ *
+ * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=threads}
  */
 public final class Session implements AutoCloseable {
   private final DiffusionVl model;

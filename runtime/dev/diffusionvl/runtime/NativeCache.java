@@ -3,14 +3,17 @@ package dev.diffusionvl.runtime;
 
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Set;
@@ -66,6 +69,7 @@ final class NativeCache {
     if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) && Arrays.equals(Files.readAllBytes(file), content)) {
       return file;
     }
+    deleteStale(folder);
     Path part = Files.createTempFile(folder, name, ".part"); // created with mode 0600
     try {
       Files.write(part, content);
@@ -74,6 +78,18 @@ final class NativeCache {
       Files.deleteIfExists(part);
     }
     return file;
+  }
+
+  /** Deletes what processes left that were killed while writing; writing takes milliseconds. */
+  private static void deleteStale(Path folder) throws IOException {
+    FileTime old = FileTime.from(Instant.now().minusSeconds(60));
+    try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, "*.part")) {
+      for (Path part : parts) {
+        if (Files.getLastModifiedTime(part, LinkOption.NOFOLLOW_LINKS).compareTo(old) < 0) {
+          Files.deleteIfExists(part);
+        }
+      }
+    }
   }
 
   /** Creates the folder, or makes sure that nobody else could have put something into it. */

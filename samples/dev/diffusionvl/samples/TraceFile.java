@@ -25,6 +25,19 @@ final class TraceFile {
     if (folder == null || !Files.isDirectory(folder) || Files.isDirectory(file)) {
       throw new BadInputException("--trace " + file + ": cannot be written there");
     }
+    delete(part()); // of a process that was killed while writing
+  }
+
+  private Path part() {
+    return file.resolveSibling(file.getFileName() + ".part");
+  }
+
+  private static void delete(Path part) {
+    try {
+      Files.deleteIfExists(part);
+    } catch (IOException e) {
+      // what keeps it from being deleted will keep it from being written, and be reported then
+    }
   }
 
   void add(int block, int step, List<GenerationListener.Commit> committed) {
@@ -39,16 +52,11 @@ final class TraceFile {
   }
 
   void write() {
-    Path part = file.resolveSibling(file.getFileName() + ".part");
     try {
-      Files.write(part, lines);
-      Files.move(part, file, StandardCopyOption.REPLACE_EXISTING);
+      Files.write(part(), lines);
+      Files.move(part(), file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException e) {
-      try {
-        Files.deleteIfExists(part);
-      } catch (IOException ignored) {
-        // the first failure is the one to report
-      }
+      delete(part());
       throw new BadInputException("--trace " + file + ": cannot be written: " + e.getMessage());
     }
   }

@@ -20,21 +20,24 @@ final class DvlProcess {
   static final Path MODEL = Path.of("samples/models/diffusionvl-tiny");
 
   private final Path temp;
+  private final List<String> javaOptions;
 
   /** What a process left when it ended. */
   record Outcome(int code, String out, String err) {}
 
   /** @param temp for the files that take the output, and for the process's own temporary files */
-  DvlProcess(Path temp) {
+  DvlProcess(Path temp, String... javaOptions) {
     this.temp = temp;
+    this.javaOptions = List.of(javaOptions);
   }
 
   /** Starts dvl. */
   Process start(String... arguments) throws IOException {
     List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
-        "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED", "-Djava.awt.headless=true", "-Ddvl.home=.",
-        "-Djava.io.tmpdir=" + Files.createDirectories(temp.resolve("tmp")), "-cp", System.getProperty("java.class.path"),
-        "dev.diffusionvl.samples.Dvl"));
+        "-XX:+UseSerialGC", "-XX:-UsePerfData", "--enable-native-access=ALL-UNNAMED", "-Djava.awt.headless=true", "-Ddvl.home=.",
+        "-Djava.io.tmpdir=" + Files.createDirectories(temp.resolve("tmp"))));
+    command.addAll(javaOptions);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), "dev.diffusionvl.samples.Dvl"));
     command.addAll(List.of(arguments));
     return new ProcessBuilder(command).redirectOutput(temp.resolve("stdout").toFile()).redirectError(temp.resolve("stderr").toFile())
         .start();

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.samples.lowlevel;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+
+/**
+ * Low-confidence remasking, step by step: a block of 8 masks, 2 commits a step. The "model" proposes token 100 + position each time, with a confidence of
+ * its own for each step; the most confident open positions are committed.
+ */
+public final class Remasking {
+  private static final int BLOCK = 8;
+  private static final int QUOTA = 2;
+  private static final int MASK_ID = 9;
+
+  private Remasking() {}
+
+  /** @param arguments none */
+  public static void main(String[] arguments) {
+    SplittableRandom random = new SplittableRandom(3);
+    try (Device device = Device.open(DeviceSpec.AUTO); Stream stream = device.newStream();
+        DeviceBuffer token = device.allocate("token", DType.I32, BLOCK); DeviceBuffer probability = device.allocate("probability", DType.F32, BLOCK);
+        DeviceBuffer ids = device.allocate("ids", DType.I32, BLOCK); DeviceBuffer masked = device.allocate("masked", DType.I32, BLOCK);
+        DeviceBuffer committed = device.allocate("committed", DType.I32, BLOCK); DeviceBuffer status = device.allocate("status", DType.I32, 3)) {
+      Kernels kernels = new Kernels(device);
+      int[] mask = new int[BLOCK];
+      Arrays.fill(mask, MASK_ID);
+      ids.set(stream, mask);
+      Arrays.fill(mask, 1);
+      masked.set(stream, mask);
+      int[] proposal = new int[BLOCK];
+      float[] confidence = new float[BLOCK];
+      for (int step = 0, open = BLOCK; open > 0; step++) {
+        for (int i = 0; i < BLOCK; i++) {
+          proposal[i] = 100 + i;
+          confidence[i] = (float) random.nextDouble();
+        }
+        token.set(stream, proposal);
+        probability.set(stream, confidence);
+        kernels.remask().launch(stream, token, probability, ids, masked, committed, status, BLOCK, QUOTA, false, 0, MASK_ID);
+        int[] counts = status.getInts(stream); // committed, still masked, NaN seen
+        open = counts[1];
+        System.out.printf("step %d: %s, committed %d, open %d%n", step, Arrays.toString(ids.getInts(stream)), counts[0], open);
+      }
+    }
+  }
+}
