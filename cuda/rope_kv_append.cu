@@ -8,17 +8,12 @@
 //         straight to the row's cache slot: storing a finished block is advancing a length, nothing is copied.
 // Rounds  acc + bias; then, as the reference does in the model's dtype, cos, sin, both products and their sum.
 #include "dvl.cuh"
+#include "rounding.cuh"
 #include "segment.cuh"
 
 namespace {
 
 constexpr int kThreads = 128;
-
-// A product that is rounded, in the f32 instance too: the compiler must not fuse it into the sum that follows.
-template <class T>
-__device__ __forceinline__ float product(float a, float b) {
-  return dvl::round_to<T>(__fmul_rn(a, b));
-}
 
 template <class T>
 __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, const float* cos, const float* sin,
@@ -53,13 +48,7 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
     } else {
       to = v_cache + (int64_t(head - heads - kv_heads) * slots + slot) * head_dim;
     }
-    if (head < heads + kv_heads) {
-      const float c = dvl::round_to<T>(c_row[j]), s = dvl::round_to<T>(s_row[j]);
-      const float x = product<T>(a, c) - product<T>(b, s);
-      const float y = product<T>(b, c) + product<T>(a, s);
-      a = x;
-      b = y;
-    }
+    if (head < heads + kv_heads) dvl::rotate_pair<T>(a, b, c_row[j], s_row[j]);
     to[j] = dvl::from_float<T>(a);
     to[j + half] = dvl::from_float<T>(b);
   }

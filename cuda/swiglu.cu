@@ -6,6 +6,7 @@
 // Idea    elementwise, 4 columns a thread.
 // Rounds  gate + bias, up + bias, silu(gate), and the product: four times, as the reference.
 #include "dvl.cuh"
+#include "rounding.cuh"
 #include "rows.cuh"
 
 namespace {
@@ -35,11 +36,7 @@ __device__ __forceinline__ void swiglu(const float* gate_up, const T* bias, T* o
     }
   }
 #pragma unroll
-  for (int i = 0; i < kEach; i++) {
-    const float g = dvl::round_to<T>(gate[i]);
-    const float silu = dvl::round_to<T>(g / (1.f + expf(-g)));
-    gate[i] = silu * dvl::round_to<T>(up[i]);
-  }
+  for (int i = 0; i < kEach; i++) gate[i] = dvl::swiglu_of<T>(gate[i], up[i]);
   dvl::store_piece(to, count, wide, gate);
 }
 

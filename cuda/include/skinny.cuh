@@ -13,6 +13,7 @@
 #pragma once
 #include "dvl.cuh"
 #include "grid.cuh"
+#include "rounding.cuh"
 
 namespace dvl {
 
@@ -33,7 +34,7 @@ struct Product {
 template <class T>
 struct InputNorm {
   const T* weight;       // [k]
-  const float* squares;  // [rows, groups of kTile columns]
+  const float* squares;  // [rows, groups of kNormGroup columns]
   float eps;
 };
 
@@ -58,15 +59,15 @@ __device__ __forceinline__ int tiles_of(int n) {
   return Paired ? (n / 2 + kTile / 2 - 1) / (kTile / 2) : (n + kTile - 1) / kTile;
 }
 
-// 1 / sqrt(mean square) of x's rows from the sums of squares of its groups, in a fixed order; `scale` is ready after the next barrier.
+// 1 / root mean square of x's rows from the sums of squares of their groups; `scale` is ready after the next barrier.
 template <int M, class T>
 __device__ __forceinline__ void row_scales(const InputNorm<T>& norm, int rows, int k, float (&scale)[M]) {
-  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, groups = (k + kTile - 1) / kTile;
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, groups = (k + kNormGroup - 1) / kNormGroup;
   for (int row = warp; row < M; row += kSkinnyWarps) {
-    float sum = 0.f;
-    for (int g = lane; row < rows && g < groups; g += 32) sum += norm.squares[int64_t(row) * groups + g];
-    sum = warp_sum(sum);
-    if (lane == 0) scale[row] = rsqrtf(sum / float(k) + norm.eps);
+    float squares = 0.f;
+    for (int g = lane; row < rows && g < groups; g += 32) squares += norm.squares[int64_t(row) * groups + g];
+    const float inverse = inverse_rms(squares, k, norm.eps);
+    if (lane == 0) scale[row] = inverse;
   }
 }
 
@@ -118,7 +119,7 @@ __device__ __forceinline__ void normalise_unit(const InputNorm<bf16>& norm, unsi
       load<8>(own, value);
       load<8>(norm.weight + at, weight);
 #pragma unroll
-      for (int i = 0; i < 8; i++) value[i] = round_to<bf16>(value[i] * scale[row]) * weight[i];
+      for (int i = 0; i < 8; i++) value[i] = normalised<bf16>(value[i], scale[row], weight[i]);
       store<8>(own, value);
     }
   }

@@ -19,7 +19,7 @@ __device__ __forceinline__ void skinny_product_f32(const Product<float>& p, cons
   const int row = weight_row<Paired>(tile, column, p.n);
   const float* const w = p.w + int64_t(row < p.n ? row : 0) * p.k;
   if constexpr (Normed) {
-    const InputNorm<float> from_first = {norm.weight, norm.squares + int64_t(first) * ((p.k + kTile - 1) / kTile), norm.eps};
+    const InputNorm<float> from_first = {norm.weight, norm.squares + int64_t(first) * ((p.k + kNormGroup - 1) / kNormGroup), norm.eps};
     row_scales(from_first, rows, p.k, scale);
   }
 
@@ -34,7 +34,7 @@ __device__ __forceinline__ void skinny_product_f32(const Product<float>& p, cons
         float weight[4];
         load<4>(norm.weight + chunk + at, weight);
 #pragma unroll
-        for (int j = 0; j < 4; j++) piece[j] = __fmul_rn(__fmul_rn(piece[j], scale[r]), weight[j]);
+        for (int j = 0; j < 4; j++) piece[j] = normalised<float>(piece[j], scale[r], weight[j]);
       }
     }
 #pragma unroll

@@ -24,6 +24,10 @@ public final class Kernels {
   private final PositionEmbedding positionEmbedding;
   private final BlendRows blendRows;
   private final SkinnyGemm skinnyGemm;
+  private final RowSquares rowSquares;
+  private final SkinnySwiglu skinnySwiglu;
+  private final SkinnyResidual skinnyResidual;
+  private final SkinnyQkv skinnyQkv;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -44,6 +48,10 @@ public final class Kernels {
     positionEmbedding = new PositionEmbedding(device);
     blendRows = new BlendRows(device);
     skinnyGemm = new SkinnyGemm(device);
+    rowSquares = new RowSquares(device);
+    skinnySwiglu = new SkinnySwiglu(device);
+    skinnyResidual = new SkinnyResidual(device);
+    skinnyQkv = new SkinnyQkv(device);
   }
 
   public GatherRows gatherRows() {
@@ -116,5 +124,21 @@ public final class Kernels {
 
   public SkinnyGemm skinnyGemm() {
     return skinnyGemm;
+  }
+
+  public SkinnyQkv skinnyQkv() {
+    return skinnyQkv;
+  }
+
+  public SkinnyResidual skinnyResidual() {
+    return skinnyResidual;
+  }
+
+  public SkinnySwiglu skinnySwiglu() {
+    return skinnySwiglu;
+  }
+
+  public RowSquares rowSquares() {
+    return rowSquares;
   }
 }

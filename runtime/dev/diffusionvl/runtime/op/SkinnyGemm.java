@@ -19,7 +19,7 @@ public final class SkinnyGemm extends SkinnyOp {
    * @param y [rows, n]: F32, the sums, or the dtype of x, rounded once
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int rows, int n, int k) {
-    checkProduct(workspace, x, w, rows, n, k);
+    checkProduct(workspace, "x", x, w, rows, n, k);
     boolean sums = y != null && y.dtype() == DType.F32;
     check("y", y, sums ? DType.F32 : x.dtype(), (long) rows * n);
     SkinnySplit split = SkinnySplit.of(n, k, false);

@@ -61,16 +61,25 @@ abstract class SkinnyOp extends Op {
     return stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
   }
 
-  /** Checks x and w of a product and that the workspace is large enough. */
-  final void checkProduct(SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, int rows, int n, int k) {
+  /** Checks x (under its name in messages) and w of a product and that the workspace is large enough. */
+  final void checkProduct(SkinnyWorkspace workspace, String name, DeviceBuffer x, DeviceBuffer w, int rows, int n, int k) {
     require(rows >= 0, "rows", rows);
     require(n > 0, "n", n);
     require(k > 0 && k % 8 == 0, "k (a multiple of 8)", k);
-    checkFloat("x", x);
-    check("x", x, x.dtype(), (long) rows * k);
+    checkFloat(name, x);
+    check(name, x, x.dtype(), (long) rows * k);
     check("w", w, x.dtype(), (long) n * k);
-    checkAligned("x", x);
+    checkAligned(name, x);
     checkAligned("w", w);
     require(x.dtype() == DType.F32 || workspace.rows() >= instance(rows), "rows, more than the workspace is for,", rows);
+  }
+
+  /** Checks what a norm fused to the product needs; returns the groups of a row of h. */
+  final int checkNorm(DeviceBuffer h, DeviceBuffer squares, DeviceBuffer norm, int rows, int k) {
+    int groups = RowSquares.groups(k);
+    check("squares", squares, DType.F32, (long) rows * groups);
+    check("norm", norm, h.dtype(), k);
+    checkAligned("norm", norm);
+    return groups;
   }
 }

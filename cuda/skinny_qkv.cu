@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// RMSNorm, the QKV product, bias, rotary embedding and the write of K and V into the cache in one pass for few rows (skinny.cuh).
+//
+// Shape   h [rows, k] before the norm, squares f32 [rows, ceil(k / 128)] its sums of squares, norm [k], w [(heads + 2 kv_heads) * 128, k]
+//         (all q, then k, then v), bias of that length or null, cos and sin f32 [positions, 64]; q [rows of the pass, heads, 128], caches
+//         [kv_heads, slots, 128]. Heads have 128 dimensions.
+// Floor   w read once.
+// Idea    a tile is a head, so both halves of every rotated pair are in it. A row's position and cache slot come from its segment.
+// Rounds  the normalised value and its product with the norm's weight; acc + bias; then as rope_kv_append.
+#include "dvl.cuh"
+#include "rounding.cuh"
+#include "rows.cuh"
+#include "segment.cuh"
+#include "skinny.cuh"
+#include "skinny_f32.cuh"
+
+namespace {
+
+constexpr int kHalf = dvl::kTile / 2;
+
+template <class T>
+struct RotateAndStore {
+  const T* bias;
+  const float* cos;
+  const float* sin;
+  const Segment* segments;
+  T* q;
+  T* k_cache;
+  T* v_cache;
+  int first_row, segment_count, heads, kv_heads, slots;
+
+  // The segment of a row of the pass, or -1; the whole warp looks.
+  __device__ __forceinline__ int segment_of(int row) const {
+    for (int first = 0; first < segment_count; first += 32) {
+      const int s = first + int(threadIdx.x) % 32;
+      const bool inside = s < segment_count && row >= segments[s].row && row < segments[s].row + segments[s].rows;
+      const unsigned found = dvl::ballot(inside);
+      if (found != 0) return first + __ffs(int(found)) - 1;
+    }
+    return -1;
+  }
+
+  __device__ __forceinline__ void operator()(int launch_row, int head, const float* columns) const {
+    const int row = first_row + launch_row, s = segment_of(row);
+    if (s < 0) return;
+    const int i = row - segments[s].row, j = int(threadIdx.x) % 32 * 2;
+    float a[2], b[2];
+    dvl::load<2>(columns + j, a);
+    dvl::load<2>(columns + kHalf + j, b);
+    if (bias != nullptr) {
+      float bias_a[2], bias_b[2];
+      dvl::load<2>(bias + head * dvl::kTile + j, bias_a);
+      dvl::load<2>(bias + head * dvl::kTile + kHalf + j, bias_b);
+#pragma unroll
+      for (int m = 0; m < 2; m++) a[m] += bias_a[m], b[m] += bias_b[m];
+    }
+#pragma unroll
+    for (int m = 0; m < 2; m++) a[m] = dvl::round_to<T>(a[m]), b[m] = dvl::round_to<T>(b[m]);
+    const int64_t slot = segments[s].slot + i;
+    T* to;
+    if (head < heads) to = q + (int64_t(row) * heads + head) * dvl::kTile;
+    else if (head < heads + kv_heads) to = k_cache + (int64_t(head - heads) * slots + slot) * dvl::kTile;
+    else to = v_cache + (int64_t(head - heads - kv_heads) * slots + slot) * dvl::kTile;
+    if (head < heads + kv_heads) {
+      const int64_t angle = int64_t(segments[s].position + i) * kHalf + j;
+      float c[2], d[2];
+      dvl::load<2>(cos + angle, c);
+      dvl::load<2>(sin + angle, d);
+#pragma unroll
+      for (int m = 0; m < 2; m++) dvl::rotate_pair<T>(a[m], b[m], c[m], d[m]);
+    }
+    dvl::store<2>(to + j, a);
+    dvl::store<2>(to + kHalf + j, b);
+  }
+};
+
+}  // namespace
+
+#define SKINNY_QKV(M)                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                               \
+      skinny_qkv_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w, const bf16* bias,      \
+                             const float* cos, const float* sin, const Segment* segments, bf16* q, bf16* k_cache, bf16* v_cache,     \
+                             float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads, int kv_heads, \
+                             int slots, int k, int span) {                                                                           \
+    dvl::skinny_product<M, false, true>(                                                                                             \
+        {h, w, rows, (heads + 2 * kv_heads) * dvl::kTile, k}, {norm, squares, eps}, {partials, arrived, span},                       \
+        RotateAndStore<bf16>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});      \
+  }                                                                                                                                  \
+  DVL_EXPORT(skinny_qkv_m##M##_bf16)
+
+SKINNY_QKV(8);
+SKINNY_QKV(16);
+SKINNY_QKV(32);
+SKINNY_QKV(64);
+
+extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
+    skinny_qkv_f32(const float* h, const float* squares, const float* norm, float eps, const float* w, const float* bias,
+                   const float* cos, const float* sin, const Segment* segments, float* q, float* k_cache, float* v_cache, float*,
+                   unsigned*, int first_row, int rows, int segment_count, int heads, int kv_heads, int slots, int k, int) {
+  dvl::skinny_product_f32<false, true>(
+      {h, w, rows, (heads + 2 * kv_heads) * dvl::kTile, k}, {norm, squares, eps},
+      RotateAndStore<float>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});
+}
+DVL_EXPORT(skinny_qkv_f32);

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// h += x w^T for few rows (skinny.cuh), and the sums of squares that the next RMSNorm needs: the end of attention and of the MLP.
+//
+// Shape   x [rows, k], w [n, k], h [rows, n] in place, squares f32 [rows, ceil(n / 128)].
+// Floor   w read once.
+// Idea    a tile is a group of the norm, so a warp has a whole group of a row's new values at hand.
+// Rounds  the product, then its sum with h, as the reference; the squares are those of the rounded sum.
+#include "dvl.cuh"
+#include "rounding.cuh"
+#include "rows.cuh"
+#include "skinny.cuh"
+#include "skinny_f32.cuh"
+
+namespace {
+
+template <class T>
+struct AddToResidual {
+  T* h;
+  float* squares;
+  int n;
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+    const int lane = int(threadIdx.x) % 32, column = tile * dvl::kTile + lane * 4;
+    T* const to = h + int64_t(row) * n + column;
+    const bool wide = n % 4 == 0;
+    float sum[4], value[4];
+    dvl::load<4>(columns + lane * 4, value);
+    dvl::load_piece(to, n - column, wide, sum);
+#pragma unroll
+    for (int i = 0; i < 4; i++) sum[i] = column + i < n ? dvl::round_to<T>(sum[i] + dvl::round_to<T>(value[i])) : 0.f;
+    dvl::store_piece(to, n - column, wide, sum);
+    const float group = dvl::group_squares(sum);
+    if (lane == 0) squares[int64_t(row) * ((n + dvl::kTile - 1) / dvl::kTile) + tile] = group;
+  }
+};
+static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
+
+}  // namespace
+
+#define SKINNY_RESIDUAL(M)                                                                                                         \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                             \
+      skinny_residual_m##M##_bf16(const bf16* x, const bf16* w, bf16* h, float* squares, float* partials, unsigned* arrived,       \
+                                  int rows, int n, int k, int span) {                                                              \
+    dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span}, AddToResidual<bf16>{h, squares, n});   \
+  }                                                                                                                                \
+  DVL_EXPORT(skinny_residual_m##M##_bf16)
+
+SKINNY_RESIDUAL(8);
+SKINNY_RESIDUAL(16);
+SKINNY_RESIDUAL(32);
+SKINNY_RESIDUAL(64);
+
+extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
+    skinny_residual_f32(const float* x, const float* w, float* h, float* squares, float*, unsigned*, int rows, int n, int k, int) {
+  dvl::skinny_product_f32<false, false>({x, w, rows, n, k}, {}, AddToResidual<float>{h, squares, n});
+}
+DVL_EXPORT(skinny_residual_f32);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/** h += x · wᵀ by our own kernel for few rows, with the sums of squares that the next RMSNorm needs. */
+public final class SkinnyResidual extends SkinnyOp {
+  public SkinnyResidual(Device device) {
+    super(device, "skinny_residual");
+  }
+
+  /**
+   * @param x BF16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
+   * @param w dtype of x [n, k], 16-byte aligned
+   * @param h dtype of x [rows, n], 16-byte aligned: the residual stream, updated
+   * @param squares F32 [rows, {@link RowSquares#groups}(n)]: of the new h
+   */
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares, int rows,
+      int n, int k) {
+    checkProduct(workspace, "x", x, w, rows, n, k);
+    int groups = RowSquares.groups(n);
+    check("h", h, x.dtype(), (long) rows * n);
+    checkAligned("h", h);
+    check("squares", squares, DType.F32, (long) rows * groups);
+    SkinnySplit split = SkinnySplit.of(n, k, false);
+    inPieces(x.dtype(), rows, (first, count) -> begin(stream, x.dtype(), split, count)
+        .ptr(x, (long) first * k).ptr(w).ptr(h, (long) first * n).ptr(squares, (long) first * groups)
+        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
+  }
+}
