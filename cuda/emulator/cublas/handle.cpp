@@ -3,8 +3,6 @@
 // never reused, so a destroyed or foreign handle is noticed and never followed.
 #include "handle.h"
 
-#include <cstdarg>
-#include <cstdio>
 #include <mutex>
 #include <unordered_map>
 
@@ -78,15 +76,6 @@ bool find_handle(cublasHandle_t handle, Settings& out) {
          CUBLAS_STATUS_SUCCESS;
 }
 
-void complain(const char* format, ...) {
-  char line[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof line, format, arguments);
-  va_end(arguments);
-  std::fprintf(stderr, "emulated device: %s\n", line);
-}
-
 } // namespace emu::blas
 
 using namespace emu::blas;
@@ -95,7 +84,7 @@ CUDA_API cublasStatus_t cublasCreate_v2(cublasHandle_t* out) {
   if (!out) return CUBLAS_STATUS_INVALID_VALUE;
   Settings settings;
   if (emu::driver::current_context_handle(&settings.context)) {
-    complain("cublasCreate: the calling thread has no usable context");
+    emu::complain("cublasCreate: the calling thread has no usable context");
     return CUBLAS_STATUS_NOT_INITIALIZED;
   }
   std::lock_guard<std::mutex> lock(handles().mutex);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "../complain.h"
 #include "../driver/cuda_types.h"
 #include "../driver/submit.h"
 
@@ -38,8 +39,5 @@ struct Settings {
 
 // A copy of the handle's settings; false if there is no such handle.
 bool find_handle(cublasHandle_t handle, Settings& out);
-
-// One line on stderr about a call that fails, prefixed like the core's reports.
-void complain(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 } // namespace emu::blas

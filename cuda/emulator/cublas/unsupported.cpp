@@ -6,7 +6,7 @@
 #include "handle.h"
 
 static cublasStatus_t unsupported(const char* name, std::atomic<bool>& told) {
-  if (!told.exchange(true)) emu::blas::complain("%s is not supported", name);
+  if (!told.exchange(true)) emu::complain("%s is not supported", name);
   return CUBLAS_STATUS_NOT_SUPPORTED;
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state.h"
 
-#include <cstdarg>
-#include <cstdio>
 #include <cstdlib>
 
 #include "../options.h"
@@ -98,15 +96,6 @@ CUresult find_stream(Context& context, CUstream handle, Stream*& out) {
 CUresult fault(Context& context, CUresult code) {
   if (emu::options().sticky) context.failure = code;
   return code;
-}
-
-void complain(const char* format, ...) {
-  char line[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof line, format, arguments);
-  va_end(arguments);
-  std::fprintf(stderr, "emulated device: %s\n", line);
 }
 
 } // namespace emu::driver

@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "../complain.h"
 #include "../core.h"
 #include "cuda_types.h"
 
@@ -146,9 +147,6 @@ CUresult find_stream(Context& context, CUstream handle, Stream*& out);
 
 // Notes a failure that spoils the context, as a kernel's illegal access does, and returns it.
 CUresult fault(Context& context, CUresult code);
-
-// One line on stderr about a call that cannot be served, prefixed like the core's reports.
-void complain(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 // Runs `body` holding the lock once the driver is initialised.
 template <class Body> CUresult with_driver(const Body& body) {

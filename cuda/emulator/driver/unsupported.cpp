@@ -6,7 +6,7 @@
 #include "state.h"
 
 static CUresult unsupported(const char* name, std::atomic<bool>& told) {
-  if (!told.exchange(true)) emu::driver::complain("%s is not supported", name);
+  if (!told.exchange(true)) emu::complain("%s is not supported", name);
   return CUDA_ERROR_NOT_SUPPORTED;
 }
 

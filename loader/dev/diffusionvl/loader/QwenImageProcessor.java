@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import java.util.List;
+
 /**
  * From an image to the rows the Qwen2.5-VL vision tower reads (spec 4.1): resize to whole merge units within the pixel
  * limits, normalise, cut into patches. Immutable, safe for several threads.
@@ -40,13 +42,17 @@ public final class QwenImageProcessor {
   }
 
   /**
-   * Merge units, which become embeddings, that the processed image will have.
+   * Merge units, which become embeddings, that each processed image will have.
    *
-   * @throws BadInputException as {@link #process}
+   * @throws BadInputException as {@link #process}, naming the image by its name or number
    */
-  public int rows(RgbImage image, String nameForErrors) {
-    int[] size = targetSize(image, nameForErrors);
-    return size[0] / (patch * merge) * (size[1] / (patch * merge));
+  public int[] rows(List<RgbImage> images) {
+    int[] rows = new int[images.size()];
+    for (int i = 0; i < rows.length; i++) {
+      int[] size = targetSize(images.get(i), images.get(i).nameOr(i + 1));
+      rows[i] = size[0] / (patch * merge) * (size[1] / (patch * merge));
+    }
+    return rows;
   }
 
   private int[] targetSize(RgbImage image, String nameForErrors) {

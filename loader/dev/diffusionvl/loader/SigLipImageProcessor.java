@@ -3,6 +3,7 @@ package dev.diffusionvl.loader;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -25,21 +26,40 @@ public final class SigLipImageProcessor {
   }
 
   /**
-   * @param images of one prompt, in order; messages name them "image 1" and so on
+   * @param images of one prompt, in order; messages call them by their name or number
    * @throws BadInputException if an image is too long and narrow
    */
   public List<ImageTiles> process(List<RgbImage> images) {
-    boolean tiled = images.size() == 1 && config.anyres() != null;
-    return IntStream.range(0, images.size())
-        .mapToObj(i -> tiled ? tiles(images.get(i), "image " + (i + 1)) : square(images.get(i), "image " + (i + 1)))
-        .toList();
+    return each(images, (image, name) -> isTiled(images) ? tiles(image, layout(image, name)) : square(image, name));
   }
 
-  private ImageTiles tiles(RgbImage image, String name) {
+  /**
+   * Embeddings that each image will have.
+   *
+   * @throws BadInputException as {@link #process}
+   */
+  public int[] rows(List<RgbImage> images) {
+    return each(images, (image, name) -> isTiled(images) ? layout(image, name).rows() : squareRows(image, name)).stream()
+        .mapToInt(Integer::intValue).toArray();
+  }
+
+  private static <T> List<T> each(List<RgbImage> images, BiFunction<RgbImage, String, T> body) {
+    return IntStream.range(0, images.size()).mapToObj(i -> body.apply(images.get(i), images.get(i).nameOr(i + 1))).toList();
+  }
+
+  private boolean isTiled(List<RgbImage> images) {
+    return images.size() == 1 && config.anyres() != null;
+  }
+
+  private AnyresLayout layout(RgbImage image, String name) {
     AnyresLayout layout = AnyresLayout.of(image.width(), image.height(), config);
     if (layout.outHeight() < 1 || layout.outWidth() < 1) {
       throw size(name, image, "too long and narrow: less than one feature wide");
     }
+    return layout;
+  }
+
+  private ImageTiles tiles(RgbImage image, AnyresLayout layout) {
     int side = config.imageSize();
     float[] pixels = new float[Math.multiplyExact(layout.tiles(), side * side * CHANNELS)];
     put(BicubicResize.resize(image, side, side), 0, 0, pixels, 0);
@@ -66,18 +86,24 @@ public final class SigLipImageProcessor {
     return pasted(BicubicResize.resize(image, width, height), canvas.width(), canvas.height(), new byte[CHANNELS]);
   }
 
-  private ImageTiles square(RgbImage image, String name) {
+  /** The features and the newline vector. */
+  private int squareRows(RgbImage image, String name) {
     int longer = Math.max(image.width(), image.height());
     if ((long) longer * longer > ImageFiles.MAX_PIXELS) {
       throw size(name, image, "too long and narrow: as a square it would have more than " + ImageFiles.MAX_PIXELS + " pixels");
     }
+    return config.positions() + 1;
+  }
+
+  private ImageTiles square(RgbImage image, String name) {
+    RowBlend.Builder rows = new RowBlend.Builder(squareRows(image, name));
+    for (int i = 0; i <= config.positions(); i++) {
+      rows.copy(i);
+    }
+    int longer = Math.max(image.width(), image.height());
     int side = config.imageSize();
     float[] pixels = new float[side * side * CHANNELS];
     put(BicubicResize.resize(pasted(image, longer, longer, border), side, side), 0, 0, pixels, 0);
-    RowBlend.Builder rows = new RowBlend.Builder(config.positions() + 1);
-    for (int i = 0; i <= config.positions(); i++) {
-      rows.copy(i); // the last is the newline vector
-    }
     return new ImageTiles(pixels, 1, rows.build());
   }
 

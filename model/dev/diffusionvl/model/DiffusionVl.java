@@ -122,6 +122,11 @@ public final class DiffusionVl implements AutoCloseable {
     return loadMillis;
   }
 
+  /** What the user should know about how the model runs here, a line each; usually nothing. */
+  public List<String> remarks() {
+    return vision.remarks();
+  }
+
   public Device device() {
     return device;
   }

@@ -3,6 +3,7 @@ package dev.diffusionvl.model;
 
 
 import dev.diffusionvl.loader.SigLipConfig;
+import dev.diffusionvl.runtime.Conv;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
@@ -11,6 +12,9 @@ import dev.diffusionvl.runtime.op.Kernels;
 
 /** The SigLIP tower's convolution over patches (stride = kernel size, no padding), without its bias. */
 interface PatchEmbedding extends AutoCloseable {
+  /** Colours of a pixel. */
+  int CHANNELS = 3;
+
   /**
    * @param pixels [tiles or more, side, side, 3]
    * @return [tiles * positions, C], f32 accumulators or values of the model's dtype; this object's own, until the next call
@@ -19,6 +23,33 @@ interface PatchEmbedding extends AutoCloseable {
 
   @Override
   void close();
+
+  /** By cuDNN. */
+  final class ByConvolution implements PatchEmbedding {
+    private final SigLipConfig config;
+    private final DeviceBuffer weight;
+    private final Conv conv;
+    private final DeviceBuffer embeddings;
+
+    ByConvolution(SigLipConfig config, DeviceBuffer weight, Conv conv, int maxTiles) {
+      this.config = config;
+      this.weight = weight;
+      this.conv = conv;
+      this.embeddings = weight.device().allocate("patch embeddings", weight.dtype(), maxTiles, config.positions(), config.hiddenSize());
+    }
+
+    @Override
+    public DeviceBuffer compute(DeviceBuffer pixels, int tiles) {
+      int side = config.imageSize();
+      conv.forward(pixels, weight, embeddings, tiles, side, side, CHANNELS, config.hiddenSize(), config.patchSize(), config.patchSize());
+      return embeddings;
+    }
+
+    @Override
+    public void close() {
+      embeddings.close();
+    }
+  }
 
   /** By cutting out the patches and a matrix product. */
   final class ByProduct implements PatchEmbedding {
@@ -45,8 +76,7 @@ interface PatchEmbedding extends AutoCloseable {
     public DeviceBuffer compute(DeviceBuffer pixels, int tiles) {
       int side = config.imageSize();
       int values = (int) weight.shape()[1];
-      kernels.extractPatches().launch(stream, pixels, patches, tiles, side, side, values / (config.patchSize() * config.patchSize()),
-          config.patchSize());
+      kernels.extractPatches().launch(stream, pixels, patches, tiles, side, side, CHANNELS, config.patchSize());
       gemm.multiply(patches, weight, accumulators, tiles * config.positions(), config.hiddenSize(), values);
       return accumulators;
     }

@@ -8,6 +8,7 @@ import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.RowBlend;
 import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.loader.SigLipImageProcessor;
+import dev.diffusionvl.runtime.Conv;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
@@ -16,10 +17,20 @@ import dev.diffusionvl.runtime.op.Kernels;
 import java.util.Arrays;
 import java.util.List;
 
-/** The SigLIP family's tower: {@link SigLipVision} over thumbnail and tiles, their features put together as a mosaic (spec 4.2). */
-record SigLipTower(ModelConfig config, SigLipWeights weights) implements VisionTower {
+/**
+ * The SigLIP family's tower: {@link SigLipVision} over thumbnail and tiles, their features put together as a mosaic (spec 4.2).
+ *
+ * @param convolution whether patches are embedded by cuDNN; otherwise by a matrix product
+ */
+record SigLipTower(ModelConfig config, SigLipWeights weights, boolean convolution) implements VisionTower {
   /** Tiles in one pass of the tower: bounds the scratch memory of an image of many. */
   private static final int TILES_AT_ONCE = 8;
+
+  @Override
+  public List<String> remarks() {
+    return convolution ? List.of()
+        : List.of("libcudnn.so.9 not found: the patch convolution takes the GEMM path (patches and a matrix product)");
+  }
 
   @Override
   public ImageEncoder newEncoder(Kernels kernels, Stream stream, Gemm gemm) {
@@ -31,11 +42,13 @@ record SigLipTower(ModelConfig config, SigLipWeights weights) implements VisionT
     private final Kernels kernels;
     private final Stream stream;
     private final Gemm gemm;
+    private final Conv conv; // null: no cuDNN
 
     Encoder(Kernels kernels, Stream stream, Gemm gemm) {
       this.kernels = kernels;
       this.stream = stream;
       this.gemm = gemm;
+      this.conv = convolution ? new Conv(stream) : null;
     }
 
     @Override
@@ -49,7 +62,7 @@ record SigLipTower(ModelConfig config, SigLipWeights weights) implements VisionT
       int tableRows = image.tiles() * tower.positions() + 1; // the newline vector is the last
       int atOnce = Math.min(image.tiles(), TILES_AT_ONCE);
       try (DeviceBuffer features = stream.device().allocate("image features", weights.newline().dtype(), tableRows, hidden);
-          PatchEmbedding patches = new PatchEmbedding.ByProduct(tower, weights.patchEmbedding().weight(), kernels, stream, gemm, atOnce);
+          PatchEmbedding patches = patchEmbedding(atOnce);
           SigLipVision vision = new SigLipVision(tower, weights, kernels, stream, gemm, patches, atOnce)) {
         int pixels = image.pixels().length / image.tiles();
         for (int first = 0; first < image.tiles(); first += atOnce) {
@@ -64,6 +77,12 @@ record SigLipTower(ModelConfig config, SigLipWeights weights) implements VisionT
       }
     }
 
+    private PatchEmbedding patchEmbedding(int maxTiles) {
+      DeviceBuffer weight = weights.patchEmbedding().weight();
+      return conv != null ? new PatchEmbedding.ByConvolution(config.sigLip(), weight, conv, maxTiles)
+          : new PatchEmbedding.ByProduct(config.sigLip(), weight, kernels, stream, gemm, maxTiles);
+    }
+
     private void blend(RowBlend rows, DeviceBuffer features, DeviceBuffer target, int tableRows, int hidden) {
       try (DeviceBuffer index = stream.device().allocate("mosaic index", DType.I32, rows.index().length);
           DeviceBuffer weight = stream.device().allocate("mosaic weights", DType.F32, rows.weight().length)) {
@@ -76,7 +95,9 @@ record SigLipTower(ModelConfig config, SigLipWeights weights) implements VisionT
 
     @Override
     public void close() {
-      // Scratch memory lives as long as one image.
+      if (conv != null) {
+        conv.close();
+      }
     }
   }
 

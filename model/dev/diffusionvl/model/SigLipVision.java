@@ -19,8 +19,6 @@ import java.util.List;
  * attention kernel that the language model uses. Holds scratch memory for a fixed number of tiles.
  */
 final class SigLipVision implements AutoCloseable {
-  private static final int CHANNELS = 3;
-
   private final DType dtype;
   private final SigLipConfig config;
   private final SigLipWeights weights;
@@ -57,7 +55,7 @@ final class SigLipVision implements AutoCloseable {
     int rows = maxTiles * config.positions();
     int c = config.hiddenSize();
     int inner = Math.max(config.intermediateSize(), weights.projectorUp().out());
-    pixels = buffer("tiles", dtype, maxTiles, config.imageSize(), config.imageSize(), CHANNELS);
+    pixels = buffer("tiles", dtype, maxTiles, config.imageSize(), config.imageSize(), PatchEmbedding.CHANNELS);
     x = buffer("vision hidden state", dtype, rows, c);
     normed = buffer("vision normalised", dtype, rows, c);
     accumulators = buffer("vision accumulators", DType.F32, rows, Math.max(3 * c, inner));

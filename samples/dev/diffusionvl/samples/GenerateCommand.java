@@ -119,6 +119,7 @@ final class GenerateCommand implements Callable<Integer> {
         announce(spec, gpu, need);
         need.requireFree(gpu);
         try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession(gemm)) {
+          loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
           PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
           GenerationResult result = session.generate(request, options, listener(out, traceFile));
           if (traceFile != null) {

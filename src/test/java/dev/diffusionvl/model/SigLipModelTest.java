@@ -157,6 +157,25 @@ class SigLipModelTest {
     }
   }
 
+  /** The patch convolution by cuDNN and by the product: the whole way, both against the oracle and close to each other. */
+  @Test
+  void bothPatchEmbeddingsAgree() {
+    double[][] expected = vision.embed(image(100, 60), true, MAX_TILES);
+    for (DiffusionVl model : List.of(f32, bf16)) {
+      SigLipTower tower = (SigLipTower) model.vision();
+      assertTrue(tower.convolution() && model.remarks().isEmpty(), "cuDNN is there");
+      SigLipTower other = new SigLipTower(tower.config(), tower.weights(), false);
+      assertEquals(1, other.remarks().size());
+      float[] byConvolution = encode(model, tower, image(100, 60)).getFirst();
+      float[] byProduct = encode(model, other, image(100, 60)).getFirst();
+      assertRows(expected, byConvolution, model);
+      assertRows(expected, byProduct, model);
+      double[] wide = new double[byProduct.length];
+      Arrays.setAll(wide, i -> byProduct[i]);
+      assertClose("by convolution", wide, byConvolution, model);
+    }
+  }
+
   @Test
   void assembledRowsOfSeveralImages() {
     for (DiffusionVl model : List.of(f32, bf16)) {
@@ -167,10 +186,14 @@ class SigLipModelTest {
   }
 
   private static List<float[]> encode(DiffusionVl model, RgbImage... images) {
+    return encode(model, model.vision(), images);
+  }
+
+  private static List<float[]> encode(DiffusionVl model, VisionTower tower, RgbImage... images) {
     List<float[]> rows = new ArrayList<>();
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
-        ImageEncoder encoder = model.vision().newEncoder(model.kernels(), stream, gemm)) {
+        ImageEncoder encoder = tower.newEncoder(model.kernels(), stream, gemm)) {
       for (ImageEncoder.Input input : encoder.prepare(List.of(images))) {
         try (DeviceBuffer target = device.allocate("rows", model.dtype(), input.rows(), model.config().text().hiddenSize())) {
           input.encode(target);
