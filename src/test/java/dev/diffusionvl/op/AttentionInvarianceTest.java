@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.diffusionvl.op.AttentionPass.Form;
 import dev.diffusionvl.op.AttentionPass.Part;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Graph;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
@@ -122,6 +123,32 @@ class AttentionInvarianceTest extends OpTest {
       assertArrayEquals(largeOut, outs[0].getFloats(stream), form.name());
       assertArrayEquals(largeOut, outs[1].getFloats(stream), form.name());
       assertArrayEquals(smallOut, outs[2].getFloats(stream), form.name());
+    }
+  }
+
+  /** A captured launch follows the segments in device memory: other lengths, other numbers of ranges, the same grid. */
+  @ParameterizedTest
+  @EnumSource
+  void aGraphSeesSegmentsOfItsTime(Form form) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 500, 8);
+    DeviceBuffer q = buffer(form.dtype, pass.q);
+    DeviceBuffer k = buffer(form.dtype, pass.k);
+    DeviceBuffer v = buffer(form.dtype, pass.v);
+    DeviceBuffer out = empty(form.dtype, pass.q.length);
+    try (Segments segments = pass.segments(new Part(8, 0, 0, 0, 1)); AttentionWorkspace workspace = pass.workspace(1, 8)) {
+      AttentionWorkspace used = form == Form.BF16_SPLIT ? workspace : null;
+      float scale = (float) (1 / Math.sqrt(DIM));
+      try (Graph graph = Graph.capture(stream,
+          () -> kernels.attention().launch(stream, q, k, v, segments, out, 4, 2, DIM, 500, scale, used))) {
+        for (int context : new int[] {0, 3, 56, 57, 300, 492, 120}) {
+          segments.clear();
+          segments.add(0, 8, 0, context, 0, context, 1);
+          segments.upload(stream);
+          graph.launch(stream);
+          float[] replayed = out.getFloats(stream);
+          assertArrayEquals(pass.run(form, new Part(8, context, 0, context, 1)), replayed, form + ": context " + context);
+        }
+      }
     }
   }
 

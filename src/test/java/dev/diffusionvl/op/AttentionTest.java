@@ -39,6 +39,13 @@ class AttentionTest extends OpTest {
     }
   }
 
+  /** An image's patches in a full-attention layer of the vision tower. */
+  @ParameterizedTest
+  @EnumSource(names = "BF16")
+  void aWholeImage(Form form) {
+    check(this, form, 1, 1, 80, 1296, new Part(1296, 0, 0, 1296, 0));
+  }
+
   /** Lists whose length is at the edges of tiles and of the ranges that blocks share: up to 32 for one kv head. */
   @ParameterizedTest
   @EnumSource

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
@@ -100,13 +101,17 @@ class FootprintTest extends OpTest {
         DeviceBuffer v = buffer(dtype, cache(dtype, kvHeads, visible, dim));
         DeviceBuffer q = buffer(dtype, normal(dtype, 8 * 4 * dim, 1));
         DeviceBuffer out = guarded(dtype, 8 * 4 * dim);
-        try (Segments segments = new Segments(device, 3)) {
+        try (Segments segments = new Segments(device, 3);
+            AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, kvHeads, dim, 2, 5)) {
           segments.add(0, 5, 0, 200, 7, 190, 1);
           segments.add(5, 3, 0, 321, 9, 150, 3);
           segments.upload(stream);
           kernels.attention().launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f);
+          assertWritten("attention " + dtype + " " + dim, out);
+          stream.fill(out, 0xff);
+          kernels.attention().launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f, workspace);
         }
-        assertWritten("attention " + dtype + " " + dim, out);
+        assertWritten("attention with split keys " + dtype + " " + dim, out);
       }
     }
   }
