@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Packs the self-contained archives (the build profile "dist" calls this, with JAVA_HOME set):
+#
+#   bench/archive.sh BUILD VERSION
+#
+#   BUILD/dvl-VERSION-linux-x86_64.tar.xz        launcher, Java runtime, jars with kernels, natives and emulated device
+#   BUILD/dvl-VERSION-linux-x86_64-tests.tar.xz  the same folder's test classes and JUnit's console launcher (./dvl-tests)
+#
+# The demo model and test data stay out: the tests read them from a checkout.
+set -eu
+
+build=$1
+version=$2
+name=dvl-$version-linux-x86_64
+stage=$build/dist/$name
+here=$(cd "$(dirname "$0")/.." && pwd)
+limit=62914560 # 60 MB
+
+rm -rf "$stage"
+mkdir -p "$stage/lib" "$stage/tests/lib"
+
+# What the application needs: ImageIO is in java.desktop; everything else beyond java.base is for tools and programs built on it.
+# Uncompressed modules make a larger folder and a smaller archive. Not every JDK has a jmods folder: jlink then links from the
+# image that it runs in.
+"$JAVA_HOME/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.net.http,jdk.httpserver,jdk.management,jdk.unsupported \
+  --strip-debug --no-header-files --no-man-pages --compress zip-0 --output "$stage/runtime"
+
+cp "$build"/diffusionvl-"$version".jar "$build"/lib/*.jar "$stage/lib/"
+cp "$here/LICENSE" "$here/NOTICE" "$here/README.md" "$stage/"
+cp "$here/bench/dvl" "$stage/dvl"
+cp "$here/bench/dvl-tests" "$stage/dvl-tests"
+chmod 755 "$stage/dvl" "$stage/dvl-tests"
+git -C "$here" describe --always --dirty --abbrev=12 > "$stage/commit" 2> /dev/null || echo unknown > "$stage/commit"
+
+cp "$build"/dist/junit/*.jar "$stage/tests/lib/"
+cp -R "$build/test-classes" "$stage/tests/classes"
+rm -rf "$stage/tests/classes/golden" "$stage/tests/classes/pillow" "$stage/tests/classes/qwen2.5" # read from the checkout
+
+pack() { # archive, paths
+  archive=$1
+  shift
+  tar -C "$build/dist" --sort=name --owner=0 --group=0 --numeric-owner -c "$@" | xz -T0 -6 > "$archive.part"
+  mv "$archive.part" "$archive"
+  echo "$(wc -c < "$archive") bytes: $archive"
+}
+pack "$build/$name.tar.xz" --exclude="$name/tests" --exclude="$name/dvl-tests" "$name"
+pack "$build/$name-tests.tar.xz" "$name/tests" "$name/dvl-tests"
+if [ "$(wc -c < "$build/$name.tar.xz")" -gt $limit ]; then
+  echo "$name.tar.xz is larger than $limit bytes" >&2
+  exit 1
+fi
