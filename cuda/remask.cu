@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// One denoising step's decision: which masked positions are committed, and the token update on the device.
+// What follows a denoising pass: which masked positions are committed, the token update on the device, and drafts of the states to
+// come (self-speculation).
 //
-// Shape   all arrays [rows]; status [3] = committed, masked rows left, 1 if a masked row's probability is NaN (then nothing changes).
+// Shape   token, probability [variants, rows]; ids [1 + drafts or more, rows]: the block, then its drafts; step_of, confidence [rows];
+//         quota [quotas]; status: enum Status. A row is masked where its id is mask_id.
 // Floor   latency: a few hundred bytes.
 // Idea    a row's rank is the number of masked rows that are more confident (ties: lower row first). Static takes rank < quota; dynamic
 //         takes every probability > threshold when there are at least `quota` of them, else as static. Decisions are
 //         complete before the first update, so no row sees another's.
+//         Variant 0 of the pass was the block, variant v its draft v. Where draft v is what the block has become after v steps, the
+//         predictions for draft v are those for the block: steps are taken one after the other until a draft is wrong. New drafts
+//         follow the last predictions used: draft i is the block after i more steps that predict the same.
 // Quirk   a committed mask id leaves its row masked, as the reference does; launchers that exclude the id never meet it.
 #include "dvl.cuh"
 #include "rows.cuh"
@@ -14,13 +19,22 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// Mirrored in Java.
+enum Status {
+  kStep,      // steps taken in this block; quota[step] is the next one's
+  kMasked,    // masked rows left
+  kNaN,       // 1: a masked row's probability was NaN, nothing is committed from then on
+  kForwards,  // passes so far without the one that met the NaN
+  kDrafts,    // drafts that leave something to predict
+};
+
 // How many masked rows go before `row`.
-__device__ __forceinline__ int rank_of(int row, const float* probability, const int* masked, int rows) {
+__device__ __forceinline__ int rank_of(int row, const float* probability, const int* ids, int rows, int mask_id) {
   const float own = probability[row];
   int rank = 0;
   for (int j = 0; j < rows; j++) {
     const float other = probability[j];
-    rank += masked[j] != 0 && (other > own || (other == own && j < row));
+    rank += ids[j] == mask_id && (other > own || (other == own && j < row));
   }
   return rank;
 }
@@ -28,42 +42,80 @@ __device__ __forceinline__ int rank_of(int row, const float* probability, const 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kThreads)
-    remask(const int* token, const float* probability, int* ids, int* masked, int* committed, int* status, int rows, int quota, int dynamic,
-           float threshold, int mask_id) {
+    remask(const int* token, const float* probability, int* ids, int* step_of, float* confidence, int* status, const int* quota, int rows,
+           int variants, int drafts, int quotas, int dynamic, float threshold, int mask_id) {
   DVL_SHARED(int[kThreads / 32], partial);
-  int above = 0, nan = 0;
-  for (int row = threadIdx.x; row < rows; row += kThreads) {
-    if (masked[row] != 0) {
-      above += probability[row] > threshold;
-      nan += isnan(probability[row]) ? 1 : 0;
+  int step = status[kStep], masked = status[kMasked], nan = status[kNaN];
+  const int forwards = status[kForwards];
+
+  int used = 0;  // variant whose predictions decide
+  for (int variant = 0; variant < variants && masked > 0 && step < quotas; variant++) {
+    const int* t = token + int64_t(variant) * rows;
+    const float* p = probability + int64_t(variant) * rows;
+    const int* draft = ids + int64_t(variant) * rows;
+    int wrong = 0, above = 0, broken = 0;
+    for (int row = threadIdx.x; row < rows; row += kThreads) {
+      wrong += draft[row] != ids[row];
+      if (ids[row] == mask_id) {
+        above += p[row] > threshold;
+        broken += isnan(p[row]) ? 1 : 0;
+      }
+    }
+    if (dvl::block_sum(wrong, partial) != 0) break;
+    above = dvl::block_sum(above, partial);
+    nan |= dvl::block_sum(broken, partial) != 0;
+    if (nan != 0) break;
+    used = variant;
+
+    const int take = quota[step];
+    const bool all_above = dynamic != 0 && above >= take;
+    for (int row = threadIdx.x; row < rows; row += kThreads) {
+      if (ids[row] == mask_id && (all_above ? p[row] > threshold : rank_of(row, p, ids, rows, mask_id) < take)) step_of[row] = step;
+    }
+    __syncthreads();
+    int left = 0, kept = 0;
+    for (int row = threadIdx.x; row < rows; row += kThreads) {
+      if (ids[row] == mask_id && step_of[row] == step) {
+        ids[row] = t[row];
+        confidence[row] = p[row];
+        kept += t[row] == mask_id;
+      }
+      left += ids[row] == mask_id;
+    }
+    masked = dvl::block_sum(left, partial);
+    step++;
+    // One entry a row: a row that stays masked may be committed again, so the host reads this one first.
+    if (dvl::block_sum(kept, partial) != 0) break;
+  }
+
+  int open_drafts = 0;
+  if (drafts > 0 && nan == 0) {
+    const int* t = token + int64_t(used) * rows;
+    const float* p = probability + int64_t(used) * rows;
+    int above = 0;
+    for (int row = threadIdx.x; row < rows; row += kThreads) above += ids[row] == mask_id && p[row] > threshold;
+    above = dvl::block_sum(above, partial);
+    for (int row = threadIdx.x; row < rows; row += kThreads) {
+      const bool open = ids[row] == mask_id;
+      const int rank = open ? rank_of(row, p, ids, rows, mask_id) : rows;
+      int filled = 0;
+      for (int draft = 1; draft <= drafts; draft++) {
+        const int at = step + draft - 1;
+        const int take = at < quotas ? quota[at] : 0;
+        const int certain = max(0, above - filled);
+        filled += dynamic != 0 && certain >= take ? certain : min(take, masked - filled);
+        ids[int64_t(draft) * rows + row] = rank < filled ? t[row] : ids[row];
+        open_drafts += row == 0 && filled < masked && at + 1 < quotas;
+      }
     }
   }
-  above = dvl::block_sum(above, partial);
-  nan = dvl::block_sum(nan, partial);
-  const bool all_above = dynamic != 0 && above >= quota;
-
-  for (int row = threadIdx.x; row < rows; row += kThreads) {
-    bool take = masked[row] != 0 && nan == 0;
-    if (take) take = all_above ? probability[row] > threshold : rank_of(row, probability, masked, rows) < quota;
-    committed[row] = take;
-  }
-  __syncthreads();
-
-  int taken = 0, left = 0;
-  for (int row = threadIdx.x; row < rows; row += kThreads) {
-    if (committed[row] != 0) {
-      ids[row] = token[row];
-      masked[row] = token[row] == mask_id;
-      taken++;
-    }
-    left += masked[row] != 0;
-  }
-  taken = dvl::block_sum(taken, partial);
-  left = dvl::block_sum(left, partial);
+  __syncthreads();  // every thread has read the old status
   if (threadIdx.x == 0) {
-    status[0] = taken;
-    status[1] = left;
-    status[2] = nan != 0;
+    status[kStep] = step;
+    status[kMasked] = masked;
+    status[kNaN] = nan;
+    status[kForwards] = forwards + (nan == 0);
+    status[kDrafts] = open_drafts;
   }
 }
 DVL_EXPORT(remask);

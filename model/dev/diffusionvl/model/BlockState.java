@@ -9,124 +9,181 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Remask;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The tokens of the block that is being denoised, on the device, with a host copy that a step reads back in two small copies and no
- * allocation.
+ * The block that is being denoised, on the device: tokens, drafts and counters, which the kernels of a pass read and advance. The host's copy
+ * is as of the last {@link #begin} or {@link #read}.
  */
 final class BlockState implements AutoCloseable {
-  private static final int STATUS = 4; // committed, masked left, NaN, padding
+  /** Id of a row whose embedding comes from the prompt. */
+  static final int GIVEN = -1;
 
-  private final int capacity;
-  private final DeviceBuffer ints; // [ids | masked | committed | token | status]
-  private final DeviceBuffer ids;
-  private final DeviceBuffer masked;
-  private final DeviceBuffer committed;
-  private final DeviceBuffer token;
+  private static final int NEVER = -1;
+
+  private final int rows;
+  private final DeviceBuffer ints; // [status | step of | finished block's ids | ids | drafts | token]
+  private final DeviceBuffer known; // what the host knows of it: all up to the ids
   private final DeviceBuffer status;
+  private final DeviceBuffer stepOf;
+  private final DeviceBuffer finishedAndIds;
+  private final DeviceBuffer idsAndDrafts;
+  private final DeviceBuffer token;
+  private final DeviceBuffer confidence; // of the commits
   private final DeviceBuffer probability;
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSumExp;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment hostInts;
-  private final MemorySegment hostProbability;
+  private final MemorySegment hostKnown;
+  private final MemorySegment hostConfidence;
+  private final int stepOfAt = Remask.STATUS_FIELDS;
+  private final int finishedAt;
+  private final int idsAt;
 
-  BlockState(Device device, int rows) {
-    capacity = rows;
-    ints = device.allocate("block state", DType.I32, 4L * rows + STATUS);
-    ids = ints.slice(0, rows);
-    masked = ints.slice(rows, rows);
-    committed = ints.slice(2L * rows, rows);
-    token = ints.slice(3L * rows, rows);
-    status = ints.slice(4L * rows, STATUS);
-    probability = device.allocate("confidence", DType.F32, rows);
-    rowMax = device.allocate("logit maximum", DType.F32, rows);
-    rowSumExp = device.allocate("softmax denominator", DType.F32, rows);
-    hostInts = arena.allocate(ints.bytes(), 16);
-    hostProbability = arena.allocate(probability.bytes(), 16);
+  /**
+   * @param rows of a block
+   * @param variants most variants of the block in a pass: itself and its drafts
+   */
+  BlockState(Device device, int rows, int variants) {
+    this.rows = rows;
+    finishedAt = stepOfAt + rows;
+    idsAt = finishedAt + rows;
+    long predicted = (long) variants * rows;
+    ints = device.allocate("block state", DType.I32, idsAt + 2 * predicted);
+    known = ints.slice(0, idsAt + rows);
+    status = ints.slice(0, Remask.STATUS_FIELDS);
+    stepOf = ints.slice(stepOfAt, rows);
+    finishedAndIds = ints.slice(finishedAt, 2L * rows);
+    idsAndDrafts = ints.slice(idsAt, predicted);
+    token = ints.slice(idsAt + predicted, predicted);
+    confidence = device.allocate("confidence of the commits", DType.F32, rows);
+    probability = device.allocate("confidence", DType.F32, predicted);
+    rowMax = device.allocate("logit maximum", DType.F32, predicted);
+    rowSumExp = device.allocate("softmax denominator", DType.F32, predicted);
+    hostKnown = arena.allocate(known.bytes(), 16);
+    hostConfidence = arena.allocate(Math.max(1, confidence.bytes()), 16);
+  }
+
+  /** Forgets earlier generations. */
+  void reset() {
+    hostKnown.fill((byte) 0);
   }
 
   /**
-   * Starts a block. Its first {@code promptRows} rows are prompt rows, whose embedding is given and not looked up (id −1); the others
-   * are masks.
+   * Starts a block; the one before it becomes the finished block.
    *
-   * @param treatAsMask prompt rows that count as masks all the same (a quirk of the reference); null: none
+   * @param ids the mask id, or {@link #GIVEN}, for each row
    */
-  void begin(Stream stream, int rows, int promptRows, boolean[] treatAsMask, int maskId) {
-    hostInts.fill((byte) 0);
+  void begin(Stream stream, int[] ids, int maskId) {
+    int masked = 0;
     for (int i = 0; i < rows; i++) {
-      boolean mask = i >= promptRows || treatAsMask != null && treatAsMask[i];
-      set(0, i, mask ? maskId : -1);
-      set(1, i, mask ? 1 : 0);
+      set(finishedAt + i, get(idsAt + i));
+      set(idsAt + i, ids[i]);
+      set(stepOfAt + i, NEVER);
+      masked += ids[i] == maskId ? 1 : 0;
     }
-    stream.upload(hostInts, ints);
+    set(Remask.STEP, 0);
+    set(Remask.MASKED, masked);
+    set(Remask.DRAFTS, 0);
+    stream.upload(hostKnown, known);
   }
 
-  /** Reads back what the last step did. */
+  /** Reads back what the passes since {@link #begin} did; waits for them. */
   void read(Stream stream) {
-    stream.download(ints, hostInts);
-    stream.download(probability, hostProbability);
+    stream.download(known, hostKnown);
+    stream.download(confidence, hostConfidence.asSlice(0, confidence.bytes()));
   }
 
-  private void set(int field, int row, int value) {
-    hostInts.setAtIndex(JAVA_INT, (long) field * capacity + row, value);
+  private void set(int at, int value) {
+    hostKnown.setAtIndex(JAVA_INT, at, value);
   }
 
-  private int get(int field, int row) {
-    return hostInts.getAtIndex(JAVA_INT, (long) field * capacity + row);
+  private int get(int at) {
+    return hostKnown.getAtIndex(JAVA_INT, at);
   }
 
-  /** Token id, the mask id, or −1 for a prompt row. */
-  int idAt(int row) {
-    return get(0, row);
+  int rows() {
+    return rows;
   }
 
-  boolean maskedAt(int row) {
-    return get(1, row) != 0;
+  /** Token id, the mask id, or {@link #GIVEN}. */
+  int id(int row) {
+    return get(idsAt + row);
   }
 
-  boolean committedAt(int row) {
-    return get(2, row) != 0;
+  /** The step that committed the row, −1 before. */
+  int stepOf(int row) {
+    return get(stepOfAt + row);
   }
 
-  float probabilityAt(int row) {
-    return hostProbability.getAtIndex(JAVA_FLOAT, row);
+  /** Rows that the step committed. */
+  int committedBy(int step) {
+    int count = 0;
+    for (int i = 0; i < rows; i++) {
+      count += stepOf(i) == step ? 1 : 0;
+    }
+    return count;
   }
 
-  int committedCount() {
-    return hostInts.getAtIndex(JAVA_INT, 4L * capacity);
+  /** Probability of the row's token when it was committed. */
+  float confidence(int row) {
+    return hostConfidence.getAtIndex(JAVA_FLOAT, row);
   }
 
-  int maskedCount() {
-    return hostInts.getAtIndex(JAVA_INT, 4L * capacity + 1);
+  /** Steps taken in this block. */
+  int step() {
+    return get(Remask.STEP);
+  }
+
+  /** Masked rows left. */
+  int masked() {
+    return get(Remask.MASKED);
   }
 
   boolean sawNaN() {
-    return hostInts.getAtIndex(JAVA_INT, 4L * capacity + 2) != 0;
+    return get(Remask.NAN) != 0;
   }
 
-  DeviceBuffer ids() {
-    return ids;
+  /** Denoising passes of the generation; after a NaN, the number of the pass that met it. */
+  int forwards() {
+    return get(Remask.FORWARDS);
   }
 
-  DeviceBuffer masked() {
-    return masked;
+  /** Drafts of the block on the device that a pass can learn from. */
+  int drafts() {
+    return get(Remask.DRAFTS);
   }
 
-  DeviceBuffer committed() {
-    return committed;
+  DeviceBuffer statusBuffer() {
+    return status;
   }
 
+  DeviceBuffer stepOfBuffer() {
+    return stepOf;
+  }
+
+  DeviceBuffer confidenceBuffer() {
+    return confidence;
+  }
+
+  /** I32 [2, rows]: the finished block, then this one. */
+  DeviceBuffer finishedAndIds() {
+    return finishedAndIds;
+  }
+
+  /** I32 [variants, rows]: this block, then its drafts. */
+  DeviceBuffer idsAndDrafts() {
+    return idsAndDrafts;
+  }
+
+  /** I32 [variants, rows]: the pass's prediction for each row. */
   DeviceBuffer token() {
     return token;
   }
 
-  DeviceBuffer status() {
-    return status;
-  }
-
+  /** F32 [variants, rows]: its probability. */
   DeviceBuffer probability() {
     return probability;
   }
@@ -142,6 +199,7 @@ final class BlockState implements AutoCloseable {
   @Override
   public void close() {
     ints.close();
+    confidence.close();
     probability.close();
     rowMax.close();
     rowSumExp.close();

@@ -48,7 +48,7 @@ public final class ForwardProbe implements AutoCloseable {
     int slots = context + rows;
     cache = own(new KvCache(device, dtype, config.layers(), config.kvHeads(), slots, config.headDim()));
     rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, gemm, rows, rows));
+    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, gemm, rows, block, rows / block));
     segments = own(new Segments(device, rows / block));
     ids = own(device.allocate("ids", DType.I32, rows));
     token = own(device.allocate("token", DType.I32, rows));
@@ -79,7 +79,7 @@ public final class ForwardProbe implements AutoCloseable {
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
   public void run() {
     kernels.gatherRows().launch(stream, weights.embedding(), ids, null, transformer.hidden(), rows, config.hiddenSize(), config.vocabSize());
-    transformer.forward(rows, segments, cache, rope);
+    transformer.forward(Transformer.Rows.scored(segments), cache, rope);
     transformer.computeLogits(rows);
     kernels.confidence().launch(stream, transformer.logits(), token, probability, rowMax, rowSum, rows, config.vocabSize(), -1);
   }

@@ -50,30 +50,42 @@ final class GenerationEvents {
     }
   }
 
-  /** A denoising step of the block whose rows stand at {@code begin}; {@code state} is what it left. */
-  void step(int block, int step, int begin, int rows, BlockState state) {
-    if (listener == GenerationListener.NONE || state.committedCount() == 0) {
+  /** Whether steps are to be reported as they happen. */
+  boolean live() {
+    return listener.isLive();
+  }
+
+  /**
+   * A denoising step of the block whose rows stand at {@code begin}. {@code state} may be that after later steps: it knows which step committed
+   * what.
+   */
+  void step(int block, int step, int begin, BlockState state) {
+    if (listener == GenerationListener.NONE) {
       return;
     }
     List<GenerationListener.Commit> committed = new ArrayList<>();
-    for (int i = 0; i < rows; i++) {
-      if (state.committedAt(i)) {
-        committed.add(new GenerationListener.Commit(begin + i, state.idAt(i), state.probabilityAt(i)));
+    for (int i = 0; i < state.rows(); i++) {
+      if (state.stepOf(i) == step) {
+        committed.add(new GenerationListener.Commit(begin + i, state.id(i), state.confidence(i)));
       }
     }
+    if (committed.isEmpty()) {
+      return;
+    }
     listener.onStep(block, step, List.copyOf(committed));
-    Draft draft = draft(block, step, begin, rows, state);
+    Draft draft = draft(block, step, begin, state);
     listener.onDraft(draft);
     int before = Math.clamp(begin - promptLength, 0, genLength);
     listener.onProgress(new Progress(Phase.DENOISING, before + draft.tokenIds().length - draft.masks(), genLength));
   }
 
-  private Draft draft(int block, int step, int begin, int rows, BlockState state) {
+  private Draft draft(int block, int step, int begin, BlockState state) {
     int from = Math.max(begin, promptLength);
-    int to = Math.max(from, Math.min(begin + rows, promptLength + genLength));
+    int to = Math.max(from, Math.min(begin + state.rows(), promptLength + genLength));
     int[] ids = new int[to - from];
     for (int i = 0; i < ids.length; i++) {
-      ids[i] = state.idAt(from + i - begin);
+      int row = from + i - begin;
+      ids[i] = state.stepOf(row) >= 0 && state.stepOf(row) <= step ? state.id(row) : maskId;
     }
     return new Draft(block, step, from, ids, maskId, eosId, decoder.copy());
   }

@@ -15,7 +15,12 @@ import java.util.List;
  */
 public interface GenerationListener {
   /** A listener that ignores everything. */
-  GenerationListener NONE = new GenerationListener() {};
+  GenerationListener NONE = new GenerationListener() {
+    @Override
+    public boolean isLive() {
+      return false;
+    }
+  };
 
   /** One position filled by a denoising step: absolute position, token id, confidence. */
   record Commit(int position, int token, float confidence) {}
@@ -53,6 +58,14 @@ public interface GenerationListener {
 
   /** Text that is final: complete characters of finished blocks, up to the end-of-text token. */
   default void onText(String text) {}
+
+  /**
+   * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onDraft} and the progress of denoising come block by
+   * block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once a generation.
+   */
+  default boolean isLive() {
+    return true;
+  }
 
   /**
    * Whether to end the generation; asked before each image and each forward pass. From then on nothing is written any more, and

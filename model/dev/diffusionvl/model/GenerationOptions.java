@@ -23,6 +23,7 @@ import java.util.List;
  * @param uniforms numbers in [0,1) to sample with instead: one row of B a denoise forward, counted over the generation; or null
  * @param compat the reference's batch-1 behaviour where it differs: mask id may be committed, over-long prompts are cut, the
  *     last store pass runs
+ * @param execution how passes are run; changes no token
  */
 public record GenerationOptions(
     int genLength,
@@ -35,7 +36,8 @@ public record GenerationOptions(
     float topP,
     long seed,
     List<double[]> uniforms,
-    boolean compat) {
+    boolean compat,
+    Execution execution) {
 
   /** Which masked positions a denoising step commits. */
   public enum Remasking {
@@ -46,7 +48,7 @@ public record GenerationOptions(
   }
 
   public static final GenerationOptions DEFAULTS = new GenerationOptions(128, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0f, 0,
-      1f, 0, null, false);
+      1f, 0, null, false, Execution.DEFAULTS);
 
   public GenerationOptions {
     require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
@@ -65,45 +67,50 @@ public record GenerationOptions(
   }
 
   public GenerationOptions withGenLength(int value) {
-    return new GenerationOptions(value, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms,
-        compat);
+    return new GenerationOptions(value, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms, compat,
+        execution);
   }
 
   public GenerationOptions withSteps(int value) {
     return new GenerationOptions(genLength, value, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
-        uniforms, compat);
+        uniforms, compat, execution);
   }
 
   /** @param value B, or 0 for the checkpoint's own */
   public GenerationOptions withBlockSize(int value) {
-    return new GenerationOptions(genLength, steps, value, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms,
-        compat);
+    return new GenerationOptions(genLength, steps, value, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms, compat,
+        execution);
   }
 
   /** @param threshold τ, only with the dynamic rule */
   public GenerationOptions withRemasking(Remasking value, float threshold) {
-    return new GenerationOptions(genLength, steps, blockSize, value, threshold, temperature, topK, topP, seed, uniforms, compat);
+    return new GenerationOptions(genLength, steps, blockSize, value, threshold, temperature, topK, topP, seed, uniforms, compat, execution);
   }
 
   /** Sampling instead of the most likely token, by {@code temperature}, top-k (0: off) and top-p (1: off). */
   public GenerationOptions withSampling(float temperature, int topK, float topP) {
     return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
-        uniforms, compat);
+        uniforms, compat, execution);
   }
 
   public GenerationOptions withSeed(long value) {
     return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, value,
-        uniforms, compat);
+        uniforms, compat, execution);
   }
 
   /** @param rows one row of B numbers in [0,1) a denoise forward; null for the generator keyed by the seed */
   public GenerationOptions withUniforms(List<double[]> rows) {
     return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, rows,
-        compat);
+        compat, execution);
   }
 
   public GenerationOptions withCompat(boolean value) {
     return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed,
-        uniforms, value);
+        uniforms, value, execution);
+  }
+
+  public GenerationOptions withExecution(Execution value) {
+    return new GenerationOptions(genLength, steps, blockSize, remasking, confidenceThreshold, temperature, topK, topP, seed, uniforms,
+        compat, value);
   }
 }

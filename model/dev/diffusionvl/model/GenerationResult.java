@@ -25,16 +25,24 @@ public record GenerationResult(
     Timings timings) {
 
   /**
-   * Passes through the language model.
+   * Passes through the language model. Each counts once, by what it gave: a pass that stored the prompt or a finished block on the way to logits is
+   * a denoising pass.
    *
    * @param blocks blocks decoded, a partly filled first one included
-   * @param prefill passes over whole prompt blocks
+   * @param prefill passes that only stored the prompt's whole blocks
    * @param denoise passes that gave logits
-   * @param store passes that only stored keys and values
+   * @param store passes that only stored a finished block
+   * @param steps denoising steps taken; more than {@code denoise} where drafts were right
+   * @param commits positions filled by them
    */
-  public record Counts(int blocks, int prefill, int denoise, int store) {
+  public record Counts(int blocks, int prefill, int denoise, int store, int steps, int commits) {
     public int forwards() {
       return prefill + denoise + store;
+    }
+
+    /** Positions filled a denoising pass. */
+    public double commitsPerForward() {
+      return denoise == 0 ? 0 : (double) commits / denoise;
     }
   }
 
@@ -43,7 +51,7 @@ public record GenerationResult(
    *
    * @param load of loading the model, once for all its generations
    * @param vision of preparing the prompt and encoding its images
-   * @param prefill of reading the prompt
+   * @param prefill until the pass that stores the prompt is done, which with fused store is the first denoising pass as well
    * @param decode of writing the answer
    */
   public record Timings(double load, double vision, double prefill, double decode) {}

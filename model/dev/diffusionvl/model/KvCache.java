@@ -47,6 +47,11 @@ final class KvCache implements AutoCloseable {
     return length;
   }
 
+  /** Forgets all rows. */
+  void clear() {
+    length = 0;
+  }
+
   void commit(int rows) {
     if (rows < 0 || length + rows > slots) {
       throw new IllegalStateException("commit of %d rows to a KV cache of %d slots, %d used".formatted(rows, slots, length));

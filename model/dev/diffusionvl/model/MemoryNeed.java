@@ -19,7 +19,7 @@ public record MemoryNeed(long weights, long cache) {
   /**
    * Of a model and a generation of one session.
    *
-   * @param tokens length of prompt and answer together, rounded up to whole blocks
+   * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts
    */
   public static MemoryNeed of(ModelConfig config, DType dtype, long tokens) {
     TextConfig text = config.text();
@@ -36,7 +36,8 @@ public record MemoryNeed(long weights, long cache) {
   public static MemoryNeed of(ModelFiles files, DType dtype, Request request, GenerationOptions options) {
     int[] imageRows = VisionTower.imageRows(files.config(), request.images());
     PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options, imageRows);
-    return of(files.config(), dtype, plan.extent().total());
+    int drafts = BlockDiffusion.speculation(options) * plan.extent().blockRows();
+    return of(files.config(), dtype, (long) plan.extent().total() + drafts);
   }
 
   /** Bytes in all. */

@@ -16,7 +16,7 @@ import java.util.Arrays;
  * @param length embeddings that are used: all of them, but for a prompt that compat cuts
  * @param extent blocks of prompt and answer
  */
-record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, BlockDiffusion.Extent extent) {
+record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, Extent extent) {
   /**
    * @param imageRows embeddings of each image
    * @throws PromptLimitException naming the length and the limit
@@ -33,7 +33,7 @@ record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, Blo
     int full = tokens.length - imageRows.length + imageTokens;
     int length = checkedLength(config, full, options);
     int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
-    return new PromptPlan(tokens, imageTokens, full, length, BlockDiffusion.Extent.of(length, options.genLength(), blockSize));
+    return new PromptPlan(tokens, imageTokens, full, length, Extent.of(length, options.genLength(), blockSize));
   }
 
   private static int checkedLength(ModelConfig config, int length, GenerationOptions options) {

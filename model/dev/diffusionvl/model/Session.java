@@ -4,7 +4,7 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Generates answers with a loaded model. Cheap: holds a stream and a cuBLAS handle between requests, everything else only while it
- * generates. For one thread at a time, not always the same one; a second thread that calls meanwhile gets an
+ * Generates answers with a loaded model. Holds a stream, a cuBLAS handle and, from the first request on, the memory that decoding works on,
+ * which grows with the longest request. For one thread at a time, not always the same one; a second thread that calls meanwhile gets an
  * IllegalStateException. Several sessions of a model may generate at the same time, and each gives the tokens it would give alone.
  *
  * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=threads}
@@ -30,6 +30,7 @@ public final class Session implements AutoCloseable {
   private final TextProducts products;
   private final ImageEncoder encoder;
   private final AtomicBoolean busy = new AtomicBoolean();
+  private DecodeMemory memory; // null before the first request
   private volatile boolean closed;
 
   Session(DiffusionVl model, GemmChoice choice) {
@@ -83,8 +84,7 @@ public final class Session implements AutoCloseable {
     List<ImageEncoder.Input> images = encoder.prepare(request.images());
     int[] imageRows = images.stream().mapToInt(ImageEncoder.Input::rows).toArray();
     PromptPlan plan = PromptPlan.of(config, model.tokenizer(), request, options, imageRows);
-    // As long as the answer's last block, so that every block has a slice of it.
-    int embeddingRows = Math.max(Math.max(1, plan.fullLength()), plan.extent().total());
+    int embeddingRows = Math.max(1, plan.fullLength());
     try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
       GenerationEvents events = new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), plan.length(), options.genLength(),
           config.maskTokenId(), config.eosTokenId());
@@ -127,26 +127,29 @@ public final class Session implements AutoCloseable {
 
   private GenerationResult decode(GenerationOptions options, PromptPlan plan, GenerationEvents events, DeviceBuffer embeddings,
       int[] ids, double visionMillis) {
-    TextConfig text = config.text();
-    BlockDiffusion.Extent extent = plan.extent();
-    BlockDiffusion.Prompt prompt = new BlockDiffusion.Prompt(embeddings, ids);
+    Extent extent = plan.extent();
     long start = System.nanoTime();
-    try (KvCache cache = new KvCache(device, model.dtype(), text.layers(), text.kvHeads(), Math.max(1, extent.total()), text.headDim());
-        RopeTable rope = RopeTable.text(device, stream, Math.max(1, extent.total()), text.headDim(), text.ropeTheta());
-        Transformer transformer = new Transformer(device, model.dtype(), text, model.text(), model.kernels(), stream, products,
-            extent.passRows(ids.length), Math.max(1, extent.blockRows()));
-        BlockDiffusion diffusion = new BlockDiffusion(device, options, prompt, extent, config.family(), config.maskTokenId(),
-            config.eosTokenId(), stream, model.kernels(), transformer, model.text(), cache, rope)) {
-      double setup = (System.nanoTime() - start) / 1e6;
-      diffusion.run(events);
-      double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
-      int[] answer = diffusion.answer();
-      boolean eos = Arrays.stream(answer).anyMatch(id -> id == config.eosTokenId());
-      String reason = eos ? "eos" : events.wasCancelled() ? "cancelled" : "length";
-      var timings = new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode);
-      return new GenerationResult(events.finish(), answer, reason, ids.length, plan.imageTokens(), events.generatedTokens(),
-          diffusion.counts(), timings);
-    }
+    // In the full-diffusion ablation the two reference files spread different numbers over the steps (spec 7, fact 10).
+    boolean qwen = config.family() == ModelFamily.QWEN;
+    int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
+    int speculate = BlockDiffusion.speculation(options);
+    DecodeMemory kept = memory;
+    memory = null; // should memory run out
+    memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, products);
+    Decision decision = Decision.of(options, config.maskTokenId(), qwen);
+    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota, speculate, extent.blockSize(),
+        embeddings);
+    BlockDiffusion diffusion = new BlockDiffusion(options, extent, ids, config.maskTokenId(), config.eosTokenId(), quota, stream,
+        memory.state(), passes);
+    double setup = (System.nanoTime() - start) / 1e6;
+    diffusion.run(events);
+    double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
+    int[] answer = diffusion.answer();
+    boolean eos = Arrays.stream(answer).anyMatch(id -> id == config.eosTokenId());
+    String reason = eos ? "eos" : events.wasCancelled() ? "cancelled" : "length";
+    var timings = new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode);
+    return new GenerationResult(events.finish(), answer, reason, ids.length, plan.imageTokens(), events.generatedTokens(),
+        diffusion.counts(), timings);
   }
 
   /**
@@ -164,6 +167,9 @@ public final class Session implements AutoCloseable {
     }
     closed = true; // and busy for ever
     encoder.close();
+    if (memory != null) {
+      memory.close();
+    }
     products.close();
     gemm.close();
     stream.close();

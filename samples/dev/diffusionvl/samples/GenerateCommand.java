@@ -8,6 +8,7 @@ import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
@@ -93,6 +94,13 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
   private boolean compat;
 
+  @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
+  private boolean noFusedStore;
+
+  @Option(names = "--speculate", paramLabel = "N", defaultValue = "0", description = "drafts of the states to come that a denoising pass"
+      + " carries, 0 to 7: the same tokens in fewer passes; no effect with a temperature above 0")
+  private int speculate;
+
   @Option(names = "--json", description = "print one JSON object instead of the text")
   private boolean json;
 
@@ -105,6 +113,9 @@ final class GenerateCommand implements Callable<Integer> {
     PromptForm form = choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
     DType type = choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
     DeviceSpec spec = deviceSpec();
+    if (speculate > 0 && temperature > 0) {
+      System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
+    }
     // Cheap things that can be wrong come before the device and the weights.
     Path directory = model != null ? model : defaultModel();
     List<RgbImage> pictures = new ArrayList<>();
@@ -142,6 +153,11 @@ final class GenerateCommand implements Callable<Integer> {
   private GenerationListener listener(PrintStream out, TraceFile traceFile) {
     return new GenerationListener() {
       @Override
+      public boolean isLive() {
+        return false; // both outputs are written block by block or later
+      }
+
+      @Override
       public void onStep(int block, int step, List<Commit> committed) {
         if (traceFile != null) {
           traceFile.add(block, step, committed);
@@ -169,7 +185,7 @@ final class GenerateCommand implements Callable<Integer> {
         "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
     try {
       return new GenerationOptions(genLength, steps, blockSize == null ? 0 : blockSize, rule, confidenceThreshold, temperature, topK,
-          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat);
+          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noFusedStore, speculate));
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

@@ -26,6 +26,8 @@ final class ResultJson {
     json.put("denoise_forwards", result.counts().denoise());
     json.put("store_forwards", result.counts().store());
     json.put("forwards", result.counts().forwards());
+    json.put("denoise_steps", result.counts().steps());
+    json.put("commits_per_forward", round(result.counts().commitsPerForward()));
     json.put("device", device.spec());
     json.put("dtype", dtype.suffix());
     ObjectNode timings = json.putObject("timings_ms");

@@ -7,36 +7,61 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** One step's commits: static or dynamic low-confidence remasking with the token update on the device (spec 7). */
+/**
+ * What follows a denoising pass: static or dynamic low-confidence remasking (spec 7) of as many steps as the pass gives predictions for, with the
+ * token update on the device, and drafts of the states to come. Steps, quotas and counters are read on the device, so the same launch serves
+ * every step.
+ */
 public final class Remask extends Op {
   private static final int THREADS = 256;
+
+  /** Fields of the status: indices into it, and their number. */
+  public static final int STEP = 0;
+
+  public static final int MASKED = 1;
+  public static final int NAN = 2;
+  public static final int FORWARDS = 3;
+  public static final int DRAFTS = 4;
+  public static final int STATUS_FIELDS = 8;
+
+  /**
+   * Which positions a step commits.
+   *
+   * @param dynamic commit all with probability &gt; threshold if they are at least the step's quota, else as many as the quota
+   * @param maskId rows that hold it are masked
+   */
+  public record Rule(boolean dynamic, float threshold, int maskId) {}
 
   public Remask(Device device) {
     super(device, "remask");
   }
 
   /**
-   * @param token I32 [rows]: what each row would become
-   * @param probability F32 [rows]: its confidence
-   * @param ids I32 [rows]: updated where committed
-   * @param masked I32 [rows]: not 0 where still open; cleared where committed, unless the token is the mask id
-   * @param committed I32 [rows]: 1 where this step committed
-   * @param status I32 [3]: committed, still masked, 1 if a masked row's probability is NaN (then nothing is committed)
-   * @param quota commits of a static step, least number of a dynamic one
-   * @param dynamic commit all with probability &gt; threshold if they are at least {@code quota}
+   * @param token I32 [variants, rows]: what each row of each variant of the block would become
+   * @param probability F32 [variants, rows]: its confidence
+   * @param ids I32 [1 + drafts or more, rows]: the block, which is updated, then its drafts: those of the pass (variants − 1) are read, then
+   *     {@code drafts} new ones are written
+   * @param stepOf I32 [rows]: the step that committed the row
+   * @param confidence F32 [rows]: its probability then
+   * @param status I32 [{@value #STATUS_FIELDS}]: {@link #STEP} steps taken in this block, {@link #MASKED} rows left, {@link #NAN} 1 once a
+   *     masked row's probability was NaN (nothing is committed from then on), {@link #FORWARDS} passes decided,
+   *     {@link #DRAFTS} new drafts that hold a mask
+   * @param quota I32: by step, commits of a static step, least number of a dynamic one; past its end no step is taken
    */
-  public void launch(Stream stream, DeviceBuffer token, DeviceBuffer probability, DeviceBuffer ids, DeviceBuffer masked,
-      DeviceBuffer committed, DeviceBuffer status, int rows, int quota, boolean dynamic, float threshold, int maskId) {
+  public void launch(Stream stream, DeviceBuffer token, DeviceBuffer probability, DeviceBuffer ids, DeviceBuffer stepOf,
+      DeviceBuffer confidence, DeviceBuffer status, DeviceBuffer quota, int rows, int variants, int drafts, Rule rule) {
     require(rows >= 0, "rows", rows);
-    require(quota >= 0, "quota", quota);
-    check("token", token, DType.I32, rows);
-    check("probability", probability, DType.F32, rows);
-    check("ids", ids, DType.I32, rows);
-    check("masked", masked, DType.I32, rows);
-    check("committed", committed, DType.I32, rows);
-    check("status", status, DType.I32, 3);
+    require(variants >= 1, "variants", variants);
+    require(drafts >= 0, "drafts", drafts);
+    check("token", token, DType.I32, (long) variants * rows);
+    check("probability", probability, DType.F32, (long) variants * rows);
+    check("ids", ids, DType.I32, Math.max(variants, 1L + drafts) * rows);
+    check("step of", stepOf, DType.I32, rows);
+    check("confidence", confidence, DType.F32, rows);
+    check("status", status, DType.I32, STATUS_FIELDS);
+    check("quota", quota, DType.I32, 1);
     stream.launch(kernel("remask"), 1, 1, 1, THREADS, 0)
-        .ptr(token).ptr(probability).ptr(ids).ptr(masked).ptr(committed).ptr(status).i32(rows).i32(quota).i32(dynamic ? 1 : 0)
-        .f32(threshold).i32(maskId).go();
+        .ptr(token).ptr(probability).ptr(ids).ptr(stepOf).ptr(confidence).ptr(status).ptr(quota).i32(rows).i32(variants).i32(drafts)
+        .i32((int) quota.elements()).i32(rule.dynamic() ? 1 : 0).f32(rule.threshold()).i32(rule.maskId()).go();
   }
 }

@@ -13,16 +13,19 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * How the rows of a pass are grouped and what they see; mirrors {@code cuda/include/segment.cuh}. Fill with {@link #add}, then
- * {@link #upload}; launches use what was uploaded last.
+ * {@link #upload}; launches use what was uploaded last. A table may hold the segments of several passes, each launched by its {@link #view}.
  */
 public final class Segments implements AutoCloseable {
   private static final int FIELDS = 8;
 
   private final int capacity;
   private final DeviceBuffer buffer;
-  private final Arena arena = Arena.ofShared();
+  private final Segments table; // this, or what this is a view of
+  private final int from; // first segment of the table
+  private final Arena arena;
   private final MemorySegment host;
   private int count;
+  private int rowBegin = Integer.MAX_VALUE;
   private int rowEnd;
   private int maxRows;
   private int slotEnd;
@@ -34,13 +37,53 @@ public final class Segments implements AutoCloseable {
       throw new IllegalArgumentException("segments: capacity is " + capacity);
     }
     this.capacity = capacity;
+    table = this;
+    from = 0;
+    arena = Arena.ofShared();
     buffer = device.allocate("segments", DType.I32, capacity, FIELDS);
     host = arena.allocate((long) capacity * FIELDS * Integer.BYTES, 16);
+  }
+
+  private Segments(Segments table, int from, int count) {
+    this.table = table;
+    this.from = from;
+    capacity = 0;
+    arena = null;
+    buffer = table.buffer.slice((long) from * FIELDS, count, FIELDS);
+    host = table.host;
+    for (int i = from; i < from + count; i++) {
+      include(field(i, 0), field(i, 1), field(i, 2), field(i, 3), field(i, 5));
+    }
+  }
+
+  /**
+   * Segments {@code first} to {@code first + viewed} as a pass of their own: visibility bits count from {@code first}. Rows keep their numbers. A
+   * view follows the table's uploads as long as its segments keep their sizes.
+   */
+  public Segments view(int first, int viewed) {
+    if (first < 0 || viewed < 0 || first > count - viewed) {
+      throw new IllegalArgumentException("segments: view of %d from %d out of %d".formatted(viewed, first, count));
+    }
+    return new Segments(table, from + first, viewed);
+  }
+
+  private int field(int segment, int field) {
+    return host.getAtIndex(JAVA_INT, (long) segment * FIELDS + field);
+  }
+
+  private void include(int row, int rows, int position, int slot, int contextEnd) {
+    count++;
+    rowBegin = Math.min(rowBegin, row);
+    rowEnd = Math.max(rowEnd, Math.addExact(row, rows));
+    maxRows = Math.max(maxRows, rows);
+    slotEnd = Math.max(slotEnd, Math.max(contextEnd, Math.addExact(slot, rows)));
+    positionEnd = Math.max(positionEnd, Math.addExact(position, rows));
   }
 
   /** Forgets all segments. */
   public void clear() {
     count = 0;
+    rowBegin = Integer.MAX_VALUE;
     rowEnd = 0;
     maxRows = 0;
     slotEnd = 0;
@@ -76,11 +119,7 @@ public final class Segments implements AutoCloseable {
     host.setAtIndex(JAVA_INT, at + 5, contextEnd);
     host.setAtIndex(JAVA_INT, at + 6, (int) visible);
     host.setAtIndex(JAVA_INT, at + 7, (int) (visible >>> 32));
-    count++;
-    rowEnd = Math.max(rowEnd, Math.addExact(row, rows));
-    maxRows = Math.max(maxRows, rows);
-    slotEnd = Math.max(slotEnd, Math.max(contextEnd, Math.addExact(slot, rows)));
-    positionEnd = Math.max(positionEnd, Math.addExact(position, rows));
+    include(row, rows, position, slot, contextEnd);
     uploaded = false;
   }
 
@@ -101,6 +140,11 @@ public final class Segments implements AutoCloseable {
   /** Number of segments. */
   public int count() {
     return count;
+  }
+
+  /** First row of the pass; 0 when there is none. */
+  public int firstRow() {
+    return count == 0 ? 0 : rowBegin;
   }
 
   /** One past the last row of the pass. */
@@ -125,7 +169,7 @@ public final class Segments implements AutoCloseable {
 
   /** The uploaded structs, I32 [capacity, 8]. */
   DeviceBuffer buffer() {
-    if (!uploaded) {
+    if (!table.uploaded) {
       throw new IllegalStateException("segments: not uploaded since the last change");
     }
     return buffer;
@@ -134,7 +178,7 @@ public final class Segments implements AutoCloseable {
   @Override
   public void close() {
     buffer.close();
-    if (arena.scope().isAlive()) {
+    if (arena != null && arena.scope().isAlive()) {
       arena.close();
     }
   }

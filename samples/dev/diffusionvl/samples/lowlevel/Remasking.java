@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Remask;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
@@ -26,14 +27,19 @@ public final class Remasking {
     SplittableRandom random = new SplittableRandom(3);
     try (Device device = Device.open(DeviceSpec.AUTO); Stream stream = device.newStream();
         DeviceBuffer token = device.allocate("token", DType.I32, BLOCK); DeviceBuffer probability = device.allocate("probability", DType.F32, BLOCK);
-        DeviceBuffer ids = device.allocate("ids", DType.I32, BLOCK); DeviceBuffer masked = device.allocate("masked", DType.I32, BLOCK);
-        DeviceBuffer committed = device.allocate("committed", DType.I32, BLOCK); DeviceBuffer status = device.allocate("status", DType.I32, 3)) {
+        DeviceBuffer ids = device.allocate("ids", DType.I32, BLOCK); DeviceBuffer stepOf = device.allocate("step of", DType.I32, BLOCK);
+        DeviceBuffer sure = device.allocate("confidence", DType.F32, BLOCK); DeviceBuffer quota = device.allocate("quota", DType.I32, BLOCK);
+        DeviceBuffer status = device.allocate("status", DType.I32, Remask.STATUS_FIELDS)) {
       Kernels kernels = new Kernels(device);
       int[] mask = new int[BLOCK];
       Arrays.fill(mask, MASK_ID);
       ids.set(stream, mask);
-      Arrays.fill(mask, 1);
-      masked.set(stream, mask);
+      int[] quotas = new int[BLOCK];
+      Arrays.fill(quotas, QUOTA);
+      quota.set(stream, quotas);
+      int[] fields = new int[Remask.STATUS_FIELDS];
+      fields[Remask.MASKED] = BLOCK;
+      status.set(stream, fields); // from here on the kernel counts
       int[] proposal = new int[BLOCK];
       float[] confidence = new float[BLOCK];
       for (int step = 0, open = BLOCK; open > 0; step++) {
@@ -43,10 +49,10 @@ public final class Remasking {
         }
         token.set(stream, proposal);
         probability.set(stream, confidence);
-        kernels.remask().launch(stream, token, probability, ids, masked, committed, status, BLOCK, QUOTA, false, 0, MASK_ID);
-        int[] counts = status.getInts(stream); // committed, still masked, NaN seen
-        open = counts[1];
-        System.out.printf("step %d: %s, committed %d, open %d%n", step, Arrays.toString(ids.getInts(stream)), counts[0], open);
+        kernels.remask().launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, new Remask.Rule(false, 0, MASK_ID));
+        int before = open;
+        open = status.getInts(stream)[Remask.MASKED];
+        System.out.printf("step %d: %s, committed %d, open %d%n", step, Arrays.toString(ids.getInts(stream)), before - open, open);
       }
     }
   }

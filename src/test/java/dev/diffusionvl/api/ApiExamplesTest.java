@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.Draft;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
@@ -125,7 +126,8 @@ class ApiExamplesTest {
     // @end
     assertEquals(0, fast.temperature());
     assertEquals(0.9f, fast.confidenceThreshold());
-    assertEquals(new GenerationOptions(64, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0.7f, 50, 0.95f, 42, null, false), varied);
+    assertEquals(new GenerationOptions(64, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0.7f, 50, 0.95f, 42, null, false, Execution.DEFAULTS),
+        varied);
   }
 
   @Test

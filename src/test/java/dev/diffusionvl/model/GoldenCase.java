@@ -59,7 +59,7 @@ record GoldenCase(String name, Path folder, JsonNode json) {
     return new GenerationOptions(g.get("gen_length").asInt(), g.get("steps").asInt(), 0,
         GenerationOptions.Remasking.valueOf(g.get("remasking_strategy").asText().toUpperCase()),
         (float) g.get("confidence_threshold").asDouble(), (float) g.get("temperature").asDouble(), g.get("top_k").asInt(),
-        (float) g.get("top_p").asDouble(), 0, uniforms, compat);
+        (float) g.get("top_p").asDouble(), 0, uniforms, compat, Execution.DEFAULTS);
   }
 
   int[] expectedIds() {

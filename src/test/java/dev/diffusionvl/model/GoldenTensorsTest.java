@@ -99,14 +99,14 @@ class GoldenTensorsTest {
         KvCache cache = new KvCache(device, DType.F32, config.text().layers(), config.text().kvHeads(), slots, config.text().headDim());
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
         Transformer transformer = new Transformer(device, DType.F32, config.text(), model.text(), model.kernels(), stream, gemm, prefill,
-            block);
+            block, 1);
         Segments segments = new Segments(device, prefill / block)) {
       for (int begin = 0; begin < prefill; begin += block) {
         segments.add(begin, block, begin, begin, 0, begin + block, 0);
       }
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOf(embeddings, prefill * hidden));
-      transformer.forward(prefill, segments, cache, rope);
+      transformer.forward(Transformer.Rows.scored(segments), cache, rope);
       float[] expected = golden.tensor("prefill_last_hidden");
       float[] all = transformer.normed().getFloats(stream);
       assertClose("prefill_last_hidden", expected, Arrays.copyOfRange(all, (prefill - 1) * hidden, prefill * hidden)); // of the last row
@@ -116,7 +116,7 @@ class GoldenTensorsTest {
       segments.add(0, block, prefill, prefill, 0, prefill, 1);
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOfRange(embeddings, prefill * hidden, slots * hidden));
-      transformer.forward(block, segments, cache, rope);
+      transformer.forward(Transformer.Rows.scored(segments), cache, rope);
       transformer.computeLogits(block);
       assertClose("first_step_logits", golden.tensor("first_step_logits"), transformer.logits().getFloats(stream));
     }

@@ -10,7 +10,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
@@ -42,69 +41,25 @@ class GoldenTest {
     return GoldenCase.all();
   }
 
-  private record Step(int block, int step, List<GenerationListener.Commit> committed) {}
-
   @ParameterizedTest
   @MethodSource("cases")
   void everyDecisionOfTheReferenceInF32(GoldenCase golden) {
-    List<Step> steps = new ArrayList<>();
-    StringBuilder streamed = new StringBuilder();
+    Trace trace = new Trace(true);
     GenerationResult result;
     try (Session session = f32.newSession()) {
-      result = session.generate(golden.request(), golden.options(true), new GenerationListener() {
-        @Override
-        public void onStep(int block, int step, List<Commit> committed) {
-          steps.add(new Step(block, step, committed));
-        }
-
-        @Override
-        public void onText(String text) {
-          streamed.append(text);
-        }
-      });
+      result = session.generate(golden.request(), golden.options(true).withExecution(new Execution(false, 0)), trace);
     }
     JsonNode expected = golden.json().get("expected");
     assertArrayEquals(golden.expectedIds(), result.tokenIds());
     assertEquals(expected.get("text").asText(), result.text());
-    assertEquals(result.text(), streamed.toString());
+    assertEquals(result.text(), trace.text.toString());
     assertEquals(expected.get("forwards").get("prefill").asInt(), result.counts().prefill());
     assertEquals(expected.get("forwards").get("denoise").asInt(), result.counts().denoise());
     assertEquals(expected.get("forwards").get("store").asInt(), result.counts().store());
     assertEquals(expected.get("blocks").asInt(), result.counts().blocks());
     assertEquals(expected.get("stopped_by_eos").asBoolean() ? "eos" : "length", result.finishReason());
     assertEquals(golden.json().get("prompt_length").asInt(), result.promptTokens());
-    assertTrace(golden, steps);
-  }
-
-  private static void assertTrace(GoldenCase golden, List<Step> steps) {
-    int i = 0;
-    for (JsonNode line : golden.json().get("trace")) {
-      if (line.get("unmasked").isEmpty()) {
-        continue;
-      }
-      Step step = steps.get(i++);
-      assertEquals(line.get("block").asInt(), step.block());
-      assertEquals(line.get("step").asInt(), step.step());
-      assertEquals(line.get("unmasked").size(), step.committed().size(), () -> "block " + step.block() + " step " + step.step());
-      for (JsonNode commit : line.get("unmasked")) {
-        int position = commit.get("position").asInt();
-        GenerationListener.Commit own = step.committed().stream().filter(c -> c.position() == position).findFirst()
-            .orElseThrow(() -> new AssertionError("position " + position + " not committed in step " + step));
-        assertEquals(commit.get("token").asInt(), own.token());
-        assertEquals(commit.get("confidence").asDouble(), own.confidence(), 1e-4);
-      }
-    }
-    assertEquals(i, steps.size());
-  }
-
-  @ParameterizedTest
-  @MethodSource("cases")
-  void cleanSemanticsChangeNoTokenAndSkipTheLastStore(GoldenCase golden) {
-    try (Session session = f32.newSession()) {
-      GenerationResult result = session.generate(golden.request(), golden.options(false));
-      assertArrayEquals(golden.expectedIds(), result.tokenIds());
-      assertEquals(result.counts().blocks() - 1, result.counts().store());
-    }
+    trace.assertFollows(golden);
   }
 
   @ParameterizedTest

@@ -11,7 +11,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
-/** confidence, sample and remask: tokens exact, probabilities close. */
+/** confidence and sample: tokens exact, probabilities close. */
 class ChoiceTest extends OpTest {
   private void checkConfidence(DType dtype, float[] logits, int rows, int excluded) {
     int vocab = logits.length / rows;
@@ -169,71 +169,5 @@ class ChoiceTest extends OpTest {
     DeviceBuffer probability = empty(DType.F32, 1);
     kernels.sample().launch(stream, buffer(DType.F32, logits), null, empty(DType.I32, 1), probability, 1, 300, -1, 1f, 0, 1f, false, 1, 0);
     assertTrue(Float.isNaN(probability.getFloats(stream)[0]));
-  }
-
-  @Test
-  void remaskCommitsByTheBook() {
-    for (int rows : new int[] {1, 3, 8, 16, 64, 257, 700}) {
-      for (int quota : new int[] {0, 1, 2, 7, 1000}) {
-        for (boolean dynamic : new boolean[] {false, true}) {
-          for (double share : new double[] {0, 0.5, 1}) {
-            checkRemask(rows, quota, dynamic, share);
-          }
-        }
-      }
-    }
-  }
-
-  private void checkRemask(int rows, int quota, boolean dynamic, double share) {
-    int maskId = 99;
-    float[] probability = new float[rows];
-    int[] masked = new int[rows];
-    int[] token = new int[rows];
-    int[] ids = new int[rows];
-    for (int i = 0; i < rows; i++) {
-      probability[i] = random.nextInt(8) / 8f; // many ties, some exactly at the threshold
-      masked[i] = random.nextDouble() < share ? 1 : 0;
-      token[i] = random.nextInt(10) == 0 ? maskId : random.nextInt(50);
-      ids[i] = masked[i] != 0 ? maskId : 1000 + i;
-    }
-    DeviceBuffer deviceIds = ints(ids);
-    DeviceBuffer deviceMasked = ints(masked);
-    DeviceBuffer committed = empty(DType.I32, rows);
-    DeviceBuffer status = empty(DType.I32, 3);
-    kernels.remask().launch(stream, ints(token), buffer(DType.F32, probability), deviceIds, deviceMasked, committed, status, rows, quota, dynamic,
-        0.5f, maskId);
-    boolean[] take = SamplingOracle.committed(probability, masked, quota, dynamic, 0.5f);
-    int taken = 0;
-    int left = 0;
-    int[] expectedIds = ids.clone();
-    int[] expectedMasked = masked.clone();
-    int[] expectedCommitted = new int[rows];
-    for (int i = 0; i < rows; i++) {
-      if (take[i]) {
-        taken++;
-        expectedIds[i] = token[i];
-        expectedMasked[i] = token[i] == maskId ? 1 : 0;
-        expectedCommitted[i] = 1;
-      }
-      left += expectedMasked[i];
-    }
-    String what = "remask rows %d quota %d dynamic %s share %s, seed %d".formatted(rows, quota, dynamic, share, seed);
-    assertArrayEquals(expectedIds, deviceIds.getInts(stream), what);
-    assertArrayEquals(expectedMasked, deviceMasked.getInts(stream), what);
-    assertArrayEquals(expectedCommitted, committed.getInts(stream), what);
-    assertArrayEquals(new int[] {taken, left, 0}, status.getInts(stream), what);
-  }
-
-  @Test
-  void remaskStopsAtNaNOfAMaskedRowOnly() {
-    float[] probability = {0.5f, Float.NaN, 0.7f};
-    for (int open = 0; open < 2; open++) {
-      DeviceBuffer ids = ints(9, 9, 9);
-      DeviceBuffer status = empty(DType.I32, 3);
-      kernels.remask().launch(stream, ints(1, 2, 3), buffer(DType.F32, probability), ids, ints(1, open, 1), empty(DType.I32, 3), status, 3, 1,
-          false, 0f, 9);
-      assertArrayEquals(open == 1 ? new int[] {9, 9, 9} : new int[] {9, 9, 3}, ids.getInts(stream));
-      assertEquals(open, status.getInts(stream)[2]);
-    }
   }
 }

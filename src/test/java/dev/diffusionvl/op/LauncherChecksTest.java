@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.List;
@@ -106,10 +107,10 @@ class LauncherChecksTest extends OpTest {
     for (DeviceBuffer wrong : List.of(doubles(1), empty(DType.F32, 2))) {
       refused("sample", uniforms, sample, List.of(logits, wrong, ints(0, 0), empty(DType.F32, 2)));
     }
-    check("remask", List.of(i32("token", 5), f32("probability", 5), i32("ids", 5), i32("masked", 5),
-            i32("committed", 5), i32("status", 3)),
-        b -> kernels.remask().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), 5, 1, false,
-            0f, 9));
+    check("remask", List.of(i32("token", 10), f32("probability", 10), i32("ids", 15), i32("step of", 5), f32("confidence", 5),
+            i32("status", 8), i32("quota", 1)),
+        b -> kernels.remask().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), b.get(6), 5, 2, 2,
+            new Remask.Rule(false, 0f, 1)));
   }
 
   private DeviceBuffer doubles(int n) {

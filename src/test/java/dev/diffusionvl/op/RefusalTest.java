@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Segments;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -79,10 +80,14 @@ class RefusalTest extends OpTest {
     refused("sample", "top-k is -1", () -> kernels.sample().launch(stream, f, null, i, f, 2, 8, -1, 1f, -1, 1f, false, 1, 0));
     refused("sample", "top-p is 0.0", () -> kernels.sample().launch(stream, f, null, i, f, 2, 8, -1, 1f, 0, 0f, false, 1, 0));
     refused("sample", "uniforms is", () -> kernels.sample().launch(stream, f, f, i, f, 2, 8, -1, 1f, 0, 1f, false, 1, 0));
-    refused("remask", "quota is -1", () -> kernels.remask().launch(stream, i, f, i, i, i, i, 8, -1, false, 0f, 1));
-    refused("remask", "probability is", () -> kernels.remask().launch(stream, i, b, i, i, i, i, 8, 1, false, 0f, 1));
-    refused("remask", "status is", () -> kernels.remask().launch(stream, i, f, i, i, i, i.slice(0, 2), 8, 1, false, 0f, 1));
-    refused("remask", "token is", () -> kernels.remask().launch(stream, i, f, i, i, i, i, 65, 1, false, 0f, 1));
+    Remask.Rule rule = new Remask.Rule(false, 0f, 1);
+    refused("remask", "variants is 0", () -> kernels.remask().launch(stream, i, f, i, i, f, i, i, 8, 0, 0, rule));
+    refused("remask", "drafts is -1", () -> kernels.remask().launch(stream, i, f, i, i, f, i, i, 8, 1, -1, rule));
+    refused("remask", "probability is", () -> kernels.remask().launch(stream, i, b, i, i, f, i, i, 8, 1, 0, rule));
+    refused("remask", "status is", () -> kernels.remask().launch(stream, i, f, i, i, f, i.slice(0, 7), i, 8, 1, 0, rule));
+    refused("remask", "quota is", () -> kernels.remask().launch(stream, i, f, i, i, f, i, i.slice(0, 0), 8, 1, 0, rule));
+    refused("remask", "token is", () -> kernels.remask().launch(stream, i, f, i, i, f, i, i, 33, 2, 0, rule));
+    refused("remask", "ids is", () -> kernels.remask().launch(stream, i, f, i, i, f, i, i, 8, 1, 8, rule));
   }
 
   @Test

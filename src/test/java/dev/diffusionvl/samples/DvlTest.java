@@ -42,7 +42,8 @@ class DvlTest {
   void jsonAndTrace() throws Exception {
     Path trace = temp.resolve("trace.jsonl");
     Outcome outcome = dvl("generate", "--image", IMAGE, "--prompt", QUESTION, "--json", "--trace", trace.toString(), "--remasking",
-        "low_confidence_dynamic", "--gen-length", "32", "--dtype", "f32", "--compat", "--device", "emulated");
+        "low_confidence_dynamic", "--gen-length", "32", "--dtype", "f32", "--compat", "--no-fused-store", "--device",
+        "emulated");
     assertEquals(0, outcome.code(), outcome.err());
     JsonNode json = new ObjectMapper().readTree(outcome.out());
     assertEquals("The square is yellow.", json.get("text").asText());
@@ -56,6 +57,8 @@ class DvlTest {
     assertEquals(1, json.get("denoise_forwards").asInt());
     assertEquals(1, json.get("store_forwards").asInt());
     assertEquals(3, json.get("forwards").asInt());
+    assertEquals(1, json.get("denoise_steps").asInt());
+    assertEquals(8, json.get("commits_per_forward").asDouble());
     assertEquals("emulated", json.get("device").asText());
     assertEquals("f32", json.get("dtype").asText());
     assertTrue(json.get("timings_ms").get("decode").asDouble() > 0);
@@ -89,7 +92,7 @@ class DvlTest {
     refused(2, "--steps", "generate", "--prompt", "Hello!", "--steps", "many");
     refused(2, "steps", "generate", "--prompt", "Hello!", "--steps", "0");
     refused(2, "--device", "generate", "--prompt", "Hello!", "--device", "tpu");
-    refused(2, "--speculate", "generate", "--prompt", "Hello!", "--speculate", "3");
+    refused(2, "--speculate is 8, allowed is 0 to 7", "generate", "--prompt", "Hello!", "--speculate", "8");
   }
 
   @Test

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Remask;
+
+/**
+ * The decision after a pass (spec 7): a token and its confidence for every row of logits, then the commits of the most confident.
+ *
+ * @param excluded id that is never chosen, or −1
+ * @param originalConfidence of drawn tokens: under the unmodified logits
+ */
+record Decision(Remask.Rule rule, int excluded, float temperature, int topK, float topP, long seed, boolean originalConfidence) {
+
+  static Decision of(GenerationOptions options, int maskId, boolean originalConfidence) {
+    boolean dynamic = options.remasking() == GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC;
+    return new Decision(new Remask.Rule(dynamic, options.confidenceThreshold(), maskId), options.compat() ? -1 : maskId,
+        options.temperature(), options.topK(), options.topP(), options.seed(), originalConfidence);
+  }
+
+  /** Tokens are drawn, not the most likely taken. */
+  boolean draws() {
+    return temperature > 0;
+  }
+
+  /**
+   * Queues the decision.
+   *
+   * @param logits [variants · rows, vocab]
+   * @param uniforms F64 [rows] to draw with, or null
+   * @param drafts new drafts to make
+   * @param forward number of the denoising pass in the generation, which the draws depend on
+   */
+  void launch(Kernels kernels, Stream stream, DeviceBuffer logits, int vocab, DeviceBuffer uniforms, BlockState state, DeviceBuffer quota,
+      int variants, int drafts, int forward) {
+    int rows = variants * state.rows();
+    if (draws()) {
+      kernels.sample().launch(stream, logits, uniforms, state.token(), state.probability(), rows, vocab, excluded, temperature, topK, topP,
+          originalConfidence, seed, forward);
+    } else {
+      kernels.confidence().launch(stream, logits, state.token(), state.probability(), state.rowMax(), state.rowSumExp(), rows, vocab,
+          excluded);
+    }
+    kernels.remask().launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(), state.confidenceBuffer(),
+        state.statusBuffer(), quota, state.rows(), variants, drafts, rule);
+  }
+}
