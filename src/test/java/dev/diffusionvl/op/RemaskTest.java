@@ -22,6 +22,9 @@ class RemaskTest extends OpTest {
   void blocksByTheBook() {
     for (int rows : new int[] {1, 3, 8, 16, 64, 257, 700}) {
       for (int each : new int[] {1, 2, 7, 1000}) {
+        if (rows > 64 && each < 7) {
+          continue; // many passes of many rows: nothing new, and slow
+        }
         for (boolean dynamic : new boolean[] {false, true}) {
           int[] quota = new int[Math.min(40, (rows + each - 1) / each) + 1];
           Arrays.fill(quota, each);
