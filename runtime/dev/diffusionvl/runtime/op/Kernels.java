@@ -24,6 +24,7 @@ public final class Kernels {
   private final PositionEmbedding positionEmbedding;
   private final BlendRows blendRows;
   private final SkinnyGemm skinnyGemm;
+  private final SkinnyConfidence skinnyConfidence;
   private final RowSquares rowSquares;
   private final SkinnySwiglu skinnySwiglu;
   private final SkinnyResidual skinnyResidual;
@@ -48,6 +49,7 @@ public final class Kernels {
     positionEmbedding = new PositionEmbedding(device);
     blendRows = new BlendRows(device);
     skinnyGemm = new SkinnyGemm(device);
+    skinnyConfidence = new SkinnyConfidence(device);
     rowSquares = new RowSquares(device);
     skinnySwiglu = new SkinnySwiglu(device);
     skinnyResidual = new SkinnyResidual(device);
@@ -140,5 +142,9 @@ public final class Kernels {
 
   public RowSquares rowSquares() {
     return rowSquares;
+  }
+
+  public SkinnyConfidence skinnyConfidence() {
+    return skinnyConfidence;
   }
 }

@@ -22,7 +22,8 @@ public final class SkinnyWorkspace implements AutoCloseable {
     rows = SkinnyOp.instance(maxRows);
     partials = device.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
     try {
-      arrived = device.allocate("arrivals at shared tiles", DType.I32, SkinnySplit.MAX_BLOCKS);
+      // One a block, for the tile that it shares with the next, and one for the whole grid.
+      arrived = device.allocate("arrivals at shared tiles", DType.I32, SkinnySplit.MAX_BLOCKS + 1);
     } catch (RuntimeException | Error e) {
       partials.close();
       throw e;

@@ -51,7 +51,7 @@ class RealGpuTest {
       "residual_add/residual_add_bf16", "bias_activation/bias_activation_bf16", "confidence/confidence_bf16", "sample/sample_bf16",
       "remask/remask", "skinny_gemm/skinny_gemm_m8_bf16", "skinny_gemm/skinny_gemm_m64_bf16",
       "skinny_qkv/skinny_qkv_m16_bf16", "skinny_residual/skinny_residual_m32_bf16", "skinny_swiglu/skinny_swiglu_m8_bf16",
-      "row_squares/row_squares_bf16"})
+      "row_squares/row_squares_bf16", "skinny_confidence/skinny_confidence_m8_bf16"})
   void everyKernelLoads(String kernel) {
     try (Device device = Device.open(DeviceSpec.AUTO)) {
       String[] parts = kernel.split("/");
