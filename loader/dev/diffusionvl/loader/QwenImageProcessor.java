@@ -9,7 +9,6 @@ import java.util.List;
  */
 public final class QwenImageProcessor {
   private static final int CHANNELS = 3;
-  private static final int MAX_RATIO = 200;
 
   private final int patch;
   private final int temporal;
@@ -56,7 +55,7 @@ public final class QwenImageProcessor {
   }
 
   private int[] targetSize(RgbImage image, String nameForErrors) {
-    checkRatio(image.height(), image.width(), nameForErrors);
+    AspectRatio.check(image.width(), image.height(), nameForErrors);
     return smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
   }
 
@@ -68,7 +67,7 @@ public final class QwenImageProcessor {
    * @throws BadInputException if one side is more than 200 times the other
    */
   public static int[] smartResize(int height, int width, int factor, long minPixels, long maxPixels) {
-    checkRatio(height, width, "image");
+    AspectRatio.check(width, height, "image");
     // rint rounds halves to even, as Python's round does
     double h = Math.rint((double) height / factor) * factor;
     double w = Math.rint((double) width / factor) * factor;
@@ -84,13 +83,6 @@ public final class QwenImageProcessor {
     }
     // the reference clamps only when shrinking; elsewhere it would fail on a side of 0
     return new int[] {Math.max(factor, (int) h), Math.max(factor, (int) w)};
-  }
-
-  private static void checkRatio(int height, int width, String name) {
-    if (Math.max(height, width) > (long) MAX_RATIO * Math.min(height, width)) {
-      throw new BadInputException(name + ": size: " + width + " x " + height + " pixels; the longer side may be "
-          + "at most " + MAX_RATIO + " times the shorter one");
-    }
   }
 
   private PixelValues patchify(RgbImage image) {

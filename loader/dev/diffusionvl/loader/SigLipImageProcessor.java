@@ -44,7 +44,11 @@ public final class SigLipImageProcessor {
   }
 
   private static <T> List<T> each(List<RgbImage> images, BiFunction<RgbImage, String, T> body) {
-    return IntStream.range(0, images.size()).mapToObj(i -> body.apply(images.get(i), images.get(i).nameOr(i + 1))).toList();
+    return IntStream.range(0, images.size()).mapToObj(i -> {
+      RgbImage image = images.get(i);
+      AspectRatio.check(image.width(), image.height(), image.nameOr(i + 1));
+      return body.apply(image, image.nameOr(i + 1));
+    }).toList();
   }
 
   private boolean isTiled(List<RgbImage> images) {

@@ -3,10 +3,12 @@ package dev.diffusionvl.loader;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.CheckpointWriter.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -90,6 +92,52 @@ class InspectionTest {
     assertEquals(List.of("model.vision_tower.vision_tower.vision_model.surprise"), inspection.unexpected());
     assertEquals(ReleasedModel.QWEN_7B.parameters(), inspection.parameters());
     assertTrue(inspection.complete());
+  }
+
+  /** The other half of a SigLIP2 model, under its own names or the tower's. */
+  @Test
+  void theTextModelOfAnOriginalTowerIsIgnored() throws IOException {
+    write(ReleasedModel.QWEN_7B, ReleasedModel.QWEN_7B.tensors(), NamingScheme.E, 2);
+    Tensor vector = new Tensor(TensorType.BF16, new long[] {1152}, null);
+    Map<String, Tensor> more = new LinkedHashMap<>();
+    Map<String, String> index = new LinkedHashMap<>();
+    for (String name : List.of("logit_scale", "logit_bias", "text_model.embeddings.token_embedding.weight", "text_model.head.bias", "logits")) {
+      for (String prefix : List.of("", "model.vision_tower.vision_tower.")) {
+        more.put(prefix + name, vector);
+        index.put(prefix + name, "more.safetensors");
+      }
+    }
+    CheckpointWriter.write(folder.resolve("more.safetensors"), more);
+    Path file = folder.resolve("model.safetensors.index.json");
+    ObjectNode json = (ObjectNode) new ObjectMapper().readTree(file.toFile());
+    index.forEach(((ObjectNode) json.get("weight_map"))::put);
+    Files.writeString(file, json.toString());
+    Inspection inspection = Inspection.of(folder);
+    assertEquals(List.of("logits", "model.vision_tower.vision_tower.logits"), inspection.unexpected());
+    assertTrue(inspection.complete());
+    assertEquals(ReleasedModel.QWEN_7B.parameters(), inspection.parameters());
+  }
+
+  @Test
+  void theTowerOfTheOtherFamilyIsRefused() throws IOException {
+    for (ReleasedModel model : List.of(ReleasedModel.VL_7B, ReleasedModel.QWEN_7B)) {
+      ReleasedModel other = model == ReleasedModel.VL_7B ? ReleasedModel.QWEN_7B : ReleasedModel.VL_7B;
+      write(other, other.tensors(), other.scheme(), 2);
+      Files.writeString(folder.resolve("config.json"), model.configJson());
+      BadInputException e = assertThrows(BadInputException.class, () -> Inspection.of(folder));
+      String tower = model == ReleasedModel.VL_7B ? "SigLIP" : "Qwen2.5-VL";
+      assertTrue(e.getMessage().contains("the weights have the " + tower + " vision tower"), e.getMessage());
+    }
+  }
+
+  @Test
+  void aProjectorOfAnotherShapeIsMisshaped() throws IOException {
+    Map<String, Tensor> tensors = ReleasedModel.QWEN_7B.tensors();
+    tensors.put("projector.0.weight", new Tensor(TensorType.BF16, new long[] {3584, 1024}, null));
+    write(ReleasedModel.QWEN_7B, tensors, NamingScheme.E, 1);
+    Inspection inspection = Inspection.of(folder);
+    assertEquals(List.of("model.mm_projector.0.weight"), inspection.misshaped());
+    assertFalse(inspection.complete());
   }
 
   @Test

@@ -38,7 +38,9 @@ public enum ReleasedModel {
 
   String configJson() {
     if (scheme == NamingScheme.E) {
-      return "{\"model_type\": \"diffusionvl_qwen\", " + config + "}";
+      return "{\"model_type\": \"diffusionvl_qwen\", " + config + """
+          , "image_aspect_ratio": "anyres_max_4", "mm_patch_merge_type": "spatial_unpad", "mm_projector_type": "mlp2x_gelu",
+          "mm_vision_tower": "/data/siglip2-so400m-patch14-384", "mm_vision_select_layer": -2}""";
     }
     return "{\"model_type\": \"diffusionvl_qwenvl\", " + config + """
         , "vision_config": {"depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420,
