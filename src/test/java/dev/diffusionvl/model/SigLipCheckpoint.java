@@ -28,7 +28,8 @@ public final class SigLipCheckpoint {
   /** Of its weights. */
   public static final long SEED = 20261124;
 
-  static final String CONFIG = """
+  /** Its config.json. */
+  public static final String CONFIG = """
       {"architectures": ["DiffusionVLQwenForCausalLM"], "model_type": "diffusionvl_qwen",
       "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 128,
       "intermediate_size": 96, "vocab_size": 1024, "tie_word_embeddings": false, "max_position_embeddings": 1024,
