@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -102,12 +103,15 @@ class FamilyTest {
   /** A build of the emulated device that has everything but libcudnn.so.9. */
   @Test
   void withoutCudnnOneLineSaysSo() throws Exception {
-    Path root = Files.createDirectories(temp.resolve("root/dvl/native"));
-    Path build = Files.createDirectories(root.resolve("no-cudnn"));
+    Path root = temp.resolve("root/dvl/native");
     for (String library : new String[] {"libcuda.so.1", "libcublas.so.12"}) {
-      Files.createSymbolicLink(build.resolve(library), resource("emulated/" + library));
+      copy(resource("emulated/" + library), root.resolve("no-cudnn"));
     }
-    Files.createSymbolicLink(Files.createDirectories(root.resolve("kernels")).resolve("no-cudnn"), resource("kernels/emulated"));
+    try (Stream<Path> kernels = Files.list(resource("kernels/emulated"))) {
+      for (Path kernel : kernels.filter(file -> file.toString().endsWith(".so")).toList()) {
+        copy(kernel, root.resolve("kernels/no-cudnn"));
+      }
+    }
     String[] command = {"generate", "--model", tiny.toString(), "--image", IMAGE, "--prompt", QUESTION, "--gen-length", "8", "--dtype", "f32",
         "--device", "emulated"};
     Outcome without = new DvlProcess(temp, "-Xbootclasspath/a:" + temp.resolve("root"), "-Ddvl.emulated.build=no-cudnn").run(command);
@@ -117,6 +121,10 @@ class FamilyTest {
     Outcome with = dvl.run(command);
     assertEquals(1, with.err().lines().count(), with.err());
     assertEquals(with.out(), without.out());
+  }
+
+  private static void copy(Path file, Path folder) throws IOException {
+    Files.copy(file, Files.createDirectories(folder).resolve(file.getFileName()));
   }
 
   private static Path resource(String name) throws Exception {
