@@ -9,6 +9,10 @@ final class JniCalls {
   /** The loaded driver is too old to have the function. */
   static final int NO_SUCH_FUNCTION = -1;
 
+  /** The calls that {@link #loop} makes, for messages. */
+  static final String[] LOOP_STEPS = {"cuCtxGetCurrent", "cuGraphAddMemsetNode", "cuGraphConditionalHandleCreate", "cuGraphAddNode",
+      "cuGraphAddChildGraphNode", "cuGraphAddKernelNode"};
+
   private JniCalls() {}
 
   /**
@@ -17,6 +21,21 @@ final class JniCalls {
    * @return 0, or the status of the launch that failed in the low half and its index in the high half
    */
   static native long launch(long launches, int count, long stream);
+
+  /**
+   * Fills an empty graph with a loop around a captured body: see {@code graph.cpp}.
+   *
+   * @return 0, or the status of the call that failed in the low half and its index in {@link #LOOP_STEPS} in the high half
+   */
+  static native long loop(long graph, long body, long conditionKernel, long remaining, long iterations, int limit);
+
+  /**
+   * Encodes a tensor map into the 128 bytes at {@code map}, innermost dimension first.
+   *
+   * @param sizes {@code rank} dimensions in elements, then rank - 1 strides in bytes
+   * @param boxes {@code rank} extents of the box, then rank element strides
+   */
+  static native int encodeTiled(long map, int type, long address, int rank, long[] sizes, int[] boxes, int swizzle);
 
   /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
   static native int parameterSizes(long function, int[] sizes);

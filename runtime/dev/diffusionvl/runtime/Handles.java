@@ -5,6 +5,7 @@ package dev.diffusionvl.runtime;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUfunction;
+import jcuda.driver.CUgraph;
 import jcuda.driver.CUstream;
 
 /** Raw addresses in and out of JCuda's handle classes, without reflection: their native pointer is a protected member. */
@@ -22,6 +23,13 @@ final class Handles {
 
   /** A stream that tells its handle. */
   static final class StreamHandle extends CUstream {
+    long address() {
+      return getNativePointer();
+    }
+  }
+
+  /** A graph that tells its handle. */
+  static final class GraphHandle extends CUgraph {
     long address() {
       return getNativePointer();
     }

@@ -200,6 +200,11 @@ public final class Stream implements AutoCloseable {
     plan = null;
   }
 
+  /** Whether work is recorded rather than queued. */
+  boolean recording() {
+    return recording != null;
+  }
+
   /** The plan that takes the launches, or null when they are queued. */
   LaunchPlan plan() {
     return plan;

@@ -41,7 +41,7 @@ public final class Remask extends Op {
    * @param probability F32 [variants, rows]: its confidence
    * @param ids I32 [1 + drafts or more, rows]: the block, which is updated, then its drafts: those of the pass (variants − 1) are read, then
    *     {@code drafts} new ones are written
-   * @param stepOf I32 [rows]: the step that committed the row
+   * @param stepOf I32 [rows]: the step that committed the row; -1 before the first step of a block
    * @param confidence F32 [rows]: its probability then
    * @param status I32 [{@value #STATUS_FIELDS}]: {@link #STEP} steps taken in this block, {@link #MASKED} rows left, {@link #NAN} 1 once a
    *     masked row's probability was NaN (nothing is committed from then on), {@link #FORWARDS} passes decided,

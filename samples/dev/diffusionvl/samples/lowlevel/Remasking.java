@@ -12,8 +12,7 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * Low-confidence remasking, step by step: a block of 8 masks, 2 commits a step. The "model" proposes token 100 + position each time, with a confidence of
- * its own for each step; the most confident open positions are committed.
+ * Low-confidence remasking, step by step: 8 masks, 2 commits a step. The "model" proposes token 100 + position, with a new confidence each time.
  */
 public final class Remasking {
   private static final int BLOCK = 8;
@@ -34,6 +33,7 @@ public final class Remasking {
       int[] mask = new int[BLOCK];
       Arrays.fill(mask, MASK_ID);
       ids.set(stream, mask);
+      stream.fill(stepOf, 0xff); // -1: by no step yet
       int[] quotas = new int[BLOCK];
       Arrays.fill(quotas, QUOTA);
       quota.set(stream, quotas);
