@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import dev.diffusionvl.loader.webp.WebpFile;
 import java.awt.image.BufferedImage;
 import java.awt.image.IndexColorModel;
 import java.io.ByteArrayInputStream;
@@ -17,10 +18,13 @@ import javax.imageio.stream.ImageInputStream;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
- * Reads PNG, JPEG, GIF (first frame), BMP and TIFF (first page) as 8-bit RGB, with the samples that Pillow's
+ * Reads PNG, JPEG, WebP, GIF (first frame), BMP and TIFF (first page) as 8-bit RGB, with the samples that Pillow's
  * convert("RGB") gives: transparency is dropped, not composited; grey values are copied without gamma; colour profiles
  * are ignored. Of 16-bit samples the high byte counts (Pillow does the same but for grey, which it would clip to
- * white). EXIF orientation is applied.
+ * white). EXIF orientation is applied. All methods may be called by several threads at the same time.
+ *
+ * <p>Memory: at most 24 bytes a pixel and a small multiple of the file's size. What a header claims is believed up to
+ * 178,956,970 pixels, and in PNG, JPEG and GIF files up to what so many bytes can be the compressed form of.
  */
 public final class ImageFiles {
   /** Pillow's own limit against decompression bombs. Bounds a decoded image to 537 MB. */
@@ -30,15 +34,22 @@ public final class ImageFiles {
   /** Readers whose signature is certain; the JDK also has one (WBMP) that takes nearly any file for its own. */
   private static final Set<String> FORMATS = Set.of("png", "jpeg", "gif", "bmp", "tif", "tiff");
 
-  private ImageFiles() {}
+  private final byte[] file;
+  private final String name;
+  private final long maxPixels;
+
+  private ImageFiles(byte[] file, String name, long maxPixels) {
+    this.file = file;
+    this.name = name;
+    this.maxPixels = Math.min(maxPixels, PixelBound.of(file));
+  }
 
   /**
    * @throws BadInputException if the file is missing, no such image, cut short, broken, larger than 256 MB or than
    *     178,956,970 pixels
    */
   public static RgbImage read(Path file) {
-    String name = file.toString();
-    return decode(InputFiles.read(file, MAX_FILE_BYTES), name).named(name);
+    return decode(InputFiles.read(file, MAX_FILE_BYTES), file.toString());
   }
 
   /**
@@ -48,14 +59,12 @@ public final class ImageFiles {
    * @throws BadInputException as {@link #read}
    */
   public static RgbImage decode(byte[] file, String name) {
+    return decode(file, name, MAX_PIXELS);
+  }
+
+  static RgbImage decode(byte[] file, String name, long maxPixels) {
     try {
-      if (JpegHeader.isJpeg(file)) {
-        return jpeg(file, name);
-      }
-      if (GifScreen.isGif(file)) {
-        return gif(file, name);
-      }
-      return other(file, name);
+      return new ImageFiles(file, name, maxPixels).decode().named(name);
     } catch (BadInputException e) {
       throw e;
     } catch (IOException | RuntimeException e) {
@@ -71,27 +80,43 @@ public final class ImageFiles {
     return RasterPixels.toRgb(image);
   }
 
-  private static RgbImage jpeg(byte[] file, String name) throws IOException {
+  private RgbImage decode() throws IOException {
+    if (JpegHeader.isJpeg(file)) {
+      return jpeg();
+    }
+    if (WebpFile.isWebp(file)) {
+      return webp();
+    }
+    return GifScreen.isGif(file) ? gif() : other();
+  }
+
+  private RgbImage jpeg() throws IOException {
     JpegHeader header = new JpegHeader(file);
     boolean fourColours = header.colour() == JpegHeader.Colour.CMYK || header.colour() == JpegHeader.Colour.YCCK;
     byte[] plain = header.plainFile();
     RgbImage rgb = fourColours
-        ? CmykPixels.ofJpeg(decode(plain, name, r -> r.readRaster(0, null)), header.colour())
-        : RasterPixels.toRgb(decode(plain, name, r -> r.read(0)));
+        ? CmykPixels.ofJpeg(decode(plain, r -> r.readRaster(0, null)), header.colour())
+        : RasterPixels.toRgb(decode(plain, r -> r.read(0)));
     return Orientation.upright(rgb, header.orientation());
   }
 
-  private static RgbImage gif(byte[] file, String name) throws IOException {
+  private RgbImage webp() {
+    WebpFile webp = WebpFile.decode(file, this::checkSize);
+    RgbImage rgb = new RgbImage(webp.width(), webp.height(), webp.rgb());
+    return Orientation.upright(rgb, webp.exif() == null ? Orientation.UPRIGHT : Orientation.ofExif(webp.exif()));
+  }
+
+  private RgbImage gif() throws IOException {
     GifScreen screen = GifScreen.of(file);
-    checkSize(name, screen.width(), screen.height());
-    BufferedImage image = decode(file, name, r -> r.read(0));
+    checkSize(screen.width(), screen.height());
+    BufferedImage image = decode(file, r -> r.read(0));
     IndexColorModel palette = (IndexColorModel) image.getColorModel();
     int background = screen.background() < palette.getMapSize() ? palette.getRGB(screen.background()) : 0;
     return screen.place(RasterPixels.toRgb(image), background);
   }
 
-  private static RgbImage other(byte[] file, String name) throws IOException {
-    BufferedImage image = decode(file, name, r -> r.read(0));
+  private RgbImage other() throws IOException {
+    BufferedImage image = decode(file, r -> r.read(0));
     byte[] exif = PngExif.find(file);
     TiffTags tags = TiffTags.of(exif != null ? exif : file);
     return Orientation.upright(RasterPixels.toRgb(withTiffPalette(image, tags)), Orientation.of(tags));
@@ -117,16 +142,16 @@ public final class ImageFiles {
     T with(ImageReader reader) throws IOException;
   }
 
-  private static <T> T decode(byte[] file, String name, Decoding<T> decoding) throws IOException {
+  private <T> T decode(byte[] content, Decoding<T> decoding) throws IOException {
     // in memory, since the default would make a cache file
-    try (ImageInputStream input = new MemoryCacheImageInputStream(new ByteArrayInputStream(file))) {
-      ImageReader reader = readerFor(name, input);
+    try (ImageInputStream input = new MemoryCacheImageInputStream(new ByteArrayInputStream(content))) {
+      ImageReader reader = readerFor(input);
       try {
         // metadata is ignored: it cannot change the samples, and a broken profile must not make an image unreadable
         reader.setInput(input, true, true);
         Warnings warnings = new Warnings();
         reader.addIIOReadWarningListener(warnings);
-        checkSize(name, reader.getWidth(0), reader.getHeight(0));
+        checkSize(reader.getWidth(0), reader.getHeight(0));
         T result = decoding.with(reader);
         if (warnings.truncated) {
           throw new BadInputException(name + ": image data: ends too early");
@@ -138,24 +163,26 @@ public final class ImageFiles {
     }
   }
 
-  private static ImageReader readerFor(String name, ImageInputStream input) {
+  private ImageReader readerFor(ImageInputStream input) {
     for (Iterator<ImageReader> readers = ImageIO.getImageReaders(input); readers.hasNext();) {
       ImageReader reader = readers.next();
       if (FORMATS.contains(formatName(reader))) {
         return reader;
       }
     }
-    throw new BadInputException(name + ": format: not an image of a known kind (PNG, JPEG, GIF, BMP, TIFF)");
+    throw new BadInputException(name + ": format: not an image of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF)");
   }
 
   private static String formatName(ImageReader reader) {
     return reader.getOriginatingProvider().getFormatNames()[0].toLowerCase(Locale.ROOT);
   }
 
-  private static void checkSize(String name, int width, int height) {
-    if (width < 1 || height < 1 || (long) width * height > MAX_PIXELS) {
-      throw new BadInputException(
-          name + ": size: " + width + " x " + height + " pixels, at most " + MAX_PIXELS + " are read");
+  private void checkSize(int width, int height) {
+    long pixels = (long) width * height;
+    if (width < 1 || height < 1 || pixels > maxPixels) {
+      String limit = maxPixels < MAX_PIXELS ? "a file of " + file.length + " bytes holds at most " + maxPixels
+          : "at most " + maxPixels + " are read";
+      throw new BadInputException(name + ": size: " + width + " x " + height + " pixels, " + limit);
     }
   }
 

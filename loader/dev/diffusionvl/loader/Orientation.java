@@ -14,9 +14,17 @@ final class Orientation {
 
   /** Of the payload of a JPEG APP1 segment, which may also hold something else than EXIF. */
   static int ofApp1(byte[] payload) {
-    boolean exif = payload.length > EXIF_PREFIX.length
-        && Arrays.equals(payload, 0, EXIF_PREFIX.length, EXIF_PREFIX, 0, EXIF_PREFIX.length);
-    return exif ? of(TiffTags.of(Arrays.copyOfRange(payload, EXIF_PREFIX.length, payload.length))) : UPRIGHT;
+    return isPrefixed(payload) ? ofExif(payload) : UPRIGHT;
+  }
+
+  /** Of an EXIF block, with the prefix that it has in JPEG files or without. */
+  static int ofExif(byte[] exif) {
+    return of(TiffTags.of(isPrefixed(exif) ? Arrays.copyOfRange(exif, EXIF_PREFIX.length, exif.length) : exif));
+  }
+
+  private static boolean isPrefixed(byte[] exif) {
+    return exif.length > EXIF_PREFIX.length
+        && Arrays.equals(exif, 0, EXIF_PREFIX.length, EXIF_PREFIX, 0, EXIF_PREFIX.length);
   }
 
   /** Of a TIFF file or an EXIF block. */

@@ -13,10 +13,14 @@ final class PngExif {
 
   private PngExif() {}
 
+  static boolean isPng(byte[] file) {
+    return file.length >= 8 && ByteBuffer.wrap(file).getLong() == SIGNATURE;
+  }
+
   /** The block, or null if the file has none or is no PNG. */
   static byte[] find(byte[] file) {
     ByteBuffer png = ByteBuffer.wrap(file);
-    if (file.length < 8 || png.getLong(0) != SIGNATURE) {
+    if (!isPng(file)) {
       return null;
     }
     long at = 8;

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the image files and Pillow's answers that ImageFilesTest and BicubicResizeTest compare with.
 
-Run in this folder with Pillow 9.4 or later. images/NAME.* is an input, images/NAME.EXT.ppm what convert("RGB") makes of it;
+Run in this folder with Pillow 9.4 or later (12.3 for WebP) and libwebp's cwebp on the path. images/NAME.* is an input, images/NAME.EXT.ppm what convert("RGB") makes of it;
 resize/WxH.ppm is resize/source.ppm resized bicubically.
 """
 import io
 import os
 import random
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -180,6 +181,35 @@ def others():
     rgb.quantize(20).save(IMAGES / "gif_interlaced.gif", interlace=1)
 
 
+def webps():
+    """Lossy and lossless, the filters and segments that Pillow has no options for by cwebp, a frame smaller than its canvas."""
+    rgb, flat = picture(45, 35), picture(45, 35).quantize(7).convert("RGB")
+    for quality in (5, 50, 95):
+        rgb.save(IMAGES / f"webp_lossy{quality}.webp", quality=quality)
+    picture(1, 1).save(IMAGES / "webp_lossy_1x1.webp")
+    picture(17, 16).save(IMAGES / "webp_lossy_17x16.webp")
+    rgb.save(IMAGES / "webp_lossless.webp", lossless=True, quality=100, method=6)
+    rgb.save(IMAGES / "webp_lossless_fast.webp", lossless=True, quality=0, method=0)
+    flat.save(IMAGES / "webp_lossless_palette.webp", lossless=True)
+    flat.convert("L").point(lambda v: 255 if v > 99 else 0).convert("RGB").save(IMAGES / "webp_two_colours.webp", lossless=True)
+    rgba = rgb.copy()
+    rgba.putalpha(rgb.convert("L").point(lambda v: v if v > 60 else 0))
+    rgba.save(IMAGES / "webp_alpha.webp", quality=60)
+    rgba.save(IMAGES / "webp_alpha_lossless.webp", lossless=True, exact=True)
+    rgb.save(IMAGES / "webp_turned.webp", quality=80, exif=exif(6))
+    rgb.save(IMAGES / "webp_film.webp", save_all=True, append_images=[flat], quality=60)
+    rgb.save("source.png")
+    for name, options in {"simple_filter": "-nostrong -f 60", "sharp_filter": "-strong -f 100 -sharpness 5",
+                          "segments": "-segments 4 -sns 100 -q 20", "no_filter": "-f 0"}.items():
+        subprocess.run(["cwebp", "-quiet", *options.split(), "source.png", "-o", IMAGES / f"webp_{name}.webp"], check=True)
+    os.remove("source.png")
+    frame = (IMAGES / "webp_lossy_17x16.webp").read_bytes()[12:]
+    frame = b"\x03\0\0" + b"\x02\0\0" + b"\x10\0\0" + b"\x0f\0\0" + b"\x64\0\0\2" + frame
+    canvas = b"\2\0\0\0" + b"\x1d\0\0" + b"\x13\0\0"
+    body = b"WEBP" + b"".join(k + struct.pack("<I", len(v)) + v for k, v in ((b"VP8X", canvas), (b"ANIM", b"\0" * 6), (b"ANMF", frame)))
+    (IMAGES / "webp_offset.webp").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
 def answers():
     for file in sorted(IMAGES.iterdir()):
         if file.suffix != ".ppm":
@@ -212,5 +242,6 @@ if __name__ == "__main__":
     odd_jpegs()
     tiffs()
     others()
-    answers()
     resizes()
+    webps()
+    answers()
