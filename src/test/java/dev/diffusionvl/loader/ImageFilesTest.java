@@ -81,22 +81,22 @@ class ImageFilesTest {
     long before = threads.getCurrentThreadAllocatedBytes();
     String message = refused(bomb, file);
     long allocated = threads.getCurrentThreadAllocatedBytes() - before;
-    assertTrue(message.contains(size + " pixels"), message);
+    assertTrue(message.contains(size), message);
     assertTrue(allocated < 8 << 20, allocated + " bytes");
   }
 
   static List<Arguments> bombs() throws IOException {
     return List.of(
-        Arguments.of("bomb.png", PngFile.header(60_000, 60_000), "60000 x 60000"),
-        Arguments.of("small_bomb.png", PngFile.header(3_000, 3_000), "3000 x 3000"),
-        Arguments.of("bomb.jpg", changed("jpeg420.jpg", 0xFFC0, 5, 60_000), "60000 x 60000"),
-        Arguments.of("progressive_bomb.jpg", changed("jpeg_progressive.jpg", 0xFFC2, 5, 60_000), "60000 x 60000"),
-        Arguments.of("bomb.gif", little("gif.gif", 6, (short) 60_000, 8, (short) 60_000), "60000 x 60000"),
-        Arguments.of("bomb.bmp", little("bmp24.bmp", 18, 20_000, 22, 20_000), "20000 x 20000"),
-        Arguments.of("bomb.tif", tiff(60_000), "60000 x 60000"),
-        Arguments.of("lossy_bomb.webp", little("webp_lossy50.webp", 26, (short) 0x3FFF, 28, (short) 0x3FFF), "16383 x 16383"),
-        Arguments.of("lossless_bomb.webp", little("webp_lossless.webp", 21, (short) -1, 23, (short) 0x0FFF), "16384 x 16384"),
-        Arguments.of("canvas_bomb.webp", little("webp_film.webp", 24, (short) -1, 27, (short) -1), "65536 x 65536"));
+        Arguments.of("bomb.png", PngFile.header(60_000, 60_000), "60000 x 60000 pixels"),
+        Arguments.of("small_bomb.png", PngFile.header(3_000, 3_000), "3000 x 3000 pixels"),
+        Arguments.of("bomb.jpg", changed("jpeg420.jpg", 0xFFC0, 5, 60_000), "60000 x 60000 pixels"),
+        Arguments.of("progressive_bomb.jpg", changed("jpeg_progressive.jpg", 0xFFC2, 5, 60_000), "60000 x 60000 pixels"),
+        Arguments.of("bomb.gif", little("gif.gif", 6, (short) 60_000, 8, (short) 60_000), "60000 x 60000 pixels"),
+        Arguments.of("bomb.bmp", little("bmp24.bmp", 18, 60_000, 22, 60_000), "Invalid width/height"),
+        Arguments.of("bomb.tif", tiff(60_000), "60000 x 60000 pixels"),
+        Arguments.of("lossy_bomb.webp", little("webp_lossy50.webp", 26, (short) 0x3FFF, 28, (short) 0x3FFF), "16383 x 16383 pixels"),
+        Arguments.of("lossless_bomb.webp", little("webp_lossless.webp", 21, (short) -1, 23, (short) 0x0FFF), "16384 x 16384 pixels"),
+        Arguments.of("canvas_bomb.webp", little("webp_film.webp", 24, (short) -1, 27, (short) -1), "65536 x 65536 pixels"));
   }
 
   /** A JPEG with other sizes in the frame header that begins with a marker. */
