@@ -35,6 +35,7 @@ final class BlockState implements AutoCloseable {
   private final DeviceBuffer probability;
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSumExp;
+  private final LayerOps.Predictions predictions;
   private final Arena arena = Arena.ofShared();
   private final MemorySegment hostKnown;
   private final MemorySegment hostConfidence;
@@ -62,6 +63,7 @@ final class BlockState implements AutoCloseable {
     probability = device.allocate("confidence", DType.F32, predicted);
     rowMax = device.allocate("logit maximum", DType.F32, predicted);
     rowSumExp = device.allocate("softmax denominator", DType.F32, predicted);
+    predictions = new LayerOps.Predictions(token, probability, rowMax, rowSumExp);
     hostKnown = arena.allocate(known.bytes(), 16);
     hostConfidence = arena.allocate(Math.max(1, confidence.bytes()), 16);
   }
@@ -188,12 +190,9 @@ final class BlockState implements AutoCloseable {
     return probability;
   }
 
-  DeviceBuffer rowMax() {
-    return rowMax;
-  }
-
-  DeviceBuffer rowSumExp() {
-    return rowSumExp;
+  /** Where the pass's most likely tokens go. */
+  LayerOps.Predictions predictions() {
+    return predictions;
   }
 
   @Override

@@ -29,20 +29,20 @@ record Decision(Remask.Rule rule, int excluded, float temperature, int topK, flo
   /**
    * Queues the decision.
    *
-   * @param logits [variants · rows, vocab]
+   * @param transformer has just run a pass whose scored rows are variants · rows
    * @param uniforms F64 [rows] to draw with, or null
    * @param drafts new drafts to make
    * @param forward number of the denoising pass in the generation, which the draws depend on
    */
-  void launch(Kernels kernels, Stream stream, DeviceBuffer logits, int vocab, DeviceBuffer uniforms, BlockState state, DeviceBuffer quota,
+  void launch(Kernels kernels, Stream stream, Transformer transformer, int vocab, DeviceBuffer uniforms, BlockState state, DeviceBuffer quota,
       int variants, int drafts, int forward) {
     int rows = variants * state.rows();
     if (draws()) {
-      kernels.sample().launch(stream, logits, uniforms, state.token(), state.probability(), rows, vocab, excluded, temperature, topK, topP,
+      transformer.computeLogits(rows);
+      kernels.sample().launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded, temperature, topK, topP,
           originalConfidence, seed, forward);
     } else {
-      kernels.confidence().launch(stream, logits, state.token(), state.probability(), state.rowMax(), state.rowSumExp(), rows, vocab,
-          excluded);
+      transformer.predict(rows, excluded, state.predictions());
     }
     kernels.remask().launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(), state.confidenceBuffer(),
         state.statusBuffer(), quota, state.rows(), variants, drafts, rule);

@@ -6,7 +6,6 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.MatrixProduct;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
@@ -68,7 +67,7 @@ final class DecodeMemory implements AutoCloseable {
   private final DeviceBuffer quotas;
   private final DeviceBuffer uniforms;
 
-  private DecodeMemory(DiffusionVl model, Stream stream, MatrixProduct products, Size size) {
+  private DecodeMemory(DiffusionVl model, Stream stream, TextProducts products, Size size) {
     this.size = size;
     Device device = model.device();
     TextConfig text = model.config().text();
@@ -98,7 +97,7 @@ final class DecodeMemory implements AutoCloseable {
   }
 
   /** {@code memory} if it serves the need, else a larger one in its place. */
-  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, MatrixProduct products) {
+  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, TextProducts products) {
     if (memory != null && memory.size.serves(need)) {
       return memory;
     }

@@ -120,9 +120,7 @@ final class ForwardPasses {
       embed(state.idsAndDrafts(), 0, scoredRows);
       transformer.forward(Transformer.Rows.scored(segments.view(block, variants)), cache, memory.rope());
     }
-    transformer.computeLogits(scoredRows);
-    decision.launch(kernels, stream, transformer.logits(), (int) weights.head().shape()[0], uniforms, state, quota, variants, speculate,
-        forward);
+    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], uniforms, state, quota, variants, speculate, forward);
     stored();
   }
 

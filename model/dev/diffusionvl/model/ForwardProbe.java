@@ -5,7 +5,6 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
@@ -33,7 +32,7 @@ public final class ForwardProbe implements AutoCloseable {
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSum;
 
-  ForwardProbe(DiffusionVl model, Stream stream, Gemm gemm, int context, int rows) {
+  ForwardProbe(DiffusionVl model, Stream stream, TextProducts products, int context, int rows) {
     int block = model.config().blockSize();
     if (context < 0 || rows < block || rows % block != 0 || rows / block > 64) {
       throw new IllegalArgumentException("forward of %d rows behind %d: rows are 1 to 64 blocks of %d".formatted(rows, context, block));
@@ -48,7 +47,7 @@ public final class ForwardProbe implements AutoCloseable {
     int slots = context + rows;
     cache = own(new KvCache(device, dtype, config.layers(), config.kvHeads(), slots, config.headDim()));
     rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, gemm, rows, block, rows / block));
+    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, products, rows, block, rows / block));
     segments = own(new Segments(device, rows / block));
     ids = own(device.allocate("ids", DType.I32, rows));
     token = own(device.allocate("token", DType.I32, rows));
@@ -80,8 +79,7 @@ public final class ForwardProbe implements AutoCloseable {
   public void run() {
     kernels.gatherRows().launch(stream, weights.embedding(), ids, null, transformer.hidden(), rows, config.hiddenSize(), config.vocabSize());
     transformer.forward(Transformer.Rows.scored(segments), cache, rope);
-    transformer.computeLogits(rows);
-    kernels.confidence().launch(stream, transformer.logits(), token, probability, rowMax, rowSum, rows, config.vocabSize(), -1);
+    transformer.predict(rows, -1, new LayerOps.Predictions(token, probability, rowMax, rowSum));
   }
 
   /** Confidence of each row after the last forward, for a check that it computed something; waits. */

@@ -39,7 +39,7 @@ public final class Session implements AutoCloseable {
     this.config = model.config();
     this.stream = device.newStream();
     this.gemm = new Gemm(stream);
-    this.products = new TextProducts(stream, model.kernels(), gemm, choice);
+    this.products = new TextProducts(config.text(), stream, gemm, choice);
     this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 
@@ -50,7 +50,7 @@ public final class Session implements AutoCloseable {
    * @param rows of the pass, a multiple of the block size
    */
   public ForwardProbe newForwardProbe(int context, int rows) {
-    return new ForwardProbe(model, stream, gemm, context, rows);
+    return new ForwardProbe(model, stream, products, context, rows);
   }
 
   /** Answers a request. */

@@ -1,38 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.Gemm;
-import dev.diffusionvl.runtime.MatrixProduct;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
-/** The language model's matrix products on one stream, by whom the session's {@link GemmChoice} says. */
-final class TextProducts implements MatrixProduct, AutoCloseable {
+/** Who multiplies in the language model on one stream, as {@link GemmChoice} says, with what the kernels need for it. */
+final class TextProducts implements AutoCloseable {
   private static final int WORKSPACE_ROWS = 64;
 
-  private final Stream stream;
-  private final Kernels kernels;
-  private final Gemm cublas;
   private final GemmChoice choice;
+  private final Gemm cublas;
   private final SkinnyWorkspace workspace; // null when it is never needed
 
-  TextProducts(Stream stream, Kernels kernels, Gemm cublas, GemmChoice choice) {
-    this.stream = stream;
-    this.kernels = kernels;
+  /**
+   * @param cublas on the same stream, the caller's
+   * @throws IllegalArgumentException when our own kernels are asked for and not made for the model's sizes
+   */
+  TextProducts(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice) {
+    boolean supported = FusedLayers.support(config);
+    if (choice == GemmChoice.OWN && !supported) {
+      throw new IllegalArgumentException("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, not "
+          + "for head dim %d, hidden size %d, intermediate size %d".formatted(config.headDim(), config.hiddenSize(), config.intermediateSize()));
+    }
+    this.choice = supported ? choice : GemmChoice.CUBLAS;
     this.cublas = cublas;
-    this.choice = choice;
-    this.workspace = choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS);
+    this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS);
   }
 
-  @Override
-  public void multiply(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
-    if (choice.usesOwn(x.dtype(), m)) {
-      kernels.skinnyGemm().launch(stream, workspace, x, w, y, m, n, k);
-    } else {
-      cublas.multiply(x, w, y, m, n, k);
-    }
+  LayerOps plain(TextConfig config, Stream stream, Kernels kernels, Activations activations) {
+    return new PlainLayers(config, stream, kernels, cublas, activations);
+  }
+
+  /** Null when no pass uses it. */
+  LayerOps fused(TextConfig config, Stream stream, Kernels kernels, Activations activations) {
+    return workspace == null ? null : new FusedLayers(config, stream, kernels, workspace, activations);
+  }
+
+  GemmChoice choice() {
+    return choice;
   }
 
   @Override

@@ -6,13 +6,10 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.MatrixProduct;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * The language model's forward pass over the rows of some segments (spec 6), with all of its scratch memory. One object serves one session:
@@ -25,17 +22,15 @@ final class Transformer implements AutoCloseable {
   private final TextWeights weights;
   private final Kernels kernels;
   private final Stream stream;
-  private final MatrixProduct products;
+  private final GemmChoice gemm;
+  private final DType dtype;
+  private final Activations activations;
+  private final LayerOps plain;
+  private final LayerOps fused; // null when no pass uses it
   private final AttentionWorkspace workspace; // for the blocks being written; null where they are large
   private final int maxRows;
-  private final List<Runnable> closers = new ArrayList<>();
-  private final DeviceBuffer hidden; // residual stream [rows, H]
-  private final DeviceBuffer normed; // [rows, H]
-  private final DeviceBuffer accumulators; // f32 result of the last product
-  private final DeviceBuffer query; // [rows, heads, D]
-  private final DeviceBuffer context; // [rows, heads, D]
-  private final DeviceBuffer activated; // [rows, I]
-  private final DeviceBuffer logits; // [scored rows, V]
+  private LayerOps ops; // of the last pass
+  private int firstScored; // row of the last pass
 
   /**
    * The rows of a pass, in the order of their parts.
@@ -58,61 +53,44 @@ final class Transformer implements AutoCloseable {
    * @param blockRows rows of a block that is written
    * @param variants most blocks of a pass whose logits are asked for
    */
-  Transformer(Device device, DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, MatrixProduct products,
+  Transformer(Device device, DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, TextProducts products,
       int maxRows, int blockRows, int variants) {
     this.config = config;
+    this.dtype = dtype;
     this.weights = weights;
     this.kernels = kernels;
     this.stream = stream;
-    this.products = products;
     this.maxRows = maxRows;
-    int h = config.hiddenSize();
-    int q = config.heads() * config.headDim();
-    int qkv = q + 2 * config.kvHeads() * config.headDim();
-    int widest = Math.max(Math.max(qkv, 2 * config.intermediateSize()), h);
+    gemm = products.choice();
+    activations = new Activations(device, dtype, config, maxRows, blockRows * variants);
+    plain = products.plain(config, stream, kernels, activations);
+    fused = products.fused(config, stream, kernels, activations);
     try {
-      hidden = own(device.allocate("hidden state", dtype, maxRows, h));
-      normed = own(device.allocate("normalised hidden state", dtype, maxRows, h));
-      accumulators = own(device.allocate("accumulators", DType.F32, maxRows, widest));
-      query = own(device.allocate("queries", dtype, maxRows, q));
-      context = own(device.allocate("attention output", dtype, maxRows, q));
-      activated = own(device.allocate("MLP activations", dtype, maxRows, config.intermediateSize()));
-      logits = own(device.allocate("logits", dtype, (long) blockRows * variants, config.vocabSize()));
-      workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? own(new AttentionWorkspace(stream, config.heads(),
-          config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows)) : null;
+      workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? new AttentionWorkspace(stream, config.heads(),
+          config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows) : null;
     } catch (RuntimeException | Error e) {
-      close(); // memory may have run out half-way
+      activations.close();
       throw e;
     }
   }
 
-  private DeviceBuffer own(DeviceBuffer buffer) {
-    closers.add(buffer::close);
-    return buffer;
-  }
-
-  private AttentionWorkspace own(AttentionWorkspace part) {
-    closers.add(part::close);
-    return part;
-  }
-
   /** The residual stream: fill its first rows with embeddings before {@link #forward}. */
   DeviceBuffer hidden() {
-    return hidden;
+    return activations.hidden();
   }
 
-  /** After a pass: its scored rows behind the final norm, from row 0 on. */
+  /** After {@link #computeLogits}: the scored rows behind the final norm, from row 0 on. */
   DeviceBuffer normed() {
-    return normed;
+    return activations.normed();
   }
 
   /** After {@link #computeLogits}: [rows, V]. */
   DeviceBuffer logits() {
-    return logits;
+    return activations.logits();
   }
 
   /**
-   * Runs rows through the model. Keys and values of all of them land in their cache slots. Only the scored rows go all the way to the final norm:
+   * Runs rows through the layers. Keys and values of all of them land in their cache slots. Only the scored rows go all the way to the end:
    * what the last layer does behind its keys and values is of use to no other row.
    */
   void forward(Rows rows, KvCache cache, RopeTable rope) {
@@ -120,80 +98,50 @@ final class Transformer implements AutoCloseable {
     if (count > maxRows) {
       throw new IllegalArgumentException("a pass of " + count + " rows, scratch memory is for " + maxRows);
     }
+    ops = gemm.usesOwn(dtype, count) ? fused : plain;
+    ops.begin(count);
     int last = config.layers() - 1;
     for (int i = 0; i < last; i++) {
       storeKeysAndValues(i, rows.segments(), cache, rope);
       attend(i, rows.prompt(), null, cache);
       attend(i, rows.written(), workspace, cache);
-      transform(i, 0, count);
+      ops.transform(weights.layers().get(i), 0, count);
     }
     storeKeysAndValues(last, rows.segments(), cache, rope);
     if (rows.scored().count() > 0) {
-      int first = rows.scored().firstRow();
+      firstScored = rows.scored().firstRow();
       attend(last, rows.scored(), workspace, cache);
-      transform(last, first, count - first);
-      kernels.rmsNorm().launch(stream, rowsOf(hidden, first), weights.finalNorm(), normed, count - first, config.hiddenSize(), eps());
+      ops.transform(weights.layers().get(last), firstScored, count - firstScored);
     }
   }
 
-  /** Norm, QKV product, rotation: leaves the queries in {@link #query}, keys and values in the cache. */
   private void storeKeysAndValues(int layer, Segments segments, KvCache cache, RopeTable rope) {
-    TextWeights.Layer w = weights.layers().get(layer);
-    int rows = segments.totalRows();
-    kernels.rmsNorm().launch(stream, hidden, w.inputNorm(), normed, rows, config.hiddenSize(), eps());
-    multiply(normed, w.qkv(), accumulators, rows);
-    kernels.ropeKvAppend().launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), segments, query, cache.keys(layer),
-        cache.values(layer), config.heads(), config.kvHeads(), config.headDim(), cache.slots());
+    ops.storeKeysAndValues(weights.layers().get(layer), segments, cache.keys(layer), cache.values(layer), cache.slots(), rope);
   }
 
-  /** From {@link #query} and the cache to {@link #context}. */
+  /** From queries and cache to the attention output. */
   private void attend(int layer, Segments segments, AttentionWorkspace sharedKeys, KvCache cache) {
     if (segments.count() > 0) {
-      kernels.attention().launch(stream, query, cache.keys(layer), cache.values(layer), segments, context, config.heads(),
+      kernels.attention().launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments, activations.context(), config.heads(),
           config.kvHeads(), config.headDim(), cache.slots(), (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
     }
   }
 
-  /** Output projection and MLP over {@code rows} rows from {@code first} on. */
-  private void transform(int layer, int first, int rows) {
-    TextWeights.Layer w = weights.layers().get(layer);
-    int h = config.hiddenSize();
-    DeviceBuffer residual = rowsOf(hidden, first);
-    multiply(rowsOf(context, first), w.output(), accumulators, rows);
-    kernels.residualAdd().launch(stream, residual, accumulators, null, rows, h);
-    kernels.rmsNorm().launch(stream, residual, w.postNorm(), normed, rows, h, eps());
-    multiply(normed, w.gateUp(), accumulators, rows);
-    kernels.swiglu().launch(stream, accumulators, null, activated, rows, config.intermediateSize());
-    multiply(activated, w.down(), accumulators, rows);
-    kernels.residualAdd().launch(stream, residual, accumulators, null, rows, h);
-  }
-
   /** logits = final norm · headᵀ for the first {@code rows} scored rows, rounded to the model's dtype as the reference does. */
   void computeLogits(int rows) {
-    products.multiply(normed, weights.head(), logits, rows, config.vocabSize(), config.hiddenSize());
+    ops.computeLogits(weights, firstScored, rows);
   }
 
-  private void multiply(DeviceBuffer x, LinearWeights w, DeviceBuffer y, int rows) {
-    products.multiply(x, w.weight(), y, rows, w.out(), w.in());
-  }
-
-  private float eps() {
-    return (float) config.rmsNormEps();
-  }
-
-  /** The buffer [rows, …] from row {@code first} on. */
-  private static DeviceBuffer rowsOf(DeviceBuffer buffer, int first) {
-    if (first == 0) {
-      return buffer;
-    }
-    long[] shape = buffer.shape();
-    long width = buffer.elements() / shape[0];
-    shape[0] -= first;
-    return buffer.slice(first * width, shape);
+  /** The most likely token of the first {@code rows} scored rows; {@code excluded}: an id that is never taken, or −1. */
+  void predict(int rows, int excluded, LayerOps.Predictions predictions) {
+    ops.predict(weights, firstScored, rows, excluded, predictions);
   }
 
   @Override
   public void close() {
-    closers.forEach(Runnable::run);
+    activations.close();
+    if (workspace != null) {
+      workspace.close();
+    }
   }
 }

@@ -18,7 +18,7 @@ import jcuda.runtime.cudaStream_t;
  * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it. f32 accumulation;
  * TF32 is never used. For one thread at a time, like its stream.
  */
-public final class Gemm implements MatrixProduct, AutoCloseable {
+public final class Gemm implements AutoCloseable {
   private static final int COMPUTE_32F = 68; // CUBLAS_COMPUTE_32F
   private static final long WORKSPACE_BYTES = 32L << 20;
 
@@ -49,7 +49,14 @@ public final class Gemm implements MatrixProduct, AutoCloseable {
     LeakTracker.opened(this, "cuBLAS handle");
   }
 
-  @Override
+  /**
+   * y = x · wᵀ.
+   *
+   * @param x [m,k], BF16 or F32
+   * @param w [n,k], dtype of x
+   * @param y [m,n]; dtype of x (rounded once) or F32 (the accumulators)
+   * @throws IllegalArgumentException naming the argument that does not fit
+   */
   public void multiply(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
     if (closed) {
       throw new IllegalStateException("cuBLAS handle is closed");

@@ -41,18 +41,20 @@ class GemmChoiceTest {
     return GoldenCase.all();
   }
 
-  private static GenerationResult run(GoldenCase golden, DiffusionVl model, GemmChoice gemm) {
+  private static GenerationResult run(GoldenCase golden, DiffusionVl model, GemmChoice gemm, int speculate) {
     try (Session session = model.newSession(gemm)) {
-      return session.generate(golden.request(), golden.options(true));
+      return session.generate(golden.request(), golden.options(true).withExecution(new Execution(true, speculate)));
     }
   }
 
   @ParameterizedTest
   @MethodSource("cases")
   void goldensInF32ByOurOwnProducts(GoldenCase golden) {
-    GenerationResult result = run(golden, f32, GemmChoice.OWN);
-    assertArrayEquals(golden.expectedIds(), result.tokenIds());
-    assertEquals(golden.json().get("expected").get("text").asText(), result.text());
+    for (int speculate : new int[] {0, 7}) {
+      GenerationResult result = run(golden, f32, GemmChoice.OWN, speculate);
+      assertArrayEquals(golden.expectedIds(), result.tokenIds(), "speculate " + speculate);
+      assertEquals(golden.json().get("expected").get("text").asText(), result.text(), "speculate " + speculate);
+    }
   }
 
   @ParameterizedTest
@@ -60,7 +62,7 @@ class GemmChoiceTest {
   void sameTextInBf16WhereTheMarginAllows(GoldenCase golden) {
     assumeTrue(golden.json().get("min_margin").asDouble() >= 0.02, "bf16 may decide otherwise");
     for (GemmChoice gemm : new GemmChoice[] {GemmChoice.OWN, GemmChoice.CUBLAS}) {
-      assertEquals(golden.json().get("expected").get("text").asText(), run(golden, bf16, gemm).text(), gemm.toString());
+      assertEquals(golden.json().get("expected").get("text").asText(), run(golden, bf16, gemm, 0).text(), gemm.toString());
     }
   }
 

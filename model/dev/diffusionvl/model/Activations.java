@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.RowSquares;
+import dev.diffusionvl.runtime.op.SkinnyConfidence;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What the layers of a pass work on: [rows, …] each, from row 0 of the pass on. */
+final class Activations implements AutoCloseable {
+  private final List<DeviceBuffer> buffers = new ArrayList<>();
+  private final DeviceBuffer hidden;
+  private final DeviceBuffer squares;
+  private final DeviceBuffer normed;
+  private final DeviceBuffer accumulators;
+  private final DeviceBuffer query;
+  private final DeviceBuffer context;
+  private final DeviceBuffer activated;
+  private final DeviceBuffer logits;
+  private final DeviceBuffer parts;
+
+  Activations(Device device, DType dtype, TextConfig config, int rows, int scoredRows) {
+    int h = config.hiddenSize();
+    int q = config.heads() * config.headDim();
+    int qkv = q + 2 * config.kvHeads() * config.headDim();
+    int widest = Math.max(Math.max(qkv, 2 * config.intermediateSize()), h);
+    try {
+      hidden = own(device.allocate("hidden state", dtype, rows, h));
+      squares = own(device.allocate("sums of squares", DType.F32, rows, RowSquares.groups(h)));
+      normed = own(device.allocate("normalised hidden state", dtype, rows, h));
+      accumulators = own(device.allocate("accumulators", DType.F32, rows, widest));
+      query = own(device.allocate("queries", dtype, rows, q));
+      context = own(device.allocate("attention output", dtype, rows, q));
+      activated = own(device.allocate("MLP activations", dtype, rows, config.intermediateSize()));
+      logits = own(device.allocate("logits", dtype, scoredRows, config.vocabSize()));
+      parts = own(device.allocate("parts of the vocabulary", DType.F32, SkinnyConfidence.parts(scoredRows, config.vocabSize())));
+    } catch (RuntimeException | Error e) {
+      close(); // memory may have run out half-way
+      throw e;
+    }
+  }
+
+  private DeviceBuffer own(DeviceBuffer buffer) {
+    buffers.add(buffer);
+    return buffer;
+  }
+
+  /** The residual stream [rows, H]. */
+  DeviceBuffer hidden() {
+    return hidden;
+  }
+
+  /** Sums of squares of the residual stream by groups of columns; only fused layers keep them. */
+  DeviceBuffer squares() {
+    return squares;
+  }
+
+  /** Input of a product behind a norm [rows, H]; at the end, the scored rows behind the final norm. */
+  DeviceBuffer normed() {
+    return normed;
+  }
+
+  /** F32 result of the last product that no kernel was fused to. */
+  DeviceBuffer accumulators() {
+    return accumulators;
+  }
+
+  /** [rows, heads, D]. */
+  DeviceBuffer query() {
+    return query;
+  }
+
+  /** [rows, heads, D]: attention output. */
+  DeviceBuffer context() {
+    return context;
+  }
+
+  /** [rows, I]. */
+  DeviceBuffer activated() {
+    return activated;
+  }
+
+  /** [scored rows, V]. */
+  DeviceBuffer logits() {
+    return logits;
+  }
+
+  /** Scratch of the product that keeps the most likely token only. */
+  DeviceBuffer parts() {
+    return parts;
+  }
+
+  /** The buffer [rows, …] from row {@code first} on. */
+  static DeviceBuffer from(DeviceBuffer buffer, int first) {
+    if (first == 0) {
+      return buffer;
+    }
+    long[] shape = buffer.shape();
+    long width = buffer.elements() / shape[0];
+    shape[0] -= first;
+    return buffer.slice(first * width, shape);
+  }
+
+  @Override
+  public void close() {
+    buffers.forEach(DeviceBuffer::close);
+  }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Segments;
+
+/**
+ * What a layer does beside attention, and what follows the last one. Two implementations with the same rounding points: products by cuBLAS with
+ * elementwise kernels between them ({@link PlainLayers}), and our own products with everything else fused to them ({@link FusedLayers}). A pass uses one
+ * of them from start to end.
+ */
+interface LayerOps {
+  /** The residual stream's first {@code rows} rows have been filled with embeddings. */
+  void begin(int rows);
+
+  /** Norm, QKV product, bias, rotation of all rows of the segments: queries are left in the activations, keys and values in the cache. */
+  void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope);
+
+  /** Output projection of the attention output and MLP, both added to the residual stream; {@code rows} rows from {@code first} on. */
+  void transform(TextWeights.Layer layer, int first, int rows);
+
+  /** Final norm and product with the head: logits of {@code rows} rows from {@code first} on. */
+  void computeLogits(TextWeights weights, int first, int rows);
+
+  /** The most likely token of {@code rows} rows from {@code first} on; the logits themselves may not exist afterwards. */
+  void predict(TextWeights weights, int first, int rows, int excluded, Predictions predictions);
+
+  /**
+   * Where predictions go, one element a row.
+   *
+   * @param token I32
+   * @param probability F32
+   * @param rowMax F32: of the logits
+   * @param rowSumExp F32: Σ exp(logit − rowMax)
+   */
+  record Predictions(DeviceBuffer token, DeviceBuffer probability, DeviceBuffer rowMax, DeviceBuffer rowSumExp) {}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Segments;
+
+/** Layers by cuBLAS, which leaves f32 accumulators, and an elementwise kernel behind every product. */
+final class PlainLayers implements LayerOps {
+  private final TextConfig config;
+  private final Stream stream;
+  private final Kernels kernels;
+  private final Gemm gemm;
+  private final Activations a;
+  private final float eps;
+
+  PlainLayers(TextConfig config, Stream stream, Kernels kernels, Gemm gemm, Activations activations) {
+    this.config = config;
+    this.stream = stream;
+    this.kernels = kernels;
+    this.gemm = gemm;
+    this.a = activations;
+    this.eps = (float) config.rmsNormEps();
+  }
+
+  @Override
+  public void begin(int rows) {}
+
+  @Override
+  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope) {
+    int rows = segments.totalRows();
+    kernels.rmsNorm().launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
+    multiply(a.normed(), layer.qkv(), rows);
+    kernels.ropeKvAppend().launch(stream, a.accumulators(), layer.qkv().bias(), rope.cos(), rope.sin(), segments, a.query(), keys, values,
+        config.heads(), config.kvHeads(), config.headDim(), slots);
+  }
+
+  @Override
+  public void transform(TextWeights.Layer layer, int first, int rows) {
+    int h = config.hiddenSize();
+    DeviceBuffer residual = Activations.from(a.hidden(), first);
+    multiply(Activations.from(a.context(), first), layer.output(), rows);
+    kernels.residualAdd().launch(stream, residual, a.accumulators(), null, rows, h);
+    kernels.rmsNorm().launch(stream, residual, layer.postNorm(), a.normed(), rows, h, eps);
+    multiply(a.normed(), layer.gateUp(), rows);
+    kernels.swiglu().launch(stream, a.accumulators(), null, a.activated(), rows, config.intermediateSize());
+    multiply(a.activated(), layer.down(), rows);
+    kernels.residualAdd().launch(stream, residual, a.accumulators(), null, rows, h);
+  }
+
+  @Override
+  public void computeLogits(TextWeights weights, int first, int rows) {
+    kernels.rmsNorm().launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
+    gemm.multiply(a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), config.hiddenSize());
+  }
+
+  @Override
+  public void predict(TextWeights weights, int first, int rows, int excluded, Predictions to) {
+    computeLogits(weights, first, rows);
+    kernels.confidence().launch(stream, a.logits(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows, config.vocabSize(),
+        excluded);
+  }
+
+  private void multiply(DeviceBuffer x, LinearWeights w, int rows) {
+    gemm.multiply(x, w.weight(), a.accumulators(), rows, w.out(), w.in());
+  }
+}
