@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that only a GPU can tell, in one go. Run in a checkout, on a machine with an NVIDIA driver, a libcublas, and no Java:
+#
+#   bench/gpu.sh [--rehearse] [--home DIR] [--out DIR] [STEP...]
+#
+#   --home DIR   an unpacked self-contained archive (default: target/dvl-*.tar.xz are unpacked into a temporary folder)
+#   --out DIR    results (default: bench/results/DATE)
+#   --rehearse   the same steps at small sizes on the emulated device; shows that nothing is misspelt, measures nothing
+#   STEP         facts tests vectors kernels 3b 7b load sanitizer (default: all, in this order)
+#
+# Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
+# every step with its exit code), vectors.jsonl, and a log for each kind of step. Clocks and power are left as they are.
+set -u
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+cd "$here" || exit 1
+rehearse=false home= out= steps=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rehearse) rehearse=true ;;
+    --home) home=$2; shift ;;
+    --out) out=$2; shift ;;
+    -*) echo "gpu.sh: unknown option $1" >&2; exit 2 ;;
+    *) steps+=("$1") ;;
+  esac
+  shift
+done
+[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b load sanitizer)
+out=${out:-bench/results/$(date -u +%Y-%m-%d-%H%M)}
+mkdir -p "$out" || exit 1
+out=$(cd "$out" && pwd)
+rows=$out/rows.jsonl
+
+if [ -z "$home" ]; then
+  temporary=$(mktemp -d)
+  trap 'rm -rf "$temporary"' EXIT
+  for archive in target/dvl-*-linux-x86_64.tar.xz target/dvl-*-linux-x86_64-tests.tar.xz; do
+    tar -C "$temporary" -xf "$archive" || { echo "gpu.sh: cannot unpack $archive; make it with: mvn -DskipTests -Pdist package" >&2; exit 1; }
+  done
+  home=$(echo "$temporary"/dvl-*)
+fi
+home=$(cd "$home" && pwd) || exit 1
+
+export DVL_JAVA_OPTIONS=-Ddvl.device=gpu
+$rehearse && DVL_JAVA_OPTIONS=-Ddvl.device=emulated
+python=${PYTHON:-python3}
+failed=0
+
+# run LOG SECONDS COMMAND...: its output goes to LOG.txt, what became of it to rows.jsonl and the terminal
+run() {
+  local log=$out/$1.txt limit=$2 start=$SECONDS rc line
+  shift 2
+  line=${*//$home/ARCHIVE}
+  line=${line//$out/OUT}
+  echo "== $line" >> "$log"
+  timeout -k 10 "$limit" "$@" >> "$log" 2>&1
+  rc=$?
+  printf '{"bench":"step","command":"%s","rc":%d,"seconds":%d,"limit_s":%d}\n' "${line//\"/\\\"}" $rc $((SECONDS - start)) "$limit" >> "$rows"
+  printf '%4d s  %s  %s\n' $((SECONDS - start)) "$([ $rc = 0 ] && echo ok || echo "rc $rc")" "${line:0:150}"
+  [ $rc = 0 ] || failed=$((failed + 1))
+}
+
+# have LOG TOOL: whether a tool is there; says so in LOG.txt when it is not
+have() {
+  command -v "$2" > /dev/null && return 0
+  echo "== skipped: no $2 on this machine" | tee -a "$out/$1.txt"
+  return 1
+}
+
+versions() { # symbol version nodes of the CUDA libraries that the runtime may load
+  local lib
+  find / -xdev -not -path '/tmp/*' -not -path '*/target/*' -not -path '*/.cache/*' \( -name 'libcublas.so.1?' -o -name 'libcudnn.so.9' -o -name 'libcublasLt.so.1?' -o -name 'libcuda.so.1' \) 2> /dev/null | while read -r lib; do
+    ls -l "$lib"
+    nm -D --with-symbol-versions "$lib" 2> /dev/null | grep -E ' (cublasGemmEx|cublasCreate_v2|cublasLtMatmul|cudnnCreate|cuLaunchKernelEx|cuCtxCreate_v2|cuGraphKernelNodeSetParams_v2)@' | head -8
+  done
+}
+export -f versions
+
+facts() {
+  run facts 10 uname -srm
+  run facts 10 grep -m1 'model name' /proc/cpuinfo
+  run facts 10 cat "$home/commit"
+  have facts nvidia-smi && run facts 20 nvidia-smi --format=csv --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu,pcie.link.gen.current,pcie.link.width.current
+  have facts nvcc && run facts 10 nvcc --version
+  run facts 60 bash -c versions
+  run facts 60 "$python" samples/bench/peer.py --versions
+  run facts 60 "$python" samples/bench/peer.py --self-test
+}
+
+tests() {
+  local classes=(--select-package dev.diffusionvl.op --select-package dev.diffusionvl.model --select-package dev.diffusionvl.gpu)
+  $rehearse && classes=(--select-class dev.diffusionvl.op.RowOpsTest --select-class dev.diffusionvl.gpu.RealGpuTest
+    --select-method 'dev.diffusionvl.model.GoldenTest#everyDecisionOfTheReferenceInF32(dev.diffusionvl.model.GoldenCase)')
+  run tests 240 "$home/dvl-tests" --details=tree "${classes[@]}"
+  # Those that are about the emulated device or this machine's files fail elsewhere by nature; a run of their own keeps them apart.
+  $rehearse || run tests 60 "$home/dvl-tests" --details=tree --select-class dev.diffusionvl.runtime.GraphTest \
+    --select-class dev.diffusionvl.runtime.RuntimeTest --select-class dev.diffusionvl.runtime.LaunchTest
+}
+
+vectors() {
+  echo "== no recorder of conformance vectors in this build" | tee -a "$out/tests.txt"
+}
+
+kernels() {
+  if $rehearse; then
+    run kernels 120 "$home/dvl" bench kernels --shape tiny --out "$rows"
+  else
+    run kernels 150 "$home/dvl" bench kernels --shape 7b --out "$rows"
+    run kernels 100 "$home/dvl" bench kernels --shape 3b --out "$rows"
+  fi
+}
+
+# peer SHAPE LIMIT MODE OPTIONS...: the PyTorch peer; where there is no torch, at least what it would do
+peer() {
+  local shape=$1 limit=$2 mode=$3
+  shift 3
+  if $rehearse && ! "$python" -c 'import torch' 2> /dev/null; then set -- --plan "$@"; fi
+  run models "$limit" "$python" samples/bench/peer.py --shape "$shape" --mode "$mode" --out "$rows" "$@"
+}
+
+# models SHAPE OPTIONS...: ours, eager and compiled in turn, ours once more at the end to show drift
+models() {
+  local shape=$1 tokenizer=samples/models/diffusionvl-tiny
+  shift
+  run models 90 "$home/dvl" bench forward --shape "$shape" --tokenizer $tokenizer --out "$rows" "$@"
+  run models 90 "$home/dvl" bench generate --shape "$shape" --tokenizer $tokenizer --out "$rows" "$@"
+  peer "$shape" 120 eager "$@"
+  if $rehearse; then
+    peer "$shape" 60 compiled "$@"
+  else # the static cache is as large as the largest context of a run
+    peer "$shape" 200 compiled --context 352 --context 1000
+    peer "$shape" 150 compiled --context 4000
+  fi
+  run models 60 "$home/dvl" bench forward --shape "$shape" --rows 8 --tokenizer $tokenizer --out "$rows" "$@"
+}
+
+shape() {
+  if $rehearse; then models tiny --context 64 --layers 2; else models "$1"; fi
+}
+
+load() {
+  if $rehearse; then run models 60 "$home/dvl" bench load --shape tiny --out "$rows"
+  else run models 150 "$home/dvl" bench load --shape 3b --out "$rows"; fi
+}
+
+sanitizer() {
+  have sanitizer compute-sanitizer || return
+  local classes=(--select-package dev.diffusionvl.op) tool
+  for tool in memcheck racecheck; do
+    run sanitizer 200 compute-sanitizer --tool $tool --target-processes all --print-limit 50 --error-exitcode 9 \
+      "$home/dvl-tests" --details=summary "${classes[@]}"
+  done
+}
+
+for step in "${steps[@]}"; do
+  case $step in
+    facts | tests | vectors | kernels | load | sanitizer) $step ;;
+    3b | 7b) shape "$step" ;;
+    *) echo "gpu.sh: unknown step $step" >&2; failed=$((failed + 1)) ;;
+  esac
+done
+echo "results in $out: $(ls "$out" | tr '\n' ' ')"
+[ $failed = 0 ] || echo "$failed commands failed; the others' results are kept" >&2
+exit $((failed > 0))
