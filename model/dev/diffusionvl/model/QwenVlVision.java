@@ -72,7 +72,7 @@ final class QwenVlVision implements AutoCloseable {
    */
   void encode(float[] pixels, DeviceBuffer target) {
     int d = config.hiddenSize();
-    int inter = config.intermediateSize();
+    int inter = weights.blocks().getFirst().down().in();
     int patchSize = pixels.length / patches;
     int unit = order.unit();
     int merged = d * unit;
@@ -96,15 +96,16 @@ final class QwenVlVision implements AutoCloseable {
     try (RopeTable rope = RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads());
         Segments windows = segments(order.windowBounds());
         Segments whole = segments(new int[] {0, patches})) {
+      kernels.rmsNorm().launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
       for (int i = 0; i < config.depth(); i++) {
         Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
-        block(weights.blocks().get(i), segments, rope, q, k, v, attended, activated);
+        DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
+        block(weights.blocks().get(i), nextNorm, segments, rope, q, k, v, attended, activated);
       }
       stream.synchronize();
     }
 
-    // merger: norm, four consecutive rows side by side, two linear layers, back to raster order
-    kernels.rmsNorm().launch(stream, x, weights.mergerNorm(), normed, patches, d, EPS);
+    // merger: four consecutive normalised rows side by side, two linear layers, back to raster order
     DeviceBuffer up = buffer("merger activations", dtype, rows(), weights.mergerUp().out());
     DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
         weights.mergerDown().out()));
@@ -119,22 +120,21 @@ final class QwenVlVision implements AutoCloseable {
     stream.synchronize();
   }
 
-  private void block(VisionWeights.Block w, Segments segments, RopeTable rope, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v,
-      DeviceBuffer attended, DeviceBuffer activated) {
+  /** From {@code normed} to the next norm's output there. */
+  private void block(VisionWeights.Block w, DeviceBuffer nextNorm, Segments segments, RopeTable rope, DeviceBuffer q, DeviceBuffer k,
+      DeviceBuffer v, DeviceBuffer attended, DeviceBuffer activated) {
     int d = config.hiddenSize();
     int heads = config.heads();
     int headDim = d / heads;
-    kernels.rmsNorm().launch(stream, x, w.norm1(), normed, patches, d, EPS);
     multiply(normed, w.qkv());
     kernels.visionRotary().launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), q, k, v, patches, heads, headDim);
     kernels.attention().launch(stream, q, k, v, segments, attended, heads, heads, headDim, patches, (float) (1 / Math.sqrt(headDim)));
     multiply(attended, w.projection());
-    kernels.residualAdd().launch(stream, x, accumulators, w.projection().bias(), patches, d);
-    kernels.rmsNorm().launch(stream, x, w.norm2(), normed, patches, d, EPS);
+    kernels.residualRmsNorm().launch(stream, x, accumulators, w.projection().bias(), w.norm2(), normed, patches, d, EPS);
     multiply(normed, w.gateUp());
-    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), activated, patches, config.intermediateSize());
+    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), activated, patches, w.down().in());
     multiply(activated, w.down());
-    kernels.residualAdd().launch(stream, x, accumulators, w.down().bias(), patches, d);
+    kernels.residualRmsNorm().launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
   }
 
   private void multiply(DeviceBuffer input, LinearWeights w) {

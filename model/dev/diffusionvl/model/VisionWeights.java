@@ -11,7 +11,7 @@ import java.util.List;
 record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, LinearWeights mergerUp,
     LinearWeights mergerDown) {
 
-  /** One transformer block; gateUp is [2 F, D] with bias [2 F]. */
+  /** One transformer block; gateUp is [2 F, D] with bias [2 F], F = intermediate size padded with zeros to a multiple of 8 (3420: 3424). */
   record Block(DeviceBuffer norm1, LinearWeights qkv, LinearWeights projection, DeviceBuffer norm2, LinearWeights gateUp,
       LinearWeights down) {}
 
@@ -24,8 +24,8 @@ record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuff
           uploader.linear(true, p + "attn.qkv"),
           uploader.linear(true, p + "attn.proj"),
           uploader.tensor(p + "norm2.weight"),
-          uploader.linear(true, p + "mlp.gate_proj", p + "mlp.up_proj"),
-          uploader.linear(true, p + "mlp.down_proj")));
+          uploader.paddedOutputs(true, p + "mlp.gate_proj", p + "mlp.up_proj"),
+          uploader.paddedInputs(true, p + "mlp.down_proj")));
     }
     return new VisionWeights(
         uploader.tensor("vision.patch_embed.proj.weight"),

@@ -14,11 +14,15 @@ import java.util.List;
  * {@link #release} hands them over.
  */
 final class WeightUploader implements AutoCloseable {
+  /** Features of padded layers are a multiple of this: 16 bytes in bf16, as wide accesses and fast matrix products want rows to begin. */
+  static final int ROW_MULTIPLE = 8;
+
   private final Device device;
   private final WeightSource source;
   private final DType dtype;
   private final boolean tiedHead;
   private final List<Runnable> whenFilled = new ArrayList<>();
+  private final List<DeviceBuffer> temporary = new ArrayList<>();
   private List<DeviceBuffer> buffers = new ArrayList<>();
 
   WeightUploader(Device device, WeightSource source, DType dtype, boolean tieWordEmbeddings) {
@@ -66,6 +70,64 @@ final class WeightUploader implements AutoCloseable {
     }
   }
 
+  /**
+   * A linear layer like {@link #linear}, with zeros after each part, so that it has a multiple of {@link #ROW_MULTIPLE} output features.
+   * Zeros are also what swiglu makes of them; the next layer takes them by {@link #paddedInputs}.
+   */
+  LinearWeights paddedOutputs(boolean bias, String... names) {
+    return new LinearWeights(padded(".weight", names), bias ? padded(".bias", names) : null);
+  }
+
+  private DeviceBuffer padded(String suffix, String... names) {
+    long[] shape = source.shape(names[0] + suffix);
+    long rows = roundedUp(shape[0]);
+    if (rows == shape[0]) {
+      return stacked(suffix, names);
+    }
+    long part = elements(shape);
+    shape[0] = rows * names.length;
+    DeviceBuffer all = zeros(String.join("+", names) + suffix, shape);
+    long stride = all.elements() / names.length;
+    for (int i = 0; i < names.length; i++) {
+      source.fill(names[i] + suffix, all.slice(i * stride, part));
+    }
+    return all;
+  }
+
+  /** A linear layer that takes the output of one with {@link #paddedOutputs}: rows of its weight end with zeros. */
+  LinearWeights paddedInputs(boolean bias, String name) {
+    long[] shape = source.shape(name + ".weight");
+    DeviceBuffer vector = bias ? tensor(name + ".bias") : null;
+    long columns = roundedUp(shape[1]);
+    if (columns == shape[1]) {
+      return new LinearWeights(tensor(name + ".weight"), vector);
+    }
+    DeviceBuffer weight = zeros(name + ".weight", shape[0], columns);
+    DeviceBuffer unpadded = device.allocate(name + ".weight as stored", dtype, shape);
+    temporary.add(unpadded);
+    source.fill(name + ".weight", unpadded);
+    whenFilled.add(() -> {
+      try (Stream stream = device.newStream()) {
+        stream.copyRows(unpadded, weight);
+        stream.synchronize();
+      }
+    });
+    return new LinearWeights(weight, vector);
+  }
+
+  private static long roundedUp(long features) {
+    return (features + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
+  }
+
+  private DeviceBuffer zeros(String name, long... shape) {
+    DeviceBuffer buffer = allocate(name, shape);
+    try (Stream stream = device.newStream()) {
+      stream.fill(buffer, 0);
+      stream.synchronize(); // before the source's own streams write to it
+    }
+    return buffer;
+  }
+
   /** A linear layer from the tensors {@code name.weight} and, with {@code bias}, {@code name.bias}; several are stacked along out. */
   LinearWeights linear(boolean bias, String... names) {
     return new LinearWeights(stacked(".weight", names), bias ? stacked(".bias", names) : null);
@@ -110,6 +172,7 @@ final class WeightUploader implements AutoCloseable {
   List<DeviceBuffer> release() {
     source.finish();
     whenFilled.forEach(Runnable::run);
+    temporary.forEach(DeviceBuffer::close);
     List<DeviceBuffer> all = buffers;
     buffers = List.of();
     return all;
@@ -117,6 +180,7 @@ final class WeightUploader implements AutoCloseable {
 
   @Override
   public void close() {
+    temporary.forEach(DeviceBuffer::close);
     buffers.forEach(DeviceBuffer::close);
   }
 }

@@ -3,6 +3,8 @@ package dev.diffusionvl.runtime;
 
 
 import java.lang.foreign.MemorySegment;
+import jcuda.driver.CUDA_MEMCPY2D;
+import jcuda.driver.CUmemorytype;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
@@ -126,6 +128,33 @@ public final class Stream implements AutoCloseable {
     if (source.bytes() > 0) {
       Cuda.check(JCudaDriver.cuMemcpyDtoDAsync(Handles.devicePointer(to), Handles.devicePointer(from), source.bytes(), handle),
           "cuMemcpyDtoDAsync", () -> source + " -> " + target);
+    }
+  }
+
+  /**
+   * Queues a copy of a matrix into the upper left corner of another; the rest of that one stays as it is.
+   *
+   * @param source [rows, columns]
+   * @param target dtype of source [at least rows, at least columns]
+   */
+  public void copyRows(DeviceBuffer source, DeviceBuffer target) {
+    checkTakes("a copy");
+    long[] from = source.shape();
+    long[] to = target.shape();
+    if (source.dtype() != target.dtype() || from.length != 2 || to.length != 2 || from[0] > to[0] || from[1] > to[1]) {
+      throw new IllegalArgumentException("copy of the rows of " + source + " into " + target);
+    }
+    CUDA_MEMCPY2D copy = new CUDA_MEMCPY2D();
+    copy.srcMemoryType = CUmemorytype.CU_MEMORYTYPE_DEVICE;
+    copy.srcDevice = Handles.devicePointer(address(source));
+    copy.srcPitch = from[1] * source.dtype().bytes();
+    copy.dstMemoryType = CUmemorytype.CU_MEMORYTYPE_DEVICE;
+    copy.dstDevice = Handles.devicePointer(address(target));
+    copy.dstPitch = to[1] * target.dtype().bytes();
+    copy.WidthInBytes = copy.srcPitch;
+    copy.Height = from[0];
+    if (source.bytes() > 0) {
+      Cuda.check(JCudaDriver.cuMemcpy2DAsync(copy, handle), "cuMemcpy2DAsync", () -> source + " -> " + target);
     }
   }
 

@@ -13,6 +13,7 @@ public final class Kernels {
   private final Attention attention;
   private final Swiglu swiglu;
   private final ResidualAdd residualAdd;
+  private final ResidualRmsNorm residualRmsNorm;
   private final BiasActivation biasActivation;
   private final Confidence confidence;
   private final Sample sample;
@@ -38,6 +39,7 @@ public final class Kernels {
     attention = new Attention(device);
     swiglu = new Swiglu(device);
     residualAdd = new ResidualAdd(device);
+    residualRmsNorm = new ResidualRmsNorm(device);
     biasActivation = new BiasActivation(device);
     confidence = new Confidence(device);
     sample = new Sample(device);
@@ -82,6 +84,10 @@ public final class Kernels {
 
   public ResidualAdd residualAdd() {
     return residualAdd;
+  }
+
+  public ResidualRmsNorm residualRmsNorm() {
+    return residualRmsNorm;
   }
 
   public BiasActivation biasActivation() {

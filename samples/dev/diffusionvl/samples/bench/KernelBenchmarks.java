@@ -11,6 +11,7 @@ import dev.diffusionvl.samples.bench.op.GatherRowsBenchmark;
 import dev.diffusionvl.samples.bench.op.ReadSumBenchmark;
 import dev.diffusionvl.samples.bench.op.RemaskBenchmark;
 import dev.diffusionvl.samples.bench.op.ResidualAddBenchmark;
+import dev.diffusionvl.samples.bench.op.ResidualRmsNormBenchmark;
 import dev.diffusionvl.samples.bench.op.RmsNormBenchmark;
 import dev.diffusionvl.samples.bench.op.RopeKvAppendBenchmark;
 import dev.diffusionvl.samples.bench.op.SampleBenchmark;
@@ -36,6 +37,7 @@ final class KernelBenchmarks {
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context));
     }
     rows.add(() -> new ResidualAddBenchmark(bench, block));
+    rows.add(() -> new ResidualRmsNormBenchmark(bench, block));
     rows.add(() -> new SwigluBenchmark(bench, block));
     rows.add(() -> new ConfidenceBenchmark(bench, block));
     rows.add(() -> new SampleBenchmark(bench, block));

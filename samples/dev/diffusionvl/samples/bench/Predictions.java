@@ -22,6 +22,7 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("rms_norm", STREAMING),
       Map.entry("swiglu", STREAMING),
       Map.entry("residual_add", STREAMING),
+      Map.entry("residual_rms_norm", STREAMING),
       Map.entry("bias_activation", STREAMING),
       Map.entry("gather_rows", STREAMING),
       Map.entry("rope_kv_append", STREAMING),

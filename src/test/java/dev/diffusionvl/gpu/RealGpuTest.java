@@ -48,7 +48,8 @@ class RealGpuTest {
   @ParameterizedTest
   @ValueSource(strings = {"gather_rows/gather_rows_bf16", "rms_norm/rms_norm_bf16", "rope_kv_append/rope_kv_append_bf16",
       "vision_rotary/vision_rotary_bf16", "attention/attention_d128_bf16", "attention_simt/attention_d80_f32", "swiglu/swiglu_bf16",
-      "residual_add/residual_add_bf16", "bias_activation/bias_activation_bf16", "confidence/confidence_bf16", "sample/sample_bf16",
+      "residual_add/residual_add_bf16", "residual_rms_norm/residual_rms_norm_bf16", "attention/attention_split_d128_bf16",
+      "bias_activation/bias_activation_bf16", "confidence/confidence_bf16", "sample/sample_bf16",
       "remask/remask", "skinny_gemm/skinny_gemm_m8_bf16", "skinny_gemm/skinny_gemm_m64_bf16",
       "skinny_qkv/skinny_qkv_m16_bf16", "skinny_residual/skinny_residual_m32_bf16", "skinny_swiglu/skinny_swiglu_m8_bf16",
       "row_squares/row_squares_bf16", "skinny_confidence/skinny_confidence_m8_bf16"})

@@ -63,6 +63,12 @@ class FootprintTest extends OpTest {
         stream.copy(x, y);
         kernels.residualAdd().launch(stream, y, acc, null, rows, width);
         assertWritten("residual_add " + width, y);
+        DeviceBuffer h = guarded(dtype, rows * width);
+        y = guarded(dtype, rows * width);
+        stream.copy(x, h);
+        kernels.residualRmsNorm().launch(stream, h, acc, null, weight, y, rows, width, 1e-6f);
+        assertWritten("residual_rms_norm h " + width, h);
+        assertWritten("residual_rms_norm y " + width, y);
       }
     }
   }
@@ -162,6 +168,7 @@ class FootprintTest extends OpTest {
     kernels.rmsNorm().launch(stream, f, f, g, 0, 4, 1e-6f);
     kernels.swiglu().launch(stream, f, null, g, 0, 4);
     kernels.residualAdd().launch(stream, g, f, null, 0, 4);
+    kernels.residualRmsNorm().launch(stream, g, f, null, f, g, 0, 4, 1e-6f);
     kernels.biasActivation().launch(stream, f, null, g, 0, 4, 0);
     kernels.visionRotary().launch(stream, f, null, f, f, g, g, g, 0, 1, 8);
     kernels.layerNorm().launch(stream, f, f, f, g, 0, 4, 1e-6f);

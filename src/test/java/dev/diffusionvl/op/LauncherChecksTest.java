@@ -72,6 +72,8 @@ class LauncherChecksTest extends OpTest {
         b -> kernels.swiglu().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
     check("residual_add", List.of(f32("h", 14), f32("acc", 14), f32("bias", 7)),
         b -> kernels.residualAdd().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
+    check("residual_rms_norm", List.of(f32("h", 14), f32("acc", 14), f32("bias", 7), f32("weight", 7), f32("y", 14)),
+        b -> kernels.residualRmsNorm().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 1e-6f));
     check("bias_activation", List.of(f32("acc", 14), f32("bias", 7), f32("out", 14)),
         b -> kernels.biasActivation().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1));
     check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14)),

@@ -95,6 +95,40 @@ class RowOpsTest extends OpTest {
     }
   }
 
+  /** Against float64, and to the bit what residual_add and rms_norm do one after the other. */
+  @Test
+  void residualRmsNorm() {
+    for (DType dtype : FLOATS) {
+      Rounding rounding = Rounding.of(dtype);
+      for (int[] shape : SHAPES) {
+        for (boolean biased : new boolean[] {false, true}) {
+          int rows = shape[0];
+          int width = shape[1];
+          String what = "residual_rms_norm " + dtype + " " + rows + "x" + width;
+          float[] h = normal(dtype, rows * width, 2);
+          float[] acc = normal(DType.F32, rows * width, 1);
+          float[] bias = biased ? normal(dtype, width, 1) : null;
+          float[] weight = normal(dtype, width, 1);
+          DeviceBuffer sum = buffer(dtype, h);
+          DeviceBuffer y = empty(dtype, h.length);
+          kernels.residualRmsNorm().launch(stream, sum, buffer(DType.F32, acc), optional(dtype, bias), buffer(dtype, weight), y, rows,
+              width, 1e-6f);
+          float[] sums = sum.getFloats(stream);
+          assertRows(what + ": h", ElementwiseOracle.residual(h, acc, bias, rows, width, rounding), sums, rows,
+              dtype == DType.BF16 ? 4e-3 : 1e-6);
+          assertRows(what + ": y", NormOracle.rmsNorm(sums, weight, rows, width, 1e-6f, rounding), y.getFloats(stream), rows,
+              dtype == DType.BF16 ? 3e-3 : 2e-6);
+          DeviceBuffer sum2 = buffer(dtype, h);
+          DeviceBuffer y2 = empty(dtype, h.length);
+          kernels.residualAdd().launch(stream, sum2, buffer(DType.F32, acc), optional(dtype, bias), rows, width);
+          kernels.rmsNorm().launch(stream, sum2, buffer(dtype, weight), y2, rows, width, 1e-6f);
+          assertArrayEquals(sum2.getFloats(stream), sums, what + ": h");
+          assertArrayEquals(y2.getFloats(stream), y.getFloats(stream), what + ": y");
+        }
+      }
+    }
+  }
+
   @Test
   void biasActivation() {
     for (DType dtype : FLOATS) {
@@ -154,6 +188,7 @@ class RowOpsTest extends OpTest {
     assertMessage("weight", () -> kernels.rmsNorm().launch(stream, x, bf16, x, 2, 8, 1e-6f));
     assertMessage("rows", () -> kernels.rmsNorm().launch(stream, x, small, x, -1, 8, 1e-6f));
     assertMessage("acc", () -> kernels.residualAdd().launch(stream, bf16, bf16, null, 2, 8));
+    assertMessage("acc", () -> kernels.residualRmsNorm().launch(stream, bf16, bf16, null, bf16, bf16, 2, 8, 1e-6f));
     assertMessage("bias", () -> kernels.swiglu().launch(stream, x, small, x, 1, 8));
     assertMessage("activation", () -> kernels.biasActivation().launch(stream, x, null, x, 1, 8, 3));
     assertMessage("index", () -> kernels.gatherRows().launch(stream, x, x, null, x, 2, 8, 2));

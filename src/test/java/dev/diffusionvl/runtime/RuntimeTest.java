@@ -80,6 +80,21 @@ class RuntimeTest {
   }
 
   @Test
+  void rowsAreCopiedIntoLongerOnes() {
+    try (DeviceBuffer source = device.allocate("narrow", DType.F32, 2, 3);
+        DeviceBuffer target = device.allocate("wide", DType.F32, 3, 4);
+        DeviceBuffer half = device.allocate("half", DType.BF16, 3, 4)) {
+      source.set(stream, 1, 2, 3, 4, 5, 6f);
+      target.set(stream, new float[] {-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12});
+      stream.copyRows(source, target);
+      assertArrayEquals(new float[] {1, 2, 3, -4, 4, 5, 6, -8, -9, -10, -11, -12}, target.getFloats(stream));
+      assertThrows(IllegalArgumentException.class, () -> stream.copyRows(target, source));
+      assertThrows(IllegalArgumentException.class, () -> stream.copyRows(source, half));
+      assertThrows(IllegalArgumentException.class, () -> stream.copyRows(source, target.slice(0, 12)));
+    }
+  }
+
+  @Test
   void tooMuchMemorySaysNeedFreeAndTotal() {
     long total = device.memory().total();
     OutOfDeviceMemoryException e = assertThrows(OutOfDeviceMemoryException.class,
