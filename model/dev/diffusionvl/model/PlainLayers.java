@@ -43,8 +43,7 @@ final class PlainLayers implements LayerOps {
     int h = config.hiddenSize();
     DeviceBuffer residual = Activations.from(a.hidden(), first);
     multiply(Activations.from(a.context(), first), layer.output(), rows);
-    kernels.residualAdd().launch(stream, residual, a.accumulators(), null, rows, h);
-    kernels.rmsNorm().launch(stream, residual, layer.postNorm(), a.normed(), rows, h, eps);
+    kernels.residualRmsNorm().launch(stream, residual, a.accumulators(), null, layer.postNorm(), a.normed(), rows, h, eps);
     multiply(a.normed(), layer.gateUp(), rows);
     kernels.swiglu().launch(stream, a.accumulators(), null, a.activated(), rows, config.intermediateSize());
     multiply(a.activated(), layer.down(), rows);
