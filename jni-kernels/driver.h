@@ -41,10 +41,14 @@ static_assert(sizeof(CUlaunchAttribute) == 72 && sizeof(CUlaunchConfig) == 56, "
 // Address of a function of the loaded driver, or nullptr.
 void* driver_symbol(const char* name);
 
-// A driver function by name, looked up at first use.
+// The same of the loaded cuBLAS, 12 or 13, and what it depends on, which is cublasLt.
+void* blas_symbol(const char* name);
+
+// A function by name, looked up at first use.
 template <class... Arguments> class DriverFunction {
 public:
-  explicit DriverFunction(const char* name) : call_(reinterpret_cast<CUresult (*)(Arguments...)>(driver_symbol(name))) {}
+  explicit DriverFunction(const char* name, void* (*symbol)(const char*) = driver_symbol)
+      : call_(reinterpret_cast<CUresult (*)(Arguments...)>(symbol(name))) {}
   CUresult operator()(Arguments... arguments) const { return call_ ? call_(arguments...) : NO_SUCH_FUNCTION; }
 
 private:

@@ -16,7 +16,7 @@ import jcuda.runtime.cudaStream_t;
 
 /**
  * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it. f32 accumulation;
- * TF32 is never used. For one thread at a time, like its stream.
+ * TF32 is never used. For one thread at a time, like its stream. With a bias or GELU in the same pass: {@link EpilogueGemm}.
  */
 public final class Gemm implements AutoCloseable {
   private static final int COMPUTE_32F = 68; // CUBLAS_COMPUTE_32F
