@@ -5,10 +5,12 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.ForwardProbe;
+import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.Graph;
 import dev.diffusionvl.samples.bench.Report.Column;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,7 +21,7 @@ import picocli.CommandLine.Option;
     showDefaultValues = true)
 final class ForwardCommand implements Callable<Integer> {
   private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
-      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("mode", "mode", -8), new Column("ms", "ms", 8),
+      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6), new Column("mode", "mode", -8), new Column("ms", "ms", 8),
       new Column("p10", "ms_p10", 8), new Column("p90", "ms_p90", 8), new Column("floor", "floor_ms", 8),
       new Column("% floor", "pct_floor", 7), new Column("GB/s", "gbps", 8), new Column("predicted", "predicted_ms", 9));
 
@@ -37,28 +39,40 @@ final class ForwardCommand implements Callable<Integer> {
         throw options.usage("--rows is " + m + ", allowed are 1 to 64 blocks of " + config.blockSize());
       }
     }
+    List<GemmChoice> gemms = modelOptions.gemm(options);
     return options.run((device, report) -> {
       boolean ok = true;
       try (Workbench bench = new Workbench(device, config, options.dtype())) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
-        try (DiffusionVl model = modelOptions.model(device, config, options.dtype()); Session session = model.newSession()) {
-          for (int context : modelOptions.contexts()) {
-            for (int m : rows) {
-              try (ForwardProbe probe = session.newForwardProbe(context, m);
-                  Graph graph = Graph.capture(probe.stream(), probe::run)) {
-                Timer timer = new Timer(probe.stream());
-                Quantiles[] micros = timer.interleaved(bench.pick(10, 1), bench.pick(100, 2), () -> graph.launch(probe.stream()), probe::run);
-                boolean sane = sane(probe.confidence());
-                ok &= sane;
-                report.row(row(config, ceilings, context, m, "graph", micros[0]).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
-                report.row(row(config, ceilings, context, m, "launched", micros[1]).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
-              }
+        try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
+          for (GemmChoice gemm : gemms) {
+            try (Session session = model.newSession(gemm)) {
+              ok &= measure(bench, config, session, gemm, ceilings, report);
             }
           }
         }
       }
       return ok;
     });
+  }
+
+  private boolean measure(Workbench bench, ModelConfig config, Session session, GemmChoice gemm, Ceilings ceilings, Report report) {
+    boolean ok = true;
+    for (int context : modelOptions.contexts()) {
+      for (int m : rows) {
+        try (ForwardProbe probe = session.newForwardProbe(context, m); Graph graph = Graph.capture(probe.stream(), probe::run)) {
+          Quantiles[] micros = new Timer(probe.stream()).interleaved(bench.pick(10, 1), bench.pick(100, 2),
+              () -> graph.launch(probe.stream()), probe::run);
+          boolean sane = sane(probe.confidence());
+          ok &= sane;
+          for (int i = 0; i < 2; i++) {
+            report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
+                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
+          }
+        }
+      }
+    }
+    return ok;
   }
 
   /** Probabilities of most likely tokens: a NaN or a constant would mean that something was not computed. */

@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import java.nio.file.Path;
@@ -22,6 +23,9 @@ final class ModelOptions {
 
   @Option(names = "--context", paramLabel = "N", description = "rows before the block; may be repeated (default: 352, 1000 and 4000; tiny: 64)")
   private List<Integer> contexts = new ArrayList<>();
+
+  @Option(names = "--gemm", paramLabel = "WHO", description = "own, cublas or auto; may be repeated, one after the other (default: auto)")
+  private List<String> gemm = new ArrayList<>();
 
   @Option(names = "--tokenizer", paramLabel = "DIR", description = "folder of a tokenizer for prompts (default: the demo model's)")
   private Path tokenizer;
@@ -45,6 +49,19 @@ final class ModelOptions {
 
   List<Integer> contexts() {
     return !contexts.isEmpty() ? contexts : shape.equals("tiny") ? List.of(64) : List.of(352, 1000, 4000);
+  }
+
+  List<GemmChoice> gemm(BenchOptions options) {
+    List<GemmChoice> choices = new ArrayList<>();
+    for (String who : gemm.isEmpty() ? List.of("auto") : gemm) {
+      choices.add(switch (who) {
+        case "auto" -> GemmChoice.AUTO;
+        case "own" -> GemmChoice.OWN;
+        case "cublas" -> GemmChoice.CUBLAS;
+        default -> throw options.usage("--gemm is '" + who + "', allowed are own, cublas and auto");
+      });
+    }
+    return choices;
   }
 
   DiffusionVl model(Device device, ModelConfig config, DType dtype) {

@@ -87,7 +87,8 @@ class BenchTest {
   @Test
   void generationsKeepVisionAndPrefillApart() throws IOException {
     JsonNode row = run(0, "generate", "--shape", "tiny", "--layers", "1", "--context", "70", "--gen-length", "16", "--steps", "2",
-        "--tokenizer", MODEL).getFirst();
+        "--speculate", "1", "--gemm", "cublas", "--tokenizer", MODEL).getFirst();
+    assertEquals("cublas 1", row.get("gemm").asText() + " " + row.get("speculate").asText());
     assertEquals(70, row.get("context").asInt());
     assertTrue(row.get("image_tokens").asInt() > 0);
     assertEquals(16, row.get("tokens").asInt(), "random weights find no end");
@@ -181,6 +182,8 @@ class BenchTest {
     assertEquals(List.of(), run(2, "kernels", "--dtype", "f16"));
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--rows", "12", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "forward"));
+    assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--gemm", "mkl", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--speculate", "8", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--steps", "0", "--tokenizer", MODEL));
   }
 }
