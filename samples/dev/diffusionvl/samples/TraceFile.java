@@ -19,25 +19,26 @@ final class TraceFile {
   private final Path file;
   private final List<String> lines = new ArrayList<>();
 
+  /** @throws BadInputException if no file can be made there, so that this is known before the work is done */
   TraceFile(Path file) {
     this.file = file;
-    Path folder = file.toAbsolutePath().getParent();
-    if (folder == null || !Files.isDirectory(folder) || Files.isDirectory(file)) {
-      throw new BadInputException("--trace " + file + ": cannot be written there");
+    try {
+      if (Files.isDirectory(file)) {
+        throw new IOException("is a directory");
+      }
+      Files.write(part(), List.of());
+      Files.delete(part());
+    } catch (IOException e) {
+      throw unwritable(e);
     }
-    delete(part()); // of a process that was killed while writing
+  }
+
+  private BadInputException unwritable(IOException e) {
+    return new BadInputException("--trace " + file + ": cannot be written: " + e.getMessage());
   }
 
   private Path part() {
     return file.resolveSibling(file.getFileName() + ".part");
-  }
-
-  private static void delete(Path part) {
-    try {
-      Files.deleteIfExists(part);
-    } catch (IOException e) {
-      // what keeps it from being deleted will keep it from being written, and be reported then
-    }
   }
 
   void add(int block, int step, List<GenerationListener.Commit> committed) {
@@ -56,8 +57,7 @@ final class TraceFile {
       Files.write(part(), lines);
       Files.move(part(), file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException e) {
-      delete(part());
-      throw new BadInputException("--trace " + file + ": cannot be written: " + e.getMessage());
+      throw unwritable(e);
     }
   }
 }

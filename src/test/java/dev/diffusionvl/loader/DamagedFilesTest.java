@@ -12,11 +12,15 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,8 +28,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Randomly damaged files are either read or refused with one line that names the file, within bounds of time and
- * memory. {@code -Ddvl.fuzz.inputs=N} sets how many there are in all, {@code -Ddvl.fuzz.seed=S} where they start.
+ * memory. {@code -Ddvl.fuzz.inputs=N} sets how many there are in all (the Maven profile {@code nightly}: a million),
+ * {@code -Ddvl.fuzz.seed=S} where they start. An input that failed is made again from the seed in the message.
  */
+@Timeout(value = 8, unit = TimeUnit.HOURS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class DamagedFilesTest {
   private static final int INPUTS = Integer.getInteger("dvl.fuzz.inputs", 10_000);
   private static final long SEED = Long.getLong("dvl.fuzz.seed", 1);
@@ -35,6 +41,10 @@ class DamagedFilesTest {
   private static final long MAX_BYTES_PER_BYTE = 200;
   /** A tokenizer has a table of references that reaches to its largest id, which is below 2^22. */
   private static final long MAX_ID_TABLE_BYTES = 8L << 22;
+  /** Images may claim so many pixels here, so that what they may allocate is little enough to tell excess from use. */
+  private static final long MAX_PIXELS = 1 << 18;
+  private static final long MAX_BYTES_PER_PIXEL = 24;
+  private static final long MAX_SECONDS = 20;
 
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
@@ -77,16 +87,21 @@ class DamagedFilesTest {
     Inspection.of(dir);
   }
 
+  /** Images and each kind of file of a model get as many inputs. */
+  private static int share() {
+    return INPUTS / (Target.values().length + 1);
+  }
+
   @ParameterizedTest
   @EnumSource(Target.class)
-  @Timeout(value = 60, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void damagedFilesAreReadOrRefused(Target target) throws IOException {
     writeModel(target);
     Path file = folder.resolve(target.file);
     byte[] whole = Files.readAllBytes(file);
     target.reader.accept(folder); // undamaged; loads the classes, so that their memory does not count
-    int inputs = INPUTS / Target.values().length;
+    int inputs = share();
     System.out.println(target + ": " + inputs + " inputs, seed " + SEED);
+    long idTable = target == Target.TOKENIZER ? MAX_ID_TABLE_BYTES : 0;
     int refused = 0;
     for (int i = 0; i < inputs; i++) {
       byte[] damaged = new Mutator(SEED + i).mutate(whole);
@@ -94,11 +109,42 @@ class DamagedFilesTest {
         damaged = damageHeader(whole, SEED + i);
       }
       Files.write(file, damaged);
-      if (isRefused(target, "seed " + (SEED + i), damaged.length)) {
+      if (isRefused(() -> target.reader.accept(folder), folder.toString(), target + ", seed " + (SEED + i), damaged.length, idTable)) {
         refused++;
       }
     }
-    // damage that is never noticed, or always, would mean that the test reads something else
+    assertNoticed(inputs, refused);
+  }
+
+  /** All kinds of images in turn. */
+  @Test
+  void damagedImagesAreReadOrRefused() throws IOException {
+    List<byte[]> images = new ArrayList<>();
+    List<String> names = new ArrayList<>();
+    try (Stream<Path> files = Files.list(Path.of("src/test/resources/pillow/images"))) {
+      for (Path file : files.filter(file -> !file.toString().endsWith(".ppm")).sorted().toList()) {
+        images.add(Files.readAllBytes(file));
+        names.add(file.getFileName().toString());
+        ImageFiles.read(file);
+      }
+    }
+    int inputs = share();
+    System.out.println("IMAGES: " + inputs + " inputs, seed " + SEED);
+    int refused = 0;
+    for (int i = 0; i < inputs; i++) {
+      int which = i % images.size();
+      byte[] damaged = new Mutator(SEED + i).mutate(images.get(which));
+      String what = names.get(which) + " (" + which + "), seed " + (SEED + i);
+      if (isRefused(() -> ImageFiles.decode(damaged, "upload", MAX_PIXELS), "upload", what, damaged.length,
+          MAX_BYTES_PER_PIXEL * MAX_PIXELS)) {
+        refused++;
+      }
+    }
+    assertNoticed(inputs, refused);
+  }
+
+  /** Damage that is never noticed, or always, would mean that the test reads something else. */
+  private static void assertNoticed(int inputs, int refused) {
     assertTrue(inputs < 1000 || refused > inputs / 10 && refused < inputs, refused + " of " + inputs + " refused");
   }
 
@@ -111,21 +157,24 @@ class DamagedFilesTest {
         .put(header).put(file, 8 + length, dataBytes).array();
   }
 
-  private boolean isRefused(Target target, String seed, int size) {
+  private static boolean isRefused(Runnable reader, String named, String what, int size, long extraBytes) {
+    long start = System.nanoTime();
     long before = THREADS.getCurrentThreadAllocatedBytes();
     boolean refused = false;
     try {
-      target.reader.accept(folder);
+      reader.run();
     } catch (BadInputException e) {
       refused = true;
       String message = e.getMessage();
-      assertTrue(message.startsWith(folder.toString()) && message.lines().count() == 1, seed + ": " + message);
+      assertTrue(message.startsWith(named) && message.lines().count() == 1, what + ": " + message);
     } catch (RuntimeException | Error e) {
-      fail(target + ", " + seed, e);
+      fail(what, e);
     }
     long allocated = THREADS.getCurrentThreadAllocatedBytes() - before;
-    long bound = MAX_FIXED_BYTES + MAX_BYTES_PER_BYTE * size + (target == Target.TOKENIZER ? MAX_ID_TABLE_BYTES : 0);
-    assertTrue(allocated <= bound, target + ", " + seed + ": allocated " + allocated + " bytes for a file of " + size);
+    long bound = MAX_FIXED_BYTES + MAX_BYTES_PER_BYTE * size + extraBytes;
+    assertTrue(allocated <= bound, what + ": allocated " + allocated + " bytes for a file of " + size);
+    long seconds = (System.nanoTime() - start) / 1_000_000_000;
+    assertTrue(seconds <= MAX_SECONDS, what + ": took " + seconds + " seconds");
     return refused;
   }
 
