@@ -33,7 +33,7 @@ struct Arguments {
   float scale;
 };
 
-// One block: a tile of packed rows of blockIdx.z's segment, kv head blockIdx.y; blockIdx.x = tile * max_splits + range.
+// One block: a tile of packed rows of a segment (blockIdx.z, from the last), kv head blockIdx.y; blockIdx.x = tile * max_splits + range.
 template <int D, bool kSplit>
 __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsigned* arrived, int max_splits) {
   using R = Rows<D>;
@@ -44,7 +44,8 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   unsigned char* const key_tiles = shared + kRows * R::kRowBytes;
   unsigned char* const value_tiles = key_tiles + kStages * kTileBytes;
 
-  const Segment segment = a.segments[blockIdx.z];
+  const int which = int(gridDim.z) - 1 - int(blockIdx.z);  // a prompt's last segment has the longest list: it begins
+  const Segment segment = a.segments[which];
   const int group = a.heads / a.kv_heads, kv_head = blockIdx.y;
   const int tile = int(blockIdx.x) / max_splits, split = int(blockIdx.x) % max_splits;
   const int first_row = tile * kRows, packed_rows = segment.rows * group;
@@ -116,13 +117,14 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
     for (int piece = 0; piece < R::kPieces; piece++)
       met[(warp * (R::kPieces + 1) + piece) * 32 + lane] =
           make_float4(state.out[piece][0], state.out[piece][1], state.out[piece][2], state.out[piece][3]);
-    met[(warp * (R::kPieces + 1) + R::kPieces) * 32 + lane] = make_float4(softmax.maximum[0], softmax.sum[0], softmax.maximum[1], softmax.sum[1]);
+    met[(warp * (R::kPieces + 1) + R::kPieces) * 32 + lane] =
+        make_float4(softmax.maximum[0], softmax.sum[0], softmax.maximum[1], softmax.sum[1]);
     __syncthreads();
     Softmax total;
     float out[kShare<D>][4];
     merge<D>(kWarps, [&](int i, int piece) { return met[(i * (R::kPieces + 1) + piece) * 32 + lane]; }, total, out);
     if (splits > 1) {
-      const int place = (int(blockIdx.z) * a.kv_heads + kv_head) * (int(gridDim.x) / max_splits) + tile;
+      const int place = (which * a.kv_heads + kv_head) * (int(gridDim.x) / max_splits) + tile;
       float4* const ranges = partial + int64_t(place) * max_splits * kPartialVectors<D>;
       float4* const mine = ranges + split * kPartialVectors<D> + lane;
 #pragma unroll
