@@ -87,9 +87,14 @@ public final class DeviceBuffer implements AutoCloseable {
     return elements * dtype.bytes();
   }
 
+  /** Whether it, or what it is a slice of, was closed. */
+  public boolean closed() {
+    return closed || owner != null && owner.closed;
+  }
+
   /** Device address. @throws IllegalStateException after close */
   public long address() {
-    if (closed || owner != null && owner.closed) {
+    if (closed()) {
       throw new IllegalStateException(this + " is closed");
     }
     return address;

@@ -25,6 +25,13 @@ final class JCudaNatives {
   private static final List<String> CUBLAS_FUNCTIONS =
       List.of("cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasGemmEx");
 
+  /** The same of cuDNN, in {@link Conv}. */
+  private static final List<String> CUDNN_FUNCTIONS = List.of("cudnnCreate", "cudnnDestroy", "cudnnSetStream", "cudnnGetErrorString",
+      "cudnnCreateTensorDescriptor", "cudnnSetTensor4dDescriptor", "cudnnDestroyTensorDescriptor", "cudnnCreateFilterDescriptor",
+      "cudnnSetFilter4dDescriptor", "cudnnDestroyFilterDescriptor", "cudnnCreateConvolutionDescriptor", "cudnnSetConvolution2dDescriptor",
+      "cudnnSetConvolutionMathType", "cudnnDestroyConvolutionDescriptor", "cudnnGetConvolutionForwardAlgorithm_v7",
+      "cudnnGetConvolutionForwardWorkspaceSize", "cudnnConvolutionForward");
+
   private static DeviceSpec.Kind loaded;
   private static boolean cudnnLoaded;
 
@@ -74,12 +81,7 @@ final class JCudaNatives {
       load(light);
     }
     load(cublas);
-    SymbolLookup symbols = SymbolLookup.loaderLookup();
-    for (String function : CUBLAS_FUNCTIONS) {
-      if (symbols.find(function).isEmpty()) {
-        throw new DeviceUnavailableException(cublas + " has no function " + function + ", which JCublas 12.6 needs");
-      }
-    }
+    checkFunctions(cublas, CUBLAS_FUNCTIONS);
     loadJCuda("jcuda.driver.JCudaDriver", null);
     loadJCuda("jcuda.jcublas.JCublas2", name);
   }
@@ -106,6 +108,7 @@ final class JCudaNatives {
             + "-Ddvl.cuda.libs=FOLDER");
       }
       load(cudnn);
+      checkFunctions(cudnn, CUDNN_FUNCTIONS);
     }
     loadJCuda("jcuda.jcudnn.JCudnn", null);
     cudnnLoaded = true;
@@ -115,6 +118,15 @@ final class JCudaNatives {
     String name = System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
     if (!NativeResources.load(name)) {
       throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
+    }
+  }
+
+  private static void checkFunctions(Path library, List<String> functions) {
+    SymbolLookup symbols = SymbolLookup.loaderLookup();
+    for (String function : functions) {
+      if (symbols.find(function).isEmpty()) {
+        throw new DeviceUnavailableException(library + " has no function " + function + ", which is needed");
+      }
     }
   }
 

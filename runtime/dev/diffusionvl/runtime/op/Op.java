@@ -41,7 +41,7 @@ abstract class Op {
     }
   }
 
-  /** Of this dtype, open, and at least this many elements. */
+  /** Of this dtype, open, on this device, and at least this many elements. */
   final void check(String argument, DeviceBuffer buffer, DType dtype, long elements) {
     if (buffer == null) {
       throw missing(argument);
@@ -52,7 +52,12 @@ abstract class Op {
     if (buffer.elements() < elements) {
       throw refused(argument, buffer, "needs " + elements + " elements");
     }
-    buffer.address(); // throws when closed
+    if (buffer.device() != device) {
+      throw refused(argument, buffer, "is on another device");
+    }
+    if (buffer.closed()) {
+      throw new IllegalStateException(name + ": " + argument + " is " + buffer + ": is closed");
+    }
   }
 
   final void checkOptional(String argument, DeviceBuffer buffer, DType dtype, long elements) {

@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
@@ -13,7 +15,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /**
- * Every buffer of every launcher, spoilt in turn: one element short, of another dtype, closed. The launch must be
+ * Every buffer of every launcher, spoilt in turn: one element short, of another dtype, closed, of another device. The launch must be
  * refused with a message that names kernel and argument, before anything reaches the device.
  */
 class LauncherChecksTest extends OpTest {
@@ -48,7 +50,11 @@ class LauncherChecksTest extends OpTest {
       refused(kernel, a, launch, replaced(good, i, own(device.allocate("wrong one", DType.F64, a.elements()))));
       List<DeviceBuffer> withClosed = replaced(good, i, closed);
       IllegalStateException e = assertThrows(IllegalStateException.class, () -> launch.with(withClosed), a.name());
-      assertTrue(e.getMessage().contains("closed one"), e.getMessage());
+      assertTrue(e.getMessage().startsWith(kernel + ": " + a.name() + " is buffer 'closed one'"), e.getMessage());
+      try (Device another = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+          DeviceBuffer foreign = another.allocate("foreign one", a.dtype(), a.elements())) {
+        refused(kernel, a, launch, replaced(good, i, foreign));
+      }
     }
   }
 

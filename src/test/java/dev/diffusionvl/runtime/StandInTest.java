@@ -9,10 +9,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -34,9 +34,13 @@ class StandInTest {
   }
 
   private Outcome run(Path libraries, String main, String... arguments) throws IOException, InterruptedException {
+    return run(libraries, List.of(System.getProperty("java.class.path")), main, arguments);
+  }
+
+  private Outcome run(Path libraries, List<String> classPath, String main, String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED", "-Ddvl.home=.", "-Ddvl.trackLeaks=true",
-        "-Ddvl.cuda.libs=" + libraries, "-cp", System.getProperty("java.class.path"), main));
+        "-Ddvl.cuda.libs=" + libraries, "-cp", String.join(":", classPath), main));
     command.addAll(List.of(arguments));
     Path out = temp.resolve("stdout");
     Path err = temp.resolve("stderr");
@@ -105,6 +109,40 @@ class StandInTest {
     assertTrue(outcome.err().contains("libcudnn9-cuda-12"), outcome.err());
   }
 
+  @Test
+  void cudnnIsFoundAndItsFunctionsChecked() throws Exception {
+    Path libraries = folder("emulated/libcuda.so.1", "emulated/libcublas.so.12", "emulated/libcudnn.so.9");
+    assertEquals(0, run(libraries, Probe.class.getName(), "cudnn").code());
+    Files.copy(NativeFiles.of("emulated/libcublas.so.12"), libraries.resolve("libcudnn.so.9"), StandardCopyOption.REPLACE_EXISTING);
+    Outcome outcome = run(libraries, Probe.class.getName(), "cudnn");
+    assertEquals(1, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("libcudnn.so.9 has no function cudnnCreate"), outcome.err());
+  }
+
+  /** A build without jni-kernels: what needs it says so, the rest works. */
+  @Test
+  void withoutTheJniLibraryTheRestWorks() throws Exception {
+    Path natives = NativeFiles.of("emulated").getParent().toAbsolutePath();
+    Path classes = Path.of(Device.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+    Path without = Files.createDirectories(temp.resolve("without/dvl/native"));
+    for (String part : List.of("emulated", "kernels")) {
+      Files.createSymbolicLink(without.resolve(part), natives.resolve(part));
+    }
+    Files.createSymbolicLink(temp.resolve("without/dev"), classes.resolve("dev"));
+    List<String> path = new ArrayList<>(List.of(temp.resolve("without").toString()));
+    for (String entry : System.getProperty("java.class.path").split(":")) {
+      Path absolute = Path.of(entry).toAbsolutePath();
+      if (!Files.isSameFile(absolute, classes) && !Files.exists(absolute.resolve("dvl/native"))) {
+        path.add(entry);
+      }
+    }
+    Outcome outcome = run(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"), path, Probe.class.getName(), "without");
+    assertEquals(0, outcome.code(), outcome.err());
+    assertTrue(outcome.out().contains("a launch plan needs libdvl_jni.so, which is not in this build"), outcome.out());
+    assertTrue(outcome.out().contains("a loop in a graph needs"), outcome.out());
+    assertTrue(outcome.out().contains("graph of 1"), outcome.out());
+  }
+
   /** Handles still open when the process ends are reported with the stack that opened them. */
   @Test
   void aPlantedLeakIsReportedAtExit() throws Exception {
@@ -127,7 +165,7 @@ class StandInTest {
       Process process = new ProcessBuilder(command).inheritIO().start();
       assertTrue(process.waitFor(60, TimeUnit.SECONDS));
       assertEquals(0, process.exitValue());
-      try (Stream<Path> files = Files.walk(cache)) {
+      try (java.util.stream.Stream<Path> files = Files.walk(cache)) {
         seen.add(files.filter(Files::isRegularFile).sorted().toList());
       }
     }
@@ -146,6 +184,23 @@ class StandInTest {
       }
       switch (arguments[0]) {
         case "cudnn" -> JCudaNatives.loadCudnn();
+        case "without" -> {
+          try (Stream stream = device.newStream(); DeviceBuffer b = device.allocate("b", DType.I32, 1)) {
+            for (Runnable needsIt : new Runnable[] {() -> LaunchPlan.record(stream, () -> {}), () -> Graph.captureLoop(stream, b, b, 1, () -> {})}) {
+              try {
+                needsIt.run();
+              } catch (UnsupportedOperationException e) {
+                System.out.println(e.getMessage());
+              }
+            }
+            try (Graph graph = Graph.capture(stream, () -> stream.fill(b, 0))) {
+              graph.launch(stream);
+              stream.synchronize();
+              System.out.println("graph of " + graph.nodes());
+            }
+          }
+          device.close();
+        }
         case "leak" -> device.allocate("planted", DType.F32, 5);
         default -> device.close();
       }
