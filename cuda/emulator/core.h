@@ -88,6 +88,9 @@ EMU_API int launch(const Kernel& kernel, void** args, const LaunchConfig& config
 // appears, prefixed "emulated device: ".
 EMU_API std::string take_reports();
 
+// The kernels launched since the last call, sorted, one "file kernel" a line; the file as the compiler was given it.
+EMU_API std::string take_launched();
+
 // Adds a finding that is not tied to a kernel (for example a leak found by the driver facade).
 EMU_API void add_report(const std::string& text);
 

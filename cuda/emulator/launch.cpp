@@ -9,6 +9,8 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "check.h"
@@ -19,6 +21,11 @@ namespace emu {
 namespace {
 
 Statistics total_statistics{};
+
+std::set<std::string>& launched() {
+  static std::set<std::string> names;
+  return names;
+}
 
 void add(Statistics& to, const Statistics& from) {
   auto* t = reinterpret_cast<uint64_t*>(&to);
@@ -201,10 +208,19 @@ int launch(const Kernel& kernel, void** args, const LaunchConfig& config) {
   job.findings = 0;
   job.workers = workers_for(job);
   total_statistics.launches++;
+  launched().insert(std::string(kernel.file) + " " + kernel.name);
   check::launch_start();
   pool().run(job);
   if (job.illegal) return kIllegalAddress;
   return job.failed || job.findings ? kLaunchFailed : kSuccess;
+}
+
+std::string take_launched() {
+  std::lock_guard<std::mutex> lock(launch_mutex());
+  std::string text;
+  for (const std::string& name : launched()) text += name + "\n";
+  launched().clear();
+  return text;
 }
 
 Statistics statistics(bool reset) {

@@ -161,7 +161,7 @@ public final class Device implements AutoCloseable {
   private KernelModule module(String op) {
     return modules.computeIfAbsent(op, o -> {
       String file = kernelFile(o);
-      byte[] image = NativeResources.bytes(file);
+      byte[] image = NativeResources.kernel(file);
       if (image == null) {
         throw new DeviceUnavailableException("this build has no kernels for " + name + " (" + file
             + " is missing; nvcc was not there when it was built)");

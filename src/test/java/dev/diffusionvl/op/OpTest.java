@@ -4,6 +4,7 @@ package dev.diffusionvl.op;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.oracle.Rounding;
+import dev.diffusionvl.prove.Findings;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -15,13 +16,21 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * What kernel tests share: a device, random data that the dtype can hold exactly, and comparison by the worst row. The seed of a
  * failing test is in its message; {@code -Dtest.seed=N} sets it.
  */
+@ExtendWith(Findings.class)
 abstract class OpTest {
   static final DType[] FLOATS = {DType.BF16, DType.F32};
+
+  /**
+   * True on the check build, which inspects every memory access and runs each test in several schedules: a test that repeats one
+   * path over many sizes or draws takes few of them there.
+   */
+  static final boolean SMALL = System.getProperty("dvl.emulated.build", "").equals("emulated-check");
 
   final long seed = Long.getLong("test.seed", 20261124L);
   SplittableRandom random = new SplittableRandom(seed);

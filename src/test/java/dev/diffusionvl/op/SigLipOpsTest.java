@@ -159,14 +159,14 @@ class SigLipOpsTest extends OpTest {
   void blendRowsReadsWhatHasAWeight() {
     for (DType dtype : FLOATS) {
       float[] table = normal(dtype, 3 * 9, 1);
-      java.util.Arrays.fill(table, 9, 18, Float.NaN);
-      int[] index = {0, 1, -7, 99, 2, 0, 2, 0, 0, 3, 0, 0, -1, 0, 0, 0};
+      java.util.Arrays.fill(table, 0, 9, Float.NaN);
+      int[] index = {1, 0, -7, 99, 2, 1, 2, 1, 1, 3, 1, 1, -1, 1, 1, 1};
       float[] weight = {1, 0, 0, 0, .5f, .5f, 0, 0, .5f, .5f, 0, 0, 1, 0, 0, 0};
       DeviceBuffer out = empty(dtype, 4 * 9);
       kernels.blendRows().launch(stream, buffer(dtype, table), ints(index), buffer(DType.F32, weight), out, 4, 9, 3);
       float[] actual = out.getFloats(stream);
       for (int i = 0; i < 9; i++) {
-        assertEquals(table[i], actual[i]);
+        assertEquals(table[9 + i], actual[i]);
         assertTrue(Float.isFinite(actual[9 + i]), "row 1");
         assertTrue(Float.isNaN(actual[18 + i]) && Float.isNaN(actual[27 + i]), "an index outside the table");
       }

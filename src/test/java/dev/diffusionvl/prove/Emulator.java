@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.prove;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The emulated device's test hooks (cuda/emulator/test_hooks.cpp): options, findings and launched kernels. There before the first
+ * {@link dev.diffusionvl.runtime.Device} is opened on it; absent on a GPU.
+ */
+public final class Emulator {
+  private static final int CAPACITY = 1 << 20;
+
+  private Emulator() {}
+
+  /** True when this process runs on the emulated device. */
+  public static boolean present() {
+    return find("dvl_emulator_is_check_build").isPresent();
+  }
+
+  /** True when every memory access of a kernel is inspected. */
+  public static boolean checkBuild() {
+    return present() && (int) call(FunctionDescriptor.of(ValueLayout.JAVA_INT), "dvl_emulator_is_check_build") != 0;
+  }
+
+  /** Sets options as DVL_EMULATOR does, e.g. {@code sched=rand,cp=rand,preempt=50,seed=7}. */
+  public static void set(String options) {
+    try (Arena arena = Arena.ofConfined()) {
+      call(FunctionDescriptor.ofVoid(ValueLayout.ADDRESS), "dvl_emulator_set_options", arena.allocateFrom(options));
+    }
+  }
+
+  /** What the detectors found since the last call: kernel, block, thread, file:line and what is wrong. */
+  public static List<String> takeFindings() {
+    return lines("dvl_emulator_take_reports");
+  }
+
+  /** The kernels launched since the last call, e.g. {@code cuda/remask.cu remask}. */
+  public static List<String> takeLaunched() {
+    return lines("dvl_emulator_take_launched");
+  }
+
+  /** Bytes of device memory that is still allocated; adds a finding when there are any. */
+  public static long reportLeaks() {
+    return (long) call(FunctionDescriptor.of(ValueLayout.JAVA_LONG), "dvl_emulator_report_leaks");
+  }
+
+  /** How many rows of ldmatrix had to wait for another row's banks since the last call. */
+  public static long takeLdmatrixConflicts() {
+    return (long) call(FunctionDescriptor.of(ValueLayout.JAVA_LONG), "dvl_emulator_take_ldmatrix_conflicts");
+  }
+
+  private static List<String> lines(String function) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment text = arena.allocate(CAPACITY);
+      call(FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG), function, text, (long) CAPACITY);
+      return text.getString(0).lines().toList();
+    }
+  }
+
+  private static Optional<MemorySegment> find(String function) {
+    return SymbolLookup.loaderLookup().find(function);
+  }
+
+  private static Object call(FunctionDescriptor type, String function, Object... arguments) {
+    MemorySegment address = find(function).orElseThrow(() -> new IllegalStateException("not the emulated device: no " + function));
+    MethodHandle handle = Linker.nativeLinker().downcallHandle(address, type);
+    try {
+      return handle.invokeWithArguments(arguments);
+    } catch (Throwable e) {
+      throw new IllegalStateException(function, e);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.prove;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Builds mutants as modules of the check build and runs against each the tests that launch its kernel, shortest first, until one
+ * fails. The tests must have passed on the shipped kernels.
+ */
+final class MutantRunner {
+  /** Where the native build is, as the Maven build names it. */
+  static final Path NATIVE = Path.of(System.getProperty("dvl.native.dir", "target/native"));
+
+  private static final Path FOLDER = NATIVE.resolve("mutants");
+
+  private final List<KernelSuite.Outcome> passed;
+
+  /** @param passed the tests' outcomes on the shipped kernels */
+  MutantRunner(List<KernelSuite.Outcome> passed) {
+    this.passed = passed;
+  }
+
+  /**
+   * How a mutant fared.
+   *
+   * @param how the test and what it said, or why the mutant counts as alive
+   */
+  record Verdict(Mutant mutant, boolean killed, String how, long millis) {}
+
+  /** Writes and compiles the mutants; what is left of others is removed. */
+  static void build(List<Mutant> mutants) throws IOException, InterruptedException {
+    Files.createDirectories(FOLDER);
+    List<String> ids = mutants.stream().map(Mutant::id).toList();
+    try (Stream<Path> old = Files.list(FOLDER)) {
+      for (Path folder : old.filter(f -> !ids.contains(f.getFileName().toString())).toList()) {
+        try (Stream<Path> files = Files.walk(folder)) {
+          files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
+        }
+      }
+    }
+    for (Mutant mutant : mutants) {
+      mutant.write(Mutant.CUDA, FOLDER);
+    }
+    Make.run("mutants");
+  }
+
+  /** The tests of an operation, shortest first. */
+  List<KernelSuite.Outcome> testsOf(String op) {
+    return passed.stream().filter(t -> t.ops().contains(op)).sorted(Comparator.comparingLong(KernelSuite.Outcome::millis)).toList();
+  }
+
+  /** Runs the tests against a mutant that {@link #build} made: in forward order, and if that finds nothing in random ones. */
+  Verdict run(Mutant mutant) throws IOException {
+    long start = System.nanoTime();
+    List<KernelSuite.Outcome> tests = testsOf(mutant.op());
+    String how = tests.isEmpty() ? "no test launches " + mutant.op() : "all " + tests.size() + " tests pass";
+    boolean killed = false;
+    System.setProperty("dvl.kernels", FOLDER.resolve(mutant.id()).toString());
+    try {
+      for (Schedule schedule : Schedule.all()) {
+        Emulator.set(schedule.options());
+        for (KernelSuite.Outcome test : KernelSuite.runUntilFailure(tests)) {
+          if (test.failure() != null) {
+            how = test.name() + " (" + schedule + "): " + test.failure();
+            killed = mutant.finding() == null
+                || test.failure().lines().anyMatch(l -> l.contains(mutant.finding()) && l.contains(expectedPlace(mutant)));
+          }
+        }
+        if (!how.startsWith("all ")) {
+          break;
+        }
+      }
+    } finally {
+      System.clearProperty("dvl.kernels");
+      Emulator.set(Schedule.FORWARD.options());
+    }
+    if (!killed && mutant.finding() != null) {
+      how = "expected '" + mutant.finding() + "' at " + mutant.expectedPlace(Mutant.CUDA) + "; " + how;
+    }
+    return new Verdict(mutant, killed, how, (System.nanoTime() - start) / 1_000_000);
+  }
+
+  private static String expectedPlace(Mutant mutant) {
+    try {
+      return " at " + mutant.expectedPlace(Mutant.CUDA) + ":";
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+}

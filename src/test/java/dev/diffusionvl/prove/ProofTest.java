@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.prove;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What {@code cuda/prove} does, in small: the kernel tests on the check build in four schedules, and one mutant of each kernel. Runs in
+ * a JVM of its own (pom.xml), because a process has one emulated device.
+ */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+class ProofTest {
+  private final Proof proof = new Proof();
+
+  static List<Schedule> schedules() {
+    return Schedule.all();
+  }
+
+  @BeforeAll
+  void needsTheCheckBuild() {
+    assertEquals("emulated-check", System.getProperty("dvl.emulated.build"), "dvl.emulated.build");
+  }
+
+  @Order(1)
+  @ParameterizedTest
+  @MethodSource("schedules")
+  void kernelTestsOnTheCheckBuild(Schedule schedule) {
+    List<String> failures = proof.check(schedule);
+    assertTrue(Emulator.checkBuild(), "not the check build");
+    assertTrue(failures.isEmpty(), () -> schedule + ":\n" + String.join("\n\n", failures));
+  }
+
+  @Order(2)
+  @Test
+  void everyKernelHasTests() {
+    Set<String> without = new HashSet<>(Proof.kernels());
+    proof.passed().forEach(t -> without.removeAll(t.ops()));
+    assertTrue(without.isEmpty(), "no kernel test launches " + without);
+  }
+
+  @Order(3)
+  @TestFactory
+  Stream<DynamicTest> mutantsAreKilled() throws Exception {
+    Set<String> seen = new HashSet<>();
+    // The first of each kernel, and all of whom a finding at a certain line is expected.
+    List<Mutant> sample = Mutant.all(Mutant.CUDA).stream().filter(m -> seen.add(m.op()) || m.finding() != null).toList();
+    MutantRunner.build(sample);
+    MutantRunner runner = new MutantRunner(proof.passed());
+    return sample.stream().map(m -> DynamicTest.dynamicTest(m.toString(), () -> {
+      MutantRunner.Verdict verdict = runner.run(m);
+      assertTrue(verdict.killed(), () -> m + " is alive: " + verdict.how());
+    }));
+  }
+}
