@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
@@ -105,6 +106,10 @@ public final class Proof {
       List<String> failures = check(schedule, wanted);
       say("kernel tests, %s: %s (%.0f s)", schedule, failures.isEmpty() ? "ok" : failures.size() + " FAILED",
           (System.nanoTime() - start) / 1e9);
+      if (passed != null && schedule.equals(Schedule.FORWARD)) {
+        passed.stream().sorted(Comparator.comparingLong(KernelSuite.Outcome::millis).reversed()).limit(8)
+            .forEach(t -> say("  %.1f s %s", t.millis() / 1e3, t.name()));
+      }
       failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
       clean &= failures.isEmpty();
     }
