@@ -18,6 +18,16 @@ public enum GemmChoice {
   /** Our kernels read the weights once for so many rows. */
   private static final int SKINNY_ROWS = 64;
 
+  /** From the word of a command line: auto, own or cublas. @throws IllegalArgumentException for any other */
+  public static GemmChoice parse(String word) {
+    return switch (word) {
+      case "auto" -> AUTO;
+      case "own" -> OWN;
+      case "cublas" -> CUBLAS;
+      default -> throw new IllegalArgumentException("gemm is '" + word + "', allowed are own, cublas and auto");
+    };
+  }
+
   /**
    * The table behind {@link #AUTO}. A first choice by design and not yet by measurement on a GPU: our kernels where reading the weights is all that
    * costs, which they do at every number of rows up to 64; cuBLAS where arithmetic costs too; and in f32, where ours are for fidelity only.

@@ -89,7 +89,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
       description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
-  private GemmChoice gemm;
+  private String gemm;
 
   @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
   private boolean compat;
@@ -112,6 +112,7 @@ final class GenerateCommand implements Callable<Integer> {
     GenerationOptions options = options();
     PromptForm form = choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
     DType type = choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+    GemmChoice gemmChoice = gemmChoice();
     DeviceSpec spec = deviceSpec();
     if (speculate > 0 && temperature > 0) {
       System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
@@ -129,7 +130,7 @@ final class GenerateCommand implements Callable<Integer> {
       try (Device gpu = Device.open(spec)) {
         announce(spec, gpu, need);
         need.requireFree(gpu);
-        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession(gemm)) {
+        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession(gemmChoice)) {
           loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
           PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
           GenerationResult result = session.generate(request, options, listener(out, traceFile));
@@ -186,6 +187,14 @@ final class GenerateCommand implements Callable<Integer> {
     try {
       return new GenerationOptions(genLength, steps, blockSize == null ? 0 : blockSize, rule, confidenceThreshold, temperature, topK,
           topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noFusedStore, speculate));
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  private GemmChoice gemmChoice() {
+    try {
+      return GemmChoice.parse(gemm);
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

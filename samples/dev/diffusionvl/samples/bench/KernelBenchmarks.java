@@ -14,7 +14,13 @@ import dev.diffusionvl.samples.bench.op.ResidualAddBenchmark;
 import dev.diffusionvl.samples.bench.op.ResidualRmsNormBenchmark;
 import dev.diffusionvl.samples.bench.op.RmsNormBenchmark;
 import dev.diffusionvl.samples.bench.op.RopeKvAppendBenchmark;
+import dev.diffusionvl.samples.bench.op.RowSquaresBenchmark;
 import dev.diffusionvl.samples.bench.op.SampleBenchmark;
+import dev.diffusionvl.samples.bench.op.SkinnyConfidenceBenchmark;
+import dev.diffusionvl.samples.bench.op.SkinnyGemmBenchmark;
+import dev.diffusionvl.samples.bench.op.SkinnyQkvBenchmark;
+import dev.diffusionvl.samples.bench.op.SkinnyResidualBenchmark;
+import dev.diffusionvl.samples.bench.op.SkinnySwigluBenchmark;
 import dev.diffusionvl.samples.bench.op.SwigluBenchmark;
 import dev.diffusionvl.samples.bench.op.VisionRotaryBenchmark;
 import java.util.ArrayList;
@@ -32,6 +38,7 @@ final class KernelBenchmarks {
     rows.add(() -> new FillNormalBenchmark(bench));
     rows.add(() -> new GatherRowsBenchmark(bench, block));
     rows.add(() -> new RmsNormBenchmark(bench, block));
+    rows.add(() -> new RowSquaresBenchmark(bench, block));
     rows.add(() -> new RopeKvAppendBenchmark(bench, block));
     for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000}) {
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context));
@@ -53,7 +60,7 @@ final class KernelBenchmarks {
     return rows;
   }
 
-  /** The five products of a decoder layer and the output matrix. */
+  /** The products of a decoder layer and with the head: by cuBLAS, and ours with what is fused to them. */
   private static void products(Workbench bench, int m, List<Supplier<KernelBenchmark>> rows) {
     TextConfig c = bench.config().text();
     int q = c.heads() * c.headDim();
@@ -62,5 +69,11 @@ final class KernelBenchmarks {
     rows.add(() -> new CublasBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
     rows.add(() -> new CublasBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
     rows.add(() -> new CublasBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyQkvBenchmark(bench, m, c.heads(), c.kvHeads(), c.hiddenSize()));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "o", m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnySwigluBenchmark(bench, m, c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
   }
 }

@@ -18,6 +18,9 @@ record Predictions(double efficiency, double fixedMicros, String source) {
   /** A few hundred small blocks, each a chain of dependent loads: latency decides. */
   private static final Predictions LATENCY = new Predictions(0.7, 5, "latency of dependent loads 4 to 6 us");
 
+  /** Weights through a deep ring, all blocks equally busy; rows with a norm also time row_squares, which the model does not launch there. */
+  private static final Predictions SKINNY = new Predictions(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
+
   private static final Map<String, Predictions> TABLE = Map.ofEntries(
       Map.entry("rms_norm", STREAMING),
       Map.entry("swiglu", STREAMING),
@@ -33,6 +36,12 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("remask", LATENCY),
       Map.entry("fill_normal", new Predictions(0.5, 2.5, "arithmetic of 4 transcendentals an element")),
       Map.entry("read_sum", STREAMING),
+      Map.entry("row_squares", STREAMING),
+      Map.entry("skinny_gemm", SKINNY),
+      Map.entry("skinny_qkv", SKINNY),
+      Map.entry("skinny_residual", SKINNY),
+      Map.entry("skinny_swiglu", SKINNY),
+      Map.entry("skinny_confidence", SKINNY),
       Map.entry("cublas", new Predictions(0.85, 2.5, "cuBLAS at 78 to 91 % of the copy ceiling on large shapes; " + NODE)));
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */

@@ -10,6 +10,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Segments;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -96,6 +97,30 @@ class LauncherChecksTest extends OpTest {
         b -> kernels.positionEmbedding().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 4, 7, 2));
     check("blend_rows", List.of(f32("table", 21), i32("index", 8), f32("weight", 8), f32("out", 14)),
         b -> kernels.blendRows().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 3));
+  }
+
+  @Test
+  void skinnyProducts() {
+    try (SkinnyWorkspace workspace = new SkinnyWorkspace(stream, 8); Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.upload(stream);
+      check("row_squares", List.of(f32("x", 16), f32("squares", 2)),
+          b -> kernels.rowSquares().launch(stream, b.get(0), b.get(1), 2, 8));
+      check("skinny_gemm", List.of(f32("x", 16), f32("w", 40), f32("y", 10)),
+          b -> kernels.skinnyGemm().launch(stream, workspace, b.get(0), b.get(1), b.get(2), 2, 5, 8));
+      check("skinny_residual", List.of(f32("x", 16), f32("w", 40), f32("h", 10), f32("squares", 2)),
+          b -> kernels.skinnyResidual().launch(stream, workspace, b.get(0), b.get(1), b.get(2), b.get(3), 2, 5, 8));
+      check("skinny_swiglu", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 80), f32("out", 10)),
+          b -> kernels.skinnySwiglu().launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), 2, 5, 8));
+      check("skinny_confidence", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 40), f32("parts", 8), i32("token", 2),
+              f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
+          b -> kernels.skinnyConfidence().launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5),
+              b.get(6), b.get(7), b.get(8), 2, 5, 8, -1));
+      check("skinny_qkv", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 512 * 8), f32("bias", 512), f32("cos", 5 * 64),
+              f32("sin", 5 * 64), f32("q", 2 * 256), f32("k cache", 6 * 128), f32("v cache", 6 * 128)),
+          b -> kernels.skinnyQkv().launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5), b.get(6),
+              segments, b.get(7), b.get(8), b.get(9), 2, 1, 6, 8));
+    }
   }
 
   @Test

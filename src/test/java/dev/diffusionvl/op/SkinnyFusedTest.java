@@ -3,6 +3,7 @@ package dev.diffusionvl.op;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.oracle.ElementwiseOracle;
 import dev.diffusionvl.oracle.NormOracle;
@@ -229,6 +230,23 @@ class SkinnyFusedTest extends OpTest {
       int at = head < heads ? head * DIM : ((head - heads) * slots + slots - 1) * DIM;
       float[] actual = Arrays.copyOfRange(head < heads ? q : keys, at, at + DIM);
       assertRows(what, expected, actual, 1, 2 * tolerance(dtype));
+    }
+  }
+
+  @Test
+  void noRowsIsNoWork() {
+    DeviceBuffer x = buffer(DType.BF16, new float[64]);
+    DeviceBuffer y = empty(DType.BF16, 64);
+    DeviceBuffer f = empty(DType.F32, 8);
+    kernels.rowSquares().launch(stream, x, f, 0, 8);
+    kernels.skinnyGemm().launch(stream, workspace, x, x, y, 0, 1, 8);
+    kernels.skinnyResidual().launch(stream, workspace, x, x, y, f, 0, 1, 8);
+    kernels.skinnySwiglu().launch(stream, workspace, x, f, x, EPS, x, y, 0, 1, 8);
+    kernels.skinnyConfidence().launch(stream, workspace, x, f, x, EPS, x, f, ints(5), f, f, f, 0, 1, 8, -1);
+    for (DeviceBuffer untouched : new DeviceBuffer[] {y, f}) {
+      for (float value : untouched.getFloats(stream)) {
+        assertTrue(Float.isNaN(value));
+      }
     }
   }
 

@@ -91,6 +91,7 @@ class DvlTest {
     refused(2, "--prompt", "generate", "--image", IMAGE);
     refused(2, "--steps", "generate", "--prompt", "Hello!", "--steps", "many");
     refused(2, "steps", "generate", "--prompt", "Hello!", "--steps", "0");
+    refused(2, "--gemm is 'mine', allowed are own, cublas and auto", "generate", "--prompt", "Hello!", "--gemm", "mine");
     refused(2, "--device", "generate", "--prompt", "Hello!", "--device", "tpu");
     refused(2, "--speculate is 8, allowed is 0 to 7", "generate", "--prompt", "Hello!", "--speculate", "8");
   }

@@ -65,7 +65,8 @@ class BenchTest {
     }
     assertEquals(Set.of("copy", "read_sum", "gemm", "upload"), ceilings);
     assertTrue(kernels.containsAll(Set.of("attention", "bias_activation", "confidence", "cublas", "fill_normal", "gather_rows", "read_sum",
-        "remask", "residual_add", "rms_norm", "rope_kv_append", "sample", "swiglu", "vision_rotary")), kernels.toString());
+        "remask", "residual_add", "rms_norm", "rope_kv_append", "row_squares", "sample", "skinny_confidence", "skinny_gemm", "skinny_qkv", "skinny_residual",
+        "skinny_swiglu", "swiglu", "vision_rotary")), kernels.toString());
   }
 
   private static final String MODEL = "samples/models/diffusionvl-tiny";

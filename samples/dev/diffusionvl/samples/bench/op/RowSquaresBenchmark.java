@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.samples.bench.op;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.RowSquares;
+import dev.diffusionvl.samples.bench.KernelBenchmark;
+import dev.diffusionvl.samples.bench.Operand;
+import dev.diffusionvl.samples.bench.Workbench;
+
+/** row_squares over the rows of a pass. */
+public final class RowSquaresBenchmark extends KernelBenchmark {
+  private final int rows;
+  private final int width = bench.config().text().hiddenSize();
+  private final Operand x;
+  private final Operand squares;
+
+  public RowSquaresBenchmark(Workbench bench, int rows) {
+    super(bench, "row_squares", rows + "x" + bench.config().text().hiddenSize());
+    this.rows = rows;
+    x = input("x", rows, width);
+    squares = output("squares", DType.F32, rows, RowSquares.groups(width));
+  }
+
+  @Override
+  public void launch(int copy) {
+    bench.kernels().rowSquares().launch(bench.stream(), x.at(copy), squares.at(copy), rows, width);
+  }
+
+  @Override
+  protected double[] expected(int row) {
+    float[] in = read(x);
+    double[] sums = new double[RowSquares.groups(width)];
+    for (int i = 0; i < width; i++) {
+      sums[i / 128] += Math.pow(in[row * width + i], 2);
+    }
+    return sums;
+  }
+}
