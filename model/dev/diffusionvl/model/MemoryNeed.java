@@ -13,7 +13,7 @@ import java.util.Locale;
  * tokens a few hundred megabytes with the sizes of the released models.
  *
  * @param weights bytes, for as long as the model is open
- * @param cache bytes for the keys and values of one generation, while it runs
+ * @param cache bytes for the keys and values of one generation, while its session is open
  */
 public record MemoryNeed(long weights, long cache) {
   /**

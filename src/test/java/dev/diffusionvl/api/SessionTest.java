@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ImageFiles;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
@@ -19,6 +20,8 @@ import dev.diffusionvl.model.Draft;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
+import dev.diffusionvl.model.LoadListener;
+import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.model.Request;
 import dev.diffusionvl.model.Session;
@@ -26,8 +29,10 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.LeakTracker;
+import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -181,7 +186,7 @@ class SessionTest {
     String whole = generate(DESCRIBE, GenerationOptions.DEFAULTS, GenerationListener.NONE).text();
     long free = device.memory().free();
     int cancelled = 0;
-    for (int steps : new int[] {0, 1, 7, 8, 9, 12, 1000}) {
+    for (int steps : new int[] {0, 1, 8, 9, 1000}) {
       StringBuilder text = new StringBuilder();
       GenerationResult result = generate(DESCRIBE, GenerationOptions.DEFAULTS, new GenerationListener() {
         private int seen;
@@ -212,10 +217,10 @@ class SessionTest {
       assertEquals(complete ? "eos" : "cancelled", result.finishReason());
       cancelled += complete ? 0 : 1;
       int mask = model.config().maskTokenId();
-      int filled = (int) java.util.Arrays.stream(result.tokenIds()).filter(id -> id != mask).count();
+      int filled = (int) Arrays.stream(result.tokenIds()).filter(id -> id != mask).count();
       assertTrue(complete || filled == result.generatedTokens(), filled + " ids, " + result.generatedTokens() + " tokens");
     }
-    assertTrue(cancelled >= 4, cancelled + " of 7 cancelled");
+    assertTrue(cancelled >= 3, cancelled + " of 5 cancelled");
     assertEquals(free, device.memory().free());
   }
 
@@ -273,6 +278,30 @@ class SessionTest {
     assertTrue(assertThrows(IllegalStateException.class, () -> session.generate(DESCRIBE, SHORT)).getMessage().contains("closed"));
   }
 
+  /** Of weights exactly, but for the rounding of each buffer; of a generation at least the cache. */
+  @Test
+  void theStatedMemoryIsWhatIsUsed() {
+    Path folder = Path.of("samples/models/diffusionvl-tiny");
+    long free = device.memory().free();
+    try (ModelFiles files = ModelFiles.open(folder)) {
+      MemoryNeed need = MemoryNeed.of(files, DType.BF16, DESCRIBE, SHORT);
+      try (DiffusionVl second = DiffusionVl.load(device, files, DType.BF16, LoadListener.NONE)) {
+        long weights = free - device.memory().free();
+        assertTrue(weights >= need.weights() && weights < 1.05 * need.weights(), weights + " bytes are used, stated are " + need);
+        try (Session session = second.newSession()) {
+          session.generate(DESCRIBE, SHORT);
+          long cache = free - device.memory().free() - weights;
+          assertTrue(cache >= need.cache(), cache + " bytes are used, stated are " + need);
+        }
+      }
+      assertEquals(free, device.memory().free());
+      MemoryNeed tooMuch = new MemoryNeed(need.weights(), free);
+      OutOfDeviceMemoryException e = assertThrows(OutOfDeviceMemoryException.class, () -> tooMuch.requireFree(device));
+      assertEquals(tooMuch.total(), e.need());
+      assertEquals(free, e.free());
+    }
+  }
+
   @Test
   void twoHundredSessionsLeaveNoDeviceMemory() {
     Request hello = Request.of("Hello!");
@@ -282,8 +311,8 @@ class SessionTest {
     int handles = LeakTracker.openHandles();
     for (int i = 0; i < 200; i++) {
       try (Session session = model.newSession()) {
-        if (i % 10 == 0) {
-          session.generate(i % 50 == 0 ? DESCRIBE : hello, brief);
+        if (i % 20 == 0) {
+          session.generate(i % 100 == 0 ? DESCRIBE : hello, brief);
         }
       }
     }
