@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // h = T(h + T(acc + bias)): the end of an attention or MLP branch.
 //
-// Shape   h [rows, width] in place, acc f32 [rows, width], bias [width] or null.
+// Shape   h [rows, width] in place, acc f32, or rounded already, [rows, width], bias [width] or null.
 // Floor   acc read once, h read and written once.
 // Idea    elementwise, 4 columns a thread.
 // Rounds  twice, as the reference: the linear layer's output, then the sum. (So a residual cannot ride in a GEMM's beta.)
@@ -13,8 +13,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kEach = 4;
 
-template <class T>
-__device__ __forceinline__ void residual_add(T* h, const float* acc, const T* bias, int width) {
+template <class A, class T>
+__device__ __forceinline__ void residual_add(T* h, const A* acc, const T* bias, int width) {
   const int column = (int(blockIdx.y) * kThreads + int(threadIdx.x)) * kEach;
   if (column >= width) return;
   const int count = width - column;
@@ -41,6 +41,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   residual_add(h, acc, bias, width);
 }
 DVL_EXPORT(residual_add_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    residual_add_bf16_bf16(bf16* h, const bf16* acc, const bf16* bias, int rows, int width) {
+  residual_add(h, acc, bias, width);
+}
+DVL_EXPORT(residual_add_bf16_bf16);
 
 extern "C" __global__ void __launch_bounds__(kThreads)
     residual_add_f32(float* h, const float* acc, const float* bias, int rows, int width) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of a branch and the norm that begins the next one: h = T(h + T(acc + bias)); y = T(T(h * rsqrt(mean(h^2) + eps)) * weight).
 //
-// Shape   h [rows, width] in place, acc f32 [rows, width], bias [width] or null, weight [width], y [rows, width].
+// Shape   h [rows, width] in place, acc f32, or rounded already, [rows, width], bias [width] or null, weight [width], y [rows, width].
 // Floor   acc and h read once, h and y written once; the second read of h hits L1.
 // Idea    residual_add and rms_norm in one launch, with the bits of the two: one block a row, f32 statistics of the rounded h by groups
 //         of 128 columns (rounding.cuh).
@@ -15,8 +15,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kEach = 8;
 
-template <class T>
-__device__ __forceinline__ void residual_rms_norm(T* h, const float* acc, const T* bias, const T* weight, T* y, int width, float eps) {
+template <class A, class T>
+__device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* bias, const T* weight, T* y, int width, float eps) {
   DVL_SHARED(float[32], squares);  // of the groups g, g + 32, ...
   const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
   const int64_t at = int64_t(blockIdx.x) * width;
@@ -62,6 +62,12 @@ extern "C" __global__ void __launch_bounds__(kThreads, 4)
   residual_rms_norm(h, acc, bias, weight, y, width, eps);
 }
 DVL_EXPORT(residual_rms_norm_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads, 4)
+    residual_rms_norm_bf16_bf16(bf16* h, const bf16* acc, const bf16* bias, const bf16* weight, bf16* y, int rows, int width, float eps) {
+  residual_rms_norm(h, acc, bias, weight, y, width, eps);
+}
+DVL_EXPORT(residual_rms_norm_bf16_bf16);
 
 extern "C" __global__ void __launch_bounds__(kThreads, 4)
     residual_rms_norm_f32(float* h, const float* acc, const float* bias, const float* weight, float* y, int rows, int width, float eps) {

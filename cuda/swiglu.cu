@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SwiGLU: out = silu(gate) * up, from the stacked gate and up product.
 //
-// Shape   gate_up f32 [rows, 2 * inter] (gate, then up), bias [2 * inter] or null, out [rows, inter].
+// Shape   gate_up f32, or rounded already, [rows, 2 * inter] (gate, then up), bias [2 * inter] or null, out [rows, inter].
 // Floor   the product read once, the result written once.
 // Idea    elementwise, 4 columns a thread.
 // Rounds  gate + bias, up + bias, silu(gate), and the product: four times, as the reference.
@@ -14,12 +14,12 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kEach = 4;
 
-template <class T>
-__device__ __forceinline__ void swiglu(const float* gate_up, const T* bias, T* out, int inter) {
+template <class A, class T>
+__device__ __forceinline__ void swiglu(const A* gate_up, const T* bias, T* out, int inter) {
   const int column = (int(blockIdx.y) * kThreads + int(threadIdx.x)) * kEach;
   if (column >= inter) return;
   const int count = inter - column;
-  const float* source = gate_up + int64_t(blockIdx.x) * 2 * inter + column;
+  const A* source = gate_up + int64_t(blockIdx.x) * 2 * inter + column;
   T* to = out + int64_t(blockIdx.x) * inter + column;
   const bool wide = inter % kEach == 0;
   float gate[kEach], up[kEach];
@@ -47,6 +47,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   swiglu(gate_up, bias, out, inter);
 }
 DVL_EXPORT(swiglu_bf16);
+
+extern "C" __global__ void __launch_bounds__(kThreads)
+    swiglu_bf16_bf16(const bf16* gate_up, const bf16* bias, bf16* out, int rows, int inter) {
+  swiglu(gate_up, bias, out, inter);
+}
+DVL_EXPORT(swiglu_bf16_bf16);
 
 extern "C" __global__ void __launch_bounds__(kThreads)
     swiglu_f32(const float* gate_up, const float* bias, float* out, int rows, int inter) {

@@ -17,6 +17,7 @@ final class Activations implements AutoCloseable {
   private final DeviceBuffer squares;
   private final DeviceBuffer normed;
   private final DeviceBuffer accumulators;
+  private final DeviceBuffer product;
   private final DeviceBuffer query;
   private final DeviceBuffer context;
   private final DeviceBuffer activated;
@@ -27,12 +28,12 @@ final class Activations implements AutoCloseable {
     int h = config.hiddenSize();
     int q = config.heads() * config.headDim();
     int qkv = q + 2 * config.kvHeads() * config.headDim();
-    int widest = Math.max(Math.max(qkv, 2 * config.intermediateSize()), h);
     try {
       hidden = own(device.allocate("hidden state", dtype, rows, h));
       squares = own(device.allocate("sums of squares", DType.F32, rows, RowSquares.groups(h)));
       normed = own(device.allocate("normalised hidden state", dtype, rows, h));
-      accumulators = own(device.allocate("accumulators", DType.F32, rows, widest));
+      accumulators = own(device.allocate("accumulators", DType.F32, rows, qkv));
+      product = own(device.allocate("products", dtype, rows, Math.max(2 * config.intermediateSize(), h)));
       query = own(device.allocate("queries", dtype, rows, q));
       context = own(device.allocate("attention output", dtype, rows, q));
       activated = own(device.allocate("MLP activations", dtype, rows, config.intermediateSize()));
@@ -64,9 +65,14 @@ final class Activations implements AutoCloseable {
     return normed;
   }
 
-  /** F32 result of the last product that no kernel was fused to. */
+  /** F32 sums of the queries, keys and values, which a bias has to be added to [rows, (heads + 2 kv heads) · D]. */
   DeviceBuffer accumulators() {
     return accumulators;
+  }
+
+  /** Result of a product without a bias, rounded [rows, 2 I or H]. */
+  DeviceBuffer product() {
+    return product;
   }
 
   /** [rows, heads, D]. */

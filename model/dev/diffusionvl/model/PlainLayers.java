@@ -8,7 +8,10 @@ import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
 
-/** Layers by cuBLAS, which leaves f32 accumulators, and an elementwise kernel behind every product. */
+/**
+ * Layers by cuBLAS with an elementwise kernel behind every product. A product that gets a bias leaves f32 accumulators; the others are rounded
+ * when they are stored, which is what the reference does to them first of all and halves the bytes between the two.
+ */
 final class PlainLayers implements LayerOps {
   private final TextConfig config;
   private final Stream stream;
@@ -33,7 +36,7 @@ final class PlainLayers implements LayerOps {
   public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope) {
     int rows = segments.totalRows();
     kernels.rmsNorm().launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
-    multiply(a.normed(), layer.qkv(), rows);
+    multiply(a.normed(), layer.qkv(), a.accumulators(), rows);
     kernels.ropeKvAppend().launch(stream, a.accumulators(), layer.qkv().bias(), rope.cos(), rope.sin(), segments, a.query(), keys, values,
         config.heads(), config.kvHeads(), config.headDim(), slots);
   }
@@ -42,12 +45,12 @@ final class PlainLayers implements LayerOps {
   public void transform(TextWeights.Layer layer, int first, int rows) {
     int h = config.hiddenSize();
     DeviceBuffer residual = Activations.from(a.hidden(), first);
-    multiply(Activations.from(a.context(), first), layer.output(), rows);
-    kernels.residualRmsNorm().launch(stream, residual, a.accumulators(), null, layer.postNorm(), a.normed(), rows, h, eps);
-    multiply(a.normed(), layer.gateUp(), rows);
-    kernels.swiglu().launch(stream, a.accumulators(), null, a.activated(), rows, config.intermediateSize());
-    multiply(a.activated(), layer.down(), rows);
-    kernels.residualAdd().launch(stream, residual, a.accumulators(), null, rows, h);
+    multiply(Activations.from(a.context(), first), layer.output(), a.product(), rows);
+    kernels.residualRmsNorm().launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
+    multiply(a.normed(), layer.gateUp(), a.product(), rows);
+    kernels.swiglu().launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
+    multiply(a.activated(), layer.down(), a.product(), rows);
+    kernels.residualAdd().launch(stream, residual, a.product(), null, rows, h);
   }
 
   @Override
@@ -63,7 +66,7 @@ final class PlainLayers implements LayerOps {
         excluded);
   }
 
-  private void multiply(DeviceBuffer x, LinearWeights w, int rows) {
-    gemm.multiply(x, w.weight(), a.accumulators(), rows, w.out(), w.in());
+  private void multiply(DeviceBuffer x, LinearWeights w, DeviceBuffer y, int rows) {
+    gemm.multiply(x, w.weight(), y, rows, w.out(), w.in());
   }
 }

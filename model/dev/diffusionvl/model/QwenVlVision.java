@@ -8,6 +8,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.BiasActivation;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
@@ -77,13 +78,18 @@ final class QwenVlVision implements AutoCloseable {
     int unit = order.unit();
     int merged = d * unit;
     DeviceBuffer input = buffer("pixel values", dtype, patches, patchSize);
-    input.set(stream, pixels);
+    accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(patchSize, Math.max(3 * d, 2 * inter)));
+    if (dtype == DType.F32) {
+      input.set(stream, pixels);
+    } else { // the device rounds a million pixel values faster
+      accumulators.set(stream, pixels);
+      kernels.biasActivation().launch(stream, accumulators, null, input, patches, patchSize, BiasActivation.NONE);
+    }
     DeviceBuffer embedded = buffer("patch embeddings", dtype, patches, d);
     gemm.multiply(input, weights.patchEmbedding(), embedded, patches, d, patchSize);
 
     x = buffer("vision hidden state", dtype, patches, d);
     normed = buffer("vision normalised", dtype, patches, d);
-    accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(3 * d, Math.max(2 * inter, 2 * d)));
     DeviceBuffer q = buffer("vision queries", dtype, patches, d);
     DeviceBuffer k = buffer("vision keys", dtype, patches, d);
     DeviceBuffer v = buffer("vision values", dtype, patches, d);

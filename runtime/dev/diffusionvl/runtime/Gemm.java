@@ -11,6 +11,7 @@ import jcuda.cudaDataType;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasGemmAlgo;
 import jcuda.jcublas.cublasHandle;
+import jcuda.jcublas.cublasMath;
 import jcuda.jcublas.cublasOperation;
 import jcuda.runtime.cudaStream_t;
 
@@ -37,6 +38,8 @@ public final class Gemm implements AutoCloseable {
     workspace = stream.device().emulated() ? null : stream.device().allocate("cuBLAS workspace", DType.U8, WORKSPACE_BYTES);
     check(JCublas2.cublasCreate(handle), "cublasCreate", "");
     check(JCublas2.cublasSetStream(handle, new cudaStream_t(stream.handle())), "cublasSetStream", "");
+    // Sums split over k are added up in f32 before the one rounding, also when y is BF16.
+    check(JCublas2.cublasSetMathMode(handle, cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode", "");
     if (workspace != null) {
       check(JCublas2.cublasSetWorkspace(handle, Handles.devicePointer(workspace.address()), WORKSPACE_BYTES),
           "cublasSetWorkspace", "");

@@ -60,6 +60,18 @@ abstract class Op {
     }
   }
 
+  /**
+   * The product in front of an elementwise kernel: F32 accumulators, to which a bias may be added, or values that are rounded to the dtype of the
+   * model already.
+   */
+  final void checkProduct(String argument, DeviceBuffer product, DeviceBuffer bias, DType dtype, long elements) {
+    boolean rounded = product != null && product.dtype() == dtype && dtype != DType.F32;
+    check(argument, product, rounded ? dtype : DType.F32, elements);
+    if (rounded && bias != null) {
+      throw refused("bias", bias, "has to be added before " + argument + " is rounded to " + dtype);
+    }
+  }
+
   final void checkOptional(String argument, DeviceBuffer buffer, DType dtype, long elements) {
     if (buffer != null) {
       check(argument, buffer, dtype, elements);

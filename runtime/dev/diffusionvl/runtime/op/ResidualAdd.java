@@ -18,17 +18,21 @@ public final class ResidualAdd extends Op {
 
   /**
    * @param h BF16 or F32 [rows, width], in place
-   * @param acc F32 accumulators [rows, width]
-   * @param bias dtype of h [width], or null
+   * @param acc F32 accumulators, or rounded to the dtype of h already, [rows, width]
+   * @param bias dtype of h [width], or null; only with accumulators
    */
   public void launch(Stream stream, DeviceBuffer h, DeviceBuffer acc, DeviceBuffer bias, int rows, int width) {
     require(rows >= 0, "rows", rows);
     require(width > 0, "width", width);
     checkFloat("h", h);
     check("h", h, h.dtype(), (long) rows * width);
-    check("acc", acc, DType.F32, (long) rows * width);
+    checkProduct("acc", acc, bias, h.dtype(), (long) rows * width);
     checkOptional("bias", bias, h.dtype(), width);
-    stream.launch(kernel(h.dtype() == DType.BF16 ? "residual_add_bf16" : "residual_add_f32"), rows, blocks(width, COLUMNS), 1, THREADS, 0)
+    stream.launch(kernel(instance(acc.dtype(), h.dtype())), rows, blocks(width, COLUMNS), 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).i32(rows).i32(width).go();
+  }
+
+  private static String instance(DType in, DType out) {
+    return out == DType.F32 ? "residual_add_f32" : in == DType.F32 ? "residual_add_bf16" : "residual_add_bf16_bf16";
   }
 }

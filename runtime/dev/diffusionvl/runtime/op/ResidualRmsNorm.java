@@ -20,8 +20,8 @@ public final class ResidualRmsNorm extends Op {
 
   /**
    * @param h BF16 or F32 [rows, width], updated in place
-   * @param acc F32 accumulators [rows, width]: the linear layer's output without bias
-   * @param bias dtype of h [width], or null
+   * @param acc F32 accumulators, or rounded to the dtype of h already, [rows, width]: the linear layer's output without bias
+   * @param bias dtype of h [width], or null; only with accumulators
    * @param weight dtype of h [width], of the norm
    * @param y dtype of h [rows, width]; not h
    */
@@ -32,11 +32,15 @@ public final class ResidualRmsNorm extends Op {
     long elements = (long) rows * width;
     checkFloat("h", h);
     check("h", h, h.dtype(), elements);
-    check("acc", acc, DType.F32, elements);
+    checkProduct("acc", acc, bias, h.dtype(), elements);
     checkOptional("bias", bias, h.dtype(), width);
     check("weight", weight, h.dtype(), width);
     check("y", y, h.dtype(), elements);
-    stream.launch(kernel(h.dtype() == DType.BF16 ? "residual_rms_norm_bf16" : "residual_rms_norm_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(kernel(instance(acc.dtype(), h.dtype())), rows, 1, 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).ptr(weight).ptr(y).i32(rows).i32(width).f32(eps).go();
+  }
+
+  private static String instance(DType in, DType out) {
+    return out == DType.F32 ? "residual_rms_norm_f32" : in == DType.F32 ? "residual_rms_norm_bf16" : "residual_rms_norm_bf16_bf16";
   }
 }

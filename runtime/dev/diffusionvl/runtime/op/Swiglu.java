@@ -17,18 +17,22 @@ public final class Swiglu extends Op {
   }
 
   /**
-   * @param gateUp F32 accumulators [rows, 2 · inter]: gate, then up
-   * @param bias dtype of out [2 · inter], or null
+   * @param gateUp F32 accumulators, or rounded to the dtype of out already, [rows, 2 · inter]: gate, then up
+   * @param bias dtype of out [2 · inter], or null; only with accumulators
    * @param out BF16 or F32 [rows, inter]
    */
   public void launch(Stream stream, DeviceBuffer gateUp, DeviceBuffer bias, DeviceBuffer out, int rows, int inter) {
     require(rows >= 0, "rows", rows);
     require(inter > 0, "inter", inter);
     checkFloat("out", out);
-    check("gate and up", gateUp, DType.F32, 2L * rows * inter);
+    checkProduct("gate and up", gateUp, bias, out.dtype(), 2L * rows * inter);
     checkOptional("bias", bias, out.dtype(), 2L * inter);
     check("out", out, out.dtype(), (long) rows * inter);
-    stream.launch(kernel(out.dtype() == DType.BF16 ? "swiglu_bf16" : "swiglu_f32"), rows, blocks(inter, COLUMNS), 1, THREADS, 0)
+    stream.launch(kernel(instance(gateUp.dtype(), out.dtype())), rows, blocks(inter, COLUMNS), 1, THREADS, 0)
         .ptr(gateUp).ptrOrNull(bias).ptr(out).i32(rows).i32(inter).go();
+  }
+
+  private static String instance(DType in, DType out) {
+    return out == DType.F32 ? "swiglu_f32" : in == DType.F32 ? "swiglu_bf16" : "swiglu_bf16_bf16";
   }
 }

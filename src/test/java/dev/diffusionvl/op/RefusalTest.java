@@ -40,12 +40,16 @@ class RefusalTest extends OpTest {
     refused("rms_norm", "width is", () -> kernels.rmsNorm().launch(stream, f, f, f, 2, 0, 1e-6f));
     refused("rms_norm", "y is", () -> kernels.rmsNorm().launch(stream, f, f, b, 2, 8, 1e-6f));
     refused("rms_norm", "x is", () -> kernels.rmsNorm().launch(stream, f, f, f, MAX, MAX, 1e-6f)); // no overflow of rows * width
-    refused("swiglu", "gate and up is", () -> kernels.swiglu().launch(stream, b, null, b, 2, 8));
+    refused("swiglu", "gate and up is", () -> kernels.swiglu().launch(stream, b, null, f, 2, 8));
+    refused("swiglu", "bias is", () -> kernels.swiglu().launch(stream, b, b, b, 2, 8)); // too late: rounded already
     refused("swiglu", "gate and up is", () -> kernels.swiglu().launch(stream, f, null, f, 8, 8)); // twice the width
     refused("swiglu", "bias is", () -> kernels.swiglu().launch(stream, f, b, f, 2, 8));
     refused("residual_add", "h is null", () -> kernels.residualAdd().launch(stream, null, f, null, 2, 8));
     refused("residual_add", "rows is -1", () -> kernels.residualAdd().launch(stream, f, f, null, -1, 8));
     refused("residual_add", "bias is", () -> kernels.residualAdd().launch(stream, b, f, f, 2, 8));
+    refused("residual_add", "bias is", () -> kernels.residualAdd().launch(stream, b, b, b, 2, 8));
+    refused("residual_rms_norm", "bias is", () -> kernels.residualRmsNorm().launch(stream, b, b, b, b, b, 2, 8, 1e-6f));
+    refused("residual_rms_norm", "acc is", () -> kernels.residualRmsNorm().launch(stream, f, b, null, f, f, 2, 8, 1e-6f));
     refused("bias_activation", "activation is -1", () -> kernels.biasActivation().launch(stream, f, null, f, 2, 8, -1));
     refused("bias_activation", "out is", () -> kernels.biasActivation().launch(stream, f, null, i, 2, 8, 0));
     refused("vision_rotary", "qkv is", () -> kernels.visionRotary().launch(stream, f, null, f, f, f, f, f, 6, 1, 4));
