@@ -56,6 +56,7 @@ class DamagedFilesTest {
     WEIGHTS("model.safetensors", DamagedFilesTest::readWeights),
     INDEX("model.safetensors.index.json", dir -> Checkpoint.open(dir).close()),
     CONFIG("config.json", ModelConfig::load),
+    SIGLIP_CONFIG("config.json", ModelConfig::load),
     PREPROCESSOR("preprocessor_config.json", ModelConfig::load),
     TOKENIZER("tokenizer.json", Tokenizer::load);
 
@@ -188,5 +189,8 @@ class DamagedFilesTest {
       tensors.put("vision.blocks.0.norm1.weight", new CheckpointWriter.Tensor(TensorType.F16, new long[] {5}, null));
     }
     CheckpointWriter.writeModel(folder, GoldenCase.MODEL, tensors, NamingScheme.D, target == Target.INDEX ? 2 : 1);
+    if (target == Target.SIGLIP_CONFIG) {
+      CheckpointWriter.writeText(folder.resolve("config.json"), SigLipConfigTest.WITH_EVERY_FIELD);
+    }
   }
 }

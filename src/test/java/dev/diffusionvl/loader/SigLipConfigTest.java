@@ -27,6 +27,9 @@ class SigLipConfigTest {
   private static final String TOWER = """
       {"model_type": "siglip_vision_model", "hidden_size": 144, "num_hidden_layers": 3, "num_attention_heads": 2,
       "intermediate_size": 200, "patch_size": 14, "image_size": 62}""";
+  /** Everything that is read. */
+  static final String WITH_EVERY_FIELD = ReleasedModel.QWEN_7B.configJson().replaceAll("}$",
+      ", \"image_grid_pinpoints\": [[62, 62], [124, 62], [62, 124]], \"vision_config\": " + TOWER.replaceAll("}$", ", \"layer_norm_eps\": 1e-6}}"));
 
   @TempDir
   private Path folder;
