@@ -108,7 +108,7 @@ __device__ __forceinline__ void exclusive_scan(T (&scan)[kThreads + 1]) {
 template <class T>
 __device__ __forceinline__ void sample(const T* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded,
                                        float temperature, int top_k, float top_p, int original_confidence, unsigned long long seed,
-                                       int forward) {
+                                       int forward, const int* forwards) {
   DVL_SHARED(double[kWarps], sums);
   DVL_SHARED(int[kWarps], counts);
   DVL_SHARED(float[kWarps], maxima);
@@ -158,7 +158,7 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
   exclusive_scan(mass_scan);
 
   const double total = mass_scan[kThreads];
-  const double u = uniforms != nullptr ? uniforms[index] : counter_uniform(seed, forward, index);
+  const double u = uniforms != nullptr ? uniforms[index] : counter_uniform(seed, forward + (forwards == nullptr ? 0 : *forwards), index);
   double target = u * total;
   if (!(target < total)) target = total * (1.0 - 1.1102230246251565e-16);  // u so near 1 that the product rounded up
   float picked = 0.f;
@@ -196,14 +196,16 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
 
 extern "C" __global__ void __launch_bounds__(kThreads, 2)
     sample_bf16(const bf16* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
-                int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
-  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);
+                int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,
+                const int* forwards) {
+  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, forwards);
 }
 DVL_EXPORT(sample_bf16);
 
 extern "C" __global__ void __launch_bounds__(kThreads, 2)
     sample_f32(const float* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
-               int top_k, float top_p, int original_confidence, unsigned long long seed, int forward) {
-  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward);
+               int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,
+               const int* forwards) {
+  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, forwards);
 }
 DVL_EXPORT(sample_f32);

@@ -57,6 +57,11 @@ final class BlockDiffusion {
     return options.temperature() > 0 ? 0 : options.execution().speculate();
   }
 
+  /** Tokens are drawn with numbers that are given. */
+  static boolean draws(GenerationOptions options) {
+    return options.temperature() > 0 && options.uniforms() != null;
+  }
+
   /** Runs the generation until its end, or until it is cancelled. */
   void run(GenerationEvents events) {
     // A static schedule says how many steps a block takes; all else shows only in what was committed.
@@ -128,11 +133,11 @@ final class BlockDiffusion {
   }
 
   private void pass(int variants, GenerationEvents events) {
-    if (options.uniforms() != null && options.temperature() > 0) {
+    if (draws(options)) {
       passes.drawWith(uniformsOf(denoises, state.rows()));
     }
     long start = System.nanoTime();
-    passes.denoise(variants, denoises);
+    passes.denoise(variants);
     if (denoises++ == 0 && fusedStore && extent.promptBlocks() > 0) {
       stream.synchronize();
       prefillMillis = (System.nanoTime() - start) / 1e6;

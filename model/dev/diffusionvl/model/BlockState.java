@@ -8,10 +8,9 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Remask;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 
 /**
  * The block that is being denoised, on the device: tokens, drafts and counters, which the kernels of a pass read and advance. The host's copy
@@ -27,6 +26,7 @@ final class BlockState implements AutoCloseable {
   private final DeviceBuffer ints; // [status | step of | finished block's ids | ids | drafts | token]
   private final DeviceBuffer known; // what the host knows of it: all up to the ids
   private final DeviceBuffer status;
+  private final DeviceBuffer forwards;
   private final DeviceBuffer stepOf;
   private final DeviceBuffer finishedAndIds;
   private final DeviceBuffer idsAndDrafts;
@@ -36,9 +36,7 @@ final class BlockState implements AutoCloseable {
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSumExp;
   private final LayerOps.Predictions predictions;
-  private final Arena arena = Arena.ofShared();
-  private final MemorySegment hostKnown;
-  private final MemorySegment hostConfidence;
+  private final PinnedBuffer host; // [known | confidence]
   private final int stepOfAt = Remask.STATUS_FIELDS;
   private final int finishedAt;
   private final int idsAt;
@@ -55,6 +53,7 @@ final class BlockState implements AutoCloseable {
     ints = device.allocate("block state", DType.I32, idsAt + 2 * predicted);
     known = ints.slice(0, idsAt + rows);
     status = ints.slice(0, Remask.STATUS_FIELDS);
+    forwards = ints.slice(Remask.FORWARDS, 1);
     stepOf = ints.slice(stepOfAt, rows);
     finishedAndIds = ints.slice(finishedAt, 2L * rows);
     idsAndDrafts = ints.slice(idsAt, predicted);
@@ -64,17 +63,16 @@ final class BlockState implements AutoCloseable {
     rowMax = device.allocate("logit maximum", DType.F32, predicted);
     rowSumExp = device.allocate("softmax denominator", DType.F32, predicted);
     predictions = new LayerOps.Predictions(token, probability, rowMax, rowSumExp);
-    hostKnown = arena.allocate(known.bytes(), 16);
-    hostConfidence = arena.allocate(Math.max(1, confidence.bytes()), 16);
+    host = device.allocatePinned("block state", known.bytes() + confidence.bytes());
   }
 
   /** Forgets earlier generations. */
   void reset() {
-    hostKnown.fill((byte) 0);
+    host.segment().fill((byte) 0);
   }
 
   /**
-   * Starts a block; the one before it becomes the finished block.
+   * Starts a block; the one before it becomes the finished block. Waits for nothing: call it again only after a {@link #read}.
    *
    * @param ids the mask id, or {@link #GIVEN}, for each row
    */
@@ -89,21 +87,22 @@ final class BlockState implements AutoCloseable {
     set(Remask.STEP, 0);
     set(Remask.MASKED, masked);
     set(Remask.DRAFTS, 0);
-    stream.upload(hostKnown, known);
+    stream.uploadAsync(host, 0, known);
   }
 
   /** Reads back what the passes since {@link #begin} did; waits for them. */
   void read(Stream stream) {
-    stream.download(known, hostKnown);
-    stream.download(confidence, hostConfidence.asSlice(0, confidence.bytes()));
+    stream.downloadAsync(known, host, 0);
+    stream.downloadAsync(confidence, host, known.bytes());
+    stream.synchronize();
   }
 
   private void set(int at, int value) {
-    hostKnown.setAtIndex(JAVA_INT, at, value);
+    host.segment().setAtIndex(JAVA_INT, at, value);
   }
 
   private int get(int at) {
-    return hostKnown.getAtIndex(JAVA_INT, at);
+    return host.segment().getAtIndex(JAVA_INT, at);
   }
 
   int rows() {
@@ -131,7 +130,7 @@ final class BlockState implements AutoCloseable {
 
   /** Probability of the row's token when it was committed. */
   float confidence(int row) {
-    return hostConfidence.getAtIndex(JAVA_FLOAT, row);
+    return host.segment().get(JAVA_FLOAT, known.bytes() + 4L * row);
   }
 
   /** Steps taken in this block. */
@@ -160,6 +159,11 @@ final class BlockState implements AutoCloseable {
 
   DeviceBuffer statusBuffer() {
     return status;
+  }
+
+  /** I32 [1]: denoising passes so far. */
+  DeviceBuffer forwardsBuffer() {
+    return forwards;
   }
 
   DeviceBuffer stepOfBuffer() {
@@ -202,8 +206,6 @@ final class BlockState implements AutoCloseable {
     probability.close();
     rowMax.close();
     rowSumExp.close();
-    if (arena.scope().isAlive()) {
-      arena.close();
-    }
+    host.close();
   }
 }

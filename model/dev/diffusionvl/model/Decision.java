@@ -27,20 +27,19 @@ record Decision(Remask.Rule rule, int excluded, float temperature, int topK, flo
   }
 
   /**
-   * Queues the decision.
+   * Queues the decision. Steps and the number of the pass, which the draws depend on, are counted on the device.
    *
    * @param transformer has just run a pass whose scored rows are variants · rows
    * @param uniforms F64 [rows] to draw with, or null
    * @param drafts new drafts to make
-   * @param forward number of the denoising pass in the generation, which the draws depend on
    */
   void launch(Kernels kernels, Stream stream, Transformer transformer, int vocab, DeviceBuffer uniforms, BlockState state, DeviceBuffer quota,
-      int variants, int drafts, int forward) {
+      int variants, int drafts) {
     int rows = variants * state.rows();
     if (draws()) {
       transformer.computeLogits(rows);
-      kernels.sample().launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded, temperature, topK, topP,
-          originalConfidence, seed, forward);
+      kernels.sample().launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded,
+          temperature, topK, topP, originalConfidence, seed, 0, state.forwardsBuffer());
     } else {
       transformer.predict(rows, excluded, state.predictions());
     }

@@ -66,6 +66,7 @@ final class DecodeMemory implements AutoCloseable {
   private final DeviceBuffer given;
   private final DeviceBuffer quotas;
   private final DeviceBuffer uniforms;
+  private final PassGraphs graphs;
 
   private DecodeMemory(DiffusionVl model, Stream stream, TextProducts products, Size size) {
     this.size = size;
@@ -85,6 +86,7 @@ final class DecodeMemory implements AutoCloseable {
           DeviceBuffer::close);
       quotas = own(device.allocate("quotas", DType.I32, size.quotas()), DeviceBuffer::close);
       uniforms = own(device.allocate("uniforms", DType.F64, Math.max(1, rows)), DeviceBuffer::close);
+      graphs = own(new PassGraphs(), PassGraphs::close);
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -141,6 +143,11 @@ final class DecodeMemory implements AutoCloseable {
   /** F64 [block rows]: numbers to draw with. */
   DeviceBuffer uniforms() {
     return uniforms;
+  }
+
+  /** Passes captured over this memory. */
+  PassGraphs graphs() {
+    return graphs;
   }
 
   @Override

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 
+import dev.diffusionvl.model.Transformer.Rows;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -18,7 +19,8 @@ import dev.diffusionvl.runtime.op.Segments;
  *   block                        store
  * </pre>
  *
- * Slots: the sequence in order, the block behind it, the drafts behind the block.
+ * Slots: the sequence in order, the block behind it, the drafts behind the block. All but the passes with the prompt are of few shapes, which are
+ * captured as graphs.
  */
 final class ForwardPasses {
   private final Stream stream;
@@ -27,21 +29,32 @@ final class ForwardPasses {
   private final DecodeMemory memory;
   private final Transformer transformer;
   private final BlockState state;
-  private final Segments segments;
+  private final Segments segments; // the block and its drafts, then riding blocks and the block behind them
   private final KvCache cache;
   private final Decision decision;
   private final DeviceBuffer quota;
+  private final DeviceBuffer uniforms; // null: the counter generator draws
   private final int speculate;
   private final int blockSize;
   private final int hidden;
+  private final boolean graphs;
   private final DeviceBuffer promptEmbeddings;
-  private DeviceBuffer uniforms; // null: the counter generator draws
   private int riding; // blocks that the next pass stores on the way
   private boolean prompt; // they are the prompt's
-  private int block; // index of the segment of the block alone; its drafts follow
 
-  ForwardPasses(Stream stream, Kernels kernels, TextWeights weights, DecodeMemory memory, Decision decision, int[] quota, int speculate,
-      int blockSize, DeviceBuffer promptEmbeddings) {
+  /** What passes of one shape have in common: the values that a graph is captured with. */
+  private record Constants(Decision decision, int quotas, boolean uniforms, int speculate) {}
+
+  /** Kinds of graphs; denoising passes without riding blocks are known by their number of variants. */
+  private enum Shape { RIDING_BLOCK_AND_BLOCK, STORE }
+
+  /**
+   * @param quota commits of each step
+   * @param uniforms whether tokens are drawn with numbers that are given
+   * @param promptEmbeddings [prompt rows or more, H]
+   */
+  ForwardPasses(Stream stream, Kernels kernels, TextWeights weights, DecodeMemory memory, Decision decision, int[] quota, boolean uniforms,
+      int speculate, int blockSize, boolean graphs, DeviceBuffer promptEmbeddings) {
     this.stream = stream;
     this.kernels = kernels;
     this.weights = weights;
@@ -51,14 +64,17 @@ final class ForwardPasses {
     this.segments = memory.segments();
     this.cache = memory.cache();
     this.decision = decision;
+    this.uniforms = uniforms ? memory.uniforms() : null;
     this.speculate = speculate;
     this.blockSize = blockSize;
+    this.graphs = graphs;
     this.promptEmbeddings = promptEmbeddings;
     this.hidden = (int) promptEmbeddings.shape()[1];
     this.quota = memory.quotas().slice(0, quota.length);
     this.quota.set(stream, quota);
     state.reset();
     cache.clear();
+    memory.graphs().require(new Constants(decision, quota.length, uniforms, speculate));
   }
 
   /**
@@ -74,16 +90,15 @@ final class ForwardPasses {
     int base = cache.length();
     int slot = base + riding * blockSize;
     segments.clear();
+    segments.add(0, rows, position, slot, 0, slot + rows, 0);
+    for (int draft = 1; draft <= speculate; draft++) {
+      segments.add(draft * rows, rows, position, slot + draft * rows, 0, slot, 1L << draft);
+    }
     for (int i = 0; i < riding; i++) {
       int at = i * blockSize;
       segments.add(at, blockSize, position - riding * blockSize + at, base + at, 0, base + at + blockSize, 0);
     }
     segments.add(riding * blockSize, rows, position, slot, 0, slot + rows, 0);
-    block = segments.count();
-    segments.add(0, rows, position, slot, 0, slot + rows, 0);
-    for (int draft = 1; draft <= speculate; draft++) {
-      segments.add(draft * rows, rows, position, slot + draft * rows, 0, slot, 1L << draft);
-    }
     segments.upload(stream);
   }
 
@@ -100,7 +115,6 @@ final class ForwardPasses {
 
   /** Numbers that the next denoising pass draws with. */
   void drawWith(double[] numbers) {
-    uniforms = memory.uniforms();
     uniforms.set(stream, numbers);
   }
 
@@ -109,55 +123,69 @@ final class ForwardPasses {
    * cache afterwards.
    *
    * @param variants the block and the drafts that are carried; 1 while blocks ride along
-   * @param forward number of this denoising pass
    */
-  void denoise(int variants, int forward) {
-    int scoredRows = variants * state.rows();
-    if (riding > 0) {
-      embedRiding();
-      transformer.forward(ridingAndBlock(), cache, memory.rope());
+  void denoise(int variants) {
+    if (riding > 0 && prompt) {
+      stream.copy(promptRows(), transformer.hidden());
+      embed(state.idsAndDrafts(), riding * blockSize, state.rows());
+      denoise(new Rows(ridingAndBlock(), ridingBlocks(), block(), block()), 1);
+    } else if (riding > 0) {
+      run(Shape.RIDING_BLOCK_AND_BLOCK, () -> {
+        embed(state.finishedAndIds(), 0, 2 * state.rows());
+        denoise(new Rows(ridingAndBlock(), none(), ridingAndBlock(), block()), 1);
+      });
     } else {
-      embed(state.idsAndDrafts(), 0, scoredRows);
-      transformer.forward(Transformer.Rows.scored(segments.view(block, variants)), cache, memory.rope());
+      run(variants, () -> {
+        embed(state.idsAndDrafts(), 0, variants * state.rows());
+        denoise(Rows.scored(segments.view(0, variants)), variants);
+      });
     }
-    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], uniforms, state, quota, variants, speculate, forward);
-    stored();
-  }
-
-  /** Stores the riding blocks of the prompt and nothing else. */
-  void prefill() {
-    stream.copy(promptRows(), transformer.hidden());
-    Segments blocks = segments.view(0, riding);
-    transformer.forward(new Transformer.Rows(blocks, blocks, none(), none()), cache, memory.rope());
-    stored();
-  }
-
-  /** Stores the block itself: its K and V are computed from its final tokens. */
-  void store() {
-    embed(state.idsAndDrafts(), 0, state.rows());
-    Segments alone = segments.view(block, 1);
-    transformer.forward(new Transformer.Rows(alone, none(), alone, none()), cache, memory.rope());
-    cache.commit(state.rows());
-  }
-
-  private void stored() {
     cache.commit(riding * blockSize);
     riding = 0;
   }
 
-  private void embedRiding() {
-    if (prompt) {
-      stream.copy(promptRows(), transformer.hidden());
-      embed(state.idsAndDrafts(), riding * blockSize, state.rows());
+  private void denoise(Rows rows, int variants) {
+    transformer.forward(rows, cache, memory.rope());
+    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], uniforms, state, quota, variants, speculate);
+  }
+
+  /** Stores the riding blocks, which are the prompt's, and nothing else. */
+  void prefill() {
+    stream.copy(promptRows(), transformer.hidden());
+    transformer.forward(new Rows(ridingBlocks(), ridingBlocks(), none(), none()), cache, memory.rope());
+    cache.commit(riding * blockSize);
+    riding = 0;
+  }
+
+  /** Stores the block itself: its K and V are computed from its final tokens. */
+  void store() {
+    run(Shape.STORE, () -> {
+      embed(state.idsAndDrafts(), 0, state.rows());
+      Segments alone = segments.view(0, 1);
+      transformer.forward(new Rows(alone, none(), alone, none()), cache, memory.rope());
+    });
+    cache.commit(state.rows());
+  }
+
+  private void run(Object shape, Runnable pass) {
+    if (graphs) {
+      memory.graphs().run(stream, shape, pass);
     } else {
-      embed(state.finishedAndIds(), 0, 2 * state.rows());
+      pass.run();
     }
   }
 
-  private Transformer.Rows ridingAndBlock() {
-    int written = prompt ? riding : 0;
-    return new Transformer.Rows(segments.view(0, riding + 1), segments.view(0, written), segments.view(written, riding + 1 - written),
-        segments.view(riding, 1));
+  private Segments ridingAndBlock() {
+    return segments.view(1 + speculate, riding + 1);
+  }
+
+  private Segments ridingBlocks() {
+    return segments.view(1 + speculate, riding);
+  }
+
+  /** The block behind the riding ones. */
+  private Segments block() {
+    return segments.view(1 + speculate + riding, 1);
   }
 
   private Segments none() {

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Remembers every open handle with the stack that opened it, when switched on by {@code -Ddvl.trackLeaks=true}. What is
@@ -14,6 +15,7 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class LeakTracker {
   private static final boolean ENABLED = Boolean.getBoolean("dvl.trackLeaks");
   private static final Map<Object, Throwable> OPEN = new ConcurrentHashMap<>();
+  private static final AtomicLong EVER_OPENED = new AtomicLong();
 
   static {
     if (ENABLED) {
@@ -30,6 +32,7 @@ public final class LeakTracker {
 
   static void opened(Object handle, String what) {
     if (ENABLED) {
+      EVER_OPENED.incrementAndGet();
       OPEN.put(new Key(handle), new Throwable(what + " opened here"));
     }
   }
@@ -38,6 +41,11 @@ public final class LeakTracker {
     if (ENABLED) {
       OPEN.remove(new Key(handle));
     }
+  }
+
+  /** Number of handles opened so far, closed ones included: what stands still allocates nothing. */
+  public static long everOpened() {
+    return EVER_OPENED.get();
   }
 
   /** Number of handles that are open now. */

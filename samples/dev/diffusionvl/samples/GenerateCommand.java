@@ -94,6 +94,9 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
   private boolean compat;
 
+  @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")
+  private boolean noGraph;
+
   @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
   private boolean noFusedStore;
 
@@ -186,7 +189,7 @@ final class GenerateCommand implements Callable<Integer> {
         "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
     try {
       return new GenerationOptions(genLength, steps, blockSize == null ? 0 : blockSize, rule, confidenceThreshold, temperature, topK,
-          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noFusedStore, speculate));
+          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noGraph, !noFusedStore, speculate));
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

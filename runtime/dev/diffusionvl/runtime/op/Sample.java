@@ -24,9 +24,18 @@ public final class Sample extends Op {
    * @param topK 0: off
    * @param topP 1: off
    * @param originalConfidence probability under the unmodified softmax (SigLIP family) instead of the filtered one
+   * @param forward number of the forward pass
    */
   public void launch(Stream stream, DeviceBuffer logits, DeviceBuffer uniforms, DeviceBuffer token, DeviceBuffer probability, int rows,
       int vocab, int excluded, float temperature, int topK, float topP, boolean originalConfidence, long seed, int forward) {
+    launch(stream, logits, uniforms, token, probability, rows, vocab, excluded, temperature, topK, topP, originalConfidence, seed, forward,
+        null);
+  }
+
+  /** As above, with a forward number that is counted on the device: {@code forward} and what {@code forwards}, I32 [1] or null, holds. */
+  public void launch(Stream stream, DeviceBuffer logits, DeviceBuffer uniforms, DeviceBuffer token, DeviceBuffer probability, int rows,
+      int vocab, int excluded, float temperature, int topK, float topP, boolean originalConfidence, long seed, int forward,
+      DeviceBuffer forwards) {
     require(rows >= 0, "rows", rows);
     require(vocab > 0, "vocab", vocab);
     require(excluded >= -1 && excluded < vocab, "excluded id", excluded);
@@ -38,8 +47,9 @@ public final class Sample extends Op {
     checkOptional("uniforms", uniforms, DType.F64, rows);
     check("token", token, DType.I32, rows);
     check("probability", probability, DType.F32, rows);
+    checkOptional("forwards", forwards, DType.I32, 1);
     stream.launch(kernel(logits.dtype() == DType.BF16 ? "sample_bf16" : "sample_f32"), rows, 1, 1, THREADS, 0)
         .ptr(logits).ptrOrNull(uniforms).ptr(token).ptr(probability).i32(vocab).i32(excluded).f32(temperature).i32(topK).f32(topP)
-        .i32(originalConfidence ? 1 : 0).u64(seed).i32(forward).go();
+        .i32(originalConfidence ? 1 : 0).u64(seed).i32(forward).ptrOrNull(forwards).go();
   }
 }

@@ -43,7 +43,7 @@ class GemmChoiceTest {
 
   private static GenerationResult run(GoldenCase golden, DiffusionVl model, GemmChoice gemm, int speculate) {
     try (Session session = model.newSession(gemm)) {
-      return session.generate(golden.request(), golden.options(true).withExecution(new Execution(true, speculate)));
+      return session.generate(golden.request(), golden.options(true).withExecution(new Execution(true, true, speculate)));
     }
   }
 

@@ -47,7 +47,7 @@ class GoldenTest {
     Trace trace = new Trace(true);
     GenerationResult result;
     try (Session session = f32.newSession()) {
-      result = session.generate(golden.request(), golden.options(true).withExecution(new Execution(false, 0)), trace);
+      result = session.generate(golden.request(), golden.options(true).withExecution(new Execution(false, false, 0)), trace);
     }
     JsonNode expected = golden.json().get("expected");
     assertArrayEquals(golden.expectedIds(), result.tokenIds());
