@@ -37,6 +37,9 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps a block")
   private int steps;
 
+  @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")
+  private boolean noGraph;
+
   @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
   private boolean noFusedStore;
 
@@ -72,7 +75,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private Execution execution(int drafts) {
-    return new Execution(!noFusedStore, drafts);
+    return new Execution(!noGraph, !noFusedStore, drafts);
   }
 
   private GenerationOptions generationOptions() {
@@ -90,7 +93,7 @@ final class GenerateCommand implements Callable<Integer> {
     int decodeForwards = first.counts().denoise() + first.counts().store();
     return new Row("generate").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", first.promptTokens()).put("image_tokens", first.imageTokens())
-        .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store", !noFusedStore)
+        .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store", !noFusedStore).put("graphs", !noGraph)
         .put("speculate", drafts).put("tokens", first.generatedTokens()).put("forwards", first.counts().forwards())
         .put("denoise_forwards", first.counts().denoise()).put("store_forwards", first.counts().store())
         .put("vision_ms", quantiles(results, r -> r.timings().vision()).median())
