@@ -96,6 +96,14 @@ public abstract class KernelBenchmark implements AutoCloseable {
     return add(Operand.output(name, dtype, dimensions));
   }
 
+  /** Memory that is not part of the operation: counted in no traffic, checked by nobody. */
+  protected final Operand scratch(String name, DType dtype, long... dimensions) {
+    return add(Operand.scratch(name, dtype, dimensions));
+  }
+
+  /** Called once for each copy when its operands have their content, for what follows from it. */
+  protected void initialise(int copy) {}
+
   private Operand add(Operand operand) {
     operands.add(operand);
     return operand;
@@ -141,6 +149,9 @@ public abstract class KernelBenchmark implements AutoCloseable {
     long fits = bench.device().memory().free() / 3 / footprint();
     copies = (int) Math.clamp((4 * bench.l2Bytes() + footprint() - 1) / footprint(), 1, Math.clamp(fits, 1, bench.launches()));
     operands.forEach(o -> o.allocate(bench, copies));
+    for (int copy = 0; copy < copies; copy++) {
+      initialise(copy);
+    }
     long half = Math.max(1, bytes() / 2);
     baseline = baselineName().equals("copy")
         ? List.of(Operand.normal("copied", false, DType.F32, 0, 1, (half + 3) / 4), Operand.output("copy", DType.F32, (half + 3) / 4))

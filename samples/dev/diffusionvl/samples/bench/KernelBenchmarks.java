@@ -4,10 +4,13 @@ package dev.diffusionvl.samples.bench;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.samples.bench.op.AttentionBenchmark;
 import dev.diffusionvl.samples.bench.op.BiasActivationBenchmark;
+import dev.diffusionvl.samples.bench.op.BlendRowsBenchmark;
 import dev.diffusionvl.samples.bench.op.ConfidenceBenchmark;
-import dev.diffusionvl.samples.bench.op.CublasBenchmark;
+import dev.diffusionvl.samples.bench.op.ExtractPatchesBenchmark;
 import dev.diffusionvl.samples.bench.op.FillNormalBenchmark;
 import dev.diffusionvl.samples.bench.op.GatherRowsBenchmark;
+import dev.diffusionvl.samples.bench.op.LayerNormBenchmark;
+import dev.diffusionvl.samples.bench.op.PositionEmbeddingBenchmark;
 import dev.diffusionvl.samples.bench.op.ReadSumBenchmark;
 import dev.diffusionvl.samples.bench.op.RemaskBenchmark;
 import dev.diffusionvl.samples.bench.op.ResidualAddBenchmark;
@@ -33,12 +36,20 @@ final class KernelBenchmarks {
 
   static List<Supplier<KernelBenchmark>> all(Workbench bench) {
     List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
-    int block = bench.config().blockSize();
+    language(bench, bench.config().blockSize(), rows);
+    vision(bench, rows);
+    for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
+      products(bench, m, rows);
+    }
+    return rows;
+  }
+
+  private static void language(Workbench bench, int block, List<Supplier<KernelBenchmark>> rows) {
     rows.add(() -> new ReadSumBenchmark(bench));
     rows.add(() -> new FillNormalBenchmark(bench));
     rows.add(() -> new GatherRowsBenchmark(bench, block));
-    rows.add(() -> new RmsNormBenchmark(bench, block));
     rows.add(() -> new RowSquaresBenchmark(bench, block));
+    rows.add(() -> new RmsNormBenchmark(bench, block));
     rows.add(() -> new RopeKvAppendBenchmark(bench, block));
     for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000}) {
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context));
@@ -49,31 +60,35 @@ final class KernelBenchmarks {
     rows.add(() -> new ConfidenceBenchmark(bench, block));
     rows.add(() -> new SampleBenchmark(bench, block));
     rows.add(() -> new RemaskBenchmark(bench, block));
+  }
+
+  private static void vision(Workbench bench, List<Supplier<KernelBenchmark>> rows) {
     int patches = bench.pick(1296, 64);
     rows.add(() -> new VisionRotaryBenchmark(bench, patches));
     rows.add(() -> AttentionBenchmark.vision(bench, patches, 64));
     rows.add(() -> AttentionBenchmark.vision(bench, patches, patches));
     rows.add(() -> new BiasActivationBenchmark(bench, patches / 4));
-    for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
-      products(bench, m, rows);
-    }
-    return rows;
+    int tiles = bench.pick(5, 1);
+    int positions = bench.pick(729, 9);
+    rows.add(() -> new ExtractPatchesBenchmark(bench, tiles));
+    rows.add(() -> new PositionEmbeddingBenchmark(bench, tiles, positions));
+    rows.add(() -> new LayerNormBenchmark(bench, tiles * positions));
+    rows.add(() -> new BlendRowsBenchmark(bench, positions));
   }
 
-  /** The products of a decoder layer and with the head: by cuBLAS, and ours with what is fused to them. */
+  /** The products of a decoder layer and the output matrix: alone beside cuBLAS, then fused with what stands around them. */
   private static void products(Workbench bench, int m, List<Supplier<KernelBenchmark>> rows) {
     TextConfig c = bench.config().text();
     int q = c.heads() * c.headDim();
-    rows.add(() -> new CublasBenchmark(bench, "qkv", m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
-    rows.add(() -> new CublasBenchmark(bench, "o", m, c.hiddenSize(), q));
-    rows.add(() -> new CublasBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
-    rows.add(() -> new CublasBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
-    rows.add(() -> new CublasBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
-    rows.add(() -> new SkinnyQkvBenchmark(bench, m, c.heads(), c.kvHeads(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "qkv", m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "o", m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyQkvBenchmark(bench, m));
     rows.add(() -> new SkinnyResidualBenchmark(bench, "o", m, c.hiddenSize(), q));
     rows.add(() -> new SkinnySwigluBenchmark(bench, m, c.intermediateSize(), c.hiddenSize()));
     rows.add(() -> new SkinnyResidualBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
-    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m, c.vocabSize(), c.hiddenSize()));
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m));
   }
 }

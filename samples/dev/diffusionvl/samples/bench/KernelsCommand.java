@@ -16,7 +16,7 @@ import picocli.CommandLine.Option;
 @Command(name = "kernels", description = "Times every kernel against the measured ceilings.", mixinStandardHelpOptions = true,
     showDefaultValues = true)
 final class KernelsCommand implements Callable<Integer> {
-  private static final List<Column> KERNEL = List.of(new Column("kernel", "op", -16), new Column("shape", "shape", -20),
+  private static final List<Column> KERNEL = List.of(new Column("kernel", "op", -18), new Column("shape", "shape", -20),
       new Column("copies", "copies", 6), new Column("us", "us", 8), new Column("p10", "us_p10", 8), new Column("p90", "us_p90", 8),
       new Column("GB/s", "gbps", 8), new Column("% read", "pct_read", 6), new Column("TFLOP/s", "tflops", 8),
       new Column("% gemm", "pct_gemm", 6), new Column("beside", "baseline", -8), new Column("us", "baseline_us", 8),

@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 
 /** An argument of a measured launch, in as many copies as keep it out of the cache. */
 public final class Operand {
-  private enum Content { NORMAL, INTS, NOTHING }
+  private enum Content { NORMAL, INTS, NOTHING, SCRATCH }
 
   private final String name;
   private final DType dtype;
@@ -41,6 +41,10 @@ public final class Operand {
     return new Operand(name, dtype, shape, true, Content.NOTHING, 0, 0, null);
   }
 
+  static Operand scratch(String name, DType dtype, long... shape) {
+    return new Operand(name, dtype, shape, false, Content.SCRATCH, 0, 0, null);
+  }
+
   /** The buffer of a launch. */
   public DeviceBuffer at(int copy) {
     return copies[copy];
@@ -56,7 +60,7 @@ public final class Operand {
 
   /** Bytes that a launch moves for it: read, written, or both. */
   long traffic() {
-    return bytes() * (written && content != Content.NOTHING ? 2 : 1);
+    return content == Content.SCRATCH ? 0 : bytes() * (written && content != Content.NOTHING ? 2 : 1);
   }
 
   long bytes() {
@@ -80,7 +84,7 @@ public final class Operand {
     switch (content) {
       case NORMAL -> bench.kernels().fillNormal().launch(bench.stream(), copies[copy], mean, deviation, 31L * copy + name.hashCode());
       case INTS -> copies[copy].set(bench.stream(), ints);
-      case NOTHING -> bench.stream().fill(copies[copy], 0xff);
+      case NOTHING, SCRATCH -> bench.stream().fill(copies[copy], 0xff);
     }
   }
 

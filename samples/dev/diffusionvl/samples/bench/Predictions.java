@@ -18,7 +18,7 @@ record Predictions(double efficiency, double fixedMicros, String source) {
   /** A few hundred small blocks, each a chain of dependent loads: latency decides. */
   private static final Predictions LATENCY = new Predictions(0.7, 5, "latency of dependent loads 4 to 6 us");
 
-  /** Weights through a deep ring, all blocks equally busy; rows with a norm also time row_squares, which the model does not launch there. */
+  /** Weights through a deep ring, all blocks equally busy. */
   private static final Predictions SKINNY = new Predictions(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
 
   private static final Map<String, Predictions> TABLE = Map.ofEntries(
@@ -42,7 +42,10 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("skinny_residual", SKINNY),
       Map.entry("skinny_swiglu", SKINNY),
       Map.entry("skinny_confidence", SKINNY),
-      Map.entry("cublas", new Predictions(0.85, 2.5, "cuBLAS at 78 to 91 % of the copy ceiling on large shapes; " + NODE)));
+      Map.entry("layer_norm", STREAMING),
+      Map.entry("extract_patches", STREAMING),
+      Map.entry("position_embedding", STREAMING),
+      Map.entry("blend_rows", STREAMING));
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */
   static Predictions of(String op) {

@@ -6,9 +6,12 @@ import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.samples.bench.KernelBenchmark;
 import dev.diffusionvl.samples.bench.Operand;
 import dev.diffusionvl.samples.bench.Workbench;
+import java.util.stream.IntStream;
 
-/** row_squares over the rows of a pass. */
+/** row_squares of embeddings, before the first layer. */
 public final class RowSquaresBenchmark extends KernelBenchmark {
+  private static final int GROUP = 128;
+
   private final int rows;
   private final int width = bench.config().text().hiddenSize();
   private final Operand x;
@@ -29,10 +32,7 @@ public final class RowSquaresBenchmark extends KernelBenchmark {
   @Override
   protected double[] expected(int row) {
     float[] in = read(x);
-    double[] sums = new double[RowSquares.groups(width)];
-    for (int i = 0; i < width; i++) {
-      sums[i / 128] += Math.pow(in[row * width + i], 2);
-    }
-    return sums;
+    return IntStream.range(0, RowSquares.groups(width)).mapToDouble(g -> IntStream.range(g * GROUP, Math.min(width, (g + 1) * GROUP))
+        .mapToDouble(i -> Math.pow(in[row * width + i], 2)).sum()).toArray();
   }
 }
