@@ -158,6 +158,7 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   extern "C" __global__ void __launch_bounds__(kThreads, 3)                                                                        \
       attention_split_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,      \
                                   int kv_heads, int slots, float scale, float4* partial, unsigned* arrived, int max_splits) {      \
+    dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                        \
     attend<D, true>({q, k, v, segments, out, heads, kv_heads, slots, scale}, partial, arrived, max_splits);                     \
   }                                                                                                                                \
   DVL_EXPORT(attention_split_d##D##_bf16)

@@ -25,4 +25,29 @@ __device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks DV
   return last;
 }
 
+// ---- programmatic dependent launch (compute capability 9.0): grids of a stream that overlap. Without the attribute at their launches, and on
+// other devices, both do nothing.
+
+// The next grid of the stream may start as soon as all blocks of this one have said so or ended, where there is room.
+__device__ __forceinline__ void let_next_grid_start() {
+#if !defined(DVL_EMULATED) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+
+// Waits until the grids before this one have ended and what they wrote is visible. Nothing that they write may be read, and
+// nothing that they read written, before it.
+__device__ __forceinline__ void wait_for_previous_grid() {
+#if !defined(DVL_EMULATED) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+
+// Asks for the 128-byte line that holds p to be brought into the L2 cache.
+__device__ __forceinline__ void prefetch_line(const void* p) {
+#ifndef DVL_EMULATED
+  asm volatile("prefetch.global.L2 [%0];\n" ::"l"(p));
+#endif
+}
+
 }  // namespace dvl

@@ -43,6 +43,7 @@ struct SkinnySplit {
   float* partials;    // [blocks][2][kTile * M]: the block's first and last tile
   unsigned* arrived;  // [blocks], zeros
   int span;
+  int ahead = 0;  // units beyond the ring that are asked for while the kernel before still runs
 };
 
 // Tile t holds the rows 128 t .. of w; if Paired, 64 t .. of its first half and then of its second: what belongs together (gate and
@@ -85,8 +86,8 @@ __device__ __forceinline__ unsigned char* piece_at(unsigned char* operand, int r
   return operand + row * (kChunk * 2) + ((piece ^ (row & 7)) << 4);
 }
 
-template <int M, bool Paired>
-__device__ __forceinline__ void fetch_unit(const Product<bf16>& p, unsigned char* stage, int tile, int chunk) {
+template <bool Paired>
+__device__ __forceinline__ void fetch_weights(const Product<bf16>& p, unsigned char* stage, int tile, int chunk) {
   const int piece = int(threadIdx.x) % 8;
   const int at = chunk * kChunk + piece * 8;
 #pragma unroll
@@ -96,12 +97,33 @@ __device__ __forceinline__ void fetch_unit(const Product<bf16>& p, unsigned char
     const bool inside = row < p.n && at < p.k;
     cp_async16_once(piece_at(stage, line, piece), inside ? p.w + int64_t(row) * p.k + at : p.w, inside);
   }
+}
+
+// The rows of x; at the start of a block at once, so that the stages of weights are not waited for together.
+template <int M, bool Async>
+__device__ __forceinline__ void fetch_rows(const Product<bf16>& p, unsigned char* x, int chunk) {
+  const int piece = int(threadIdx.x) % 8;
+  const int at = chunk * kChunk + piece * 8;
 #pragma unroll
   for (int first = 0; first < M; first += kSkinnyThreads / 8) {
     const int row = first + int(threadIdx.x) / 8;
-    const bool inside = row < p.rows && at < p.k;
-    if (row < M)
-      cp_async16(piece_at(stage + SkinnyRing<M>::kWeightBytes, row, piece), inside ? p.x + int64_t(row) * p.k + at : p.x, inside);
+    if (row >= M) break;
+    unsigned char* const to = piece_at(x, row, piece);
+    const bool given = row < p.rows && at < p.k;
+    const bf16* const from = given ? p.x + int64_t(row) * p.k + at : p.x;
+    if constexpr (Async) cp_async16(to, from, given);
+    else if (given) copy16(to, from);
+    else zero16(to);
+  }
+}
+
+// Asks the L2 cache for the weights of units that are not in the ring yet, a line a row.
+template <bool Paired>
+__device__ __forceinline__ void prefetch_units(const Product<bf16>& p, int chunks, int begin, int end) {
+  for (int i = int(threadIdx.x); i < (end - begin) * kTile; i += kSkinnyThreads) {
+    const int unit = begin + i / kTile;
+    const int row = weight_row<Paired>(unit / chunks, i % kTile, p.n);
+    if (row < p.n) prefetch_line(p.w + int64_t(row) * p.k + unit % chunks * kChunk);
   }
 }
 
@@ -197,21 +219,31 @@ __device__ __forceinline__ void skinny_product(const Product<bf16>& p, const Inp
 
   int tile = begin / chunks, chunk = begin % chunks;
   int next_tile = tile, next_chunk = chunk, next_stage = 0, left = end - begin;
-  const auto fetch = [&] {
+  const auto fetch_next = [&](bool rows) {
     if (left > 0) {
-      fetch_unit<M, Paired>(p, memory + next_stage * Ring::kStageBytes, next_tile, next_chunk);
+      unsigned char* const to = memory + next_stage * Ring::kStageBytes;
+      fetch_weights<Paired>(p, to, next_tile, next_chunk);
+      if (rows) fetch_rows<M, true>(p, to + Ring::kWeightBytes, next_chunk);
       next_stage = next_stage + 1 == Ring::kStages ? 0 : next_stage + 1;
       if (++next_chunk == chunks) next_chunk = 0, next_tile++;
       left--;
     }
     cp_async_commit();
   };
+  const auto fetch = [&] { fetch_next(true); };
+  // Weights do not depend on the kernel before; everything else does.
 #pragma unroll
-  for (int s = 0; s < Ring::kStages - 1; s++) fetch();
+  for (int s = 0; s < Ring::kStages - 1; s++) fetch_next(false);
+  if (split.ahead > 0) prefetch_units<Paired>(p, chunks, begin + Ring::kStages - 1, min(end, begin + Ring::kStages - 1 + split.ahead));
+  wait_for_previous_grid();
+#pragma unroll
+  for (int s = 0; s < Ring::kStages - 1; s++)
+    if (begin + s < end) fetch_rows<M, false>(p, memory + s * Ring::kStageBytes + Ring::kWeightBytes, (chunk + s) % chunks);
   if constexpr (Normed) {
     row_scales<M>(norm, p.rows, p.k, scale);
     __syncthreads();
   }
+  let_next_grid_start();
 
   float sum[M / 8][4] = {};
   int stage = 0;

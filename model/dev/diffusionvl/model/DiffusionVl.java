@@ -111,10 +111,20 @@ public final class DiffusionVl implements AutoCloseable {
 
   /** A session whose matrix products are made by {@code gemm}. */
   public Session newSession(GemmChoice gemm) {
+    return newSession(gemm, false);
+  }
+
+  /**
+   * A session whose matrix products are made by {@code gemm}.
+   *
+   * @param overlap our own bf16 products start while the kernel before them ends (programmatic dependent launch: compute capability 9.0, needs
+   *     jni-kernels); changes no bit, and off by default until it has been measured to pay
+   */
+  public Session newSession(GemmChoice gemm, boolean overlap) {
     if (closed) {
       throw new IllegalStateException("the model is closed");
     }
-    return new Session(this, gemm);
+    return new Session(this, gemm, overlap);
   }
 
   /** Milliseconds that loading took. */

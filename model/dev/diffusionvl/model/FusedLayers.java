@@ -14,6 +14,9 @@ import dev.diffusionvl.runtime.op.SkinnyWorkspace;
  * squares that a norm needs are left by whoever writes the residual stream.
  */
 final class FusedLayers implements LayerOps {
+  /** Attention leaves the memory idle: with overlapping launches the whole of a block's part of the output projection comes meanwhile. */
+  private static final int AHEAD_OF_OUTPUT = 4;
+
   private final TextConfig config;
   private final Stream stream;
   private final Kernels kernels;
@@ -53,7 +56,7 @@ final class FusedLayers implements LayerOps {
     int h = config.hiddenSize();
     int inter = config.intermediateSize();
     kernels.skinnyResidual().launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares, rows,
-        h, layer.output().in());
+        h, layer.output().in(), AHEAD_OF_OUTPUT);
     kernels.skinnySwiglu().launch(stream, workspace, residual, squares, layer.postNorm(), eps, layer.gateUp().weight(), a.activated(), rows,
         inter, h);
     kernels.skinnyResidual().launch(stream, workspace, a.activated(), layer.down().weight(), residual, squares, rows, h, inter);

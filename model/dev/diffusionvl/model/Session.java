@@ -33,13 +33,13 @@ public final class Session implements AutoCloseable {
   private DecodeMemory memory; // null before the first request
   private volatile boolean closed;
 
-  Session(DiffusionVl model, GemmChoice choice) {
+  Session(DiffusionVl model, GemmChoice choice, boolean overlap) {
     this.model = model;
     this.device = model.device();
     this.config = model.config();
     this.stream = device.newStream();
     this.gemm = new Gemm(stream);
-    this.products = new TextProducts(config.text(), stream, gemm, choice);
+    this.products = new TextProducts(config.text(), stream, gemm, choice, overlap);
     this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 

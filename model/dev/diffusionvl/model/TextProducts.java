@@ -17,9 +17,10 @@ final class TextProducts implements AutoCloseable {
 
   /**
    * @param cublas on the same stream, the caller's
+   * @param overlap of {@link SkinnyWorkspace}
    * @throws IllegalArgumentException when our own kernels are asked for and not made for the model's sizes
    */
-  TextProducts(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice) {
+  TextProducts(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice, boolean overlap) {
     boolean supported = FusedLayers.support(config);
     if (choice == GemmChoice.OWN && !supported) {
       throw new IllegalArgumentException("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, not "
@@ -27,7 +28,7 @@ final class TextProducts implements AutoCloseable {
     }
     this.choice = supported ? choice : GemmChoice.CUBLAS;
     this.cublas = cublas;
-    this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS);
+    this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS, overlap);
   }
 
   LayerOps plain(TextConfig config, Stream stream, Kernels kernels, Activations activations) {

@@ -47,7 +47,7 @@ public final class SkinnyConfidence extends SkinnyOp {
     check("row max", rowMax, DType.F32, rows);
     check("row sum", rowSumExp, DType.F32, rows);
     SkinnySplit split = SkinnySplit.of(vocab, k, false);
-    inPieces(h.dtype(), rows, (first, count) -> begin(stream, h.dtype(), split, count)
+    inPieces(h.dtype(), rows, (first, count) -> begin(stream, workspace, h.dtype(), split, count)
         .ptr(h, (long) first * k).ptr(squares, (long) first * groups).ptr(norm).f32(eps).ptr(w).ptr(parts)
         .ptr(token, first).ptr(probability, first).ptr(rowMax, first).ptr(rowSumExp, first).ptr(workspace.partials())
         .ptr(workspace.arrived()).i32(count).i32(vocab).i32(k).i32(excluded).i32(split.span()).go());

@@ -49,7 +49,7 @@ abstract class SkinnyOp extends Op {
   }
 
   /** Begins the launch of {@code rows} rows; the parameters are the caller's. */
-  final Launch begin(Stream stream, DType dtype, SkinnySplit split, int rows) {
+  final Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, SkinnySplit split, int rows) {
     if (dtype == DType.F32) {
       return stream.launch(kernel(f32), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
@@ -58,7 +58,8 @@ abstract class SkinnyOp extends Op {
     int shared = stages * (SkinnySplit.TILE + m) * SkinnySplit.CHUNK * Short.BYTES + COLUMNS_BYTES;
     KernelFunction kernel = kernel(bf16[Integer.numberOfTrailingZeros(m / 8)]);
     kernel.allowDynamicShared(shared);
-    return stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
+    Launch launch = stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
+    return workspace.overlap() ? launch.overlapping() : launch;
   }
 
   /** Checks x (under its name in messages) and w of a product and that the workspace is large enough. */

@@ -52,7 +52,7 @@ public final class SkinnyQkv extends SkinnyOp {
     checkAligned("k cache", kCache);
     checkAligned("v cache", vCache);
     SkinnySplit split = SkinnySplit.of(n, k, false);
-    inPieces(h.dtype(), rows, (first, count) -> begin(stream, h.dtype(), split, count)
+    inPieces(h.dtype(), rows, (first, count) -> begin(stream, workspace, h.dtype(), split, count)
         .ptr(h, (long) first * k).ptr(squares, (long) first * groups).ptr(norm).f32(eps).ptr(w).ptrOrNull(bias).ptr(cos).ptr(sin)
         .ptr(segments.buffer()).ptr(q).ptr(kCache).ptr(vCache).ptr(workspace.partials()).ptr(workspace.arrived())
         .i32(first).i32(count).i32(segments.count()).i32(heads).i32(kvHeads).i32(slots).i32(k).i32(split.span()).go());

@@ -21,14 +21,27 @@ public final class SkinnyResidual extends SkinnyOp {
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares, int rows,
       int n, int k) {
+    launch(stream, workspace, x, w, h, squares, rows, n, k, 0);
+  }
+
+  /**
+   * The same with weights asked for ahead of time.
+   *
+   * @param ahead with a workspace that overlaps: chunks of weights of each block, beyond those in flight, that are brought into the L2
+   *     cache while the kernel before still runs; worth it where that one leaves the memory idle, as attention does
+   */
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares, int rows,
+      int n, int k, int ahead) {
+    require(ahead >= 0, "ahead", ahead);
     checkProduct(workspace, "x", x, w, rows, n, k);
     int groups = RowSquares.groups(n);
     check("h", h, x.dtype(), (long) rows * n);
     checkAligned("h", h);
     check("squares", squares, DType.F32, (long) rows * groups);
     SkinnySplit split = SkinnySplit.of(n, k, false);
-    inPieces(x.dtype(), rows, (first, count) -> begin(stream, x.dtype(), split, count)
+    inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x.dtype(), split, count)
         .ptr(x, (long) first * k).ptr(w).ptr(h, (long) first * n).ptr(squares, (long) first * groups)
-        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
+        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span())
+        .i32(workspace.overlap() ? ahead : 0).go());
   }
 }

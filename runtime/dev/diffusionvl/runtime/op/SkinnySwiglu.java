@@ -28,7 +28,7 @@ public final class SkinnySwiglu extends SkinnyOp {
     check("out", out, h.dtype(), (long) rows * inter);
     checkAligned("out", out);
     SkinnySplit split = SkinnySplit.of(2 * inter, k, true);
-    inPieces(h.dtype(), rows, (first, count) -> begin(stream, h.dtype(), split, count)
+    inPieces(h.dtype(), rows, (first, count) -> begin(stream, workspace, h.dtype(), split, count)
         .ptr(h, (long) first * k).ptr(squares, (long) first * groups).ptr(norm).f32(eps).ptr(w).ptr(out, (long) first * inter)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(inter).i32(k).i32(split.span()).go());
   }

@@ -15,9 +15,20 @@ public final class SkinnyWorkspace implements AutoCloseable {
   private final DeviceBuffer partials;
   private final DeviceBuffer arrived;
   private final int rows;
+  private final boolean overlap;
 
   /** @param maxRows most rows of x of a product; more than 64 need no more memory than 64 */
   public SkinnyWorkspace(Stream stream, int maxRows) {
+    this(stream, maxRows, false);
+  }
+
+  /**
+   * @param maxRows most rows of x of a product; more than 64 need no more memory than 64
+   * @param overlap bf16 products start while the kernel before them ends and fetch their first weights meanwhile (programmatic
+   *     dependent launch, needs compute capability 9.0 and jni-kernels); changes no bit
+   */
+  public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap) {
+    this.overlap = overlap;
     Device device = stream.device();
     rows = SkinnyOp.instance(maxRows);
     partials = device.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
@@ -34,6 +45,10 @@ public final class SkinnyWorkspace implements AutoCloseable {
   /** Rows of x in one launch that the memory is enough for. */
   int rows() {
     return rows;
+  }
+
+  boolean overlap() {
+    return overlap;
   }
 
   DeviceBuffer partials() {

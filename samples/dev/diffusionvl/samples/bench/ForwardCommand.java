@@ -31,6 +31,9 @@ final class ForwardCommand implements Callable<Integer> {
   @Option(names = "--rows", paramLabel = "M", description = "rows of a forward; may be repeated (default: 8, 16, 32 and 64)")
   private List<Integer> rows = List.of(8, 16, 32, 64);
 
+  @Option(names = "--overlap", description = "our own products start while the kernel before ends (programmatic dependent launch)")
+  private boolean overlap;
+
   @Override
   public Integer call() {
     ModelConfig config = modelOptions.config(options);
@@ -46,7 +49,7 @@ final class ForwardCommand implements Callable<Integer> {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
           for (GemmChoice gemm : gemms) {
-            try (Session session = model.newSession(gemm)) {
+            try (Session session = model.newSession(gemm, overlap)) {
               ok &= measure(bench, config, session, gemm, ceilings, report);
             }
           }
@@ -67,7 +70,7 @@ final class ForwardCommand implements Callable<Integer> {
           ok &= sane;
           for (int i = 0; i < 2; i++) {
             report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
-                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
+                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
           }
         }
       }

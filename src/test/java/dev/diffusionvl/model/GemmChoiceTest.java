@@ -67,6 +67,15 @@ class GemmChoiceTest {
   }
 
   @Test
+  void overlappingLaunchesChangeNoToken() { // on the emulated device, that they are launched with the attribute and run
+    GoldenCase golden = GoldenCase.all().stream().filter(c -> c.name().startsWith("p3")).findFirst().orElseThrow();
+    int[] expected = run(golden, bf16, GemmChoice.OWN, 0).tokenIds();
+    try (Session session = bf16.newSession(GemmChoice.OWN, true)) {
+      assertArrayEquals(expected, session.generate(golden.request(), golden.options(true)).tokenIds());
+    }
+  }
+
+  @Test
   void theTableOfAuto() {
     assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 1));
     assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 64));

@@ -101,7 +101,7 @@ class GoldenTensorsTest {
     int slots = prefill + block;
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
-        TextProducts products = new TextProducts(config.text(), stream, gemm, choice);
+        TextProducts products = new TextProducts(config.text(), stream, gemm, choice, false);
         KvCache cache = new KvCache(device, DType.F32, config.text().layers(), config.text().kvHeads(), slots, config.text().headDim());
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
         Transformer transformer = new Transformer(device, DType.F32, config.text(), model.text(), model.kernels(), stream, products, prefill,
