@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.diffusionvl.model.GoldenCase;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;

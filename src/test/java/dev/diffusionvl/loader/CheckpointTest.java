@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.model.GoldenCase;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;

@@ -20,11 +20,11 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /** One case of src/test/resources/golden: inputs, what the reference returned, and its intermediate tensors. */
-record GoldenCase(String name, Path folder, JsonNode json) {
-  static final Path ROOT = Path.of("src/test/resources/golden");
-  static final Path MODEL = Path.of("samples/models/diffusionvl-tiny");
+public record GoldenCase(String name, Path folder, JsonNode json) {
+  private static final Path ROOT = Path.of("src/test/resources/golden");
+  public static final Path MODEL = Path.of("samples/models/diffusionvl-tiny");
 
-  static List<GoldenCase> all() {
+  public static List<GoldenCase> all() {
     try (Stream<Path> folders = Files.list(ROOT)) {
       List<GoldenCase> cases = new ArrayList<>();
       for (Path folder : folders.filter(Files::isDirectory).sorted().toList()) {
@@ -37,9 +37,17 @@ record GoldenCase(String name, Path folder, JsonNode json) {
     }
   }
 
+  /** The image files, in order. */
+  public List<Path> images() {
+    return json.get("images").valueStream().map(image -> folder.resolve(image.asText())).toList();
+  }
+
+  public int[] promptTokenIds() {
+    return ints(json.get("prompt_token_ids"));
+  }
+
   Request request() {
-    List<RgbImage> images = new ArrayList<>();
-    json.get("images").forEach(image -> images.add(ImageFiles.read(folder.resolve(image.asText()))));
+    List<RgbImage> images = images().stream().map(ImageFiles::read).toList();
     return new Request(json.get("prompt").asText(), images, null, PromptForm.OFFICIAL);
   }
 
@@ -75,7 +83,7 @@ record GoldenCase(String name, Path folder, JsonNode json) {
   }
 
   /** An f32 tensor of the case, or null when the case has none of that name. Read here without the loader: this is the oracle's side. */
-  float[] tensor(String tensor) throws IOException {
+  public float[] tensor(String tensor) throws IOException {
     byte[] file = Files.readAllBytes(folder.resolve("tensors.safetensors"));
     ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
     int header = (int) bytes.getLong(0);
