@@ -81,6 +81,30 @@ class QwenTokenizerTest {
     return text.append(stream.finish()).toString();
   }
 
+  /** A copy goes on with the half character that the original holds, and neither hears of the other. */
+  @Test
+  void streamsCanBeCopiedWithinACharacter() {
+    int[] ids = qwen.encode("\ud83e\uddd1\ud83c\udfff\u200d\ud83d\ude80");
+    for (int split = 0; split <= ids.length; split++) {
+      StreamDecoder original = qwen.newStreamDecoder();
+      StringBuilder text = new StringBuilder();
+      for (int i = 0; i < split; i++) {
+        text.append(original.accept(ids[i]));
+      }
+      StreamDecoder copy = original.copy();
+      assertEquals(original.copy().finish(), original.copy().finish());
+      StringBuilder copied = new StringBuilder(text);
+      for (int i = split; i < ids.length; i++) {
+        copied.append(copy.accept(ids[i]));
+      }
+      for (int i = split; i < ids.length; i++) {
+        text.append(original.accept(ids[i]));
+      }
+      assertEquals(qwen.decode(ids), copied.append(copy.finish()).toString());
+      assertEquals(qwen.decode(ids), text.append(original.finish()).toString());
+    }
+  }
+
   /** As the base models also ship it: vocab.json, merges.txt and the added tokens in tokenizer_config.json. */
   @Test
   void vocabularyAndMergesAsSeparateFilesAreTheSameTokenizer(@TempDir Path split) throws IOException {
