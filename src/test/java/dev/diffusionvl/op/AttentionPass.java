@@ -127,7 +127,8 @@ final class AttentionPass {
   static void check(OpTest test, Form form, int heads, int kvHeads, int dim, int slots, Part... parts) {
     int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
     AttentionPass pass = new AttentionPass(test, form.dtype, heads, kvHeads, dim, slots, rows);
-    String what = "attention " + form + " heads " + heads + "/" + kvHeads + " dim " + dim + " " + Arrays.toString(parts);
+    String shape = parts.length <= 4 ? Arrays.toString(parts) : parts.length + " segments";
+    String what = "attention " + form + " heads " + heads + "/" + kvHeads + " dim " + dim + " " + shape;
     test.assertRows(what, pass.expected(parts), pass.run(form, parts), rows * heads, form.tolerance);
   }
 }
