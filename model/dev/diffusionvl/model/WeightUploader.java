@@ -22,7 +22,6 @@ final class WeightUploader implements AutoCloseable {
   private final DType dtype;
   private final boolean tiedHead;
   private final List<Runnable> whenFilled = new ArrayList<>();
-  private final List<DeviceBuffer> temporary = new ArrayList<>();
   private List<DeviceBuffer> buffers = new ArrayList<>();
 
   WeightUploader(Device device, WeightSource source, DType dtype, boolean tieWordEmbeddings) {
@@ -102,17 +101,20 @@ final class WeightUploader implements AutoCloseable {
     if (columns == shape[1]) {
       return new LinearWeights(tensor(name + ".weight"), vector);
     }
-    DeviceBuffer weight = zeros(name + ".weight", shape[0], columns);
-    DeviceBuffer unpadded = device.allocate(name + ".weight as stored", dtype, shape);
-    temporary.add(unpadded);
-    source.fill(name + ".weight", unpadded);
-    whenFilled.add(() -> {
-      try (Stream stream = device.newStream()) {
-        stream.copyRows(unpadded, weight);
-        stream.synchronize();
-      }
-    });
+    DeviceBuffer weight = allocate(name + ".weight", shape[0], columns);
+    source.fill(name + ".weight", weight.slice(0, elements(shape)));
+    whenFilled.add(() -> widenRows(weight, shape));
     return new LinearWeights(weight, vector);
+  }
+
+  /** The buffer begins with a matrix of fewer columns: its rows move to where they belong, zeros behind them. */
+  private void widenRows(DeviceBuffer buffer, long[] narrow) {
+    try (Stream stream = device.newStream(); DeviceBuffer copy = device.allocate("unpadded weight", dtype, narrow)) {
+      stream.copy(buffer.slice(0, narrow), copy);
+      stream.fill(buffer, 0);
+      stream.copyRows(copy, buffer);
+      stream.synchronize();
+    }
   }
 
   private static long roundedUp(long features) {
@@ -172,7 +174,6 @@ final class WeightUploader implements AutoCloseable {
   List<DeviceBuffer> release() {
     source.finish();
     whenFilled.forEach(Runnable::run);
-    temporary.forEach(DeviceBuffer::close);
     List<DeviceBuffer> all = buffers;
     buffers = List.of();
     return all;
@@ -180,7 +181,6 @@ final class WeightUploader implements AutoCloseable {
 
   @Override
   public void close() {
-    temporary.forEach(DeviceBuffer::close);
     buffers.forEach(DeviceBuffer::close);
   }
 }
