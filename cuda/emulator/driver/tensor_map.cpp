@@ -39,7 +39,8 @@ CUDA_API CUresult cuTensorMapEncodeTiled(void* out, int type, unsigned rank, voi
                    static_cast<unsigned char>(rank), static_cast<unsigned char>(swizzle), static_cast<unsigned char>(promotion),
                    static_cast<unsigned char>(fill), {}, {}, {}, {}};
     for (unsigned i = 0; i < rank; i++) {
-      bool fits = dimensions[i] >= 1 && dimensions[i] <= uint64_t(1) << 32 && box[i] >= 1 && box[i] <= 256 && steps[i] >= 1 && steps[i] <= 8;
+      bool fits = dimensions[i] >= 1 && dimensions[i] <= uint64_t(1) << 32 && box[i] >= 1 && box[i] <= 256 && steps[i] >= 1 &&
+                  steps[i] <= 8;
       if (!fits) return CUDA_ERROR_INVALID_VALUE;
       map.dimension[i] = unsigned(dimensions[i] - 1);
       map.box[i] = static_cast<unsigned short>(box[i]);

@@ -6,9 +6,10 @@ import jcuda.cudaDataType;
 import jcuda.jcublas.cublasStatus;
 
 /**
- * A matrix product by cublasLt whose result goes through an epilogue before it is rounded and stored: y = epilogue(x · wᵀ), with row-major x [m,k] and w [n,k] as
- * checkpoints store it. Sizes, dtypes and epilogue are fixed when it is prepared, and so is the algorithm: the first one that cublasLt's heuristics name, so that runs
- * of one library on one device give the same bits. f32 accumulation; TF32 is never used.
+ * A matrix product by cublasLt whose result goes through an epilogue before it is rounded and stored: y = epilogue(x · wᵀ), with
+ * row-major x [m,k] and w [n,k] as checkpoints store it. Sizes, dtypes and epilogue are fixed when it is prepared, and so is the
+ * algorithm: the first one that cublasLt's heuristics name, so that runs of one library on one device give the same bits. f32
+ * accumulation; TF32 is never used.
  *
  * <p>Needs the native library of jni-kernels. For one thread and one stream at a time.
  */

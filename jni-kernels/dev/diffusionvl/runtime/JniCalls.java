@@ -2,8 +2,8 @@
 package dev.diffusionvl.runtime;
 
 /**
- * The functions of libdvl_jni.so. Handles and addresses are longs; a result is the driver's status, or {@link #NO_SUCH_FUNCTION}. Names no other class, so
- * that the native build can make the C++ header from this file alone.
+ * The functions of libdvl_jni.so. Handles and addresses are longs; a result is the driver's status, or {@link #NO_SUCH_FUNCTION}.
+ * Names no other class, so that the native build can make the C++ header from this file alone.
  */
 final class JniCalls {
   /** The loaded driver is too old to have the function. */

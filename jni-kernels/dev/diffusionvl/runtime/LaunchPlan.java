@@ -12,8 +12,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Kernel launches prepared once and issued, as often as wanted, by a single call into native code. Unlike a {@link Graph} a plan may change scalar parameters
- * between issues, may be issued into any stream at any time, and leaves the driver nothing to instantiate; it holds launches only.
+ * Kernel launches prepared once and issued, as often as wanted, by a single call into native code. Unlike a {@link Graph} a plan
+ * may change scalar parameters between issues, may be issued into any stream at any time, and leaves the driver nothing to
+ * instantiate; it holds launches only.
  *
  * {@snippet :
  * try (LaunchPlan plan = LaunchPlan.record(stream, () -> layers.forEach(layer -> layer.launch(stream)))) {

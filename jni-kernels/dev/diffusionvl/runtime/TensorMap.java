@@ -7,10 +7,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * A tensor map (CUtensorMap): tells the tensor memory accelerator of compute capability 9.0 and later how to copy boxes of a buffer to shared memory. A kernel takes
- * it as a {@code const __grid_constant__ CUtensorMap} parameter: {@code launch.struct(map.segment())}.
+ * A tensor map (CUtensorMap): tells the tensor memory accelerator of compute capability 9.0 and later how to copy boxes of a buffer
+ * to shared memory. A kernel takes it as a {@code const __grid_constant__ CUtensorMap} parameter: {@code
+ * launch.struct(map.segment())}.
  *
- * <p>On the emulated device a map is checked and encoded, but there is no unit that copies by it. Needs the native library of jni-kernels. Immutable.
+ * <p>On the emulated device a map is checked and encoded, but there is no unit that copies by it. Needs the native library of
+ * jni-kernels. Immutable.
  */
 public final class TensorMap implements AutoCloseable {
   /** How the rows of a box, which must not be wider than the number of bytes, are spread over the banks of shared memory. */
@@ -38,7 +40,8 @@ public final class TensorMap implements AutoCloseable {
   /**
    * A map of a dense buffer of up to five dimensions, as its shape says (the last one innermost).
    *
-   * @param box extent of the boxes in elements, one of 1 to 256 for each dimension, in the order of the shape; the last one a multiple of 16 bytes
+   * @param box extent of the boxes in elements, one of 1 to 256 for each dimension, in the order of the shape; the last one a
+   *     multiple of 16 bytes
    * @throws IllegalArgumentException when shape and box do not fit each other or the rules of the hardware
    * @throws UnsupportedOperationException when this build or the driver cannot encode tensor maps
    */

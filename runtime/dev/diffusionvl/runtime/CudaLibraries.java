@@ -28,8 +28,9 @@ final class CudaLibraries {
   }
 
   /**
-   * The driver to use as a GPU's, or null: libcuda.so.1 in a folder of {@code -Ddvl.cuda.libs}, whose word is taken; else on the rest of the search path, if
-   * the machine shows traces of a driver (a lone libcuda.so.1, as in a container image, drives nothing).
+   * The driver to use as a GPU's, or null: libcuda.so.1 in a folder of {@code -Ddvl.cuda.libs}, whose word is taken; else on the
+   * rest of the search path, if the machine shows traces of a driver (a lone libcuda.so.1, as in a container image, drives
+   * nothing).
    */
   static Path driver() {
     Set<Path> named = new LinkedHashSet<>();

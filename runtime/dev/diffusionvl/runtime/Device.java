@@ -171,8 +171,8 @@ public final class Device implements AutoCloseable {
   }
 
   /**
-   * Loads a program's own kernels from a file: PTX, a cubin or a fat binary. On the emulated device, which cannot run these, the host module beside it is
-   * taken, that is the file of the same name that ends in {@code .so}.
+   * Loads a program's own kernels from a file: PTX, a cubin or a fat binary. On the emulated device, which cannot run these, the
+   * host module beside it is taken, that is the file of the same name that ends in {@code .so}.
    *
    * @throws IllegalArgumentException when the file is not readable or not for this device
    * @throws CudaException when the driver refuses it, with the compiler's log for PTX

@@ -41,8 +41,8 @@ public final class Graph implements AutoCloseable {
   }
 
   /**
-   * Captures what {@code work} queues on the stream: kernels, copies, fills, matrix products, other graphs. None of it runs. The work may neither
-   * wait for the stream nor allocate device memory; kernels may be used for the first time.
+   * Captures what {@code work} queues on the stream: kernels, copies, fills, matrix products, other graphs. None of it runs. The
+   * work may neither wait for the stream nor allocate device memory; kernels may be used for the first time.
    *
    * @throws RuntimeException what the work threw; the stream is as usable as before
    * @throws CudaException when the driver refused the capture, naming the call
@@ -58,8 +58,9 @@ public final class Graph implements AutoCloseable {
   }
 
   /**
-   * Captures a loop that the device runs without the host: {@code body}, then again for as long as {@code remaining[0]} is greater than 0 after it and there were fewer than
-   * {@code limit} iterations. The body may hold kernels, copies, fills, products and graphs without loops.
+   * Captures a loop that the device runs without the host: {@code body}, then again for as long as {@code remaining[0]} is greater
+   * than 0 after it and there were fewer than {@code limit} iterations. The body may hold kernels, copies, fills, products and
+   * graphs without loops.
    *
    * @param remaining I32 [1] or more, written by the body
    * @param iterations I32 [1] or more: set to the number of iterations that the launch has run
@@ -82,7 +83,8 @@ public final class Graph implements AutoCloseable {
     Handles.GraphHandle whole = new Handles.GraphHandle();
     try {
       Cuda.check(JCudaDriver.cuGraphCreate(whole, 0), "cuGraphCreate");
-      long result = JniCalls.loop(whole.address(), captured.address(), condition.address(), remaining.address(), iterations.address(), limit);
+      long result = JniCalls.loop(whole.address(), captured.address(), condition.address(), remaining.address(),
+          iterations.address(), limit);
       if (result != 0) {
         JniKernels.check((int) result, JniCalls.LOOP_STEPS[(int) (result >>> 32)], "a loop in a graph");
       }

@@ -81,8 +81,8 @@ public final class KernelFunction {
   /** Refuses parameters that cannot be the kernel's, as far as their number and sizes tell. */
   void checkParameters(int[] sizes, int count) {
     if (parameterSizes != null && !Arrays.equals(parameterSizes, 0, parameterSizes.length, sizes, 0, count)) {
-      throw new IllegalArgumentException("%s takes %d parameters of %s bytes, the launch has %d of %s".formatted(name, parameterSizes.length,
-          Arrays.toString(parameterSizes), count, Arrays.toString(Arrays.copyOf(sizes, count))));
+      throw new IllegalArgumentException("%s takes %d parameters of %s bytes, the launch has %d of %s".formatted(name,
+          parameterSizes.length, Arrays.toString(parameterSizes), count, Arrays.toString(Arrays.copyOf(sizes, count))));
     }
   }
 

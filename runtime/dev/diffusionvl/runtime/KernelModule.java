@@ -16,8 +16,8 @@ import jcuda.driver.JCudaDriver;
 import jcuda.driver.JITOptions;
 
 /**
- * Compiled kernels loaded into a device: this library's own ones, or a program's. On a GPU a module is PTX text, a cubin or a fat binary; on the emulated device
- * it is a host module, the same CUDA source compiled by g++ ({@code make -C cuda module}).
+ * Compiled kernels loaded into a device: this library's own ones, or a program's. On a GPU a module is PTX text, a cubin or a fat
+ * binary; on the emulated device it is a host module, the same CUDA source compiled by g++ ({@code make -C cuda module}).
  *
  * {@snippet :
  * try (KernelModule module = device.loadModule(Path.of("vector_add.ptx"))) {

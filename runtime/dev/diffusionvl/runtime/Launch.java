@@ -13,19 +13,19 @@ import jcuda.Pointer;
 import jcuda.driver.JCudaDriver;
 
 /**
- * One launch being put together: {@link Stream#launch} begins it, parameters are added in the kernel's order, {@link #go} queues it. A stream has one, which
- * is used again for each launch, so nothing is allocated; do not keep it.
+ * One launch being put together: {@link Stream#launch} begins it, parameters are added in the kernel's order, {@link #go} queues
+ * it. A stream has one, which is used again for each launch, so nothing is allocated; do not keep it.
  *
- * <p>Before the launch the number and the sizes of the parameters are compared with the kernel's, where the driver tells them (the emulated device; CUDA 12.4
- * and later).
+ * <p>Before the launch the number and the sizes of the parameters are compared with the kernel's, where the driver tells them (the
+ * emulated device; CUDA 12.4 and later).
  */
 public final class Launch {
   static final int MAX_PARAMETERS = 64;
   /** Of a launch in the layout that the native library takes (PlannedLaunch in jni-kernels/launch.cpp). */
   static final int HEADER_BYTES = 64;
 
-  // The block: a header, the addresses of the values, the values. JCuda gets a single raw pointer to the addresses: building its Pointer trees
-  // costs 13 µs a launch, this costs well under one.
+  // The block: a header, the addresses of the values, the values. JCuda gets a single raw pointer to the addresses: building its
+  // Pointer trees costs 13 µs a launch, this costs about one.
   private static final long ADDRESSES = HEADER_BYTES;
   private static final long VALUES = ADDRESSES + 8L * MAX_PARAMETERS;
   private static final long MAX_VALUE_BYTES = 4096; // CUDA's limit for all parameters of a kernel
@@ -151,8 +151,8 @@ public final class Launch {
   }
 
   /**
-   * The kernel may start while the previous one of the stream ends (programmatic dependent launch, compute capability 9.0; ignored on the emulated device). It
-   * must itself wait for what it reads, by {@code griddepcontrol.wait}.
+   * The kernel may start while the previous one of the stream ends (programmatic dependent launch, compute capability 9.0; ignored
+   * on the emulated device). It must itself wait for what it reads, by {@code griddepcontrol.wait}.
    */
   public Launch overlapping() {
     programmatic = true;

@@ -11,21 +11,20 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.zip.CRC32C;
 
 /**
- * Unpacked native libraries, kept between runs: {@code -Ddvl.native.cache=FOLDER}, else $XDG_CACHE_HOME/diffusionvl, else ~/.cache/diffusionvl.
+ * Unpacked native libraries, kept between runs: {@code -Ddvl.native.cache=FOLDER}, else $XDG_CACHE_HOME/diffusionvl, else
+ * ~/.cache/diffusionvl.
  *
- * <p>A file lies in a folder named by the hash of its content, so versions live beside each other and nothing has to be deleted. It
- * appears there by an atomic move, so that neither a process killed while writing nor two writing at once leave a half-written one under its name, and it is
- * compared with what it should be before each use. Folders are the user's alone (0700); where they are not, or cannot be made, a
- * private temporary folder serves instead, for the time of loading.
+ * <p>A file lies in a folder named by a checksum of its content, so versions live beside each other and nothing has to be deleted.
+ * It appears there by an atomic move, so that neither a process killed while writing nor two writing at once leave a half-written
+ * one under its name, and it is compared with what it should be before each use. Folders are the user's alone (0700); where they
+ * are not, or cannot be made, a private temporary folder serves instead, for the time of loading.
  */
 final class NativeCache {
   private static final System.Logger LOG = System.getLogger(NativeCache.class.getName());
@@ -63,7 +62,7 @@ final class NativeCache {
 
   private Path stored(String name, byte[] content) throws IOException {
     makePrivate(root);
-    Path folder = root.resolve(hash(content));
+    Path folder = root.resolve(key(content));
     makePrivate(folder);
     Path file = folder.resolve(name);
     if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) && Arrays.equals(Files.readAllBytes(file), content)) {
@@ -131,11 +130,10 @@ final class NativeCache {
     }
   }
 
-  private static String hash(byte[] content) {
-    try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content), 0, 12);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException(e); // every Java platform has SHA-256
-    }
+  /** Tells versions apart; that the content is right is checked by comparing it. */
+  private static String key(byte[] content) {
+    CRC32C checksum = new CRC32C();
+    checksum.update(content);
+    return Long.toHexString(checksum.getValue()) + "-" + Integer.toHexString(content.length);
   }
 }

@@ -80,8 +80,8 @@ public final class Stream implements AutoCloseable {
   }
 
   /**
-   * Queues a copy of pinned memory, from byte {@code offset} on, to all of {@code target}; does not wait, and may be captured. The pinned bytes must
-   * not change until the copy has run.
+   * Queues a copy of pinned memory, from byte {@code offset} on, to all of {@code target}; does not wait, and may be captured. The
+   * pinned bytes must not change until the copy has run.
    */
   public void uploadAsync(PinnedBuffer source, long offset, DeviceBuffer target) {
     checkTakes("a copy");
@@ -91,8 +91,8 @@ public final class Stream implements AutoCloseable {
   }
 
   /**
-   * Queues a copy of all of {@code source} to pinned memory, from byte {@code offset} on; does not wait, and may be captured. The data is there
-   * once the stream, or an event recorded after this call, has been synchronised.
+   * Queues a copy of all of {@code source} to pinned memory, from byte {@code offset} on; does not wait, and may be captured. The
+   * data is there once the stream, or an event recorded after this call, has been synchronised.
    */
   public void downloadAsync(DeviceBuffer source, PinnedBuffer target, long offset) {
     checkTakes("a copy");

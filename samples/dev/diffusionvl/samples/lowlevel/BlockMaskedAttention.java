@@ -11,8 +11,8 @@ import dev.diffusionvl.runtime.op.Segments;
 import java.util.SplittableRandom;
 
 /**
- * Block-masked attention on random data: row i sees row j where ⌊j/8⌋ ≤ ⌊i/8⌋. The values of block b are the number b, so an output says how far back a
- * row looked.
+ * Block-masked attention on random data: row i sees row j where ⌊j/8⌋ ≤ ⌊i/8⌋. The values of block b are the number b, so an output
+ * says how far back a row looked.
  */
 public final class BlockMaskedAttention {
   private static final int BLOCK = 8;
@@ -35,7 +35,7 @@ public final class BlockMaskedAttention {
     }
     try (Device device = Device.open(DeviceSpec.AUTO); Stream stream = device.newStream();
         DeviceBuffer dq = device.allocate("q", DType.BF16, ROWS, 1, DIM); DeviceBuffer dk = device.allocate("k", DType.BF16, 1, ROWS, DIM);
-        DeviceBuffer dv = device.allocate("v", DType.BF16, 1, ROWS, DIM); DeviceBuffer out = device.allocate("out", DType.BF16, ROWS, 1, DIM);
+        DeviceBuffer dv = device.allocate("v", DType.BF16, 1, ROWS, DIM); DeviceBuffer out = device.allocate("out", DType.BF16, ROWS, DIM);
         Segments segments = new Segments(device, BLOCKS)) {
       dq.set(stream, q);
       dk.set(stream, k);

@@ -11,10 +11,11 @@ import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
- * A copy, a matrix product, a kernel and a copy back, captured once into a graph and replayed with other data: each replay is one call and waits for nothing but
- * its end. What differs between replays lies in pinned memory that the graph copies from.
+ * A copy, a matrix product, a kernel and a copy back, captured once into a graph and replayed with other data: each replay is one
+ * call and waits for nothing but its end. What differs between replays lies in pinned memory that the graph copies from.
  */
 public final class CapturedGraph {
   private static final int N = 4;
@@ -42,9 +43,8 @@ public final class CapturedGraph {
           }
           graph.launch(stream);
           stream.synchronize();
-          System.out.printf("replay %d of %d nodes: %.0f %.0f %.0f %.0f%n", replay, graph.nodes(), out.segment().getAtIndex(ValueLayout.JAVA_FLOAT, 0),
-              out.segment().getAtIndex(ValueLayout.JAVA_FLOAT, 1), out.segment().getAtIndex(ValueLayout.JAVA_FLOAT, 2),
-              out.segment().getAtIndex(ValueLayout.JAVA_FLOAT, 3));
+          float[] row = out.segment().toArray(ValueLayout.JAVA_FLOAT);
+          System.out.printf("replay %d of %d nodes: %s%n", replay, graph.nodes(), Arrays.toString(row));
         }
       }
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.samples.lowlevel;
 
-import dev.diffusionvl.runtime.DType;
+import static dev.diffusionvl.runtime.DType.F32;
+
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
@@ -11,8 +12,8 @@ import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
 
 /**
- * K and V of two rows, rotated to positions 5 and 6, written straight into slots 5 and 6 of a KV cache of 8. K is (1, 0, …) and the rotation turns dimension
- * 0 against dimension half, so the cache then holds the cosine of the position's angle.
+ * K and V of two rows, rotated to positions 5 and 6, written straight into slots 5 and 6 of a KV cache of 8. K is (1, 0, …) and the
+ * rotation turns dimension 0 against dimension half, so the cache then holds the cosine of the position's angle.
  */
 public final class KvAppend {
   private static final int DIM = 128;
@@ -36,9 +37,9 @@ public final class KvAppend {
       sin[i] = (float) Math.sin(i / (DIM / 2));
     }
     try (Device device = Device.open(DeviceSpec.AUTO); Stream stream = device.newStream();
-        DeviceBuffer dQkv = device.allocate("qkv", DType.F32, ROWS, 3 * DIM); DeviceBuffer dCos = device.allocate("cos", DType.F32, SLOTS, DIM / 2);
-        DeviceBuffer dSin = device.allocate("sin", DType.F32, SLOTS, DIM / 2); DeviceBuffer q = device.allocate("q", DType.F32, ROWS, 1, DIM);
-        DeviceBuffer k = device.allocate("k cache", DType.F32, 1, SLOTS, DIM); DeviceBuffer v = device.allocate("v cache", DType.F32, 1, SLOTS, DIM);
+        DeviceBuffer dQkv = device.allocate("qkv", F32, ROWS, 3 * DIM); DeviceBuffer dCos = device.allocate("cos", F32, SLOTS, DIM / 2);
+        DeviceBuffer dSin = device.allocate("sin", F32, SLOTS, DIM / 2); DeviceBuffer q = device.allocate("q", F32, ROWS, 1, DIM);
+        DeviceBuffer k = device.allocate("k cache", F32, 1, SLOTS, DIM); DeviceBuffer v = device.allocate("v cache", F32, 1, SLOTS, DIM);
         Segments segments = new Segments(device, 1)) {
       dQkv.set(stream, qkv);
       dCos.set(stream, cos);

@@ -12,8 +12,8 @@ import dev.diffusionvl.runtime.Stream;
 import java.nio.file.Path;
 
 /**
- * A program's own kernel, from its own PTX: adds two vectors. The emulated device takes the host module vector_add.so beside the PTX instead, which
- * {@code make -C cuda module SOURCE=...} builds from the same CUDA source.
+ * A program's own kernel, from its own PTX: adds two vectors. The emulated device takes the host module vector_add.so beside the
+ * PTX instead, which {@code make -C cuda module SOURCE=...} builds from the same CUDA source.
  */
 public final class OwnKernel {
   private static final int N = 1000;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.samples.lowlevel;
 
-import dev.diffusionvl.runtime.DType;
+import static dev.diffusionvl.runtime.DType.F32;
+import static dev.diffusionvl.runtime.DType.I32;
+
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
@@ -12,12 +14,14 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * Low-confidence remasking, step by step: 8 masks, 2 commits a step. The "model" proposes token 100 + position, with a new confidence each time.
+ * Low-confidence remasking, step by step: 8 masks, 2 commits a step. The "model" proposes token 100 + position, with a new
+ * confidence each time.
  */
 public final class Remasking {
   private static final int BLOCK = 8;
   private static final int QUOTA = 2;
   private static final int MASK_ID = 9;
+  private static final Remask.Rule RULE = new Remask.Rule(false, 0, MASK_ID);
 
   private Remasking() {}
 
@@ -25,18 +29,14 @@ public final class Remasking {
   public static void main(String[] arguments) {
     SplittableRandom random = new SplittableRandom(3);
     try (Device device = Device.open(DeviceSpec.AUTO); Stream stream = device.newStream();
-        DeviceBuffer token = device.allocate("token", DType.I32, BLOCK); DeviceBuffer probability = device.allocate("probability", DType.F32, BLOCK);
-        DeviceBuffer ids = device.allocate("ids", DType.I32, BLOCK); DeviceBuffer stepOf = device.allocate("step of", DType.I32, BLOCK);
-        DeviceBuffer sure = device.allocate("confidence", DType.F32, BLOCK); DeviceBuffer quota = device.allocate("quota", DType.I32, BLOCK);
-        DeviceBuffer status = device.allocate("status", DType.I32, Remask.STATUS_FIELDS)) {
+        DeviceBuffer token = device.allocate("token", I32, BLOCK); DeviceBuffer probability = device.allocate("probability", F32, BLOCK);
+        DeviceBuffer ids = device.allocate("ids", I32, BLOCK); DeviceBuffer stepOf = device.allocate("step of", I32, BLOCK);
+        DeviceBuffer sure = device.allocate("confidence", F32, BLOCK); DeviceBuffer quota = device.allocate("quota", I32, BLOCK / QUOTA);
+        DeviceBuffer status = device.allocate("status", I32, Remask.STATUS_FIELDS)) {
       Kernels kernels = new Kernels(device);
-      int[] mask = new int[BLOCK];
-      Arrays.fill(mask, MASK_ID);
-      ids.set(stream, mask);
+      ids.set(stream, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID);
+      quota.set(stream, QUOTA, QUOTA, QUOTA, QUOTA); // by step
       stream.fill(stepOf, 0xff); // -1: by no step yet
-      int[] quotas = new int[BLOCK];
-      Arrays.fill(quotas, QUOTA);
-      quota.set(stream, quotas);
       int[] fields = new int[Remask.STATUS_FIELDS];
       fields[Remask.MASKED] = BLOCK;
       status.set(stream, fields); // from here on the kernel counts
@@ -49,10 +49,9 @@ public final class Remasking {
         }
         token.set(stream, proposal);
         probability.set(stream, confidence);
-        kernels.remask().launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, new Remask.Rule(false, 0, MASK_ID));
-        int before = open;
+        kernels.remask().launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, RULE);
         open = status.getInts(stream)[Remask.MASKED];
-        System.out.printf("step %d: %s, committed %d, open %d%n", step, Arrays.toString(ids.getInts(stream)), before - open, open);
+        System.out.printf("step %d: %s, open %d%n", step, Arrays.toString(ids.getInts(stream)), open);
       }
     }
   }

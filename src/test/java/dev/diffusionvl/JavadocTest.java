@@ -94,10 +94,12 @@ class JavadocTest {
     @Override
     public Void visitMethod(MethodTree method, Void nothing) {
       ClassTree owner = (ClassTree) getCurrentPath().getParentPath().getLeaf();
-      boolean overrides = method.getModifiers().getAnnotations().stream().anyMatch(a -> a.getAnnotationType().toString().equals("Override"));
+      boolean overrides = method.getModifiers().getAnnotations().stream()
+          .anyMatch(a -> a.getAnnotationType().toString().equals("Override"));
       boolean constructor = method.getReturnType() == null; // the type's comment speaks for it
       boolean accessible = owner.getKind() == Tree.Kind.INTERFACE || isPublic(method.getModifiers());
-      boolean named = !constructor && method.getName().contentEquals(lowerFirst(method.getReturnType().toString())); // rmsNorm() gives the RmsNorm
+      // rmsNorm() gives the RmsNorm
+      boolean named = !constructor && method.getName().contentEquals(lowerFirst(method.getReturnType().toString()));
       if (accessible && !overrides && !constructor && !named && METHODS_TOO.stream().anyMatch(root -> file().startsWith(root))) {
         methods++;
         require(owner.getSimpleName() + "." + method.getName());

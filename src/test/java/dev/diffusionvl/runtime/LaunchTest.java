@@ -123,8 +123,8 @@ class LaunchTest {
     KernelFunction f = own.function("vector_add");
     Graph graph = Graph.capture(stream, () -> stream.launch(f, 3, 1, 1, 128, 0).ptr(x).ptr(y).ptr(sum).i32(N).go());
     own.close();
-    for (Runnable use : new Runnable[] {() -> stream.launch(f, 1, 1, 1, 32, 0), () -> graph.launch(stream), () -> own.function("vector_add"),
-        f::registers}) {
+    for (Runnable use : new Runnable[] {() -> stream.launch(f, 1, 1, 1, 32, 0), () -> graph.launch(stream),
+        () -> own.function("vector_add"), f::registers}) {
       IllegalStateException e = assertThrows(IllegalStateException.class, use::run);
       assertTrue(e.getMessage().contains("vector_add"), e.getMessage());
     }
@@ -167,7 +167,8 @@ class LaunchTest {
     assertTrue(e.getMessage().contains("clusters of 2 x 1 x 1 do not divide the grid of 3 x 1 x 1"), e.getMessage());
     CudaException tooLarge = assertThrows(CudaException.class,
         () -> stream.launch(add, 1, 1, 1, 64, 64, 1, 0).overlapping().ptr(x).ptr(y).ptr(sum).i32(N).go());
-    assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx") && tooLarge.getMessage().contains("block 64 x 64 x 1"), tooLarge.getMessage());
+    assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx"), tooLarge.getMessage());
+    assertTrue(tooLarge.getMessage().contains("block 64 x 64 x 1"), tooLarge.getMessage());
   }
 
   @Test

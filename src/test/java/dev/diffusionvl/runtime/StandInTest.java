@@ -17,8 +17,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The way a GPU machine's libraries are found and loaded, in processes of their own, with the emulated device's libraries standing in for NVIDIA's:
- * {@code -Ddvl.cuda.libs} names a folder with a libcuda.so.1, so {@code --device gpu} takes it.
+ * The way a GPU machine's libraries are found and loaded, in processes of their own, with the emulated device's libraries standing
+ * in for NVIDIA's: {@code -Ddvl.cuda.libs} names a folder with a libcuda.so.1, so {@code --device gpu} takes it.
  */
 class StandInTest {
   @TempDir private Path temp;
@@ -75,7 +75,8 @@ class StandInTest {
     Path libraries = folder("emulated/libcuda.so.1");
     Outcome outcome = generate(libraries);
     assertEquals(4, outcome.code(), outcome.err());
-    for (String mention : List.of("neither libcublas.so.12 nor libcublas.so.13", libraries.toString(), "-Ddvl.cuda.libs=FOLDER", "install")) {
+    for (String mention : List.of("neither libcublas.so.12 nor libcublas.so.13", libraries.toString(), "-Ddvl.cuda.libs=FOLDER",
+        "install")) {
       assertTrue(outcome.err().contains(mention), outcome.err());
     }
     assertFalse(outcome.err().contains("\tat "), outcome.err());
@@ -159,9 +160,9 @@ class StandInTest {
     List<List<Path>> seen = new ArrayList<>();
     Path libraries = folder("emulated/libcuda.so.1", "emulated/libcublas.so.12");
     for (int i = 0; i < 2; i++) {
-      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED",
-          "-Ddvl.native.cache=" + cache, "-Ddvl.cuda.libs=" + libraries, "-cp", System.getProperty("java.class.path"), Probe.class.getName(),
-          "open");
+      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
+          "--enable-native-access=ALL-UNNAMED", "-Ddvl.native.cache=" + cache, "-Ddvl.cuda.libs=" + libraries, "-cp",
+          System.getProperty("java.class.path"), Probe.class.getName(), "open");
       Process process = new ProcessBuilder(command).inheritIO().start();
       assertTrue(process.waitFor(60, TimeUnit.SECONDS));
       assertEquals(0, process.exitValue());
@@ -186,7 +187,8 @@ class StandInTest {
         case "cudnn" -> JCudaNatives.loadCudnn();
         case "without" -> {
           try (Stream stream = device.newStream(); DeviceBuffer b = device.allocate("b", DType.I32, 1)) {
-            for (Runnable needsIt : new Runnable[] {() -> LaunchPlan.record(stream, () -> {}), () -> Graph.captureLoop(stream, b, b, 1, () -> {})}) {
+            for (Runnable needsIt : new Runnable[] {() -> LaunchPlan.record(stream, () -> {}),
+                () -> Graph.captureLoop(stream, b, b, 1, () -> {})}) {
               try {
                 needsIt.run();
               } catch (UnsupportedOperationException e) {

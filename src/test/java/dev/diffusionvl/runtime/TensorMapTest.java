@@ -27,12 +27,15 @@ class TensorMapTest {
     try (Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")))) {
       assumeTrue(device.emulated() || device.computeCapability() >= 90);
       try (DeviceBuffer a = device.allocate("a", DType.BF16, 64, 128); DeviceBuffer b = device.allocate("b", DType.BF16, 128, 64);
-          DeviceBuffer f = device.allocate("f", DType.F32, 64, 128); DeviceBuffer deep = device.allocate("deep", DType.BF16, 2, 3, 4, 5, 8)) {
+          DeviceBuffer f = device.allocate("f", DType.F32, 64, 128);
+          DeviceBuffer deep = device.allocate("deep", DType.BF16, 2, 3, 4, 5, 8)) {
         Set<String> seen = new HashSet<>();
-        for (TensorMap map : new TensorMap[] {TensorMap.tiled(a, new int[] {64, 64}, Swizzle.BYTES_128), TensorMap.tiled(a, new int[] {64, 64}, Swizzle.NONE),
+        for (TensorMap map : new TensorMap[] {
+            TensorMap.tiled(a, new int[] {64, 64}, Swizzle.BYTES_128), TensorMap.tiled(a, new int[] {64, 64}, Swizzle.NONE),
             TensorMap.tiled(a, new int[] {32, 64}, Swizzle.NONE), TensorMap.tiled(a, new int[] {64, 32}, Swizzle.NONE),
             TensorMap.tiled(b, new int[] {64, 64}, Swizzle.NONE), TensorMap.tiled(f, new int[] {64, 32}, Swizzle.NONE),
-            TensorMap.tiled(a.slice(128, 63, 128), new int[] {64, 64}, Swizzle.NONE), TensorMap.tiled(deep, new int[] {1, 1, 2, 4, 8}, Swizzle.NONE)}) {
+            TensorMap.tiled(a.slice(128, 63, 128), new int[] {64, 64}, Swizzle.NONE),
+            TensorMap.tiled(deep, new int[] {1, 1, 2, 4, 8}, Swizzle.NONE)}) {
           assertTrue(seen.add(bytes(map)), "two maps are the same");
           map.close();
           map.close();

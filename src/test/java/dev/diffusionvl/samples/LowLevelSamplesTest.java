@@ -58,7 +58,7 @@ class LowLevelSamplesTest {
     List<String> lines = output(Remasking::main);
     assertEquals(4, lines.size(), lines.toString());
     for (int step = 0; step < 4; step++) {
-      assertTrue(lines.get(step).endsWith("committed 2, open " + (6 - 2 * step)), lines.toString());
+      assertTrue(lines.get(step).endsWith(", open " + (6 - 2 * step)), lines.toString());
     }
     assertTrue(lines.get(3).contains("[100, 101, 102, 103, 104, 105, 106, 107]"), lines.toString());
   }
@@ -73,9 +73,9 @@ class LowLevelSamplesTest {
   void capturedGraph() {
     List<String> lines = output(CapturedGraph::main);
     assertEquals(3, lines.size(), lines.toString());
-    assertTrue(lines.get(0).endsWith(": 3 2 1 0"), lines.toString());
-    assertTrue(lines.get(1).endsWith(": 9 6 3 0"), lines.toString());
-    assertTrue(lines.get(2).endsWith(": 18 12 6 0"), lines.toString());
+    assertTrue(lines.get(0).endsWith(": [3.0, 2.0, 1.0, 0.0]"), lines.toString());
+    assertTrue(lines.get(1).endsWith(": [9.0, 6.0, 3.0, 0.0]"), lines.toString());
+    assertTrue(lines.get(2).endsWith(": [18.0, 12.0, 6.0, 0.0]"), lines.toString());
   }
 
   @Test
