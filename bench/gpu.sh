@@ -123,8 +123,10 @@ peer() {
 models() {
   local shape=$1 tokenizer=samples/models/diffusionvl-tiny
   shift
-  run models 90 "$home/dvl" bench forward --shape "$shape" --tokenizer $tokenizer --out "$rows" "$@"
-  run models 90 "$home/dvl" bench generate --shape "$shape" --tokenizer $tokenizer --out "$rows" "$@"
+  run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
+  run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --tokenizer $tokenizer --out "$rows" "$@"
+  # Our way with the reference's passes: 8 + 1 a block, and launched one by one.
+  run models 60 "$home/dvl" bench generate --shape "$shape" --no-fused-store --no-graph --tokenizer $tokenizer --out "$rows" "$@"
   peer "$shape" 120 eager "$@"
   if $rehearse; then
     peer "$shape" 60 compiled "$@"

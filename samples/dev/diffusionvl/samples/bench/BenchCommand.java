@@ -8,7 +8,7 @@ import picocli.CommandLine.Spec;
 
 /** {@code dvl bench}: measurements, each row with device, driver, date, commit and command. */
 @Command(name = "bench", description = "Measures kernels, forward passes and generations.", mixinStandardHelpOptions = true,
-    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerateCommand.class})
+    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerateCommand.class, LoadCommand.class})
 public final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 

@@ -41,6 +41,7 @@ final class KernelsCommand implements Callable<Integer> {
       boolean ok = true;
       try (Workbench bench = new Workbench(device, sizes.config(0), options.dtype())) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
+        LaunchCost.measure(bench, row -> report.row(row, LaunchCost.COLUMNS));
         for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
           try (KernelBenchmark benchmark = next.get()) {
             if (only.isEmpty() || only.contains(benchmark.op())) {

@@ -68,7 +68,8 @@ final class ModelOptions {
     return DiffusionVl.random(device, config, Tokenizer.load(tokenizerFolder()), dtype, 1);
   }
 
-  private Path tokenizerFolder() {
+  /** The folder of {@code --tokenizer}, or the demo model. */
+  Path tokenizerFolder() {
     if (tokenizer != null) {
       return tokenizer;
     }

@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.loader.VisionConfig;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** Sizes of the published models, and of the demo model, as configurations for random weights. */
 enum ModelShape {
@@ -57,8 +58,10 @@ enum ModelShape {
     if (layers > 0 && layers < t.layers()) {
       t = new TextConfig(t.hiddenSize(), layers, t.heads(), t.kvHeads(), t.headDim(), t.intermediateSize(), t.vocabSize(),
           t.maxPositionEmbeddings(), t.rmsNormEps(), t.ropeTheta(), t.tieWordEmbeddings());
-      v = new VisionConfig(Math.min(layers, v.depth()), v.hiddenSize(), v.heads(), v.intermediateSize(), v.patchSize(),
-          v.temporalPatchSize(), v.spatialMergeSize(), v.windowSize(), v.inChannels(), v.outHiddenSize(), v.fullAttentionBlocks());
+      int depth = Math.min(layers, v.depth());
+      v = new VisionConfig(depth, v.hiddenSize(), v.heads(), v.intermediateSize(), v.patchSize(),
+          v.temporalPatchSize(), v.spatialMergeSize(), v.windowSize(), v.inChannels(), v.outHiddenSize(),
+          v.fullAttentionBlocks().stream().filter(block -> block < depth).collect(Collectors.toSet()));
     }
     return new ModelConfig("diffusionvl_qwenvl", t, v, maskTokenId, NO_EOS, 8, 3136, 12845056, t.maxPositionEmbeddings(), CLIP_MEAN,
         CLIP_STD, null, true);

@@ -51,8 +51,13 @@ class BenchTest {
     List<JsonNode> rows = run(0, "kernels", "--json");
     Set<String> ceilings = new TreeSet<>();
     Set<String> kernels = new TreeSet<>();
+    Set<String> launches = new TreeSet<>();
     for (JsonNode row : rows) {
-      (row.get("bench").asText().equals("ceiling") ? ceilings : kernels).add(row.get("op").asText());
+      switch (row.get("bench").asText()) {
+        case "ceiling" -> ceilings.add(row.get("op").asText());
+        case "kernel" -> kernels.add(row.get("op").asText());
+        default -> launches.add(row.get("mode").asText());
+      }
       assertEquals("emulated", row.get("device").asText());
       assertFalse(row.get("gpu").asBoolean());
       for (String fact : new String[] {"driver", "date", "commit", "command"}) {
@@ -65,6 +70,7 @@ class BenchTest {
       }
     }
     assertEquals(Set.of("copy", "read_sum", "gemm", "upload"), ceilings);
+    assertEquals(Set.of("graph node", "graph node, dependent", "launched", "launched, dependent", "planned", "planned, dependent"), launches);
     Set<String> missing = kernelFiles();
     assertTrue(missing.containsAll(kernels), "rows have the names of kernels: " + kernels);
     missing.removeAll(kernels);
@@ -108,6 +114,22 @@ class BenchTest {
     assertEquals(16, row.get("tokens").asInt(), "random weights find no end");
     for (String time : new String[] {"vision_ms", "prefill_ms", "decode_ms", "tokens_per_s"}) {
       assertTrue(row.get(time).asDouble() > 0, row.toString());
+    }
+  }
+
+  @Test
+  void loadingIsMeasuredAgainstTheCopyCeiling() throws IOException {
+    for (String stored : new String[] {"bf16", "f32"}) {
+      JsonNode row = run(0, "load", "--shape", "tiny", "--layers", "1", "--repeat", "1", "--stored", stored, "--folder", folder.toString(),
+          "--tokenizer", MODEL).getLast();
+      assertEquals("load", row.get("bench").asText());
+      assertTrue(row.get("gbps").asDouble() > 0 && row.get("pct_upload").asDouble() > 0, row.toString());
+      long parameters = ModelShapes.of(ModelShape.TINY.config(1)).values().stream()
+          .mapToLong(shape -> Arrays.stream(shape).reduce(1, (a, b) -> a * b)).sum();
+      assertEquals(parameters * (stored.equals("f32") ? 4 : 2) / 1e9, row.get("gb").asDouble(), 1e-5);
+    }
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(List.of("rows.jsonl"), left.map(f -> f.getFileName().toString()).toList());
     }
   }
 
