@@ -164,6 +164,17 @@ class ChoiceTest extends OpTest {
   }
 
   @Test
+  void theForwardNumberIsCountedOnTheDevice() {
+    DeviceBuffer logits = buffer(DType.F32, new float[64 * 50]);
+    DeviceBuffer expected = empty(DType.I32, 64);
+    DeviceBuffer token = empty(DType.I32, 64);
+    DeviceBuffer probability = empty(DType.F32, 64);
+    kernels.sample().launch(stream, logits, null, expected, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 5);
+    kernels.sample().launch(stream, logits, null, token, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 2, ints(3));
+    assertArrayEquals(expected.getInts(stream), token.getInts(stream));
+  }
+
+  @Test
   void sampleReportsNaN() {
     float[] logits = normal(DType.F32, 300, 1);
     logits[299] = Float.NaN;
