@@ -28,8 +28,13 @@ public enum GemmChoice {
     };
   }
 
+  /** The emulated device has no weights to stream: there cuBLAS is native code and many times faster than a kernel of fibers. */
+  GemmChoice on(boolean emulatedDevice) {
+    return this == AUTO && emulatedDevice ? CUBLAS : this;
+  }
+
   /**
-   * The table behind {@link #AUTO}. A first choice by design and not yet by measurement on a GPU: our kernels where reading the weights is all that
+   * The table behind {@link #AUTO} on a GPU. A first choice by design and not yet by measurement on a GPU: our kernels where reading the weights is all that
    * costs, which they do at every number of rows up to 64; cuBLAS where arithmetic costs too; and in f32, where ours are for fidelity only.
    */
   boolean usesOwn(DType dtype, int rows) {

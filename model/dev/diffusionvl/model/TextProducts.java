@@ -26,7 +26,7 @@ final class TextProducts implements AutoCloseable {
       throw new IllegalArgumentException("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, not "
           + "for head dim %d, hidden size %d, intermediate size %d".formatted(config.headDim(), config.hiddenSize(), config.intermediateSize()));
     }
-    this.choice = supported ? choice : GemmChoice.CUBLAS;
+    this.choice = supported ? choice.on(stream.device().emulated()) : GemmChoice.CUBLAS;
     this.cublas = cublas;
     this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS, overlap);
   }

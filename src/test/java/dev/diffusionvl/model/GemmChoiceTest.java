@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.Graph;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -76,11 +77,34 @@ class GemmChoiceTest {
   }
 
   @Test
+  void fiveKernelsALayer() {
+    int layers = f32.config().text().layers();
+    // Beside the layers: embedding gather, its sums of squares, and the head with the most likely token.
+    assertEquals(5 * layers + 3, kernels(bf16, GemmChoice.OWN));
+    assertEquals(5 * layers + 3, kernels(f32, GemmChoice.OWN));
+    assertTrue(kernels(bf16, GemmChoice.CUBLAS) > 9 * layers);
+  }
+
+  /** Kernels of a denoising forward, from embeddings to predictions. */
+  private static int kernels(DiffusionVl model, GemmChoice gemm) {
+    try (Session session = model.newSession(gemm); ForwardProbe probe = session.newForwardProbe(16, 8)) {
+      probe.run(); // loads what is loaded on first use
+      probe.stream().synchronize();
+      try (Graph graph = Graph.capture(probe.stream(), probe::run)) {
+        return graph.nodes();
+      }
+    }
+  }
+
+  @Test
   void theTableOfAuto() {
     assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 1));
     assertTrue(GemmChoice.AUTO.usesOwn(DType.BF16, 64));
     assertFalse(GemmChoice.AUTO.usesOwn(DType.BF16, 65)); // prefill
     assertFalse(GemmChoice.AUTO.usesOwn(DType.F32, 8));
+    assertEquals(GemmChoice.CUBLAS, GemmChoice.AUTO.on(true)); // the emulated device
+    assertEquals(GemmChoice.AUTO, GemmChoice.AUTO.on(false));
+    assertEquals(GemmChoice.OWN, GemmChoice.OWN.on(true));
     assertTrue(GemmChoice.OWN.usesOwn(DType.F32, 1000));
     assertFalse(GemmChoice.CUBLAS.usesOwn(DType.BF16, 8));
   }
