@@ -52,8 +52,10 @@ final class KernelBenchmarks {
     rows.add(() -> new RmsNormBenchmark(bench, block));
     rows.add(() -> new RopeKvAppendBenchmark(bench, block));
     for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000}) {
-      rows.add(() -> AttentionBenchmark.denoise(bench, block, context));
+      rows.add(() -> AttentionBenchmark.denoise(bench, block, context, true));
+      rows.add(() -> AttentionBenchmark.denoise(bench, block, context, false));
     }
+    rows.add(() -> AttentionBenchmark.prefill(bench, bench.pick(352, 37), block));
     rows.add(() -> new ResidualAddBenchmark(bench, block));
     rows.add(() -> new ResidualRmsNormBenchmark(bench, block));
     rows.add(() -> new SwigluBenchmark(bench, block));

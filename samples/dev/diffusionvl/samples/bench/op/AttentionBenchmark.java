@@ -6,31 +6,47 @@ import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.samples.bench.KernelBenchmark;
 import dev.diffusionvl.samples.bench.Operand;
 import dev.diffusionvl.samples.bench.Workbench;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
-/** attention: a block behind a context, or an image's patches in windows. */
+/** attention: a block behind a context, a whole prompt, or an image's patches in windows. */
 public final class AttentionBenchmark extends KernelBenchmark {
   private final int rows;
   private final int heads;
   private final int kvHeads;
   private final int dim;
   private final int slots;
-  private final int window;
+  private final IntUnaryOperator begin; // of a row's keys
+  private final IntUnaryOperator end;
   private final Operand q;
   private final Operand k;
   private final Operand v;
   private final Operand out;
   private final Segments segments;
-  private AttentionWorkspace workspace; // of a denoising pass
+  private AttentionWorkspace workspace; // null: the keys of a row are not split
 
-  /** One block of {@code rows} rows that sees {@code context} cached rows and itself. */
-  public static AttentionBenchmark denoise(Workbench bench, int rows, int context) {
+  /** One block of {@code rows} rows that sees {@code context} cached rows and itself; {@code split}: several blocks share the keys. */
+  public static AttentionBenchmark denoise(Workbench bench, int rows, int context, boolean split) {
     var c = bench.config().text();
-    AttentionBenchmark benchmark =
-        new AttentionBenchmark(bench, rows + " rows, ctx " + context, rows, c.heads(), c.kvHeads(), c.headDim(), context + rows,
-            context + rows, 1);
+    int slots = context + rows;
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, rows + " rows, ctx " + context + (split ? "" : ", not split"), rows,
+        c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0, row -> slots, 1);
     benchmark.segments.add(0, rows, context, context, 0, context, 1);
     benchmark.segments.upload(bench.stream());
-    benchmark.workspace = new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows);
+    benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows) : null;
+    return benchmark;
+  }
+
+  /** A prompt of {@code rows} rows: a row sees all blocks up to its own. */
+  public static AttentionBenchmark prefill(Workbench bench, int rows, int block) {
+    var c = bench.config().text();
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, "prefill " + rows, rows, c.heads(), c.kvHeads(), c.headDim(), rows,
+        row -> 0, row -> Math.min(rows, (row / block + 1) * block), (rows + block - 1) / block);
+    for (int first = 0; first < rows; first += block) {
+      int last = Math.min(first + block, rows);
+      benchmark.segments.add(first, last - first, first, first, 0, last, 0);
+    }
+    benchmark.segments.upload(bench.stream());
     return benchmark;
   }
 
@@ -39,7 +55,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
     var c = bench.config().vision();
     int count = (patches + window - 1) / window;
     AttentionBenchmark benchmark = new AttentionBenchmark(bench, patches + " patches / " + window, patches, c.heads(), c.heads(),
-        c.hiddenSize() / c.heads(), patches, window, count);
+        c.hiddenSize() / c.heads(), patches, row -> row / window * window, row -> Math.min((row / window + 1) * window, patches), count);
     for (int begin = 0; begin < patches; begin += window) {
       int end = Math.min(begin + window, patches);
       benchmark.segments.add(begin, end - begin, begin, begin, begin, end, 0);
@@ -48,15 +64,16 @@ public final class AttentionBenchmark extends KernelBenchmark {
     return benchmark;
   }
 
-  private AttentionBenchmark(Workbench bench, String shape, int rows, int heads, int kvHeads, int dim, int slots, int window,
-      int segmentCount) {
+  private AttentionBenchmark(Workbench bench, String shape, int rows, int heads, int kvHeads, int dim, int slots,
+      IntUnaryOperator begin, IntUnaryOperator end, int segmentCount) {
     super(bench, "attention", shape);
     this.rows = rows;
     this.heads = heads;
     this.kvHeads = kvHeads;
     this.dim = dim;
     this.slots = slots;
-    this.window = window;
+    this.begin = begin;
+    this.end = end;
     q = input("q", rows, heads, dim);
     k = input("k", kvHeads, slots, dim);
     v = input("v", kvHeads, slots, dim);
@@ -76,7 +93,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
 
   @Override
   public long flops() {
-    return 4L * rows * heads * dim * Math.min(window, slots);
+    return 4L * heads * dim * IntStream.range(0, rows).mapToLong(row -> end.applyAsInt(row) - begin.applyAsInt(row)).sum();
   }
 
   @Override
@@ -84,14 +101,12 @@ public final class AttentionBenchmark extends KernelBenchmark {
     float[] query = read(q);
     float[] keys = read(k);
     float[] values = read(v);
-    int begin = row / window * window;
-    int end = Math.min(begin + window, slots);
     double[] result = new double[heads * dim];
     for (int h = 0; h < heads; h++) {
       int cache = h / (heads / kvHeads) * slots * dim;
       double total = 0;
       double[] sum = new double[dim];
-      for (int s = begin; s < end; s++) {
+      for (int s = begin.applyAsInt(row); s < end.applyAsInt(row); s++) {
         double score = 0;
         for (int i = 0; i < dim; i++) {
           score += (double) query[(row * heads + h) * dim + i] * keys[cache + s * dim + i];
