@@ -86,8 +86,9 @@ final class LosslessDecoder {
 
   /** @param main not an image that serves a transform or tells the codes of another one */
   private int[] image(int width, int height, boolean main) {
-    int cacheBits = in.flag() ? in.read(4) : 0;
-    if (cacheBits > MAX_CACHE_BITS) {
+    boolean cached = in.flag();
+    int cacheBits = cached ? in.read(4) : 0;
+    if (cached && (cacheBits < 1 || cacheBits > MAX_CACHE_BITS)) {
       throw new IllegalArgumentException("a colour cache of " + cacheBits + " bits");
     }
     int[] cache = cacheBits > 0 ? new int[1 << cacheBits] : new int[0];
@@ -107,7 +108,7 @@ final class LosslessDecoder {
       codes[i] = codes(cache.length);
     }
     int[] pixels = new int[Math.multiplyExact(width, height)];
-    int cached = 0; // pixels before this one are in the cache
+    int remembered = 0; // pixels before this one are in the cache
     int across = blocks(width, groupBits);
     for (int at = 0; at < pixels.length;) {
       PrefixCode[] code = codes[groupOf == null ? 0 : groupOf[(at / width >> groupBits) * across + (at % width >> groupBits)]];
@@ -119,11 +120,11 @@ final class LosslessDecoder {
       } else if (green < GREENS) {
         at = copy(pixels, at, width, prefixed(green - 256), prefixed(code[4].read(in)));
       } else {
-        cached = remember(cache, cacheBits, pixels, cached, at);
+        remembered = remember(cache, cacheBits, pixels, remembered, at);
         pixels[at++] = cache[green - GREENS];
       }
       if (at % width == 0 && cacheBits > 0) {
-        cached = remember(cache, cacheBits, pixels, cached, at);
+        remembered = remember(cache, cacheBits, pixels, remembered, at);
       }
     }
     return pixels;

@@ -55,21 +55,25 @@ public final class WebpFile {
     if (end > file.length) {
       throw new IllegalArgumentException("ends too early");
     }
-    webp.readChunks(12, (int) end);
+    webp.readChunks(12, (int) end, false);
     if (webp.rgb == null) {
       throw new IllegalArgumentException("no image in it");
     }
     return webp;
   }
 
-  private void readChunks(int begin, int end) {
+  /** @param inFrame of an animation: frames do not hold frames */
+  private void readChunks(int begin, int end, boolean inFrame) {
     for (int at = begin; at + CHUNK_HEADER <= end;) {
       int from = at + CHUNK_HEADER;
       long to = from + Integer.toUnsignedLong(bytes.getInt(at + 4));
       if (to > end) {
         throw new IllegalArgumentException("a chunk ends behind the file");
       }
-      readChunk(new String(file, at, 4, StandardCharsets.ISO_8859_1), from, (int) to);
+      String type = new String(file, at, 4, StandardCharsets.ISO_8859_1);
+      if (!inFrame || type.startsWith("VP8") && !type.equals("VP8X")) {
+        readChunk(type, from, (int) to);
+      }
       at = (int) Math.min(end, to + (to - from & 1)); // chunks of odd size are padded
     }
   }
@@ -106,7 +110,7 @@ public final class WebpFile {
   private void readFrame(int x, int y, int begin, int end) {
     int canvasWidth = width;
     int canvasHeight = height;
-    readChunks(begin, end);
+    readChunks(begin, end, true);
     require(rgb != null, "ANMF");
     if (x > canvasWidth - width || y > canvasHeight - height) {
       throw new IllegalArgumentException("a frame reaches beyond its canvas");
