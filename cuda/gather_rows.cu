@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // out[r] = table[index[r]]: token embeddings, the vision tower's window order and its inverse.
+// Where asked for also the sums of squares of out's rows by groups of 128 columns, for a product with a fused RMSNorm.
 //
-// Shape   table [table_rows, width], index [rows], fallback [rows, width] or null, out [rows, width].
+// Shape   table [table_rows, width], index [rows], fallback [rows, width] or null, out [rows, width]; squares f32 [rows, ceil(width /
+//         128)] or null.
 // Floor   rows * width read and written once.
 // Idea    one block a row. index < 0 takes the row of `fallback` (embeddings of images and of the prompt's tail), or leaves
 //         the row alone when there is none. An index past the table gives a NaN row: a visible failure, not a stray read.
+//         Squares come from the same rows, which are in the cache by then.
 #include "dvl.cuh"
+#include "rounding.cuh"
 #include "rows.cuh"
 
 namespace {
@@ -13,35 +17,53 @@ namespace {
 constexpr int kThreads = 128;
 
 template <class T>
-__device__ __forceinline__ void gather(const T* table, const int* index, const T* fallback, T* out, int width, int table_rows) {
+__device__ __forceinline__ void gather(const T* table, const int* index, const T* fallback, T* out, float* squares, int width,
+                                       int table_rows) {
   const int row = blockIdx.x;
   const int from = index[row];
-  if (from < 0 && fallback == nullptr) return;
+  const int groups = (width + dvl::kNormGroup - 1) / dvl::kNormGroup;
   T* to = out + int64_t(row) * width;
   if (from >= table_rows) {
     for (int i = threadIdx.x; i < width; i += kThreads) to[i] = dvl::from_float<T>(NAN);
+    for (int group = threadIdx.x; squares != nullptr && group < groups; group += kThreads) squares[int64_t(row) * groups + group] = NAN;
     return;
   }
-  const T* source = from >= 0 ? table + int64_t(from) * width : fallback + int64_t(row) * width;
-  constexpr int kEach = 16 / int(sizeof(T));
-  int done = 0;
-  if (dvl::aligned16(source) && dvl::aligned16(to)) {
-    done = width / kEach * kEach;
-    for (int i = int(threadIdx.x) * kEach; i < done; i += kThreads * kEach) dvl::copy16(to + i, source + i);
+  const T* source = to;  // left alone
+  if (from >= 0) source = table + int64_t(from) * width;
+  else if (fallback != nullptr) source = fallback + int64_t(row) * width;
+  if (source != to) {
+    constexpr int kEach = 16 / int(sizeof(T));
+    int done = 0;
+    if (dvl::aligned16(source) && dvl::aligned16(to)) {
+      done = width / kEach * kEach;
+      for (int i = int(threadIdx.x) * kEach; i < done; i += kThreads * kEach) dvl::copy16(to + i, source + i);
+    }
+    for (int i = done + int(threadIdx.x); i < width; i += kThreads) to[i] = source[i];
   }
-  for (int i = done + int(threadIdx.x); i < width; i += kThreads) to[i] = source[i];
+  if (squares != nullptr) {
+    const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+    const bool wide = dvl::aligned16(source);
+    for (int group = warp; group < groups; group += kThreads / 32) {
+      const int column = group * dvl::kNormGroup + lane * 4;
+      float value[4];
+      dvl::load_piece(source + column, width - column, wide, value);
+      const float sum = dvl::group_squares(value);
+      if (lane == 0) squares[int64_t(row) * groups + group] = sum;
+    }
+  }
 }
 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kThreads)
-    gather_rows_bf16(const bf16* table, const int* index, const bf16* fallback, bf16* out, int rows, int width, int table_rows) {
-  gather(table, index, fallback, out, width, table_rows);
+    gather_rows_bf16(const bf16* table, const int* index, const bf16* fallback, bf16* out, float* squares, int rows, int width,
+                     int table_rows) {
+  gather(table, index, fallback, out, squares, width, table_rows);
 }
 DVL_EXPORT(gather_rows_bf16);
 
 extern "C" __global__ void __launch_bounds__(kThreads) gather_rows_f32(const float* table, const int* index, const float* fallback,
-                                                                       float* out, int rows, int width, int table_rows) {
-  gather(table, index, fallback, out, width, table_rows);
+                                                                       float* out, float* squares, int rows, int width, int table_rows) {
+  gather(table, index, fallback, out, squares, width, table_rows);
 }
 DVL_EXPORT(gather_rows_f32);

@@ -25,8 +25,8 @@ __device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks DV
   return last;
 }
 
-// ---- programmatic dependent launch (compute capability 9.0): grids of a stream that overlap. Without the attribute at their launches, and on
-// other devices, both do nothing.
+// ---- programmatic dependent launch (compute capability 9.0): grids of a stream that overlap. Without the attribute at their
+// launches, and on other devices, both do nothing.
 
 // The next grid of the stream may start as soon as all blocks of this one have said so or ended, where there is room.
 __device__ __forceinline__ void let_next_grid_start() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Skinny matrix products: y[rows, n] = x[rows, k] w[n, k]^T for few rows, where reading w is all that costs.
 //
-// Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w a warp,
-//         8 rows of x an instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
+// Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w a
+//         warp, 8 rows of x an instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
 //         pieces XOR-swizzled so that ldmatrix meets no bank twice.
 // Split   The units (tile, chunk) in one line, `span` of them a block ("stream-K"): all blocks read the same amount, whatever the shape. A
 //         tile of several blocks is added up by the last of them, in the order of k.

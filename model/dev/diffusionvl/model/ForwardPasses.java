@@ -197,7 +197,6 @@ final class ForwardPasses {
   }
 
   private void embed(DeviceBuffer ids, int firstRow, int rows) {
-    kernels.gatherRows().launch(stream, weights.embedding(), ids, memory.given(), transformer.hidden().slice((long) firstRow * hidden, rows,
-        hidden), rows, hidden, (int) weights.embedding().shape()[0]);
+    transformer.embed(ids, memory.given(), firstRow, rows);
   }
 }

@@ -16,7 +16,6 @@ import java.util.List;
  * cache filled with random numbers. From {@link Session#newForwardProbe}; for the session's thread, and to be closed before the session.
  */
 public final class ForwardProbe implements AutoCloseable {
-  private final TextWeights weights;
   private final TextConfig config;
   private final Kernels kernels;
   private final Stream stream;
@@ -37,7 +36,6 @@ public final class ForwardProbe implements AutoCloseable {
     if (context < 0 || rows < block || rows % block != 0 || rows / block > 64) {
       throw new IllegalArgumentException("forward of %d rows behind %d: rows are 1 to 64 blocks of %d".formatted(rows, context, block));
     }
-    this.weights = model.text();
     this.config = model.config().text();
     this.kernels = model.kernels();
     this.stream = stream;
@@ -47,7 +45,7 @@ public final class ForwardProbe implements AutoCloseable {
     int slots = context + rows;
     cache = own(new KvCache(device, dtype, config.layers(), config.kvHeads(), slots, config.headDim()));
     rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(device, dtype, config, weights, kernels, stream, products, rows, block, rows / block));
+    transformer = own(new Transformer(device, dtype, config, model.text(), kernels, stream, products, rows, block, rows / block));
     segments = own(new Segments(device, rows / block));
     ids = own(device.allocate("ids", DType.I32, rows));
     token = own(device.allocate("token", DType.I32, rows));
@@ -77,7 +75,7 @@ public final class ForwardProbe implements AutoCloseable {
 
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
   public void run() {
-    kernels.gatherRows().launch(stream, weights.embedding(), ids, null, transformer.hidden(), rows, config.hiddenSize(), config.vocabSize());
+    transformer.embed(ids, null, 0, rows);
     transformer.forward(Transformer.Rows.scored(segments), cache, rope);
     transformer.predict(rows, -1, new LayerOps.Predictions(token, probability, rowMax, rowSum));
   }

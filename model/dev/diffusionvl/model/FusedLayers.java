@@ -10,8 +10,8 @@ import dev.diffusionvl.runtime.op.SkinnyQkv;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
 /**
- * Layers by our own products, everything elementwise fused to them: with attention five kernels a layer. A row has the same bits in every pass. The sums of
- * squares that a norm needs are left by whoever writes the residual stream.
+ * Layers by our own products, everything elementwise fused to them: with attention five kernels a layer. A row has the same bits in every
+ * pass. The sums of squares that a norm needs are left by whoever writes the residual stream.
  */
 final class FusedLayers implements LayerOps {
   /** Attention leaves the memory idle: with overlapping launches the whole of a block's part of the output projection comes meanwhile. */
@@ -44,7 +44,8 @@ final class FusedLayers implements LayerOps {
   }
 
   @Override
-  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope) {
+  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
+      RopeTable rope) {
     kernels.skinnyQkv().launch(stream, workspace, a.hidden(), a.squares(), layer.inputNorm(), eps, layer.qkv().weight(), layer.qkv().bias(),
         rope.cos(), rope.sin(), segments, a.query(), keys, values, config.heads(), config.kvHeads(), slots, config.hiddenSize());
   }
@@ -55,8 +56,8 @@ final class FusedLayers implements LayerOps {
     DeviceBuffer squares = Activations.from(a.squares(), first);
     int h = config.hiddenSize();
     int inter = config.intermediateSize();
-    kernels.skinnyResidual().launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares, rows,
-        h, layer.output().in(), AHEAD_OF_OUTPUT);
+    kernels.skinnyResidual().launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares,
+        rows, h, layer.output().in(), AHEAD_OF_OUTPUT);
     kernels.skinnySwiglu().launch(stream, workspace, residual, squares, layer.postNorm(), eps, layer.gateUp().weight(), a.activated(), rows,
         inter, h);
     kernels.skinnyResidual().launch(stream, workspace, a.activated(), layer.down().weight(), residual, squares, rows, h, inter);

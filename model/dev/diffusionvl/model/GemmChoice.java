@@ -4,8 +4,8 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.runtime.DType;
 
 /**
- * Who multiplies matrices in the language model: cuBLAS or our own kernels for few rows. In f32 the choice changes no token; in bf16 the two may differ at
- * near ties, and only {@link #OWN} gives a row the same bits in every pass. The vision tower always uses cuBLAS.
+ * Who multiplies matrices in the language model: cuBLAS or our own kernels for few rows. In f32 the choice changes no token; in bf16 the two
+ * may differ at near ties, and only {@link #OWN} gives a row the same bits in every pass. The vision tower always uses cuBLAS.
  */
 public enum GemmChoice {
   /** By {@link #usesOwn the table}. */
@@ -34,8 +34,8 @@ public enum GemmChoice {
   }
 
   /**
-   * The table behind {@link #AUTO} on a GPU. A first choice by design and not yet by measurement on a GPU: our kernels where reading the weights is all that
-   * costs, which they do at every number of rows up to 64; cuBLAS where arithmetic costs too; and in f32, where ours are for fidelity only.
+   * The table behind {@link #AUTO} on a GPU. A first choice by design and not yet by measurement: our kernels where reading the weights is
+   * all that costs, which they do once for up to 64 rows; cuBLAS where arithmetic costs too; and in f32, where ours are for fidelity.
    */
   boolean usesOwn(DType dtype, int rows) {
     return switch (this) {

@@ -5,12 +5,12 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
- * What a layer does beside attention, and what follows the last one. Two implementations with the same rounding points: products by cuBLAS with
- * elementwise kernels between them ({@link PlainLayers}), and our own products with everything else fused to them ({@link FusedLayers}). A pass uses one
- * of them from start to end.
+ * What a layer does beside attention, and what follows the last one. Two implementations with the same rounding points: products by
+ * cuBLAS with elementwise kernels between them ({@link PlainLayers}), and our own products with everything else fused to them
+ * ({@link FusedLayers}). A pass uses one of them from start to end.
  */
 interface LayerOps {
-  /** The residual stream's first {@code rows} rows have been filled with embeddings. */
+  /** Something else than {@link Transformer#embed} has filled the residual stream's first {@code rows} rows. */
   void begin(int rows);
 
   /** Norm, QKV product, bias, rotation of all rows of the segments: queries are left in the activations, keys and values in the cache. */

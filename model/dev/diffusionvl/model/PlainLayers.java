@@ -33,7 +33,8 @@ final class PlainLayers implements LayerOps {
   public void begin(int rows) {}
 
   @Override
-  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope) {
+  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
+      RopeTable rope) {
     int rows = segments.totalRows();
     kernels.rmsNorm().launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
     multiply(a.normed(), layer.qkv(), a.accumulators(), rows);

@@ -23,8 +23,9 @@ final class TextProducts implements AutoCloseable {
   TextProducts(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice, boolean overlap) {
     boolean supported = FusedLayers.support(config);
     if (choice == GemmChoice.OWN && !supported) {
-      throw new IllegalArgumentException("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, not "
-          + "for head dim %d, hidden size %d, intermediate size %d".formatted(config.headDim(), config.hiddenSize(), config.intermediateSize()));
+      throw new IllegalArgumentException(("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, "
+          + "not for head dim %d, hidden size %d, intermediate size %d").formatted(config.headDim(), config.hiddenSize(),
+          config.intermediateSize()));
     }
     this.choice = supported ? choice.on(stream.device().emulated()) : GemmChoice.CUBLAS;
     this.cublas = cublas;

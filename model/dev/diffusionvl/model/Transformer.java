@@ -31,6 +31,7 @@ final class Transformer implements AutoCloseable {
   private final int maxRows;
   private LayerOps ops; // of the last pass
   private int firstScored; // row of the last pass
+  private int embedded; // first rows of the next pass whose sums of squares are known
 
   /**
    * The rows of a pass, in the order of their parts.
@@ -74,9 +75,18 @@ final class Transformer implements AutoCloseable {
     }
   }
 
-  /** The residual stream: fill its first rows with embeddings before {@link #forward}. */
+  /** The residual stream: copy embeddings to its first rows, or {@link #embed} tokens there, before {@link #forward}. */
   DeviceBuffer hidden() {
     return activations.hidden();
+  }
+
+  /** Embeds tokens as rows of the next pass; a negative id takes the row of {@code given}. */
+  void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
+    DeviceBuffer table = weights.embedding();
+    DeviceBuffer squares = fused == null ? null : Activations.from(activations.squares(), first);
+    kernels.gatherRows().launch(stream, table, ids, given, Activations.from(activations.hidden(), first), squares, rows, config.hiddenSize(),
+        (int) table.shape()[0]);
+    embedded = first == 0 ? rows : embedded;
   }
 
   /** After {@link #computeLogits}: the scored rows behind the final norm, from row 0 on. */
@@ -99,7 +109,10 @@ final class Transformer implements AutoCloseable {
       throw new IllegalArgumentException("a pass of " + count + " rows, scratch memory is for " + maxRows);
     }
     ops = gemm.usesOwn(dtype, count) ? fused : plain;
-    ops.begin(count);
+    if (embedded < count) {
+      ops.begin(count); // some rows were not embedded but copied
+    }
+    embedded = 0;
     int last = config.layers() - 1;
     for (int i = 0; i < last; i++) {
       storeKeysAndValues(i, rows.segments(), cache, rope);
@@ -122,8 +135,8 @@ final class Transformer implements AutoCloseable {
   /** From queries and cache to the attention output. */
   private void attend(int layer, Segments segments, AttentionWorkspace sharedKeys, KvCache cache) {
     if (segments.count() > 0) {
-      kernels.attention().launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments, activations.context(), config.heads(),
-          config.kvHeads(), config.headDim(), cache.slots(), (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
+      kernels.attention().launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments,
+          activations.context(), config.heads(), config.kvHeads(), config.headDim(), cache.slots(), (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
     }
   }
 

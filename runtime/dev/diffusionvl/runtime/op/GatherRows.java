@@ -23,6 +23,16 @@ public final class GatherRows extends Op {
    */
   public void launch(Stream stream, DeviceBuffer table, DeviceBuffer index, DeviceBuffer fallback, DeviceBuffer out, int rows, int width,
       int tableRows) {
+    launch(stream, table, index, fallback, out, null, rows, width, tableRows);
+  }
+
+  /**
+   * The same, and the sums of squares that {@link RowSquares} makes of out.
+   *
+   * @param squares F32 [rows, {@link RowSquares#groups}(width)], or null
+   */
+  public void launch(Stream stream, DeviceBuffer table, DeviceBuffer index, DeviceBuffer fallback, DeviceBuffer out, DeviceBuffer squares,
+      int rows, int width, int tableRows) {
     require(rows >= 0, "rows", rows);
     require(width > 0, "width", width);
     require(tableRows > 0, "table rows", tableRows);
@@ -31,7 +41,8 @@ public final class GatherRows extends Op {
     check("index", index, DType.I32, rows);
     checkOptional("fallback", fallback, table.dtype(), (long) rows * width);
     check("out", out, table.dtype(), (long) rows * width);
+    checkOptional("squares", squares, DType.F32, (long) rows * RowSquares.groups(width));
     stream.launch(kernel(table.dtype() == DType.BF16 ? "gather_rows_bf16" : "gather_rows_f32"), rows, 1, 1, THREADS, 0)
-        .ptr(table).ptr(index).ptrOrNull(fallback).ptr(out).i32(rows).i32(width).i32(tableRows).go();
+        .ptr(table).ptr(index).ptrOrNull(fallback).ptr(out).ptrOrNull(squares).i32(rows).i32(width).i32(tableRows).go();
   }
 }

@@ -19,8 +19,8 @@ public final class SkinnyResidual extends SkinnyOp {
    * @param h dtype of x [rows, n], 16-byte aligned: the residual stream, updated
    * @param squares F32 [rows, {@link RowSquares#groups}(n)]: of the new h
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares, int rows,
-      int n, int k) {
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares,
+      int rows, int n, int k) {
     launch(stream, workspace, x, w, h, squares, rows, n, k, 0);
   }
 
@@ -30,8 +30,8 @@ public final class SkinnyResidual extends SkinnyOp {
    * @param ahead with a workspace that overlaps: chunks of weights of each block, beyond those in flight, that are brought into the L2
    *     cache while the kernel before still runs; worth it where that one leaves the memory idle, as attention does
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares, int rows,
-      int n, int k, int ahead) {
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares,
+      int rows, int n, int k, int ahead) {
     require(ahead >= 0, "ahead", ahead);
     checkProduct(workspace, "x", x, w, rows, n, k);
     int groups = RowSquares.groups(n);

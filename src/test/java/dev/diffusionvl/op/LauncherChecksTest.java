@@ -83,8 +83,8 @@ class LauncherChecksTest extends OpTest {
         b -> kernels.residualRmsNorm().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 1e-6f));
     check("bias_activation", List.of(f32("acc", 14), f32("bias", 7), f32("out", 14)),
         b -> kernels.biasActivation().launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1));
-    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14)),
-        b -> kernels.gatherRows().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 3));
+    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14), f32("squares", 2)),
+        b -> kernels.gatherRows().launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 3));
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.diffusionvl.oracle.NormOracle;
 import dev.diffusionvl.oracle.Rounding;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.RowSquares;
 import org.junit.jupiter.api.Test;
 
 /** rms_norm, swiglu, residual_add, bias_activation and gather_rows over odd and ragged widths. */
@@ -185,9 +186,16 @@ class RowOpsTest extends OpTest {
         float[] before = normal(dtype, 6 * width, 1);
         for (boolean withFallback : new boolean[] {true, false}) {
           DeviceBuffer out = buffer(dtype, before);
-          kernels.gatherRows().launch(stream, buffer(dtype, table), ints(index), withFallback ? buffer(dtype, fallback) : null, out, 6, width,
-              11);
+          DeviceBuffer given = withFallback ? buffer(dtype, fallback) : null;
+          DeviceBuffer squares = empty(DType.F32, 6L * RowSquares.groups(width));
+          kernels.gatherRows().launch(stream, buffer(dtype, table), ints(index), given, out, squares, 6, width, 11);
           float[] actual = out.getFloats(stream);
+          DeviceBuffer expected = empty(DType.F32, 6L * RowSquares.groups(width));
+          kernels.rowSquares().launch(stream, out, expected, 6, width);
+          assertArrayEquals(expected.getFloats(stream), squares.getFloats(stream), 0f, "squares of width " + width);
+          DeviceBuffer plain = buffer(dtype, before);
+          kernels.gatherRows().launch(stream, buffer(dtype, table), ints(index), given, plain, 6, width, 11);
+          assertArrayEquals(actual, plain.getFloats(stream), 0f, "without squares");
           for (int r = 0; r < 6; r++) {
             for (int i = 0; i < width; i++) {
               float value = actual[r * width + i];

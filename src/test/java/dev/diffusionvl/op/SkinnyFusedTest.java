@@ -111,8 +111,9 @@ class SkinnyFusedTest extends OpTest {
           kernels.residualAdd().launch(stream, plain, sums, null, rows, n);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what);
           assertArrayEquals(squares(plain, rows, n).getFloats(stream), sumsOfSquares.getFloats(stream), 0f, what);
-          assertRows(what, ElementwiseOracle.residual(h, floats(ProductOracle.product(x, w, rows, n, k)), null, rows, n, Rounding.of(dtype)),
-              fused.getFloats(stream), rows, tolerance(dtype));
+          float[] product = floats(ProductOracle.product(x, w, rows, n, k));
+          assertRows(what, ElementwiseOracle.residual(h, product, null, rows, n, Rounding.of(dtype)), fused.getFloats(stream), rows,
+              tolerance(dtype));
         }
       }
     }
@@ -136,10 +137,11 @@ class SkinnyFusedTest extends OpTest {
           kernels.skinnySwiglu().launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, fused, rows, inter, k);
           DeviceBuffer plain = empty(dtype, (long) rows * inter);
           DeviceBuffer sumsInTiles = normedProduct(dtype, dh, dnorm, buffer(dtype, inTiles(w, inter, k)), rows, tiled(inter), k);
-          kernels.swiglu().launch(stream, buffer(DType.F32, outOfTiles(sumsInTiles.getFloats(stream), rows, inter)), null, plain, rows, inter);
+          float[] sums = outOfTiles(sumsInTiles.getFloats(stream), rows, inter);
+          kernels.swiglu().launch(stream, buffer(DType.F32, sums), null, plain, rows, inter);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what);
-          double[] sums = normedOracle(h, norm, w, rows, 2 * inter, k, Rounding.of(dtype));
-          assertRows(what, ElementwiseOracle.swiglu(floats(sums), null, rows, inter, Rounding.of(dtype)), fused.getFloats(stream), rows,
+          float[] expectedSums = floats(normedOracle(h, norm, w, rows, 2 * inter, k, Rounding.of(dtype)));
+          assertRows(what, ElementwiseOracle.swiglu(expectedSums, null, rows, inter, Rounding.of(dtype)), fused.getFloats(stream), rows,
               2 * tolerance(dtype));
         }
       }
