@@ -6,10 +6,24 @@ import dev.diffusionvl.runtime.Stream;
 import java.util.Arrays;
 
 /**
- * Block-diffusion decoding of one prompt (spec 7): the prompt's whole blocks go into the cache, then the rest is written block by block, each
- * from all masks to none in a few denoising steps that commit the most confident positions.
+ * Block-diffusion decoding of one prompt (spec 7):
+ *
+ * <pre>
+ *   unstored = the prompt's whole blocks
+ *   for each block from the first one that the prompt does not fill:
+ *     block = masks, behind what is left of the prompt
+ *     until no mask is left:
+ *       pass over the unstored blocks and the block, or over the block and its drafts
+ *       commit the most confident masks; unstored = none
+ *     unstored = the block
+ *     stop at the end-of-text token
+ * </pre>
+ *
+ * "Storing" is leaving a block's final keys and values in the cache. Without fused store it takes passes of its own.
  */
 final class BlockDiffusion {
+  private static final int MAX_SCORED_ROWS = 512; // with drafts; beyond, rows cost more than passes, and logits are large
+
   private final GenerationOptions options;
   private final boolean fusedStore;
   private final int speculate;
@@ -21,8 +35,8 @@ final class BlockDiffusion {
   private final BlockState state;
   private final ForwardPasses passes;
   private final int[] quota;
-  private boolean readsEveryPass;
   private final int[] ids; // of prompt and answer; the mask id where nothing is written
+  private boolean readsEveryPass;
   private int prefills;
   private int denoises;
   private int stores;
@@ -39,7 +53,7 @@ final class BlockDiffusion {
       BlockState state, ForwardPasses passes) {
     this.options = options;
     this.fusedStore = options.execution().fusedStore();
-    this.speculate = speculation(options);
+    this.speculate = drafts(options, extent);
     this.extent = extent;
     this.promptIds = promptIds;
     this.maskId = maskId;
@@ -52,13 +66,14 @@ final class BlockDiffusion {
     Arrays.fill(ids, maskId);
   }
 
-  /** Drafts that a pass may carry: none where tokens are drawn, since a draft cannot foresee a draw. */
-  static int speculation(GenerationOptions options) {
-    return options.temperature() > 0 ? 0 : options.execution().speculate();
+  /** Drafts that a pass may carry: none where tokens are drawn, since a draft cannot foresee a draw; few where blocks are large. */
+  static int drafts(GenerationOptions options, Extent extent) {
+    int fit = Math.max(0, MAX_SCORED_ROWS / Math.max(1, extent.blockRows()) - 1);
+    return options.temperature() > 0 ? 0 : Math.min(fit, options.execution().speculate());
   }
 
-  /** Tokens are drawn with numbers that are given. */
-  static boolean draws(GenerationOptions options) {
+  /** Tokens are drawn, and with numbers that are given. */
+  static boolean drawsWithGivenNumbers(GenerationOptions options) {
     return options.temperature() > 0 && options.uniforms() != null;
   }
 
@@ -75,7 +90,7 @@ final class BlockDiffusion {
         return;
       }
       decodedBlocks++;
-      takeOver(block);
+      keep(block);
       boolean stop = hasEos(block);
       boolean last = stop || block == extent.blocks() - 1;
       unstored = finished ? 1 : 0;
@@ -133,7 +148,7 @@ final class BlockDiffusion {
   }
 
   private void pass(int variants, GenerationEvents events) {
-    if (draws(options)) {
+    if (drawsWithGivenNumbers(options)) {
       passes.drawWith(uniformsOf(denoises, state.rows()));
     }
     long start = System.nanoTime();
@@ -167,7 +182,7 @@ final class BlockDiffusion {
   }
 
   /** The block's tokens are final. */
-  private void takeOver(int block) {
+  private void keep(int block) {
     for (int i = 0; i < state.rows(); i++) {
       if (state.id(i) != BlockState.GIVEN) {
         ids[extent.begin(block) + i] = state.id(i);

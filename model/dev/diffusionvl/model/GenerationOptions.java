@@ -58,6 +58,7 @@ public record GenerationOptions(
     require(temperature >= 0 && temperature < Float.POSITIVE_INFINITY, "temperature", temperature, "0 or more");
     require(topK >= 0, "top-k", topK, "0 or more");
     require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
+    require(execution != null, "execution", execution, "not null");
   }
 
   private static void require(boolean ok, String name, Object value, String allowed) {

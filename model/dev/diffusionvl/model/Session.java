@@ -132,12 +132,12 @@ public final class Session implements AutoCloseable {
     // In the full-diffusion ablation the two reference files spread different numbers over the steps (spec 7, fact 10).
     boolean qwen = config.family() == ModelFamily.QWEN;
     int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
-    int speculate = BlockDiffusion.speculation(options);
+    int speculate = BlockDiffusion.drafts(options, extent);
     DecodeMemory kept = memory;
     memory = null; // should memory run out
     memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, products);
     Decision decision = Decision.of(options, config.maskTokenId(), qwen);
-    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota, BlockDiffusion.draws(options),
+    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota, BlockDiffusion.drawsWithGivenNumbers(options),
         speculate, extent.blockSize(), options.execution().graphs(), embeddings);
     BlockDiffusion diffusion = new BlockDiffusion(options, extent, ids, config.maskTokenId(), config.eosTokenId(), quota, stream,
         memory.state(), passes);
