@@ -35,6 +35,7 @@ git -C "$here" describe --always --dirty --abbrev=12 > "$stage/commit" 2> /dev/n
 
 cp "$build"/dist/junit/*.jar "$stage/tests/lib/"
 cp -R "$build/test-classes" "$stage/tests/classes"
+rm -rf "$stage/tests/classes/dvl/native/emulated-check" "$stage/tests/classes/dvl/native/kernels/emulated-check" # not for GPUs
 rm -rf "$stage/tests/classes/golden" "$stage/tests/classes/pillow" "$stage/tests/classes/qwen2.5" # read from the checkout
 
 pack() { # archive, paths

@@ -10,7 +10,7 @@
 #   STEP         facts tests vectors kernels 3b 7b load sanitizer (default: all, in this order)
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
-# every step with its exit code), vectors.jsonl, and a log for each kind of step. Clocks and power are left as they are.
+# every step with its exit code), conformance/, and a log for each kind of step. Clocks and power are left as they are.
 set -u
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -99,7 +99,9 @@ tests() {
 }
 
 vectors() {
-  echo "== no recorder of conformance vectors in this build" | tee -a "$out/tests.txt"
+  # Answers of this GPU, to be put into src/test/resources/conformance (docs/proving-kernels.md).
+  DVL_JAVA_OPTIONS="${DVL_JAVA_OPTIONS:-} -Dconformance.record=$out/conformance" run tests 60 "$home/dvl-tests" --details=tree \
+    --select-class dev.diffusionvl.conformance.ConformanceTest
 }
 
 kernels() {

@@ -33,13 +33,7 @@ final class QwenVlVision implements AutoCloseable {
   private final List<DeviceBuffer> owned = new ArrayList<>();
   private DeviceBuffer x;
   private DeviceBuffer normed;
-  private DeviceBuffer q;
-  private DeviceBuffer k;
-  private DeviceBuffer v;
-  private DeviceBuffer attended;
-  private DeviceBuffer wide; // pixel values, MLP activations, merger activations: one after the other
   private DeviceBuffer accumulators;
-  private DeviceBuffer indices; // window order, then raster order
 
   QwenVlVision(Device device, DType dtype, VisionConfig config, VisionWeights weights, Kernels kernels, Stream stream, Gemm gemm,
       int gridHeight, int gridWidth) {
@@ -79,18 +73,29 @@ final class QwenVlVision implements AutoCloseable {
    */
   void encode(float[] pixels, DeviceBuffer target) {
     int d = config.hiddenSize();
+    int inter = weights.blocks().getFirst().down().in();
     int patchSize = pixels.length / patches;
-    allocate(patchSize);
-    DeviceBuffer input = wide.slice(0, patches, patchSize);
+    int unit = order.unit();
+    int merged = d * unit;
+    DeviceBuffer input = buffer("pixel values", dtype, patches, patchSize);
+    accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(patchSize, Math.max(3 * d, 2 * inter)));
     if (dtype == DType.F32) {
       input.set(stream, pixels);
     } else { // the device rounds a million pixel values faster
       accumulators.set(stream, pixels);
       kernels.biasActivation().launch(stream, accumulators, null, input, patches, patchSize, BiasActivation.NONE);
     }
-    DeviceBuffer embedded = attended; // nothing is attended yet
+    DeviceBuffer embedded = buffer("patch embeddings", dtype, patches, d);
     gemm.multiply(input, weights.patchEmbedding(), embedded, patches, d, patchSize);
-    DeviceBuffer windowRows = indices.slice(0, patches);
+
+    x = buffer("vision hidden state", dtype, patches, d);
+    normed = buffer("vision normalised", dtype, patches, d);
+    DeviceBuffer q = buffer("vision queries", dtype, patches, d);
+    DeviceBuffer k = buffer("vision keys", dtype, patches, d);
+    DeviceBuffer v = buffer("vision values", dtype, patches, d);
+    DeviceBuffer attended = buffer("vision attention output", dtype, patches, d);
+    DeviceBuffer activated = buffer("vision MLP activations", dtype, patches, inter);
+    DeviceBuffer windowRows = buffer("window order", DType.I32, patches);
     windowRows.set(stream, order.patchOrder());
     kernels.gatherRows().launch(stream, embedded, windowRows, null, x, patches, d, patches);
 
@@ -101,50 +106,29 @@ final class QwenVlVision implements AutoCloseable {
       for (int i = 0; i < config.depth(); i++) {
         Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
         DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
-        block(weights.blocks().get(i), nextNorm, segments, rope);
+        block(weights.blocks().get(i), nextNorm, segments, rope, q, k, v, attended, activated);
       }
-      merge(target);
       stream.synchronize();
     }
-  }
 
-  /** Few large allocations: each one, and each release, is a call that may wait for the device. */
-  private void allocate(int patchSize) {
-    int d = config.hiddenSize();
-    long inter = weights.blocks().getFirst().down().in();
-    long up = weights.mergerUp().out();
-    long down = weights.mergerDown().out();
-    long area = (long) patches * d;
-    DeviceBuffer narrow = buffer("vision activations", dtype, 6, patches, d);
-    x = narrow.slice(0, patches, d);
-    normed = narrow.slice(area, patches, d);
-    q = narrow.slice(2 * area, patches, d);
-    k = narrow.slice(3 * area, patches, d);
-    v = narrow.slice(4 * area, patches, d);
-    attended = narrow.slice(5 * area, patches, d);
-    wide = buffer("vision MLP activations", dtype, Math.max(patches * Math.max(inter, patchSize), rows() * (up + down)));
-    accumulators = buffer("vision accumulators", DType.F32,
-        Math.max(patches * Math.max(patchSize, Math.max(3L * d, 2 * inter)), rows() * Math.max(up, down)));
-    indices = buffer("vision row orders", DType.I32, patches + rows());
-  }
-
-  /** Merger: four consecutive normalised rows side by side, two linear layers, back to raster order. */
-  private void merge(DeviceBuffer target) {
-    LinearWeights first = weights.mergerUp();
-    LinearWeights second = weights.mergerDown();
-    DeviceBuffer up = wide.slice(0, rows(), first.out());
-    DeviceBuffer down = wide.slice(up.elements(), rows(), second.out());
-    gemm.multiply(normed, first.weight(), accumulators, rows(), first.out(), first.in());
-    kernels.biasActivation().launch(stream, accumulators, first.bias(), up, rows(), first.out(), BiasActivation.GELU_ERF);
-    gemm.multiply(up, second.weight(), accumulators, rows(), second.out(), second.in());
-    kernels.biasActivation().launch(stream, accumulators, second.bias(), down, rows(), second.out(), BiasActivation.NONE);
-    DeviceBuffer raster = indices.slice(patches, rows());
+    // merger: four consecutive normalised rows side by side, two linear layers, back to raster order
+    DeviceBuffer up = buffer("merger activations", dtype, rows(), weights.mergerUp().out());
+    DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
+        weights.mergerDown().out()));
+    gemm.multiply(normed, weights.mergerUp().weight(), mergerAccumulators, rows(), weights.mergerUp().out(), merged);
+    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
+    gemm.multiply(up, weights.mergerDown().weight(), mergerAccumulators, rows(), weights.mergerDown().out(), weights.mergerDown().in());
+    DeviceBuffer down = buffer("merger output", dtype, rows(), weights.mergerDown().out());
+    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
+    DeviceBuffer raster = buffer("raster order", DType.I32, rows());
     raster.set(stream, order.inverseUnitOrder());
-    kernels.gatherRows().launch(stream, down, raster, null, target, rows(), second.out(), rows());
+    kernels.gatherRows().launch(stream, down, raster, null, target, rows(), weights.mergerDown().out(), rows());
+    stream.synchronize();
   }
 
   /** From {@code normed} to the next norm's output there. */
-  private void block(VisionWeights.Block w, DeviceBuffer nextNorm, Segments segments, RopeTable rope) {
+  private void block(VisionWeights.Block w, DeviceBuffer nextNorm, Segments segments, RopeTable rope, DeviceBuffer q, DeviceBuffer k,
+      DeviceBuffer v, DeviceBuffer attended, DeviceBuffer activated) {
     int d = config.hiddenSize();
     int heads = config.heads();
     int headDim = d / heads;
@@ -154,8 +138,8 @@ final class QwenVlVision implements AutoCloseable {
     multiply(attended, w.projection());
     kernels.residualRmsNorm().launch(stream, x, accumulators, w.projection().bias(), w.norm2(), normed, patches, d, EPS);
     multiply(normed, w.gateUp());
-    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), wide, patches, w.down().in());
-    multiply(wide, w.down());
+    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), activated, patches, w.down().in());
+    multiply(activated, w.down());
     kernels.residualRmsNorm().launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
   }
 

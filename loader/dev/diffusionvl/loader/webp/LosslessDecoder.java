@@ -86,9 +86,8 @@ final class LosslessDecoder {
 
   /** @param main not an image that serves a transform or tells the codes of another one */
   private int[] image(int width, int height, boolean main) {
-    boolean cached = in.flag();
-    int cacheBits = cached ? in.read(4) : 0;
-    if (cached && (cacheBits < 1 || cacheBits > MAX_CACHE_BITS)) {
+    int cacheBits = in.flag() ? in.read(4) : 0;
+    if (cacheBits > MAX_CACHE_BITS) {
       throw new IllegalArgumentException("a colour cache of " + cacheBits + " bits");
     }
     int[] cache = cacheBits > 0 ? new int[1 << cacheBits] : new int[0];
@@ -108,7 +107,7 @@ final class LosslessDecoder {
       codes[i] = codes(cache.length);
     }
     int[] pixels = new int[Math.multiplyExact(width, height)];
-    int remembered = 0; // pixels before this one are in the cache
+    int cached = 0; // pixels before this one are in the cache
     int across = blocks(width, groupBits);
     for (int at = 0; at < pixels.length;) {
       PrefixCode[] code = codes[groupOf == null ? 0 : groupOf[(at / width >> groupBits) * across + (at % width >> groupBits)]];
@@ -120,11 +119,11 @@ final class LosslessDecoder {
       } else if (green < GREENS) {
         at = copy(pixels, at, width, prefixed(green - 256), prefixed(code[4].read(in)));
       } else {
-        remembered = remember(cache, cacheBits, pixels, remembered, at);
+        cached = remember(cache, cacheBits, pixels, cached, at);
         pixels[at++] = cache[green - GREENS];
       }
       if (at % width == 0 && cacheBits > 0) {
-        remembered = remember(cache, cacheBits, pixels, remembered, at);
+        cached = remember(cache, cacheBits, pixels, cached, at);
       }
     }
     return pixels;

@@ -10,34 +10,54 @@ final class PrefixCode {
   private static final int TABLE_BITS = 8;
   private static final int[] LENGTH_ORDER = {17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-  // by the coming bits, as many as the longest word has, but 8 at most: symbol << 4 | length, 0 for longer words
-  private final int tableBits;
-  private final int[] table;
+  // by the coming 8 bits: symbol << 4 | length, 0 for longer words
+  private final int[] table = new int[1 << TABLE_BITS];
   // by length: the first word, how many there are, where their symbols begin
-  private final int[] first;
-  private final int[] count;
-  private final int[] start;
-  /** In the order of their words. */
+  private final int[] first = new int[MAX_LENGTH + 1];
+  private final int[] count = new int[MAX_LENGTH + 1];
+  private final int[] start = new int[MAX_LENGTH + 1];
   private final int[] symbols;
+  /** The only symbol, which takes no bits; or −1. */
+  private int single = -1;
 
-  /** @param count words by length; together they must leave no room */
-  private PrefixCode(int[] count, int[] symbols) {
-    this.count = count;
-    this.symbols = symbols;
-    first = new int[count.length];
-    start = new int[count.length];
+  private PrefixCode(int[] lengths) {
+    int used = 0;
+    for (int length : lengths) {
+      count[length]++;
+      used += length > 0 ? 1 : 0;
+    }
+    count[0] = 0;
+    symbols = new int[used];
+    if (used == 0) {
+      throw new IllegalArgumentException("a code without words");
+    }
     long room = 1L << MAX_LENGTH;
-    for (int length = 1; length < count.length; length++) {
-      first[length] = first[length - 1] + count[length - 1] << 1;
-      start[length] = start[length - 1] + count[length - 1];
+    int word = 0;
+    for (int length = 1, at = 0; length <= MAX_LENGTH; length++) {
+      word = word + count[length - 1] << 1;
+      first[length] = word;
+      start[length] = at;
+      at += count[length];
       room -= (long) count[length] << MAX_LENGTH - length;
     }
-    if (room != 0) {
+    if (used > 1 && room != 0) {
       throw new IllegalArgumentException("a code with missing or surplus words");
     }
-    tableBits = Math.min(TABLE_BITS, count.length - 1);
-    table = new int[1 << tableBits];
-    for (int length = 1; length <= tableBits; length++) {
+    int[] next = start.clone();
+    for (int symbol = 0; symbol < lengths.length; symbol++) {
+      if (lengths[symbol] > 0) {
+        symbols[next[lengths[symbol]]++] = symbol;
+      }
+    }
+    if (used == 1) {
+      single = symbols[0];
+    } else {
+      fillTable();
+    }
+  }
+
+  private void fillTable() {
+    for (int length = 1; length <= TABLE_BITS; length++) {
       for (int i = 0; i < count[length]; i++) {
         int reversed = Integer.reverse(first[length] + i) >>> 32 - length;
         for (int bits = reversed; bits < table.length; bits += 1 << length) {
@@ -47,46 +67,18 @@ final class PrefixCode {
     }
   }
 
-  /** The code of a single symbol, which takes no bits. There may be very many of these, so they hold nothing else. */
-  private PrefixCode(int symbol) {
-    symbols = new int[] {symbol};
-    count = first = start = table = null;
-    tableBits = 0;
-  }
-
-  private static PrefixCode of(int[] lengths) {
-    int[] count = new int[MAX_LENGTH + 1];
-    int longest = 0;
-    for (int length : lengths) {
-      count[length]++;
-      longest = Math.max(longest, length);
-    }
-    count[0] = 0;
-    int[] symbols = new int[Arrays.stream(count).sum()];
-    int[] next = new int[longest + 2];
-    for (int length = 1; length <= longest; length++) {
-      next[length + 1] = next[length] + count[length];
-    }
-    for (int symbol = 0; symbol < lengths.length; symbol++) {
-      if (lengths[symbol] > 0) {
-        symbols[next[lengths[symbol]]++] = symbol;
-      }
-    }
-    return symbols.length == 1 ? new PrefixCode(symbols[0]) : new PrefixCode(Arrays.copyOf(count, longest + 1), symbols);
-  }
-
   int read(BitReader in) {
-    if (table == null) {
-      return symbols[0];
+    if (single >= 0) {
+      return single;
     }
-    int entry = table[in.peek(tableBits)];
+    int entry = table[in.peek(TABLE_BITS)];
     if (entry != 0) {
       in.skip(entry & 15);
       return entry >> 4;
     }
-    int word = Integer.reverse(in.peek(tableBits)) >>> 32 - tableBits;
-    in.skip(tableBits);
-    for (int length = tableBits + 1; length < count.length; length++) {
+    int word = Integer.reverse(in.peek(TABLE_BITS)) >>> 32 - TABLE_BITS;
+    in.skip(TABLE_BITS);
+    for (int length = TABLE_BITS + 1; length <= MAX_LENGTH; length++) {
       word = word << 1 | in.read(1);
       if (word - first[length] < count[length]) {
         return symbols[start[length] + word - first[length]];
@@ -97,16 +89,17 @@ final class PrefixCode {
 
   /** Reads the code of an alphabet. */
   static PrefixCode read(BitReader in, int alphabet) {
-    if (!in.flag()) {
-      int[] lengths = new int[alphabet];
+    int[] lengths = new int[alphabet];
+    if (in.flag()) {
+      boolean two = in.flag();
+      lengths[inside(in.read(in.flag() ? 8 : 1), alphabet)] = 1;
+      if (two) {
+        lengths[inside(in.read(8), alphabet)] = 1;
+      }
+    } else {
       readLengths(in, lengths);
-      return of(lengths);
     }
-    boolean two = in.flag();
-    int symbol = inside(in.read(in.flag() ? 8 : 1), alphabet);
-    int other = two ? inside(in.read(8), alphabet) : symbol;
-    return symbol == other ? new PrefixCode(symbol)
-        : new PrefixCode(new int[] {0, 2}, new int[] {Math.min(symbol, other), Math.max(symbol, other)});
+    return new PrefixCode(lengths);
   }
 
   private static int inside(int symbol, int alphabet) {
@@ -125,7 +118,7 @@ final class PrefixCode {
     for (int i = 0; i < given; i++) {
       own[LENGTH_ORDER[i]] = in.read(3);
     }
-    PrefixCode code = of(own);
+    PrefixCode code = new PrefixCode(own);
     int words = lengths.length;
     if (in.flag()) {
       words = 2 + in.read(2 + 2 * in.read(3));

@@ -55,25 +55,21 @@ public final class WebpFile {
     if (end > file.length) {
       throw new IllegalArgumentException("ends too early");
     }
-    webp.readChunks(12, (int) end, false);
+    webp.readChunks(12, (int) end);
     if (webp.rgb == null) {
       throw new IllegalArgumentException("no image in it");
     }
     return webp;
   }
 
-  /** @param inFrame of an animation: frames do not hold frames */
-  private void readChunks(int begin, int end, boolean inFrame) {
+  private void readChunks(int begin, int end) {
     for (int at = begin; at + CHUNK_HEADER <= end;) {
       int from = at + CHUNK_HEADER;
       long to = from + Integer.toUnsignedLong(bytes.getInt(at + 4));
       if (to > end) {
         throw new IllegalArgumentException("a chunk ends behind the file");
       }
-      String type = new String(file, at, 4, StandardCharsets.ISO_8859_1);
-      if (!inFrame || type.startsWith("VP8") && !type.equals("VP8X")) {
-        readChunk(type, from, (int) to);
-      }
+      readChunk(new String(file, at, 4, StandardCharsets.ISO_8859_1), from, (int) to);
       at = (int) Math.min(end, to + (to - from & 1)); // chunks of odd size are padded
     }
   }
@@ -110,7 +106,7 @@ public final class WebpFile {
   private void readFrame(int x, int y, int begin, int end) {
     int canvasWidth = width;
     int canvasHeight = height;
-    readChunks(begin, end, true);
+    readChunks(begin, end);
     require(rgb != null, "ANMF");
     if (x > canvasWidth - width || y > canvasHeight - height) {
       throw new IllegalArgumentException("a frame reaches beyond its canvas");

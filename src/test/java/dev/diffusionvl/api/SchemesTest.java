@@ -60,7 +60,7 @@ class SchemesTest {
   private static GenerationResult generate(Path directory) {
     try (DiffusionVl model = DiffusionVl.load(device, directory, DType.BF16); Session session = model.newSession()) {
       Request request = Request.of("Describe this image.", ImageFiles.read(Path.of("samples/images/square-and-cross.png")));
-      return session.generate(request, GenerationOptions.DEFAULTS.withGenLength(8));
+      return session.generate(request, GenerationOptions.DEFAULTS.withGenLength(24));
     }
   }
 

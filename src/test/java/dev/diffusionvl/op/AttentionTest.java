@@ -43,14 +43,16 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource(names = "BF16")
   void aWholeImage(Form form) {
-    check(this, form, 1, 1, 80, 1296, new Part(1296, 0, 0, 1296, 0));
+    int patches = SMALL ? 130 : 1296;
+    check(this, form, 1, 1, 80, patches, new Part(patches, 0, 0, patches, 0));
   }
 
   /** Lists whose length is at the edges of tiles and of the ranges that blocks share: up to 32 for one kv head. */
   @ParameterizedTest
   @EnumSource
   void everyLengthOfTheList(Form form) {
-    for (int length : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193, 1000, 2048, 2049, 2500}) {
+    for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193, 1000,
+        2048, 2049, 2500}) {
       check(this, form, 1, 1, 72, length + 3, new Part(1, 2, 3, length + 3, 0));
     }
     check(this, form, 5, 1, 128, 700, new Part(9, 680, 0, 661, 1));

@@ -73,7 +73,7 @@ class SkinnyGemmTest extends OpTest {
       DeviceBuffer w = buffer(dtype, normal(dtype, n * k, 1));
       DeviceBuffer x = buffer(dtype, all);
       float[] expected = product(x, w, DType.F32, 64, n, k);
-      for (int rows : new int[] {1, 8, 9, 16, 20, 32, 33, 64}) {
+      for (int rows : SMALL ? new int[] {1, 9, 20, 33} : new int[] {1, 8, 9, 16, 20, 32, 33, 64}) {
         // the last rows: they change their place, their M and their neighbours
         float[] some = product(x.slice((64L - rows) * k, (long) rows * k), w, DType.F32, rows, n, k);
         assertArrayEquals(Arrays.copyOfRange(expected, (64 - rows) * n, 64 * n), some, 0f, dtype + ", " + rows + " rows");

@@ -22,7 +22,8 @@ import org.junit.platform.launcher.core.LauncherFactory;
 
 /** Runs the kernel tests inside this process and notes which kernels each of them launches. */
 final class KernelSuite {
-  private static final List<String> PACKAGES = List.of("dev.diffusionvl.op", "dev.diffusionvl.conformance");
+  private static final List<DiscoverySelector> KERNEL_TESTS = List.of(selectPackage("dev.diffusionvl.op"),
+      selectPackage("dev.diffusionvl.conformance"));
 
   /**
    * One test's result.
@@ -39,7 +40,12 @@ final class KernelSuite {
 
   /** All kernel tests. */
   static List<Outcome> runAll() {
-    return execute(PACKAGES.stream().map(p -> (DiscoverySelector) selectPackage(p)).toList());
+    return execute(KERNEL_TESTS);
+  }
+
+  /** The static gates. */
+  static List<Outcome> runGates() {
+    return execute(List.of(selectPackage("dev.diffusionvl.gate")));
   }
 
   /** Some of them. */

@@ -99,6 +99,13 @@ public final class Proof {
         good = false;
       }
     }
+    if (wanted.isEmpty()) {
+      List<KernelSuite.Outcome> gates = KernelSuite.runGates();
+      List<KernelSuite.Outcome> failed = gates.stream().filter(o -> o.failure() != null).toList();
+      say("static gates: %s", failed.isEmpty() ? "ok" : failed.size() + " FAILED");
+      failed.forEach(f -> say("  %s: %s", f.name(), f.failure()));
+      good &= failed.isEmpty();
+    }
     MutantRunner.build(mutants);
     boolean clean = true;
     for (Schedule schedule : Schedule.all()) {

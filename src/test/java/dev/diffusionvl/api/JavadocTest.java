@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The Javadoc of the classes with examples: each example is found in the test that runs it, each link leads somewhere. */
-class JavadocExamplesTest {
+class JavadocTest {
   @Test
   void examplesAreRegionsOfTests(@TempDir Path out) throws Exception {
     DocumentationTool javadoc = ToolProvider.getSystemDocumentationTool();
