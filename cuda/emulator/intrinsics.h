@@ -244,12 +244,13 @@ inline long long max(long long a, long long b) { return a > b ? a : b; }
 inline long long min(long long a, long long b) { return a < b ? a : b; }
 inline unsigned long long max(unsigned long long a, unsigned long long b) { return a > b ? a : b; }
 inline unsigned long long min(unsigned long long a, unsigned long long b) { return a < b ? a : b; }
-// A NaN gives way to a number, and -0 is less than +0: max.f32 says so, the C library leaves it open.
+// A NaN gives way to a number, and -0 is less than +0: max.f32 says so; the C library keeps a signalling NaN
+// and leaves the zeros open.
 inline float max(float a, float b) {
-  return a == b ? __uint_as_float(__float_as_uint(a) & __float_as_uint(b)) : fmaxf(a, b);
+  return a == b ? __uint_as_float(__float_as_uint(a) & __float_as_uint(b)) : a > b || b != b ? a : b;
 }
 inline float min(float a, float b) {
-  return a == b ? __uint_as_float(__float_as_uint(a) | __float_as_uint(b)) : fminf(a, b);
+  return a == b ? __uint_as_float(__float_as_uint(a) | __float_as_uint(b)) : a < b || b != b ? a : b;
 }
 inline double max(double a, double b) { return fmax(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
