@@ -10,7 +10,9 @@ import dev.diffusionvl.samples.DvlProcess.Outcome;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -70,6 +72,33 @@ class DvlTest {
     assertEquals(0, step.get("step").asInt());
     assertEquals(8, step.get("committed").size());
     assertEquals(112, step.get("committed").get(0).get("position").asInt());
+  }
+
+  @Test
+  void fewerForwardsForTheSameTokens() throws Exception {
+    String[] plain = {"generate", "--prompt", "What colour is the square?", "--gen-length", "16", "--json", "--device", "emulated", "--dtype", "f32"};
+    JsonNode one = json(plain);
+    JsonNode drafts = json(plain, "--speculate", "7", "--no-graph");
+    assertEquals(one.get("token_ids"), drafts.get("token_ids"));
+    for (JsonNode json : List.of(one, drafts)) { // the prompt and each finished block ride with a denoising pass
+      assertEquals(0, json.get("prefill_forwards").asInt());
+      assertEquals(0, json.get("store_forwards").asInt());
+      assertEquals(json.get("denoise_forwards"), json.get("forwards"));
+      assertEquals(one.get("denoise_steps"), json.get("denoise_steps"));
+    }
+    assertEquals(one.get("denoise_steps"), one.get("forwards"));
+    assertTrue(drafts.get("forwards").asInt() < one.get("forwards").asInt(), drafts.toString());
+    assertTrue(drafts.get("commits_per_forward").asDouble() > 1, drafts.toString());
+
+    Outcome drawn = dvl("generate", "--prompt", "Hello!", "--gen-length", "1", "--temperature", "1", "--speculate", "7");
+    assertEquals(0, drawn.code());
+    assertTrue(drawn.err().contains("--speculate has no effect"), drawn.err());
+  }
+
+  private JsonNode json(String[] command, String... more) throws Exception {
+    Outcome outcome = dvl(Stream.concat(Arrays.stream(command), Arrays.stream(more)).toArray(String[]::new));
+    assertEquals(0, outcome.code(), outcome.err());
+    return new ObjectMapper().readTree(outcome.out());
   }
 
   @Test
