@@ -10,7 +10,7 @@
 #   STEP         facts tests vectors kernels 3b 7b load sanitizer (default: all, in this order)
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
-# every step with its exit code), conformance/, and a log for each kind of step. Clocks and power are left as they are.
+# every step with its exit code), vectors.tar, and a log for each kind of step. Clocks and power are left as they are.
 set -u
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,7 +36,9 @@ if [ -z "$home" ]; then
   temporary=$(mktemp -d)
   trap 'rm -rf "$temporary"' EXIT
   for archive in target/dvl-*-linux-x86_64.tar.xz target/dvl-*-linux-x86_64-tests.tar.xz; do
-    tar -C "$temporary" -xf "$archive" || { echo "gpu.sh: cannot unpack $archive; make it with: mvn -DskipTests -Pdist package" >&2; exit 1; }
+    tar -C "$temporary" -xf "$archive" && continue
+    echo "gpu.sh: cannot unpack $archive; make it with: mvn -DskipTests -Pdist package" >&2
+    exit 1
   done
   home=$(echo "$temporary"/dvl-*)
 fi
@@ -56,7 +58,8 @@ run() {
   echo "== $line" >> "$log"
   timeout -k 10 "$limit" "$@" >> "$log" 2>&1
   rc=$?
-  printf '{"bench":"step","command":"%s","rc":%d,"seconds":%d,"limit_s":%d}\n' "${line//\"/\\\"}" $rc $((SECONDS - start)) "$limit" >> "$rows"
+  printf '{"bench":"step","command":"%s","rc":%d,"seconds":%d,"limit_s":%d}\n' \
+    "${line//\"/\\\"}" $rc $((SECONDS - start)) "$limit" >> "$rows"
   printf '%4d s  %s  %s\n' $((SECONDS - start)) "$([ $rc = 0 ] && echo ok || echo "rc $rc")" "${line:0:150}"
   [ $rc = 0 ] || failed=$((failed + 1))
 }
@@ -70,10 +73,13 @@ have() {
 
 versions() { # symbol version nodes of the CUDA libraries that the runtime may load
   local lib
-  find / -xdev -not -path '/tmp/*' -not -path '*/target/*' -not -path '*/.cache/*' \( -name 'libcublas.so.1?' -o -name 'libcudnn.so.9' -o -name 'libcublasLt.so.1?' -o -name 'libcuda.so.1' \) 2> /dev/null | while read -r lib; do
-    ls -l "$lib"
-    nm -D --with-symbol-versions "$lib" 2> /dev/null | grep -E ' (cublasGemmEx|cublasCreate_v2|cublasLtMatmul|cudnnCreate|cuLaunchKernelEx|cuCtxCreate_v2|cuGraphKernelNodeSetParams_v2)@' | head -8
-  done
+  local names='cublasGemmEx|cublasCreate_v2|cublasLtMatmul|cudnnCreate|cuLaunchKernelEx|cuCtxCreate_v2|cuGraphKernelNodeSetParams_v2'
+  find / -xdev -not -path '/tmp/*' -not -path '*/target/*' -not -path '*/.cache/*' \
+    \( -name 'libcublas.so.1?' -o -name 'libcudnn.so.9' -o -name 'libcublasLt.so.1?' -o -name 'libcuda.so.1' \) 2> /dev/null |
+    while read -r lib; do
+      ls -l "$lib"
+      nm -D --with-symbol-versions "$lib" 2> /dev/null | grep -E " ($names)@" | head -8
+    done
 }
 export -f versions
 
@@ -81,7 +87,9 @@ facts() {
   run facts 10 uname -srm
   run facts 10 grep -m1 'model name' /proc/cpuinfo
   run facts 10 cat "$home/commit"
-  have facts nvidia-smi && run facts 20 nvidia-smi --format=csv --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu,pcie.link.gen.current,pcie.link.width.current
+  local query=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit
+  have facts nvidia-smi && run facts 20 nvidia-smi --format=csv \
+    "--query-gpu=$query,temperature.gpu,pcie.link.gen.current,pcie.link.width.current"
   have facts nvcc && run facts 10 nvcc --version
   run facts 60 bash -c versions
   run facts 60 "$python" samples/bench/peer.py --versions
@@ -98,10 +106,17 @@ tests() {
     --select-class dev.diffusionvl.runtime.RuntimeTest --select-class dev.diffusionvl.runtime.LaunchTest
 }
 
-vectors() {
-  # Answers of this GPU, to be put into src/test/resources/conformance (docs/proving-kernels.md).
-  DVL_JAVA_OPTIONS="${DVL_JAVA_OPTIONS:-} -Dconformance.record=$out/conformance" run tests 60 "$home/dvl-tests" --details=tree \
-    --select-class dev.diffusionvl.conformance.ConformanceTest
+vectors() { # what the device's own instructions answer, for src/test/resources/conformance
+  if [ ! -d "$home/tests/classes/dev/diffusionvl/conformance" ]; then
+    echo "== skipped: no conformance test in the archive" | tee -a "$out/tests.txt"
+    return
+  fi
+  local folder
+  folder=$(mktemp -d)
+  DVL_JAVA_OPTIONS="$DVL_JAVA_OPTIONS -Dconformance.record=$folder" \
+    run tests 90 "$home/dvl-tests" --details=tree --select-class dev.diffusionvl.conformance.ConformanceTest
+  tar -C "$folder" --owner=0 --group=0 -cf "$out/vectors.tar" .
+  rm -rf "$folder"
 }
 
 kernels() {
@@ -126,7 +141,8 @@ models() {
   local shape=$1 tokenizer=samples/models/diffusionvl-tiny
   shift
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
-  run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --tokenizer $tokenizer --out "$rows" "$@"
+  run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --tokenizer $tokenizer \
+    --out "$rows" "$@"
   # Our way with the reference's passes: 8 + 1 a block, and launched one by one.
   run models 60 "$home/dvl" bench generate --shape "$shape" --no-fused-store --no-graph --tokenizer $tokenizer --out "$rows" "$@"
   peer "$shape" 120 eager "$@"

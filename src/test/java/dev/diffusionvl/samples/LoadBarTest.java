@@ -2,6 +2,7 @@
 package dev.diffusionvl.samples;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -22,5 +23,20 @@ class LoadBarTest {
     bar.onProgress(50, 100);
     bar.onProgress(100, 100);
     assertEquals("", bytes.toString());
+  }
+
+  @Test
+  void aLongLoadIsDrawnInOneLine() throws InterruptedException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    LoadBar bar = new LoadBar(new PrintStream(bytes));
+    bar.onProgress(0, 100);
+    Thread.sleep(450);
+    bar.onProgress(50, 100);
+    bar.onProgress(60, 100); // too soon after the last one
+    bar.onProgress(100, 100);
+    String drawn = bytes.toString();
+    assertTrue(drawn.startsWith("\rweights [###############..."), drawn);
+    assertTrue(drawn.endsWith("\n"), drawn);
+    assertEquals(3, drawn.split("\r", -1).length, drawn);
   }
 }
