@@ -47,6 +47,7 @@ home=$(cd "$home" && pwd) || exit 1
 export DVL_JAVA_OPTIONS=-Ddvl.device=gpu
 $rehearse && DVL_JAVA_OPTIONS=-Ddvl.device=emulated
 python=${PYTHON:-python3}
+tokenizer=samples/models/diffusionvl-tiny # of the demo model, which is in the checkout and not in the archive
 failed=0
 
 # run LOG SECONDS COMMAND...: its output goes to LOG.txt, what became of it to rows.jsonl and the terminal
@@ -138,13 +139,15 @@ peer() {
 
 # models SHAPE OPTIONS...: ours, eager and compiled in turn, ours once more at the end to show drift
 models() {
-  local shape=$1 tokenizer=samples/models/diffusionvl-tiny
+  local shape=$1 length=128
   shift
+  $rehearse && length=16
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
-  run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --tokenizer $tokenizer \
-    --out "$rows" "$@"
+  run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --gen-length $length \
+    --tokenizer $tokenizer --out "$rows" "$@"
   # Our way with the reference's passes: 8 + 1 a block, and launched one by one.
-  run models 60 "$home/dvl" bench generate --shape "$shape" --no-fused-store --no-graph --tokenizer $tokenizer --out "$rows" "$@"
+  run models 60 "$home/dvl" bench generate --shape "$shape" --no-fused-store --no-graph --gen-length $length --tokenizer $tokenizer \
+    --out "$rows" "$@"
   peer "$shape" 120 eager "$@"
   if $rehearse; then
     peer "$shape" 60 compiled "$@"
@@ -160,8 +163,9 @@ shape() {
 }
 
 load() {
-  if $rehearse; then run models 60 "$home/dvl" bench load --shape tiny --out "$rows"
-  else run models 150 "$home/dvl" bench load --shape 3b --out "$rows"; fi
+  local shape=3b
+  $rehearse && shape=tiny
+  run models 150 "$home/dvl" bench load --shape $shape --tokenizer $tokenizer --out "$rows"
 }
 
 sanitizer() {
