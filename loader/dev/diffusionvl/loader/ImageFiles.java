@@ -116,6 +116,7 @@ public final class ImageFiles {
   }
 
   private RgbImage other() throws IOException {
+    TiffTags.of(file).requireCredible();
     BufferedImage image = decode(file, r -> r.read(0));
     byte[] exif = PngExif.find(file);
     TiffTags tags = TiffTags.of(exif != null ? exif : file);

@@ -9,7 +9,14 @@ final class TiffTags {
   static final int ORIENTATION = 0x0112;
   static final int COLOUR_MAP = 0x0140;
 
+  private static final int STRIP_BYTE_COUNTS = 0x0117;
+  private static final int TILE_BYTE_COUNTS = 0x0145;
+  private static final int JPEG_LENGTH = 0x0202;
+
   private static final int TYPE_SHORT = 3;
+  private static final int TYPE_LONG = 4;
+  /** Bytes of a value by type. */
+  private static final int[] TYPE_BYTES = {1, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4};
   private static final int ENTRY_BYTES = 12;
   private static final short[] NONE = {};
 
@@ -28,27 +35,69 @@ final class TiffTags {
 
   /** The values of a tag of 16-bit numbers; none if it is missing or reaches beyond the data. */
   short[] shorts(int tag) {
-    if (tiff.limit() < 8) {
-      return NONE;
-    }
-    long directory = Integer.toUnsignedLong(tiff.getInt(4));
-    if (directory + 2 > tiff.limit()) {
-      return NONE;
-    }
-    int entries = tiff.getShort((int) directory) & 0xFFFF;
-    long at = directory + 2;
-    for (int i = 0; i < entries && at + ENTRY_BYTES <= tiff.limit(); i++, at += ENTRY_BYTES) {
-      if ((tiff.getShort((int) at) & 0xFFFF) == tag && tiff.getShort((int) at + 2) == TYPE_SHORT) {
-        return values((int) at + 4);
+    int at = directory();
+    for (int entry = at; entry < at + entries(at) * ENTRY_BYTES; entry += ENTRY_BYTES) {
+      if (number16(entry) == tag && number16(entry + 2) == TYPE_SHORT) {
+        return values(entry + 4);
       }
     }
     return NONE;
   }
 
+  /**
+   * Fails when the directory claims more values, or larger strips, than the data can hold: the JDK's reader reserves memory for what is
+   * claimed.
+   *
+   * @throws IllegalArgumentException naming the tag
+   */
+  void requireCredible() {
+    int at = directory();
+    for (int entry = at; entry < at + entries(at) * ENTRY_BYTES; entry += ENTRY_BYTES) {
+      int tag = number16(entry);
+      int type = number16(entry + 2);
+      long size = number32(entry + 4) * (type < TYPE_BYTES.length ? TYPE_BYTES[type] : 1);
+      if (size > tiff.limit()) {
+        throw new IllegalArgumentException("TIFF tag " + tag + " claims " + size + " bytes");
+      }
+      boolean lengths = tag == STRIP_BYTE_COUNTS || tag == TILE_BYTE_COUNTS || tag == JPEG_LENGTH;
+      if (lengths && TYPE_BYTES[TYPE_LONG] * number32(entry + 4) == size) {
+        requireInside(tag, size > 4 ? number32(entry + 8) : entry + 8, (int) size);
+      }
+    }
+  }
+
+  private void requireInside(int tag, long from, int size) {
+    for (long at = from; at < from + size && at + 4 <= tiff.limit(); at += 4) {
+      if (number32((int) at) > tiff.limit()) {
+        throw new IllegalArgumentException("TIFF tag " + tag + " claims a strip of " + number32((int) at) + " bytes");
+      }
+    }
+  }
+
+  /** Where the first entry stands; behind the data if there is none. */
+  private int directory() {
+    long at = tiff.limit() < 8 ? tiff.limit() : number32(4) + 2;
+    return (int) Math.min(at, tiff.limit());
+  }
+
+  /** Entries that lie within the data. */
+  private int entries(int directory) {
+    int claimed = directory < 8 || directory == tiff.limit() ? 0 : number16(directory - 2);
+    return Math.min(claimed, (tiff.limit() - directory) / ENTRY_BYTES);
+  }
+
+  private int number16(int at) {
+    return tiff.getShort(at) & 0xFFFF;
+  }
+
+  private long number32(int at) {
+    return Integer.toUnsignedLong(tiff.getInt(at));
+  }
+
   /** Up to two values stand in the entry itself, more of them elsewhere. */
   private short[] values(int at) {
-    long count = Integer.toUnsignedLong(tiff.getInt(at));
-    long start = count <= 2 ? at + 4 : Integer.toUnsignedLong(tiff.getInt(at + 4));
+    long count = number32(at);
+    long start = count <= 2 ? at + 4 : number32(at + 4);
     if (start + 2 * count > tiff.limit()) {
       return NONE;
     }

@@ -94,6 +94,9 @@ class ImageFilesTest {
         Arguments.of("bomb.gif", little("gif.gif", 6, (short) 60_000, 8, (short) 60_000), "60000 x 60000 pixels"),
         Arguments.of("bomb.bmp", little("bmp24.bmp", 18, 60_000, 22, 60_000), "Invalid width/height"),
         Arguments.of("bomb.tif", tiff(60_000), "60000 x 60000 pixels"),
+        // found by damaging files: memory was reserved for as many values, or as long a strip, as a tag claims
+        Arguments.of("many_values.tif", tiffEntry("tiff_raw.tif", 284, 4, 524_296), "tag 284"),
+        Arguments.of("long_strip.tif", tiffEntry("tiff_tiff_lzw.tif", 279, 8, 1 << 30), "tag 279"),
         Arguments.of("lossy_bomb.webp", little("webp_lossy50.webp", 26, (short) 0x3FFF, 28, (short) 0x3FFF), "16383 x 16383 pixels"),
         Arguments.of("lossless_bomb.webp", little("webp_lossless.webp", 21, (short) -1, 23, (short) 0x0FFF), "16384 x 16384 pixels"),
         Arguments.of("canvas_bomb.webp", little("webp_film.webp", 24, (short) -1, 27, (short) -1), "65536 x 65536 pixels"));
@@ -126,6 +129,16 @@ class ImageFilesTest {
       }
     }
     return bytes.array();
+  }
+
+  /** A TIFF with another number in an entry of its directory. */
+  private static byte[] tiffEntry(String name, int tag, int offset, int value) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(VECTORS.resolve(name))).order(ByteOrder.LITTLE_ENDIAN);
+    int entry = bytes.getInt(4) + 2;
+    while ((bytes.getShort(entry) & 0xFFFF) != tag) {
+      entry += 12;
+    }
+    return bytes.putInt(entry + offset, value).array();
   }
 
   /** Every type of BufferedImage: the colours that were drawn, alpha dropped, grey as it is stored. */
