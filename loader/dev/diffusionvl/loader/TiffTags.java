@@ -9,6 +9,7 @@ final class TiffTags {
   static final int ORIENTATION = 0x0112;
   static final int COLOUR_MAP = 0x0140;
 
+  private static final int BITS_PER_SAMPLE = 0x0102;
   private static final int STRIP_BYTE_COUNTS = 0x0117;
   private static final int TILE_BYTE_COUNTS = 0x0145;
   private static final int JPEG_LENGTH = 0x0202;
@@ -45,12 +46,13 @@ final class TiffTags {
   }
 
   /**
-   * Fails when the directory claims more values, or larger strips, than the data can hold: the JDK's reader reserves memory for what is
-   * claimed.
+   * Fails when the directory claims more values, or larger strips, than the data can hold, or samples of odd sizes: the JDK's reader
+   * reserves memory for what is claimed, and a table with an entry for each value of a sample.
    *
    * @throws IllegalArgumentException naming the tag
    */
   void requireCredible() {
+    requireUsualBits();
     int at = directory();
     for (int entry = at; entry < at + entries(at) * ENTRY_BYTES; entry += ENTRY_BYTES) {
       int tag = number16(entry);
@@ -62,6 +64,14 @@ final class TiffTags {
       boolean lengths = tag == STRIP_BYTE_COUNTS || tag == TILE_BYTE_COUNTS || tag == JPEG_LENGTH;
       if (lengths && TYPE_BYTES[TYPE_LONG] * number32(entry + 4) == size) {
         requireInside(tag, size > 4 ? number32(entry + 8) : entry + 8, (int) size);
+      }
+    }
+  }
+
+  private void requireUsualBits() {
+    for (short bits : shorts(BITS_PER_SAMPLE)) {
+      if ((bits < 1 || bits > 16) && bits != 32 && bits != 64) {
+        throw new IllegalArgumentException("TIFF samples of " + (bits & 0xFFFF) + " bits");
       }
     }
   }

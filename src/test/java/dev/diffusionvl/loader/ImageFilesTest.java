@@ -94,9 +94,10 @@ class ImageFilesTest {
         Arguments.of("bomb.gif", little("gif.gif", 6, (short) 60_000, 8, (short) 60_000), "60000 x 60000 pixels"),
         Arguments.of("bomb.bmp", little("bmp24.bmp", 18, 60_000, 22, 60_000), "Invalid width/height"),
         Arguments.of("bomb.tif", tiff(60_000), "60000 x 60000 pixels"),
-        // found by damaging files: memory was reserved for as many values, or as long a strip, as a tag claims
+        // found by damaging files: memory was reserved for what tags claim, and for each value of a sample
         Arguments.of("many_values.tif", tiffEntry("tiff_raw.tif", 284, 4, 524_296), "tag 284"),
         Arguments.of("long_strip.tif", tiffEntry("tiff_tiff_lzw.tif", 279, 8, 1 << 30), "tag 279"),
+        Arguments.of("bits.tif", tiffEntry("tiff_grey.tif", 258, 8, 24), "samples of 24 bits"),
         Arguments.of("lossy_bomb.webp", little("webp_lossy50.webp", 26, (short) 0x3FFF, 28, (short) 0x3FFF), "16383 x 16383 pixels"),
         Arguments.of("lossless_bomb.webp", little("webp_lossless.webp", 21, (short) -1, 23, (short) 0x0FFF), "16384 x 16384 pixels"),
         Arguments.of("canvas_bomb.webp", little("webp_film.webp", 24, (short) -1, 27, (short) -1), "65536 x 65536 pixels"));
