@@ -133,7 +133,7 @@ class StandInTest {
     List<String> path = new ArrayList<>(List.of(temp.resolve("without").toString()));
     for (String entry : System.getProperty("java.class.path").split(":")) {
       Path absolute = Path.of(entry).toAbsolutePath();
-      if (!Files.isSameFile(absolute, classes) && !Files.exists(absolute.resolve("dvl/native"))) {
+      if (!Files.isSameFile(absolute, classes) && !Files.exists(absolute.resolve("dvl/native/jni"))) {
         path.add(entry);
       }
     }
