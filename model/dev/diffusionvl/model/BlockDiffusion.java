@@ -121,8 +121,8 @@ final class BlockDiffusion {
   }
 
   /**
-   * Denoising passes until no mask is left. False when the last of the S + 1 steps was needed (only with compat, where a committed mask id keeps
-   * a position open): the reference then has no pass left to store the block.
+   * Denoising passes until no mask is left. False when the last of the S + 1 steps was needed (only with compat, where a committed mask id
+   * keeps a position open): the reference then has no pass left to store the block.
    */
   private boolean denoise(int block, GenerationEvents events) {
     int masked = state.masked();

@@ -13,8 +13,8 @@ import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Remask;
 
 /**
- * The block that is being denoised, on the device: tokens, drafts and counters, which the kernels of a pass read and advance. The host's copy
- * is as of the last {@link #begin} or {@link #read}.
+ * The block that is being denoised, on the device: tokens, drafts and counters, which the kernels of a pass read and advance. The host's
+ * copy is as of the last {@link #begin} or {@link #read}.
  */
 final class BlockState implements AutoCloseable {
   /** Id of a row whose embedding comes from the prompt. */

@@ -33,7 +33,8 @@ record Decision(Remask.Rule rule, int excluded, float temperature, int topK, flo
    * @param uniforms F64 [rows] to draw with, or null
    * @param drafts new drafts to make
    */
-  void launch(Kernels kernels, Stream stream, Transformer transformer, int vocab, DeviceBuffer uniforms, BlockState state, DeviceBuffer quota,
+  void launch(Kernels kernels, Stream stream, Transformer transformer, int vocab, DeviceBuffer uniforms, BlockState state,
+      DeviceBuffer quota,
       int variants, int drafts) {
     int rows = variants * state.rows();
     if (draws()) {
@@ -43,7 +44,8 @@ record Decision(Remask.Rule rule, int excluded, float temperature, int topK, flo
     } else {
       transformer.predict(rows, excluded, state.predictions());
     }
-    kernels.remask().launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(), state.confidenceBuffer(),
+    kernels.remask().launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(),
+        state.confidenceBuffer(),
         state.statusBuffer(), quota, state.rows(), variants, drafts, rule);
   }
 }

@@ -8,8 +8,8 @@ package dev.diffusionvl.model;
  * @param graphs passes of a shape that comes again are replayed as one CUDA graph; otherwise each kernel is launched
  * @param fusedStore keys and values of a finished block are stored by the next block's first denoising pass, and those of the prompt by
  *     the very first one; otherwise by passes of their own
- * @param speculate most drafts of the states to come that a denoising pass carries, 0 to {@value #MAX_SPECULATE}; fewer where blocks are large,
- *     and without effect where tokens are drawn (temperature above 0)
+ * @param speculate most drafts of the states to come that a denoising pass carries, 0 to {@value #MAX_SPECULATE}; fewer where blocks are
+ *     large, and without effect where tokens are drawn (temperature above 0)
  */
 public record Execution(boolean graphs, boolean fusedStore, int speculate) {
   public static final int MAX_SPECULATE = 7;

@@ -19,8 +19,8 @@ import dev.diffusionvl.runtime.op.Segments;
  *   block                        store
  * </pre>
  *
- * Slots: the sequence in order, the block behind it, the drafts behind the block. All but the passes with the prompt are of few shapes, which are
- * captured as graphs.
+ * Slots: the sequence in order, the block behind it, the drafts behind the block. All but the passes with the prompt are of few shapes,
+ * which are captured as graphs.
  */
 final class ForwardPasses {
   private final Stream stream;
@@ -119,8 +119,8 @@ final class ForwardPasses {
   }
 
   /**
-   * Denoises: logits of the block's rows, predictions, commits, and drafts for the next pass. Blocks that ride along are stored first and in the
-   * cache afterwards.
+   * Denoises: logits of the block's rows, predictions, commits, and drafts for the next pass. Blocks that ride along are stored first and
+   * in the cache afterwards.
    *
    * @param variants the block and the drafts that are carried; 1 while blocks ride along
    */

@@ -56,8 +56,8 @@ final class GenerationEvents {
   }
 
   /**
-   * A denoising step of the block whose rows stand at {@code begin}. {@code state} may be that after later steps: it knows which step committed
-   * what.
+   * A denoising step of the block whose rows stand at {@code begin}. {@code state} may be that after later steps: it knows which step
+   * committed what.
    */
   void step(int block, int step, int begin, BlockState state) {
     if (listener == GenerationListener.NONE) {

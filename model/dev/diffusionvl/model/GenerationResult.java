@@ -25,8 +25,8 @@ public record GenerationResult(
     Timings timings) {
 
   /**
-   * Passes through the language model. Each counts once, by what it gave: a pass that stored the prompt or a finished block on the way to logits is
-   * a denoising pass.
+   * Passes through the language model. Each counts once, by what it gave: a pass that stored the prompt or a finished block on the way to
+   * logits is a denoising pass.
    *
    * @param blocks blocks decoded, a partly filled first one included
    * @param prefill passes that only stored the prompt's whole blocks

@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A session's forward passes as CUDA graphs, one for each shape. What differs between two passes of a shape (lengths, positions, tokens, counters) is
- * in device memory, so that a graph serves every step of every block.
+ * A session's forward passes as CUDA graphs, one for each shape. What differs between two passes of a shape (lengths, positions, tokens,
+ * counters) is in device memory, so that a graph serves every step of every block.
  */
 final class PassGraphs implements AutoCloseable {
   private final Map<Object, Graph> graphs = new HashMap<>();

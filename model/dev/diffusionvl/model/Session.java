@@ -137,7 +137,8 @@ public final class Session implements AutoCloseable {
     memory = null; // should memory run out
     memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, products);
     Decision decision = Decision.of(options, config.maskTokenId(), qwen);
-    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota, BlockDiffusion.drawsWithGivenNumbers(options),
+    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota,
+        BlockDiffusion.drawsWithGivenNumbers(options),
         speculate, extent.blockSize(), options.execution().graphs(), embeddings);
     BlockDiffusion diffusion = new BlockDiffusion(options, extent, ids, config.maskTokenId(), config.eosTokenId(), quota, stream,
         memory.state(), passes);

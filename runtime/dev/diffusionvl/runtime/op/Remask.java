@@ -8,9 +8,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /**
- * What follows a denoising pass: static or dynamic low-confidence remasking (spec 7) of as many steps as the pass gives predictions for, with the
- * token update on the device, and drafts of the states to come. Steps, quotas and counters are read on the device, so the same launch serves
- * every step.
+ * What follows a denoising pass: static or dynamic low-confidence remasking (spec 7) of as many steps as the pass gives predictions for,
+ * with the token update on the device, and drafts of the states to come. Steps, quotas and counters are read on the device, so the same
+ * launch serves every step.
  */
 public final class Remask extends Op {
   private static final int THREADS = 256;
@@ -39,8 +39,8 @@ public final class Remask extends Op {
   /**
    * @param token I32 [variants, rows]: what each row of each variant of the block would become
    * @param probability F32 [variants, rows]: its confidence
-   * @param ids I32 [1 + drafts or more, rows]: the block, which is updated, then its drafts: those of the pass (variants − 1) are read, then
-   *     {@code drafts} new ones are written
+   * @param ids I32 [1 + drafts or more, rows]: the block, which is updated, then its drafts: those of the pass (variants − 1) are read,
+   *     then {@code drafts} new ones are written
    * @param stepOf I32 [rows]: the step that committed the row; -1 before the first step of a block
    * @param confidence F32 [rows]: its probability then
    * @param status I32 [{@value #STATUS_FIELDS}]: {@link #STEP} steps taken in this block, {@link #MASKED} rows left, {@link #NAN} 1 once a

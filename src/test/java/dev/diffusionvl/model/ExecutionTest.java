@@ -43,7 +43,8 @@ class ExecutionTest {
   /** All combinations where it is cheap, without an image; for the others such that each value meets each other one. */
   static List<Execution> executions(GoldenCase golden) {
     if (!golden.name().contains("text_only")) {
-      return List.of(new Execution(true, true, 0), new Execution(true, false, 7), new Execution(false, true, 3), new Execution(false, false, 0));
+      return List.of(new Execution(true, true, 0), new Execution(true, false, 7), new Execution(false, true, 3), new Execution(false,
+          false, 0));
     }
     List<Execution> all = new ArrayList<>();
     for (boolean graphs : new boolean[] {true, false}) {

@@ -53,7 +53,8 @@ class RemaskTest extends OpTest {
     float[][] probability = {probabilities(rows)};
     int[][] carried = {ids};
     for (int pass = 0; pass < quota.length + 1; pass++) {
-      kernels.remask().launch(stream, ints(flat(token)), buffer(DType.F32, flat(probability)), deviceIds, deviceStepOf, confidence, deviceStatus,
+      kernels.remask().launch(stream, ints(flat(token)), buffer(DType.F32, flat(probability)), deviceIds, deviceStepOf, confidence,
+          deviceStatus,
           ints(quota), rows, carried.length, drafts, new Remask.Rule(dynamic, 0.5f, MASK));
       int[][] next = oracle.pass(carried, token, probability, drafts);
       int[] got = deviceIds.getInts(stream);
@@ -154,12 +155,14 @@ class RemaskTest extends OpTest {
       DeviceBuffer stepOf = ints(-1, -1, -1);
       DeviceBuffer confidence = empty(DType.F32, 3);
       Remask.Rule rule = new Remask.Rule(false, 0f, 9);
-      kernels.remask().launch(stream, ints(1, 2, 3), buffer(DType.F32, probability), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1, 0,
+      kernels.remask().launch(stream, ints(1, 2, 3), buffer(DType.F32, probability), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1,
+          0,
           rule);
       assertArrayEquals(open == 1 ? new int[] {9, 9, 9} : new int[] {9, 5, 3}, ids.getInts(stream));
       assertEquals(open, status.getInts(stream)[Remask.NAN]);
       assertEquals(5 - open, status.getInts(stream)[Remask.FORWARDS], "the pass that met it is not counted");
-      kernels.remask().launch(stream, ints(1, 2, 3), buffer(DType.F32, 0, 0, 0), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1, 0, rule);
+      kernels.remask().launch(stream, ints(1, 2, 3), buffer(DType.F32, 0, 0, 0), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1, 0,
+          rule);
       assertEquals(open, status.getInts(stream)[Remask.NAN]);
       assertTrue(open == 0 || Arrays.equals(new int[] {9, 9, 9}, ids.getInts(stream)));
     }

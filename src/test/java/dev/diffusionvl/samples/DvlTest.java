@@ -76,7 +76,8 @@ class DvlTest {
 
   @Test
   void fewerForwardsForTheSameTokens() throws Exception {
-    String[] plain = {"generate", "--prompt", "What colour is the square?", "--gen-length", "16", "--json", "--device", "emulated", "--dtype", "f32"};
+    String[] plain = {"generate", "--prompt", "What colour is the square?", "--gen-length", "16", "--json", "--device", "emulated",
+        "--dtype", "f32"};
     JsonNode one = json(plain);
     JsonNode drafts = json(plain, "--speculate", "7", "--no-graph");
     assertEquals(one.get("token_ids"), drafts.get("token_ids"));
