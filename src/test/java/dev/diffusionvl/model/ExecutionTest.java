@@ -16,8 +16,12 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The switches of {@link Execution} change how often the model runs and nothing else. */
+/**
+ * The switches of {@link Execution} change how often the model runs and nothing else, whoever multiplies.
+ * {@code -Ddvl.switches=all} tries all combinations of them on all golden cases (the Maven profile {@code nightly}).
+ */
 class ExecutionTest {
+  private static final boolean EVERY_COMBINATION = System.getProperty("dvl.switches", "few").equals("all");
   private static Device device;
   private static DiffusionVl f32;
   private static DiffusionVl bf16;
@@ -40,15 +44,14 @@ class ExecutionTest {
     return GoldenCase.all();
   }
 
-  /** All combinations where it is cheap, without an image; for the others such that each value meets each other one. */
-  static List<Execution> executions(GoldenCase golden) {
-    if (!golden.name().contains("text_only")) {
-      return List.of(new Execution(true, true, 0), new Execution(true, false, 7), new Execution(false, true, 3), new Execution(false,
-          false, 0));
+  /** All combinations of the switches, or few of them such that each value meets each other one. */
+  static List<Execution> executions(List<Execution> few) {
+    if (!EVERY_COMBINATION) {
+      return few;
     }
     List<Execution> all = new ArrayList<>();
-    for (boolean graphs : new boolean[] {true, false}) {
-      for (boolean fused : new boolean[] {true, false}) {
+    for (boolean graphs : new boolean[] {false, true}) {
+      for (boolean fused : new boolean[] {false, true}) {
         for (int speculate : new int[] {0, 3, 7}) {
           all.add(new Execution(graphs, fused, speculate));
         }
@@ -57,24 +60,32 @@ class ExecutionTest {
     return all;
   }
 
+  /** Our own products take their time: the few for them are what the few for cuBLAS lack; with three drafts they are met in bf16. */
   @ParameterizedTest
   @MethodSource("cases")
   void everyDecisionOfTheReferenceUnderEverySwitch(GoldenCase golden) {
+    follows(golden, GemmChoice.CUBLAS, executions(List.of(new Execution(false, false, 0), new Execution(false, true, 3),
+        new Execution(true, false, 3), new Execution(true, true, 7))));
+    follows(golden, GemmChoice.OWN, executions(List.of(new Execution(false, false, 7), new Execution(true, true, 0))));
+  }
+
+  private static void follows(GoldenCase golden, GemmChoice gemm, List<Execution> executions) {
     JsonNode expected = golden.json().get("expected");
     int blocks = expected.get("blocks").asInt();
     int prefill = expected.get("forwards").get("prefill").asInt();
     int steps = expected.get("forwards").get("denoise").asInt();
-    try (Session session = f32.newSession()) {
-      Trace plain = null;
-      for (Execution execution : executions(golden)) {
-        String what = golden + " " + execution;
-        Trace trace = new Trace(plain == null || execution.speculate() == 3); // the others hear of a block's steps when it is done
+    try (Session session = f32.newSession(gemm)) {
+      Trace first = null;
+      for (Execution execution : executions) {
+        String what = golden + " " + gemm + " " + execution;
+        Trace trace = new Trace(first == null || execution.speculate() == 3); // the others hear of a block's steps when it is done
         GenerationResult result = session.generate(golden.request(), golden.options(false).withExecution(execution), trace);
         assertArrayEquals(golden.expectedIds(), result.tokenIds(), what);
         assertEquals(expected.get("text").asText(), result.text(), what);
         assertEquals(result.text(), trace.text.toString(), what);
-        plain = plain == null ? trace : plain;
-        trace.assertSameAs(plain, 1e-5f, what);
+        trace.assertFollows(golden, 1e-3, what); // without compat the mask token has no share, so confidences are a bit higher
+        first = first == null ? trace : first;
+        trace.assertSameAs(first, 1e-5f, what);
 
         GenerationResult.Counts counts = result.counts();
         boolean speculates = execution.speculate() > 0 && golden.json().get("generation").get("temperature").asDouble() == 0;
@@ -91,13 +102,13 @@ class ExecutionTest {
   }
 
   @ParameterizedTest
-  @MethodSource("cases")
-  void confidencesOfTheReferenceWithDrafts(GoldenCase golden) {
+  @MethodSource("shortCases")
+  void theLastStorePassWithDrafts(GoldenCase golden) {
     try (Session session = f32.newSession()) {
       Trace trace = new Trace(true);
       GenerationResult result = session.generate(golden.request(), golden.options(true).withExecution(new Execution(true, true, 7)), trace);
       assertArrayEquals(golden.expectedIds(), result.tokenIds());
-      trace.assertFollows(golden);
+      trace.assertFollows(golden, 1e-4, golden.name());
       assertEquals(1, result.counts().store(), "compat keeps the last store pass");
     }
   }
@@ -106,17 +117,27 @@ class ExecutionTest {
     return cases().stream().filter(c -> c.name().matches("p[347].*")).toList(); // the emulated tensor cores take their time
   }
 
-  /** Row-invariant kernels: also the confidences, which show every bit of the logits' sum, are equal. */
+  static List<GoldenCase> casesInBf16() {
+    return EVERY_COMBINATION ? cases() : shortCases();
+  }
+
+  /**
+   * Row-invariant kernels: also the confidences, which show every bit of the logits' sum, are equal. The runs compared are of two
+   * sessions; all combinations have the plain run among them once more.
+   */
   @ParameterizedTest
-  @MethodSource("shortCases")
+  @MethodSource("casesInBf16")
   void theSameBitsInBf16WithOurOwnProducts(GoldenCase golden) {
-    try (Session session = bf16.newSession(GemmChoice.OWN)) {
+    try (Session session = bf16.newSession(GemmChoice.OWN); Session other = bf16.newSession(GemmChoice.OWN)) {
       Trace plain = new Trace(true);
       int[] ids = session.generate(golden.request(), golden.options(false).withExecution(new Execution(false, false, 0)), plain).tokenIds();
-      for (Execution execution : List.of(new Execution(true, true, 0), new Execution(true, true, 7), new Execution(false, false, 3))) {
+      for (Execution execution : executions(List.of(new Execution(true, true, 0), new Execution(true, true, 7),
+          new Execution(false, false, 3)))) {
+        String what = golden + " " + execution;
         Trace trace = new Trace(false);
-        assertArrayEquals(ids, session.generate(golden.request(), golden.options(false).withExecution(execution), trace).tokenIds());
-        trace.assertSameAs(plain, 0, golden + " " + execution);
+        int[] own = other.generate(golden.request(), golden.options(false).withExecution(execution), trace).tokenIds();
+        assertArrayEquals(ids, own, what);
+        trace.assertSameAs(plain, 0, what);
       }
     }
   }

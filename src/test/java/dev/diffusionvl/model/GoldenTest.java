@@ -59,7 +59,7 @@ class GoldenTest {
     assertEquals(expected.get("blocks").asInt(), result.counts().blocks());
     assertEquals(expected.get("stopped_by_eos").asBoolean() ? "eos" : "length", result.finishReason());
     assertEquals(golden.json().get("prompt_length").asInt(), result.promptTokens());
-    trace.assertFollows(golden);
+    trace.assertFollows(golden, 1e-4, golden.name());
   }
 
   @ParameterizedTest

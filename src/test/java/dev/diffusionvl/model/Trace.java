@@ -42,26 +42,27 @@ final class Trace implements GenerationListener {
     text.append(piece);
   }
 
-  /** Step by step the golden's commits; confidences within 1e-4. */
-  void assertFollows(GoldenCase golden) {
+  /** Step by step the golden's commits; confidences within {@code tolerance}. */
+  void assertFollows(GoldenCase golden, double tolerance, String what) {
     int i = 0;
     for (JsonNode line : golden.json().get("trace")) {
       if (line.get("unmasked").isEmpty()) {
         continue;
       }
+      assertTrue(i < steps.size(), () -> what + ": only " + steps.size() + " steps");
       Step step = steps.get(i++);
-      assertEquals(line.get("block").asInt(), step.block());
-      assertEquals(line.get("step").asInt(), step.step());
-      assertEquals(line.get("unmasked").size(), step.committed().size(), () -> "block " + step.block() + " step " + step.step());
+      assertEquals(line.get("block").asInt(), step.block(), what);
+      assertEquals(line.get("step").asInt(), step.step(), what);
+      assertEquals(line.get("unmasked").size(), step.committed().size(), () -> what + ": block " + step.block() + " step " + step.step());
       for (JsonNode commit : line.get("unmasked")) {
         int position = commit.get("position").asInt();
         Commit own = step.committed().stream().filter(c -> c.position() == position).findFirst()
-            .orElseThrow(() -> new AssertionError("position " + position + " not committed in step " + step));
-        assertEquals(commit.get("token").asInt(), own.token());
-        assertEquals(commit.get("confidence").asDouble(), own.confidence(), 1e-4);
+            .orElseThrow(() -> new AssertionError(what + ": position " + position + " not committed in step " + step));
+        assertEquals(commit.get("token").asInt(), own.token(), what);
+        assertEquals(commit.get("confidence").asDouble(), own.confidence(), tolerance, what);
       }
     }
-    assertEquals(i, steps.size());
+    assertEquals(i, steps.size(), what);
   }
 
   /** The same steps, drafts and text; confidences within {@code tolerance}. */
