@@ -21,6 +21,9 @@ public final class Device implements AutoCloseable {
   /** A device attribute that only the emulated device has (cuda/emulator/driver/device.cpp). */
   private static final int EMULATED_ATTRIBUTE = 0x64766c;
 
+  /** The context that was made current on a thread last, whichever device's it is. */
+  private static final ThreadLocal<CUcontext> CURRENT = new ThreadLocal<>();
+
   private final boolean emulated;
   private final int ordinal;
   private final CUdevice handle;
@@ -30,7 +33,6 @@ public final class Device implements AutoCloseable {
   private final Map<String, KernelModule> modules = new ConcurrentHashMap<>();
   private final Map<String, KernelFunction> kernels = new ConcurrentHashMap<>();
   private final AtomicBoolean closed = new AtomicBoolean();
-  private final ThreadLocal<Boolean> current = new ThreadLocal<>();
 
   private Device(int ordinal) {
     this.ordinal = ordinal;
@@ -211,9 +213,9 @@ public final class Device implements AutoCloseable {
     if (closed.get()) {
       throw new IllegalStateException("device " + name + " is closed");
     }
-    if (current.get() == null) {
+    if (CURRENT.get() != context) { // this object's own: a context that was released and retained again is another
       Cuda.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
-      current.set(Boolean.TRUE);
+      CURRENT.set(context);
     }
   }
 

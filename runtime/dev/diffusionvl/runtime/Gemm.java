@@ -77,10 +77,17 @@ public final class Gemm implements AutoCloseable {
       stream.address(workspace); // a captured product needs it for as long as its graph lives
     }
     // Row-major y is the column-major n x m product of wᵀ (stored k x n) and x (stored k x m).
-    int status = JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
+    // A first product may load its kernel, which is forbidden, but harmless, in a thread that captures.
+    int status = stream.recording() ? Cuda.duringCapture(() -> product(x, w, y, m, n, k)) : product(x, w, y, m, n, k);
+    if (status != 0) { // the detail is built for a failure only
+      check(status, "cublasGemmEx", "x %s, w %s, y %s, m %d, n %d, k %d".formatted(x, w, y, m, n, k));
+    }
+  }
+
+  private int product(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
+    return JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
         Handles.devicePointer(stream.address(w)), cudaType(w.dtype()), k, Handles.devicePointer(stream.address(x)), cudaType(x.dtype()), k,
         zero, Handles.devicePointer(stream.address(y)), cudaType(y.dtype()), n, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
-    check(status, "cublasGemmEx", "x %s, w %s, y %s, m %d, n %d, k %d".formatted(x, w, y, m, n, k));
   }
 
   private static void require(boolean ok, String argument, int m, int n, int k) {

@@ -30,7 +30,9 @@ public final class KernelFunction {
   static KernelFunction find(Device device, KernelModule module, CUmodule moduleHandle, String name) {
     device.makeCurrent();
     Handles.FunctionHandle handle = new Handles.FunctionHandle();
-    Cuda.check(JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name), "cuModuleGetFunction", () -> name + " in " + module);
+    // With lazy loading this is where the driver loads the kernel's code.
+    int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name));
+    Cuda.check(status, "cuModuleGetFunction", () -> name + " in " + module);
     return new KernelFunction(device, module, name, handle);
   }
 
@@ -71,9 +73,8 @@ public final class KernelFunction {
     checkOpen();
     if (bytes > dynamicShared) {
       device.makeCurrent();
-      Cuda.check(
-          JCudaDriver.cuFuncSetAttribute(handle, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes),
-          "cuFuncSetAttribute", name + " with " + bytes + " bytes of shared memory");
+      int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+      Cuda.check(Cuda.duringCapture(() -> JCudaDriver.cuFuncSetAttribute(handle, attribute, bytes)), "cuFuncSetAttribute", name + " with " + bytes + " bytes of shared memory");
       dynamicShared = bytes;
     }
   }
