@@ -23,7 +23,8 @@ final class JCudaNatives {
 
   /** What this library calls in cuBLAS. JCublas binds at the first call, and a name that is missing then ends the process. */
   private static final List<String> CUBLAS_FUNCTIONS =
-      List.of("cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasGemmEx");
+      List.of("cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasSetMathMode", "cublasSetWorkspace_v2",
+          "cublasGemmEx");
 
   /** The same of cuDNN, in {@link Conv}. */
   private static final List<String> CUDNN_FUNCTIONS = List.of("cudnnCreate", "cudnnDestroy", "cudnnSetStream", "cudnnGetErrorString",
