@@ -30,11 +30,12 @@ final class KernelSuite {
    *
    * @param id JUnit's unique id
    * @param name class and display name
-   * @param failure null when it passed
+   * @param failure null when it passed or was skipped
+   * @param skipped it could not run here
    * @param ops files in cuda/ (without ending) whose kernels it launched
    * @param millis how long it took
    */
-  record Outcome(String id, String name, String failure, Collection<String> ops, long millis) {}
+  record Outcome(String id, String name, String failure, boolean skipped, Collection<String> ops, long millis) {}
 
   private KernelSuite() {}
 
@@ -98,7 +99,8 @@ final class KernelSuite {
       long millis = (System.nanoTime() - started.get(test.getUniqueId())) / 1_000_000;
       String name = test.getUniqueIdObject().getSegments().stream().filter(s -> s.getType().equals("class")).map(s -> s.getValue())
           .reduce("", (a, b) -> b).replaceFirst(".*\\.", "") + " " + test.getDisplayName();
-      outcomes.add(new Outcome(test.getUniqueId(), name, bad ? text(result.getThrowable().orElseThrow()) : null, ops, millis));
+      outcomes.add(new Outcome(test.getUniqueId(), name, bad ? text(result.getThrowable().orElseThrow()) : null,
+          result.getStatus() == Status.ABORTED, ops, millis));
     }
 
     /** Messages of the failure, its causes and what came after it: the device's findings are among them. */
