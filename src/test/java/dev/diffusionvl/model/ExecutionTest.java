@@ -6,13 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceSpec;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -20,29 +15,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  * The switches of {@link Execution} change how often the model runs and nothing else, whoever multiplies.
  * {@code -Ddvl.switches=all} tries all combinations of them on all golden cases (the Maven profile {@code nightly}).
  */
-class ExecutionTest {
+class ExecutionTest extends DemoModelTest {
   private static final boolean EVERY_COMBINATION = System.getProperty("dvl.switches", "few").equals("all");
-  private static Device device;
-  private static DiffusionVl f32;
-  private static DiffusionVl bf16;
-
-  @BeforeAll
-  static void load() {
-    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    f32 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F32);
-    bf16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.BF16);
-  }
-
-  @AfterAll
-  static void close() {
-    f32.close();
-    bf16.close();
-    device.close();
-  }
-
-  static List<GoldenCase> cases() {
-    return GoldenCase.all();
-  }
 
   /** All combinations of the switches, or few of them such that each value meets each other one. */
   static List<Execution> executions(List<Execution> few) {

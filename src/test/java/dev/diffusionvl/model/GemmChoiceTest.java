@@ -8,40 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Graph;
-import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Who multiplies changes no token in bf16 where the reference's margin allows; {@link ExecutionTest} has f32. */
-class GemmChoiceTest {
-  private static Device device;
-  private static DiffusionVl f32;
-  private static DiffusionVl bf16;
-
-  @BeforeAll
-  static void open() {
-    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    f32 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F32);
-    bf16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.BF16);
-  }
-
-  @AfterAll
-  static void close() {
-    f32.close();
-    bf16.close();
-    device.close();
-  }
-
-  static List<GoldenCase> cases() {
-    return GoldenCase.all();
-  }
-
+class GemmChoiceTest extends DemoModelTest {
   @ParameterizedTest
   @MethodSource("cases")
   void sameTextInBf16WhereTheMarginAllows(GoldenCase golden) {

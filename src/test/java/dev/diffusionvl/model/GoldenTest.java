@@ -7,40 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceSpec;
 import java.util.Arrays;
-import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The whole way against an independent reference: ids, text, each step's commits, forward counts. */
-class GoldenTest {
-  private static Device device;
-  private static DiffusionVl f32;
-  private static DiffusionVl bf16;
-
-  @BeforeAll
-  static void load() {
-    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    f32 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F32);
-    bf16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.BF16);
-  }
-
-  @AfterAll
-  static void close() {
-    f32.close();
-    bf16.close();
-    device.close();
-  }
-
-  static List<GoldenCase> cases() {
-    return GoldenCase.all();
-  }
-
+class GoldenTest extends DemoModelTest {
   @ParameterizedTest
   @MethodSource("cases")
   void everyDecisionOfTheReferenceInF32(GoldenCase golden) {
