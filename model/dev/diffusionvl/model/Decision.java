@@ -39,12 +39,12 @@ record Decision(Remask.Rule rule, int excluded, float temperature, int topK, flo
     int rows = variants * state.rows();
     if (draws()) {
       transformer.computeLogits(rows);
-      kernels.sample().launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded,
+      kernels.sample.launch(stream, transformer.logits(), uniforms, state.token(), state.probability(), rows, vocab, excluded,
           temperature, topK, topP, originalConfidence, seed, 0, state.forwardsBuffer());
     } else {
       transformer.predict(rows, excluded, state.predictions());
     }
-    kernels.remask().launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(),
+    kernels.remask.launch(stream, state.token(), state.probability(), state.idsAndDrafts(), state.stepOfBuffer(),
         state.confidenceBuffer(),
         state.statusBuffer(), quota, state.rows(), variants, drafts, rule);
   }

@@ -53,8 +53,8 @@ public final class ForwardProbe implements AutoCloseable {
     rowMax = own(device.allocate("logit maximum", DType.F32, rows));
     rowSum = own(device.allocate("softmax denominator", DType.F32, rows));
     for (int i = 0; i < config.layers(); i++) {
-      kernels.fillNormal().launch(stream, cache.keys(i), 0, 1, 2L * i);
-      kernels.fillNormal().launch(stream, cache.values(i), 0, 1, 2L * i + 1);
+      kernels.fillNormal.launch(stream, cache.keys(i), 0, 1, 2L * i);
+      kernels.fillNormal.launch(stream, cache.values(i), 0, 1, 2L * i + 1);
     }
     int[] tokens = new int[rows];
     for (int i = 0; i < rows; i++) {

@@ -40,13 +40,13 @@ final class FusedLayers implements LayerOps {
 
   @Override
   public void begin(int rows) {
-    kernels.rowSquares().launch(stream, a.hidden(), a.squares(), rows, config.hiddenSize());
+    kernels.rowSquares.launch(stream, a.hidden(), a.squares(), rows, config.hiddenSize());
   }
 
   @Override
   public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
       RopeTable rope) {
-    kernels.skinnyQkv().launch(stream, workspace, a.hidden(), a.squares(), layer.inputNorm(), eps, layer.qkv().weight(), layer.qkv().bias(),
+    kernels.skinnyQkv.launch(stream, workspace, a.hidden(), a.squares(), layer.inputNorm(), eps, layer.qkv().weight(), layer.qkv().bias(),
         rope.cos(), rope.sin(), segments, a.query(), keys, values, config.heads(), config.kvHeads(), slots, config.hiddenSize());
   }
 
@@ -56,23 +56,23 @@ final class FusedLayers implements LayerOps {
     DeviceBuffer squares = Activations.from(a.squares(), first);
     int h = config.hiddenSize();
     int inter = config.intermediateSize();
-    kernels.skinnyResidual().launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares,
+    kernels.skinnyResidual.launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares,
         rows, h, layer.output().in(), AHEAD_OF_OUTPUT);
-    kernels.skinnySwiglu().launch(stream, workspace, residual, squares, layer.postNorm(), eps, layer.gateUp().weight(), a.activated(), rows,
+    kernels.skinnySwiglu.launch(stream, workspace, residual, squares, layer.postNorm(), eps, layer.gateUp().weight(), a.activated(), rows,
         inter, h);
-    kernels.skinnyResidual().launch(stream, workspace, a.activated(), layer.down().weight(), residual, squares, rows, h, inter);
+    kernels.skinnyResidual.launch(stream, workspace, a.activated(), layer.down().weight(), residual, squares, rows, h, inter);
   }
 
   @Override
   public void computeLogits(TextWeights weights, int first, int rows) {
     int h = config.hiddenSize();
-    kernels.rmsNorm().launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, h, eps);
-    kernels.skinnyGemm().launch(stream, workspace, a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), h);
+    kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, h, eps);
+    kernels.skinnyGemm.launch(stream, workspace, a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), h);
   }
 
   @Override
   public void predict(TextWeights weights, int first, int rows, int excluded, Predictions to) {
-    kernels.skinnyConfidence().launch(stream, workspace, Activations.from(a.hidden(), first), Activations.from(a.squares(), first),
+    kernels.skinnyConfidence.launch(stream, workspace, Activations.from(a.hidden(), first), Activations.from(a.squares(), first),
         weights.finalNorm(), eps, weights.head(), a.parts(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows,
         config.vocabSize(), config.hiddenSize(), excluded);
   }

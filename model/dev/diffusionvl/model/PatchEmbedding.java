@@ -76,7 +76,7 @@ interface PatchEmbedding extends AutoCloseable {
     public DeviceBuffer compute(DeviceBuffer pixels, int tiles) {
       int side = config.imageSize();
       int values = (int) weight.shape()[1];
-      kernels.extractPatches().launch(stream, pixels, patches, tiles, side, side, CHANNELS, config.patchSize());
+      kernels.extractPatches.launch(stream, pixels, patches, tiles, side, side, CHANNELS, config.patchSize());
       gemm.multiply(patches, weight, accumulators, tiles * config.positions(), config.hiddenSize(), values);
       return accumulators;
     }

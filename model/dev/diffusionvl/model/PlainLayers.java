@@ -36,9 +36,9 @@ final class PlainLayers implements LayerOps {
   public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
       RopeTable rope) {
     int rows = segments.totalRows();
-    kernels.rmsNorm().launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
+    kernels.rmsNorm.launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
     multiply(a.normed(), layer.qkv(), a.accumulators(), rows);
-    kernels.ropeKvAppend().launch(stream, a.accumulators(), layer.qkv().bias(), rope.cos(), rope.sin(), segments, a.query(), keys, values,
+    kernels.ropeKvAppend.launch(stream, a.accumulators(), layer.qkv().bias(), rope.cos(), rope.sin(), segments, a.query(), keys, values,
         config.heads(), config.kvHeads(), config.headDim(), slots);
   }
 
@@ -47,23 +47,23 @@ final class PlainLayers implements LayerOps {
     int h = config.hiddenSize();
     DeviceBuffer residual = Activations.from(a.hidden(), first);
     multiply(Activations.from(a.context(), first), layer.output(), a.product(), rows);
-    kernels.residualRmsNorm().launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
+    kernels.residualRmsNorm.launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
     multiply(a.normed(), layer.gateUp(), a.product(), rows);
-    kernels.swiglu().launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
+    kernels.swiglu.launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
     multiply(a.activated(), layer.down(), a.product(), rows);
-    kernels.residualAdd().launch(stream, residual, a.product(), null, rows, h);
+    kernels.residualAdd.launch(stream, residual, a.product(), null, rows, h);
   }
 
   @Override
   public void computeLogits(TextWeights weights, int first, int rows) {
-    kernels.rmsNorm().launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
+    kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
     gemm.multiply(a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), config.hiddenSize());
   }
 
   @Override
   public void predict(TextWeights weights, int first, int rows, int excluded, Predictions to) {
     computeLogits(weights, first, rows);
-    kernels.confidence().launch(stream, a.logits(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows, config.vocabSize(),
+    kernels.confidence.launch(stream, a.logits(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows, config.vocabSize(),
         excluded);
   }
 

@@ -83,7 +83,7 @@ final class QwenVlVision implements AutoCloseable {
       input.set(stream, pixels);
     } else { // the device rounds a million pixel values faster
       accumulators.set(stream, pixels);
-      kernels.biasActivation().launch(stream, accumulators, null, input, patches, patchSize, BiasActivation.NONE);
+      kernels.biasActivation.launch(stream, accumulators, null, input, patches, patchSize, BiasActivation.NONE);
     }
     DeviceBuffer embedded = buffer("patch embeddings", dtype, patches, d);
     gemm.multiply(input, weights.patchEmbedding(), embedded, patches, d, patchSize);
@@ -97,12 +97,12 @@ final class QwenVlVision implements AutoCloseable {
     DeviceBuffer activated = buffer("vision MLP activations", dtype, patches, inter);
     DeviceBuffer windowRows = buffer("window order", DType.I32, patches);
     windowRows.set(stream, order.patchOrder());
-    kernels.gatherRows().launch(stream, embedded, windowRows, null, x, patches, d, patches);
+    kernels.gatherRows.launch(stream, embedded, windowRows, null, x, patches, d, patches);
 
     try (RopeTable rope = RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads());
         Segments windows = segments(order.windowBounds());
         Segments whole = segments(new int[] {0, patches})) {
-      kernels.rmsNorm().launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
+      kernels.rmsNorm.launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
       for (int i = 0; i < config.depth(); i++) {
         Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
         DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
@@ -116,13 +116,13 @@ final class QwenVlVision implements AutoCloseable {
     DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
         weights.mergerDown().out()));
     gemm.multiply(normed, weights.mergerUp().weight(), mergerAccumulators, rows(), weights.mergerUp().out(), merged);
-    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
+    kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
     gemm.multiply(up, weights.mergerDown().weight(), mergerAccumulators, rows(), weights.mergerDown().out(), weights.mergerDown().in());
     DeviceBuffer down = buffer("merger output", dtype, rows(), weights.mergerDown().out());
-    kernels.biasActivation().launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
+    kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
     DeviceBuffer raster = buffer("raster order", DType.I32, rows());
     raster.set(stream, order.inverseUnitOrder());
-    kernels.gatherRows().launch(stream, down, raster, null, target, rows(), weights.mergerDown().out(), rows());
+    kernels.gatherRows.launch(stream, down, raster, null, target, rows(), weights.mergerDown().out(), rows());
     stream.synchronize();
   }
 
@@ -133,14 +133,14 @@ final class QwenVlVision implements AutoCloseable {
     int heads = config.heads();
     int headDim = d / heads;
     multiply(normed, w.qkv());
-    kernels.visionRotary().launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), q, k, v, patches, heads, headDim);
-    kernels.attention().launch(stream, q, k, v, segments, attended, heads, heads, headDim, patches, (float) (1 / Math.sqrt(headDim)));
+    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), q, k, v, patches, heads, headDim);
+    kernels.attention.launch(stream, q, k, v, segments, attended, heads, heads, headDim, patches, (float) (1 / Math.sqrt(headDim)));
     multiply(attended, w.projection());
-    kernels.residualRmsNorm().launch(stream, x, accumulators, w.projection().bias(), w.norm2(), normed, patches, d, EPS);
+    kernels.residualRmsNorm.launch(stream, x, accumulators, w.projection().bias(), w.norm2(), normed, patches, d, EPS);
     multiply(normed, w.gateUp());
-    kernels.swiglu().launch(stream, accumulators, w.gateUp().bias(), activated, patches, w.down().in());
+    kernels.swiglu.launch(stream, accumulators, w.gateUp().bias(), activated, patches, w.down().in());
     multiply(activated, w.down());
-    kernels.residualRmsNorm().launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
+    kernels.residualRmsNorm.launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
   }
 
   private void multiply(DeviceBuffer input, LinearWeights w) {

@@ -118,7 +118,7 @@ public final class Session implements AutoCloseable {
     }
     try (DeviceBuffer index = device.allocate("prompt ids", DType.I32, Math.max(1, length))) {
       index.set(stream, ids);
-      model.kernels().gatherRows().launch(stream, model.text().embedding(), index, null, embeddings, length, hidden,
+      model.kernels().gatherRows.launch(stream, model.text().embedding(), index, null, embeddings, length, hidden,
           config.text().vocabSize()); // image rows have index -1 and stay as the tower wrote them
       stream.synchronize();
     }

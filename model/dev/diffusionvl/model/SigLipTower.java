@@ -88,7 +88,7 @@ record SigLipTower(ModelConfig config, SigLipWeights weights, boolean convolutio
           DeviceBuffer weight = stream.device().allocate("mosaic weights", DType.F32, rows.weight().length)) {
         index.set(stream, rows.index());
         weight.set(stream, rows.weight());
-        kernels.blendRows().launch(stream, features, index, weight, target, rows.rows(), hidden, tableRows);
+        kernels.blendRows.launch(stream, features, index, weight, target, rows.rows(), hidden, tableRows);
         stream.synchronize();
       }
     }

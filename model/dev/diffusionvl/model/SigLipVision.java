@@ -92,7 +92,7 @@ final class SigLipVision implements AutoCloseable {
     int rows = tiles * config.positions();
     pixels.set(stream, tilePixels);
     DeviceBuffer patches = patchEmbedding.compute(pixels, tiles);
-    kernels.positionEmbedding().launch(stream, patches, weights.patchEmbedding().bias(), weights.positions(), x, rows, config.hiddenSize(),
+    kernels.positionEmbedding.launch(stream, patches, weights.patchEmbedding().bias(), weights.positions(), x, rows, config.hiddenSize(),
         config.positions());
     segments.clear();
     for (int tile = 0; tile < tiles; tile++) {
@@ -103,10 +103,10 @@ final class SigLipVision implements AutoCloseable {
     weights.layers().forEach(layer -> layer(layer, rows));
 
     multiply(x, weights.projectorUp(), rows);
-    kernels.biasActivation().launch(stream, accumulators, weights.projectorUp().bias(), activated, rows, weights.projectorUp().out(),
+    kernels.biasActivation.launch(stream, accumulators, weights.projectorUp().bias(), activated, rows, weights.projectorUp().out(),
         BiasActivation.GELU_ERF);
     multiply(activated, weights.projectorDown(), rows);
-    kernels.biasActivation().launch(stream, accumulators, weights.projectorDown().bias(), features, rows, weights.projectorDown().out(),
+    kernels.biasActivation.launch(stream, accumulators, weights.projectorDown().bias(), features, rows, weights.projectorDown().out(),
         BiasActivation.NONE);
   }
 
@@ -116,19 +116,19 @@ final class SigLipVision implements AutoCloseable {
     int headDim = c / heads;
     norm(w.norm1(), rows);
     multiply(normed, w.qkv(), rows);
-    kernels.visionRotary().launch(stream, accumulators, w.qkv().bias(), null, null, q, k, v, rows, heads, headDim);
-    kernels.attention().launch(stream, q, k, v, segments, attended, heads, heads, headDim, rows, (float) (1 / Math.sqrt(headDim)));
+    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), null, null, q, k, v, rows, heads, headDim);
+    kernels.attention.launch(stream, q, k, v, segments, attended, heads, heads, headDim, rows, (float) (1 / Math.sqrt(headDim)));
     multiply(attended, w.output(), rows);
-    kernels.residualAdd().launch(stream, x, accumulators, w.output().bias(), rows, c);
+    kernels.residualAdd.launch(stream, x, accumulators, w.output().bias(), rows, c);
     norm(w.norm2(), rows);
     multiply(normed, w.up(), rows);
-    kernels.biasActivation().launch(stream, accumulators, w.up().bias(), activated, rows, w.up().out(), BiasActivation.GELU_TANH);
+    kernels.biasActivation.launch(stream, accumulators, w.up().bias(), activated, rows, w.up().out(), BiasActivation.GELU_TANH);
     multiply(activated, w.down(), rows);
-    kernels.residualAdd().launch(stream, x, accumulators, w.down().bias(), rows, c);
+    kernels.residualAdd.launch(stream, x, accumulators, w.down().bias(), rows, c);
   }
 
   private void norm(SigLipWeights.Norm norm, int rows) {
-    kernels.layerNorm().launch(stream, x, norm.weight(), norm.bias(), normed, rows, config.hiddenSize(), (float) config.layerNormEps());
+    kernels.layerNorm.launch(stream, x, norm.weight(), norm.bias(), normed, rows, config.hiddenSize(), (float) config.layerNormEps());
   }
 
   private void multiply(DeviceBuffer input, LinearWeights w, int rows) {

@@ -84,7 +84,7 @@ final class Transformer implements AutoCloseable {
   void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
     DeviceBuffer table = weights.embedding();
     DeviceBuffer squares = fused == null ? null : Activations.from(activations.squares(), first);
-    kernels.gatherRows().launch(stream, table, ids, given, Activations.from(activations.hidden(), first), squares, rows, config.hiddenSize(),
+    kernels.gatherRows.launch(stream, table, ids, given, Activations.from(activations.hidden(), first), squares, rows, config.hiddenSize(),
         (int) table.shape()[0]);
     embedded = first == 0 ? rows : embedded;
   }
@@ -135,7 +135,7 @@ final class Transformer implements AutoCloseable {
   /** From queries and cache to the attention output. */
   private void attend(int layer, Segments segments, AttentionWorkspace sharedKeys, KvCache cache) {
     if (segments.count() > 0) {
-      kernels.attention().launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments,
+      kernels.attention.launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments,
           activations.context(), config.heads(), config.kvHeads(), config.headDim(), cache.slots(), (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
     }
   }

@@ -11,7 +11,7 @@ import jcuda.driver.JCudaDriver;
  * capture, so a replay sees the same addresses and scalars; what should differ between replays goes through device memory.
  *
  * {@snippet :
- * try (Graph graph = Graph.capture(stream, () -> kernels.swiglu().launch(stream, gateUp, out, rows, width))) {
+ * try (Graph graph = Graph.capture(stream, () -> kernels.swiglu.launch(stream, gateUp, out, rows, width))) {
  *   for (int i = 0; i < 100; i++) {
  *     graph.launch(stream);
  *   }

@@ -6,30 +6,30 @@ import dev.diffusionvl.runtime.Device;
 
 /** One launcher of each operation for a device; kernels are loaded on first use. Safe to share between threads. */
 public final class Kernels {
-  private final GatherRows gatherRows;
-  private final RmsNorm rmsNorm;
-  private final RopeKvAppend ropeKvAppend;
-  private final VisionRotary visionRotary;
-  private final Attention attention;
-  private final Swiglu swiglu;
-  private final ResidualAdd residualAdd;
-  private final ResidualRmsNorm residualRmsNorm;
-  private final BiasActivation biasActivation;
-  private final Confidence confidence;
-  private final Sample sample;
-  private final Remask remask;
-  private final FillNormal fillNormal;
-  private final ReadSum readSum;
-  private final LayerNorm layerNorm;
-  private final ExtractPatches extractPatches;
-  private final PositionEmbedding positionEmbedding;
-  private final BlendRows blendRows;
-  private final SkinnyGemm skinnyGemm;
-  private final SkinnyConfidence skinnyConfidence;
-  private final RowSquares rowSquares;
-  private final SkinnySwiglu skinnySwiglu;
-  private final SkinnyResidual skinnyResidual;
-  private final SkinnyQkv skinnyQkv;
+  public final GatherRows gatherRows;
+  public final RmsNorm rmsNorm;
+  public final RopeKvAppend ropeKvAppend;
+  public final VisionRotary visionRotary;
+  public final Attention attention;
+  public final Swiglu swiglu;
+  public final ResidualAdd residualAdd;
+  public final ResidualRmsNorm residualRmsNorm;
+  public final BiasActivation biasActivation;
+  public final Confidence confidence;
+  public final Sample sample;
+  public final Remask remask;
+  public final FillNormal fillNormal;
+  public final ReadSum readSum;
+  public final LayerNorm layerNorm;
+  public final ExtractPatches extractPatches;
+  public final PositionEmbedding positionEmbedding;
+  public final BlendRows blendRows;
+  public final SkinnyGemm skinnyGemm;
+  public final SkinnyConfidence skinnyConfidence;
+  public final RowSquares rowSquares;
+  public final SkinnySwiglu skinnySwiglu;
+  public final SkinnyResidual skinnyResidual;
+  public final SkinnyQkv skinnyQkv;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -56,101 +56,5 @@ public final class Kernels {
     skinnySwiglu = new SkinnySwiglu(device);
     skinnyResidual = new SkinnyResidual(device);
     skinnyQkv = new SkinnyQkv(device);
-  }
-
-  public GatherRows gatherRows() {
-    return gatherRows;
-  }
-
-  public RmsNorm rmsNorm() {
-    return rmsNorm;
-  }
-
-  public RopeKvAppend ropeKvAppend() {
-    return ropeKvAppend;
-  }
-
-  public VisionRotary visionRotary() {
-    return visionRotary;
-  }
-
-  public Attention attention() {
-    return attention;
-  }
-
-  public Swiglu swiglu() {
-    return swiglu;
-  }
-
-  public ResidualAdd residualAdd() {
-    return residualAdd;
-  }
-
-  public ResidualRmsNorm residualRmsNorm() {
-    return residualRmsNorm;
-  }
-
-  public BiasActivation biasActivation() {
-    return biasActivation;
-  }
-
-  public Confidence confidence() {
-    return confidence;
-  }
-
-  public Sample sample() {
-    return sample;
-  }
-
-  public Remask remask() {
-    return remask;
-  }
-
-  public FillNormal fillNormal() {
-    return fillNormal;
-  }
-
-  public ReadSum readSum() {
-    return readSum;
-  }
-
-  public LayerNorm layerNorm() {
-    return layerNorm;
-  }
-
-  public ExtractPatches extractPatches() {
-    return extractPatches;
-  }
-
-  public PositionEmbedding positionEmbedding() {
-    return positionEmbedding;
-  }
-
-  public BlendRows blendRows() {
-    return blendRows;
-  }
-
-  public SkinnyGemm skinnyGemm() {
-    return skinnyGemm;
-  }
-
-  public SkinnyQkv skinnyQkv() {
-    return skinnyQkv;
-  }
-
-  public SkinnyResidual skinnyResidual() {
-    return skinnyResidual;
-  }
-
-  public SkinnySwiglu skinnySwiglu() {
-    return skinnySwiglu;
-  }
-
-  public RowSquares rowSquares() {
-    return rowSquares;
-  }
-
-  public SkinnyConfidence skinnyConfidence() {
-    return skinnyConfidence;
   }
 }

@@ -26,11 +26,11 @@ record Ceilings(double copyBytesPerSecond, double readBytesPerSecond, double flo
     int n = bench.pick(8192, 64);
     try (DeviceBuffer source = bench.device().allocate("ceiling source", DType.BF16, bytes / 2);
         DeviceBuffer target = bench.device().allocate("ceiling target", DType.BF16, bytes / 2)) {
-      bench.kernels().fillNormal().launch(bench.stream(), source, 0, 1, 1);
+      bench.kernels().fillNormal.launch(bench.stream(), source, 0, 1, 1);
       double copy = 2 * bytes / seconds(bench, row, "copy", 2 * bytes, 0, () -> bench.stream().copy(source, target));
       double read;
       try (DeviceBuffer partial = bench.device().allocate("partial sums", DType.F32, bench.pick(2048, 8))) {
-        read = bytes / seconds(bench, row, "read_sum", bytes, 0, () -> bench.kernels().readSum().launch(bench.stream(), source, partial));
+        read = bytes / seconds(bench, row, "read_sum", bytes, 0, () -> bench.kernels().readSum.launch(bench.stream(), source, partial));
       }
       DeviceBuffer a = source.slice(0, n, n);
       DeviceBuffer b = source.slice((long) n * n, n, n);

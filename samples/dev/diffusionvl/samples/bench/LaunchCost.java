@@ -25,7 +25,7 @@ final class LaunchCost {
     int launches = bench.pick(256, 4);
     KernelFunction kernel = bench.device().kernel("read_sum", "read_sum_f32");
     try (DeviceBuffer x = bench.device().allocate("x", DType.F32, 64); DeviceBuffer sum = bench.device().allocate("sum", DType.F32, 1)) {
-      bench.kernels().fillNormal().launch(bench.stream(), x, 0, 1, 1);
+      bench.kernels().fillNormal.launch(bench.stream(), x, 0, 1, 1);
       for (boolean dependent : new boolean[] {false, true}) {
         String suffix = dependent ? ", dependent" : "";
         Runnable many = () -> {

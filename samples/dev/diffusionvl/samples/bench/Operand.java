@@ -82,7 +82,7 @@ public final class Operand {
   /** Content before a launch; what is only written gets NaN, so that a gap shows. */
   void reset(Workbench bench, int copy) {
     switch (content) {
-      case NORMAL -> bench.kernels().fillNormal().launch(bench.stream(), copies[copy], mean, deviation, 31L * copy + name.hashCode());
+      case NORMAL -> bench.kernels().fillNormal.launch(bench.stream(), copies[copy], mean, deviation, 31L * copy + name.hashCode());
       case INTS -> copies[copy].set(bench.stream(), ints);
       case NOTHING, SCRATCH -> bench.stream().fill(copies[copy], 0xff);
     }

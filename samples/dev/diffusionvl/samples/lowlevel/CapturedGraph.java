@@ -34,7 +34,7 @@ public final class CapturedGraph {
       try (Graph graph = Graph.capture(stream, () -> {
         stream.uploadAsync(in, 0, x);
         gemm.multiply(x, w, y, 1, N, N);
-        kernels.residualAdd().launch(stream, total, y, null, 1, N); // total += y
+        kernels.residualAdd.launch(stream, total, y, null, 1, N); // total += y
         stream.downloadAsync(total, out, 0);
       })) {
         for (int replay = 1; replay <= 3; replay++) {

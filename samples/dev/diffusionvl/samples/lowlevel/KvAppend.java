@@ -48,7 +48,7 @@ public final class KvAppend {
       stream.fill(v, 0);
       segments.add(0, ROWS, POSITION, POSITION, 0, POSITION + ROWS, 0);
       segments.upload(stream);
-      new Kernels(device).ropeKvAppend().launch(stream, dQkv, null, dCos, dSin, segments, q, k, v, 1, 1, DIM, SLOTS);
+      new Kernels(device).ropeKvAppend.launch(stream, dQkv, null, dCos, dSin, segments, q, k, v, 1, 1, DIM, SLOTS);
       for (int slot = POSITION - 1; slot < SLOTS; slot++) {
         System.out.printf("slot %d: k %.3f, v %.0f%n", slot, k.slice((long) slot * DIM, 1).getFloats(stream)[0],
             v.slice((long) slot * DIM, 1).getFloats(stream)[0]);

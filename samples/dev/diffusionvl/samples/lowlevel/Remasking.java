@@ -49,7 +49,7 @@ public final class Remasking {
         }
         token.set(stream, proposal);
         probability.set(stream, confidence);
-        kernels.remask().launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, RULE);
+        kernels.remask.launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, RULE);
         open = status.getInts(stream)[Remask.MASKED];
         System.out.printf("step %d: %s, open %d%n", step, Arrays.toString(ids.getInts(stream)), open);
       }

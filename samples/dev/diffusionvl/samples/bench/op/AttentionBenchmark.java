@@ -83,7 +83,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().attention().launch(bench.stream(), q.at(copy), k.at(copy), v.at(copy), segments, out.at(copy), heads, kvHeads, dim,
+    bench.kernels().attention.launch(bench.stream(), q.at(copy), k.at(copy), v.at(copy), segments, out.at(copy), heads, kvHeads, dim,
         slots, scale(), workspace);
   }
 

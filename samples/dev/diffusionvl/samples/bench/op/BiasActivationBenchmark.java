@@ -26,7 +26,7 @@ public final class BiasActivationBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().biasActivation().launch(bench.stream(), acc.at(copy), bias.at(copy), out.at(copy), rows, width,
+    bench.kernels().biasActivation.launch(bench.stream(), acc.at(copy), bias.at(copy), out.at(copy), rows, width,
         BiasActivation.GELU_TANH);
   }
 

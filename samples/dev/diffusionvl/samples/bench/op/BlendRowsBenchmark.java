@@ -34,7 +34,7 @@ public final class BlendRowsBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().blendRows().launch(bench.stream(), table.at(copy), index.at(copy), weight.at(copy), out.at(copy), rows, width, rows);
+    bench.kernels().blendRows.launch(bench.stream(), table.at(copy), index.at(copy), weight.at(copy), out.at(copy), rows, width, rows);
   }
 
   @Override

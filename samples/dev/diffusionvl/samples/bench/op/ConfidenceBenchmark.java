@@ -29,7 +29,7 @@ public final class ConfidenceBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().confidence().launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
+    bench.kernels().confidence.launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
         rowSum.at(copy), rows, vocab, -1);
   }
 

@@ -26,7 +26,7 @@ public final class ExtractPatchesBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().extractPatches().launch(bench.stream(), images.at(copy), patches.at(copy), tiles, side, side, CHANNELS, PATCH);
+    bench.kernels().extractPatches.launch(bench.stream(), images.at(copy), patches.at(copy), tiles, side, side, CHANNELS, PATCH);
   }
 
   @Override

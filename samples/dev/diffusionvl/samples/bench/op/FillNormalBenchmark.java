@@ -18,7 +18,7 @@ public final class FillNormalBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().fillNormal().launch(bench.stream(), out.at(copy), 0, 1, copy);
+    bench.kernels().fillNormal.launch(bench.stream(), out.at(copy), 0, 1, copy);
   }
 
   @Override

@@ -24,7 +24,7 @@ public final class GatherRowsBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().gatherRows().launch(bench.stream(), table.at(copy), index.at(copy), null, out.at(copy), rows, width, vocab);
+    bench.kernels().gatherRows.launch(bench.stream(), table.at(copy), index.at(copy), null, out.at(copy), rows, width, vocab);
   }
 
   @Override

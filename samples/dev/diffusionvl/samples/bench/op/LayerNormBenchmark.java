@@ -28,7 +28,7 @@ public final class LayerNormBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().layerNorm().launch(bench.stream(), x.at(copy), weight.at(copy), bias.at(copy), y.at(copy), rows, WIDTH, EPS);
+    bench.kernels().layerNorm.launch(bench.stream(), x.at(copy), weight.at(copy), bias.at(copy), y.at(copy), rows, WIDTH, EPS);
   }
 
   @Override

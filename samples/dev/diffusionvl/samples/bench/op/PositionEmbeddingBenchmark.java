@@ -31,7 +31,7 @@ public final class PositionEmbeddingBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().positionEmbedding().launch(bench.stream(), patches.at(copy), bias.at(copy), position.at(copy), out.at(copy), rows, WIDTH,
+    bench.kernels().positionEmbedding.launch(bench.stream(), patches.at(copy), bias.at(copy), position.at(copy), out.at(copy), rows, WIDTH,
         positions);
   }
 

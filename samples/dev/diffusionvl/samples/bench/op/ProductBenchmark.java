@@ -39,7 +39,7 @@ abstract class ProductBenchmark extends KernelBenchmark {
   }
 
   final void fillSquares(Operand h, Operand squares, int copy) {
-    bench.kernels().rowSquares().launch(bench.stream(), h.at(copy), squares.at(copy), m, k);
+    bench.kernels().rowSquares.launch(bench.stream(), h.at(copy), squares.at(copy), m, k);
   }
 
   @Override

@@ -22,7 +22,7 @@ public final class ReadSumBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().readSum().launch(bench.stream(), x.at(copy), partial.at(copy));
+    bench.kernels().readSum.launch(bench.stream(), x.at(copy), partial.at(copy));
   }
 
   @Override

@@ -36,7 +36,7 @@ public final class RemaskBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().remask().launch(bench.stream(), token.at(copy), probability.at(copy), ids.at(copy), stepOf.at(copy), confidence.at(copy),
+    bench.kernels().remask.launch(bench.stream(), token.at(copy), probability.at(copy), ids.at(copy), stepOf.at(copy), confidence.at(copy),
         status.at(copy), quota.at(copy), rows, 1, 0, new Remask.Rule(false, 0, MASK));
   }
 

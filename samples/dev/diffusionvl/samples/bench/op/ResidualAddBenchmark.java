@@ -23,7 +23,7 @@ public final class ResidualAddBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().residualAdd().launch(bench.stream(), h.at(copy), acc.at(copy), null, rows, width);
+    bench.kernels().residualAdd.launch(bench.stream(), h.at(copy), acc.at(copy), null, rows, width);
   }
 
   @Override

@@ -28,7 +28,7 @@ public final class ResidualRmsNormBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().residualRmsNorm().launch(bench.stream(), h.at(copy), acc.at(copy), null, weight.at(copy), y.at(copy), rows, width, EPS);
+    bench.kernels().residualRmsNorm.launch(bench.stream(), h.at(copy), acc.at(copy), null, weight.at(copy), y.at(copy), rows, width, EPS);
   }
 
   @Override

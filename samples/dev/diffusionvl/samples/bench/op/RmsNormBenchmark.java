@@ -24,7 +24,7 @@ public final class RmsNormBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().rmsNorm().launch(bench.stream(), x.at(copy), weight.at(copy), y.at(copy), rows, width, 1e-6f);
+    bench.kernels().rmsNorm.launch(bench.stream(), x.at(copy), weight.at(copy), y.at(copy), rows, width, 1e-6f);
   }
 
   @Override

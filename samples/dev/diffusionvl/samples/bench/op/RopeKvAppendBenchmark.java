@@ -43,7 +43,7 @@ public final class RopeKvAppendBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().ropeKvAppend().launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
+    bench.kernels().ropeKvAppend.launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
         k.at(copy), v.at(copy), heads, kvHeads, dim, slots);
   }
 

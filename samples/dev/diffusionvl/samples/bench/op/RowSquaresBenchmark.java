@@ -26,7 +26,7 @@ public final class RowSquaresBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().rowSquares().launch(bench.stream(), x.at(copy), squares.at(copy), rows, width);
+    bench.kernels().rowSquares.launch(bench.stream(), x.at(copy), squares.at(copy), rows, width);
   }
 
   @Override

@@ -24,7 +24,7 @@ public final class SampleBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().sample().launch(bench.stream(), logits.at(copy), null, token.at(copy), probability.at(copy), rows, vocab, -1, 1, 1,
+    bench.kernels().sample.launch(bench.stream(), logits.at(copy), null, token.at(copy), probability.at(copy), rows, vocab, -1, 1, 1,
         0.9f, true, 7, 0);
   }
 

@@ -44,15 +44,15 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyConfidence().launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
+    bench.kernels().skinnyConfidence.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
         parts.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy), m, n, k, -1);
   }
 
   @Override
   public void launchBaseline(int copy) {
-    bench.kernels().rmsNorm().launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
+    bench.kernels().rmsNorm.launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
     bench.gemm().multiply(normed.at(copy), w.at(copy), logits.at(copy), m, n, k);
-    bench.kernels().confidence().launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
+    bench.kernels().confidence.launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
         rowSum.at(copy), m, n, -1);
   }
 

@@ -22,7 +22,7 @@ public final class SkinnyGemmBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyGemm().launch(bench.stream(), workspace, x.at(copy), w.at(copy), y.at(copy), m, n, k);
+    bench.kernels().skinnyGemm.launch(bench.stream(), workspace, x.at(copy), w.at(copy), y.at(copy), m, n, k);
   }
 
   @Override

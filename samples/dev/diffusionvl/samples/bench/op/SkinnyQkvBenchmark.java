@@ -53,21 +53,21 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
   @Override
   protected void initialise(int copy) {
     fillSquares(h, squares, copy);
-    bench.kernels().fillNormal().launch(bench.stream(), cos.at(copy), 0, 1, 1);
-    bench.kernels().fillNormal().launch(bench.stream(), sin.at(copy), 0, 1, 2);
+    bench.kernels().fillNormal.launch(bench.stream(), cos.at(copy), 0, 1, 1);
+    bench.kernels().fillNormal.launch(bench.stream(), sin.at(copy), 0, 1, 2);
   }
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyQkv().launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
+    bench.kernels().skinnyQkv.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
         bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy), keys.at(copy), values.at(copy), c.heads(), c.kvHeads(), slots, k);
   }
 
   @Override
   public void launchBaseline(int copy) {
-    bench.kernels().rmsNorm().launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
+    bench.kernels().rmsNorm.launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
     bench.gemm().multiply(normed.at(copy), w.at(copy), acc.at(copy), m, n, k);
-    bench.kernels().ropeKvAppend().launch(bench.stream(), acc.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
+    bench.kernels().ropeKvAppend.launch(bench.stream(), acc.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
         keys.at(copy), values.at(copy), c.heads(), c.kvHeads(), DIM, slots);
   }
 

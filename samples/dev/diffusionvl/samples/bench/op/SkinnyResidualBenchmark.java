@@ -28,13 +28,13 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyResidual().launch(bench.stream(), workspace, x.at(copy), w.at(copy), h.at(copy), squares.at(copy), m, n, k);
+    bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), w.at(copy), h.at(copy), squares.at(copy), m, n, k);
   }
 
   @Override
   public void launchBaseline(int copy) {
     bench.gemm().multiply(x.at(copy), w.at(copy), acc.at(copy), m, n, k);
-    bench.kernels().residualAdd().launch(bench.stream(), plainH.at(copy), acc.at(copy), null, m, n);
+    bench.kernels().residualAdd.launch(bench.stream(), plainH.at(copy), acc.at(copy), null, m, n);
   }
 
   @Override

@@ -36,15 +36,15 @@ public final class SkinnySwigluBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnySwiglu().launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
+    bench.kernels().skinnySwiglu.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
         out.at(copy), m, inter, k);
   }
 
   @Override
   public void launchBaseline(int copy) {
-    bench.kernels().rmsNorm().launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
+    bench.kernels().rmsNorm.launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
     bench.gemm().multiply(normed.at(copy), w.at(copy), acc.at(copy), m, n, k);
-    bench.kernels().swiglu().launch(bench.stream(), acc.at(copy), null, out.at(copy), m, inter);
+    bench.kernels().swiglu.launch(bench.stream(), acc.at(copy), null, out.at(copy), m, inter);
   }
 
   @Override

@@ -23,7 +23,7 @@ public final class SwigluBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().swiglu().launch(bench.stream(), gateUp.at(copy), null, out.at(copy), rows, inter);
+    bench.kernels().swiglu.launch(bench.stream(), gateUp.at(copy), null, out.at(copy), rows, inter);
   }
 
   @Override

@@ -33,7 +33,7 @@ public final class VisionRotaryBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().visionRotary().launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), q.at(copy), k.at(copy),
+    bench.kernels().visionRotary.launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), q.at(copy), k.at(copy),
         v.at(copy), rows, heads, dim);
   }
 

@@ -77,13 +77,13 @@ public class LaunchBenchmark {
   /** Three buffers, three scalars. */
   @Benchmark
   public void rmsNorm() {
-    kernels.rmsNorm().launch(stream, a, b, a, 8, 3584, 1e-6f);
+    kernels.rmsNorm.launch(stream, a, b, a, 8, 3584, 1e-6f);
   }
 
   /** Seven buffers and the segments, four scalars: the longest parameter list of a layer. */
   @Benchmark
   public void ropeKvAppend() {
-    kernels.ropeKvAppend().launch(stream, acc, b, acc, acc, segments, a, b, b, 16, 2, 128, 128);
+    kernels.ropeKvAppend.launch(stream, acc, b, acc, acc, segments, a, b, b, 16, 2, 128, 128);
   }
 
   /** One launch of a plan that issues a hundred by a single call. */

@@ -19,7 +19,7 @@ class FillNormalTest extends OpTest {
 
   private float[] fill(DType dtype, int n, float mean, float scale) {
     DeviceBuffer out = empty(dtype, n);
-    kernels.fillNormal().launch(stream, out, mean, scale, seed);
+    kernels.fillNormal.launch(stream, out, mean, scale, seed);
     return out.getFloats(stream);
   }
 
@@ -51,7 +51,7 @@ class FillNormalTest extends OpTest {
     float[] all = fill(DType.F32, 5000, 0, 1);
     assertArrayEquals(Arrays.copyOf(all, 4001), fill(DType.F32, 4001, 0, 1), 0f);
     DeviceBuffer odd = empty(DType.F32, 5001).slice(1, 5000); // not 16-byte aligned
-    kernels.fillNormal().launch(stream, odd, 0, 1, seed);
+    kernels.fillNormal.launch(stream, odd, 0, 1, seed);
     assertArrayEquals(all, odd.getFloats(stream), 0f);
   }
 
@@ -82,7 +82,7 @@ class FillNormalTest extends OpTest {
   void anotherSeedIsAnotherStream() {
     float[] one = fill(DType.F32, 64, 0, 1);
     DeviceBuffer out = empty(DType.F32, 64);
-    kernels.fillNormal().launch(stream, out, 0, 1, seed + 1);
+    kernels.fillNormal.launch(stream, out, 0, 1, seed + 1);
     assertFalse(Arrays.equals(one, out.getFloats(stream)));
     assertTrue(Math.abs(one[0] - out.getFloats(stream)[0]) > 0);
   }

@@ -39,34 +39,34 @@ class FootprintTest extends OpTest {
         DeviceBuffer weight = buffer(dtype, normal(dtype, width, 1));
         DeviceBuffer acc = buffer(DType.F32, normal(DType.F32, 2 * rows * width, 1));
         DeviceBuffer y = guarded(dtype, rows * width);
-        kernels.rmsNorm().launch(stream, x, weight, y, rows, width, 1e-6f);
+        kernels.rmsNorm.launch(stream, x, weight, y, rows, width, 1e-6f);
         assertWritten("rms_norm " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.layerNorm().launch(stream, x, weight, weight, y, rows, width, 1e-6f);
+        kernels.layerNorm.launch(stream, x, weight, weight, y, rows, width, 1e-6f);
         assertWritten("layer_norm " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.positionEmbedding().launch(stream, acc, weight, x, y, rows, width, 2);
+        kernels.positionEmbedding.launch(stream, acc, weight, x, y, rows, width, 2);
         assertWritten("position_embedding " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.blendRows().launch(stream, x, ints(new int[4 * rows]), buffer(DType.F32, normal(DType.F32, 4 * rows, 1)), y, rows, width, rows);
+        kernels.blendRows.launch(stream, x, ints(new int[4 * rows]), buffer(DType.F32, normal(DType.F32, 4 * rows, 1)), y, rows, width, rows);
         assertWritten("blend_rows " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.swiglu().launch(stream, acc, null, y, rows, width);
+        kernels.swiglu.launch(stream, acc, null, y, rows, width);
         assertWritten("swiglu " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.biasActivation().launch(stream, acc, weight, y, rows, width, 2);
+        kernels.biasActivation.launch(stream, acc, weight, y, rows, width, 2);
         assertWritten("bias_activation " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.gatherRows().launch(stream, x, ints(2, 0, 2), null, y, rows, width, rows);
+        kernels.gatherRows.launch(stream, x, ints(2, 0, 2), null, y, rows, width, rows);
         assertWritten("gather_rows " + width, y);
         y = guarded(dtype, rows * width);
         stream.copy(x, y);
-        kernels.residualAdd().launch(stream, y, acc, null, rows, width);
+        kernels.residualAdd.launch(stream, y, acc, null, rows, width);
         assertWritten("residual_add " + width, y);
         DeviceBuffer h = guarded(dtype, rows * width);
         y = guarded(dtype, rows * width);
         stream.copy(x, h);
-        kernels.residualRmsNorm().launch(stream, h, acc, null, weight, y, rows, width, 1e-6f);
+        kernels.residualRmsNorm.launch(stream, h, acc, null, weight, y, rows, width, 1e-6f);
         assertWritten("residual_rms_norm h " + width, h);
         assertWritten("residual_rms_norm y " + width, y);
       }
@@ -82,8 +82,8 @@ class FootprintTest extends OpTest {
       DeviceBuffer weight = buffer(dtype, normal(dtype, width, 1));
       DeviceBuffer y = empty(dtype, x.length);
       DeviceBuffer inPlace = buffer(dtype, x);
-      kernels.rmsNorm().launch(stream, buffer(dtype, x), weight, y, 3, width, 1e-6f);
-      kernels.rmsNorm().launch(stream, inPlace, weight, inPlace, 3, width, 1e-6f);
+      kernels.rmsNorm.launch(stream, buffer(dtype, x), weight, y, 3, width, 1e-6f);
+      kernels.rmsNorm.launch(stream, inPlace, weight, inPlace, 3, width, 1e-6f);
       float[] values = y.getFloats(stream);
       for (int i = 0; i < values.length; i++) {
         assertEquals(i / width == 1, Float.isNaN(values[i]), "element " + i);
@@ -112,10 +112,10 @@ class FootprintTest extends OpTest {
           segments.add(0, 5, 0, 200, 7, 190, 1);
           segments.add(5, 3, 0, 321, 9, 150, 3);
           segments.upload(stream);
-          kernels.attention().launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f);
+          kernels.attention.launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f);
           assertWritten("attention " + dtype + " " + dim, out);
           stream.fill(out, 0xff);
-          kernels.attention().launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f, workspace);
+          kernels.attention.launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f, workspace);
         }
         assertWritten("attention with split keys " + dtype + " " + dim, out);
       }
@@ -149,7 +149,7 @@ class FootprintTest extends OpTest {
         segments.add(0, 1, 0, 6, 0, 4, 0);
         segments.add(1, 1, 0, 7, 0, 4, mask);
         segments.upload(stream);
-        kernels.attention().launch(stream, buffer(DType.F32, q), k, k, segments, out, 1, 1, dim, 8, 0.1f);
+        kernels.attention.launch(stream, buffer(DType.F32, q), k, k, segments, out, 1, 1, dim, 8, 0.1f);
       }
       float[] values = out.getFloats(stream);
       boolean same = Arrays.equals(values, 0, dim, values, dim, 2 * dim);
@@ -164,23 +164,23 @@ class FootprintTest extends OpTest {
     DeviceBuffer f = empty(DType.F32, 8);
     DeviceBuffer g = empty(DType.F32, 8);
     DeviceBuffer i = ints(5, 5, 5);
-    kernels.gatherRows().launch(stream, f, i, null, g, 0, 4, 2);
-    kernels.rmsNorm().launch(stream, f, f, g, 0, 4, 1e-6f);
-    kernels.swiglu().launch(stream, f, null, g, 0, 4);
-    kernels.residualAdd().launch(stream, g, f, null, 0, 4);
-    kernels.residualRmsNorm().launch(stream, g, f, null, f, g, 0, 4, 1e-6f);
-    kernels.biasActivation().launch(stream, f, null, g, 0, 4, 0);
-    kernels.visionRotary().launch(stream, f, null, f, f, g, g, g, 0, 1, 8);
-    kernels.layerNorm().launch(stream, f, f, f, g, 0, 4, 1e-6f);
-    kernels.extractPatches().launch(stream, f, g, 0, 2, 2, 1, 1);
-    kernels.positionEmbedding().launch(stream, f, f, f, g, 0, 4, 2);
-    kernels.blendRows().launch(stream, f, i, f, g, 0, 4, 2);
-    kernels.confidence().launch(stream, f, i, g, g, g, 0, 4, -1);
-    kernels.sample().launch(stream, f, null, i, g, 0, 4, -1, 1f, 0, 1f, false, 1, 0);
+    kernels.gatherRows.launch(stream, f, i, null, g, 0, 4, 2);
+    kernels.rmsNorm.launch(stream, f, f, g, 0, 4, 1e-6f);
+    kernels.swiglu.launch(stream, f, null, g, 0, 4);
+    kernels.residualAdd.launch(stream, g, f, null, 0, 4);
+    kernels.residualRmsNorm.launch(stream, g, f, null, f, g, 0, 4, 1e-6f);
+    kernels.biasActivation.launch(stream, f, null, g, 0, 4, 0);
+    kernels.visionRotary.launch(stream, f, null, f, f, g, g, g, 0, 1, 8);
+    kernels.layerNorm.launch(stream, f, f, f, g, 0, 4, 1e-6f);
+    kernels.extractPatches.launch(stream, f, g, 0, 2, 2, 1, 1);
+    kernels.positionEmbedding.launch(stream, f, f, f, g, 0, 4, 2);
+    kernels.blendRows.launch(stream, f, i, f, g, 0, 4, 2);
+    kernels.confidence.launch(stream, f, i, g, g, g, 0, 4, -1);
+    kernels.sample.launch(stream, f, null, i, g, 0, 4, -1, 1f, 0, 1f, false, 1, 0);
     try (Segments segments = new Segments(device, 1)) {
       segments.upload(stream);
-      kernels.ropeKvAppend().launch(stream, f, null, f, f, segments, g, g, g, 1, 1, 8, 1);
-      kernels.attention().launch(stream, f, empty(DType.F32, 128), empty(DType.F32, 128), segments, g, 1, 1, 128, 1, 1f);
+      kernels.ropeKvAppend.launch(stream, f, null, f, f, segments, g, g, g, 1, 1, 8, 1);
+      kernels.attention.launch(stream, f, empty(DType.F32, 128), empty(DType.F32, 128), segments, g, 1, 1, 128, 1, 1f);
     }
     for (float x : g.getFloats(stream)) {
       assertTrue(Float.isNaN(x), "written: " + x);

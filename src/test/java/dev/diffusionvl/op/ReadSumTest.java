@@ -14,7 +14,7 @@ class ReadSumTest extends OpTest {
 
   private float[] sum(DeviceBuffer x, int blocks) {
     DeviceBuffer partial = empty(DType.F32, blocks);
-    kernels.readSum().launch(stream, x, partial);
+    kernels.readSum.launch(stream, x, partial);
     return partial.getFloats(stream);
   }
 

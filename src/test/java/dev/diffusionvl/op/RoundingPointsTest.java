@@ -34,7 +34,7 @@ class RoundingPointsTest extends OpTest {
     float[] acc = normal(DType.F32, rows * width, 3);
     float[] bias = normal(dtype, width, 1);
     DeviceBuffer y = buffer(dtype, h);
-    kernels.residualAdd().launch(stream, y, buffer(DType.F32, acc), buffer(dtype, bias), rows, width);
+    kernels.residualAdd.launch(stream, y, buffer(DType.F32, acc), buffer(dtype, bias), rows, width);
     assertUlps("residual_add " + dtype, ElementwiseOracle.residual(h, acc, bias, rows, width, Rounding.of(dtype)), y.getFloats(stream),
         dtype, 0);
   }
@@ -48,7 +48,7 @@ class RoundingPointsTest extends OpTest {
     float[] acc = normal(DType.F32, rows * width, 3);
     float[] bias = normal(dtype, width, 1);
     DeviceBuffer y = empty(dtype, acc.length);
-    kernels.biasActivation().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, width, BiasActivation.NONE);
+    kernels.biasActivation.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, width, BiasActivation.NONE);
     assertUlps("bias_activation " + dtype, ElementwiseOracle.activation(acc, bias, rows, width, 0, Rounding.of(dtype)),
         y.getFloats(stream), dtype, 0);
   }
@@ -61,7 +61,7 @@ class RoundingPointsTest extends OpTest {
     float[] acc = normal(DType.F32, rows * width, 1.5);
     float[] bias = normal(dtype, width, 0.5);
     DeviceBuffer y = empty(dtype, acc.length);
-    kernels.biasActivation().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, width, activation);
+    kernels.biasActivation.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, width, activation);
     // 1 + erf cancels for negative x, in the reference's f32 as well: the result is good to some 1e-7 of |x|, not of itself
     assertRareUlps("gelu " + activation + " " + dtype, ElementwiseOracle.activation(acc, bias, rows, width, activation, Rounding.of(dtype)),
         y.getFloats(stream), dtype, 1, 1e-6);
@@ -76,7 +76,7 @@ class RoundingPointsTest extends OpTest {
     float[] acc = normal(DType.F32, rows * 2 * inter, 3);
     float[] bias = normal(dtype, 2 * inter, 1);
     DeviceBuffer y = empty(dtype, (long) rows * inter);
-    kernels.swiglu().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, inter);
+    kernels.swiglu.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), y, rows, inter);
     assertRareUlps("swiglu " + dtype, ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), dtype, 2,
         0);
   }
@@ -90,7 +90,7 @@ class RoundingPointsTest extends OpTest {
     float[] x = normal(dtype, rows * width, 5);
     float[] weight = normal(dtype, width, 1);
     DeviceBuffer y = empty(dtype, x.length);
-    kernels.rmsNorm().launch(stream, buffer(dtype, x), buffer(dtype, weight), y, rows, width, 1e-6f);
+    kernels.rmsNorm.launch(stream, buffer(dtype, x), buffer(dtype, weight), y, rows, width, 1e-6f);
     assertRareUlps("rms_norm " + dtype, NormOracle.rmsNorm(x, weight, rows, width, 1e-6f, Rounding.of(dtype)), y.getFloats(stream), dtype,
         2, 0);
   }
@@ -112,7 +112,7 @@ class RoundingPointsTest extends OpTest {
     try (Segments segments = new Segments(device, 1)) {
       segments.add(0, rows, positions - rows, 0, 0, 0, 0);
       segments.upload(stream);
-      kernels.ropeKvAppend().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin),
+      kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin),
           segments, q, k, v, heads, heads, dim, rows);
     }
     Rounding t = Rounding.of(dtype);
@@ -145,7 +145,7 @@ class RoundingPointsTest extends OpTest {
     DeviceBuffer q = empty(dtype, (long) rows * heads * dim);
     DeviceBuffer k = empty(dtype, (long) rows * heads * dim);
     DeviceBuffer v = empty(dtype, (long) rows * heads * dim);
-    kernels.visionRotary().launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin), q, k,
+    kernels.visionRotary.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin), q, k,
         v, rows, heads, dim);
     Rounding t = Rounding.of(dtype);
     double[] x = RotaryOracle.linear(acc, bias, width, t);

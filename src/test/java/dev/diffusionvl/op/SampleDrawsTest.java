@@ -17,7 +17,7 @@ class SampleDrawsTest extends OpTest {
       long key) {
     DeviceBuffer token = empty(DType.I32, rows);
     DeviceBuffer probability = empty(DType.F32, rows);
-    kernels.sample().launch(stream, buffer(DType.F32, logits), null, token, probability, rows, logits.length / rows,
+    kernels.sample.launch(stream, buffer(DType.F32, logits), null, token, probability, rows, logits.length / rows,
         excluded, temperature, topK, topP, original, key, 3);
     return new Draws(token.getInts(stream), probability.getFloats(stream));
   }

@@ -27,7 +27,7 @@ class SigLipOpsTest extends OpTest {
           float[] weight = normal(dtype, width, 1);
           float[] bias = normal(dtype, width, 1);
           DeviceBuffer y = empty(dtype, x.length);
-          kernels.layerNorm().launch(stream, buffer(dtype, x), buffer(dtype, weight), buffer(dtype, bias), y, rows, width, 1e-6f);
+          kernels.layerNorm.launch(stream, buffer(dtype, x), buffer(dtype, weight), buffer(dtype, bias), y, rows, width, 1e-6f);
           assertRows("layer_norm " + dtype + " " + rows + "x" + width,
               NormOracle.layerNorm(x, weight, bias, rows, width, 1e-6f, Rounding.of(dtype)), y.getFloats(stream), rows,
               dtype == DType.BF16 ? 3e-3 : 3e-6);
@@ -47,7 +47,7 @@ class SigLipOpsTest extends OpTest {
     float[] weight = normal(DType.F32, width, 1);
     float[] bias = normal(DType.F32, width, 1);
     DeviceBuffer y = empty(DType.F32, x.length);
-    kernels.layerNorm().launch(stream, buffer(DType.F32, x), buffer(DType.F32, weight), buffer(DType.F32, bias), y, 2, width, 1e-6f);
+    kernels.layerNorm.launch(stream, buffer(DType.F32, x), buffer(DType.F32, weight), buffer(DType.F32, bias), y, 2, width, 1e-6f);
     assertRows("layer_norm", NormOracle.layerNorm(x, weight, bias, 2, width, 1e-6f, Rounding.F32), y.getFloats(stream), 2, 1e-4);
   }
 
@@ -60,7 +60,7 @@ class SigLipOpsTest extends OpTest {
       java.util.Arrays.fill(x, 3);
       float[] bias = normal(dtype, width, 1);
       DeviceBuffer y = empty(dtype, width);
-      kernels.layerNorm().launch(stream, buffer(dtype, x), buffer(dtype, normal(dtype, width, 1)), buffer(dtype, bias), y, 1, width, 1e-6f);
+      kernels.layerNorm.launch(stream, buffer(dtype, x), buffer(dtype, normal(dtype, width, 1)), buffer(dtype, bias), y, 1, width, 1e-6f);
       assertArrayEquals(bias, y.getFloats(stream), 2e-2f);
     }
   }
@@ -74,8 +74,8 @@ class SigLipOpsTest extends OpTest {
       DeviceBuffer weight = buffer(dtype, normal(dtype, width, 1));
       DeviceBuffer inPlace = buffer(dtype, x);
       DeviceBuffer y = empty(dtype, x.length);
-      kernels.layerNorm().launch(stream, buffer(dtype, x), weight, weight, y, 3, width, 1e-6f);
-      kernels.layerNorm().launch(stream, inPlace, weight, weight, inPlace, 3, width, 1e-6f);
+      kernels.layerNorm.launch(stream, buffer(dtype, x), weight, weight, y, 3, width, 1e-6f);
+      kernels.layerNorm.launch(stream, inPlace, weight, weight, inPlace, 3, width, 1e-6f);
       float[] values = y.getFloats(stream);
       for (int i = 0; i < values.length; i++) {
         assertEquals(i / width == 1, Float.isNaN(values[i]), "element " + i);
@@ -92,7 +92,7 @@ class SigLipOpsTest extends OpTest {
         float[] images = normal(dtype, s[0] * s[1] * s[2] * s[3], 1);
         float[] expected = PatchOracle.extractPatches(images, s[0], s[1], s[2], s[3], s[4]);
         DeviceBuffer patches = empty(dtype, expected.length + 8);
-        kernels.extractPatches().launch(stream, buffer(dtype, images), patches, s[0], s[1], s[2], s[3], s[4]);
+        kernels.extractPatches.launch(stream, buffer(dtype, images), patches, s[0], s[1], s[2], s[3], s[4]);
         float[] actual = patches.getFloats(stream);
         for (int i = 0; i < actual.length; i++) {
           assertEquals(i < expected.length ? expected[i] : Float.NaN, actual[i], "element " + i + " of " + expected.length);
@@ -114,7 +114,7 @@ class SigLipOpsTest extends OpTest {
             float[] bias = normal(dtype, width, 1);
             float[] position = normal(dtype, positions * width, 1);
             DeviceBuffer out = empty(dtype, patches.length);
-            kernels.positionEmbedding().launch(stream, buffer(from, patches), buffer(dtype, bias), buffer(dtype, position), out, rows, width,
+            kernels.positionEmbedding.launch(stream, buffer(from, patches), buffer(dtype, bias), buffer(dtype, position), out, rows, width,
                 positions);
             assertUlps("position_embedding " + from + " " + dtype + " " + rows + "x" + width,
                 PatchOracle.positionEmbedding(patches, bias, position, width, Rounding.of(dtype)), out.getFloats(stream), dtype, 0);
@@ -138,7 +138,7 @@ class SigLipOpsTest extends OpTest {
           weight[4 + k] = 0; // nothing
         }
         DeviceBuffer out = empty(dtype, (long) rows * width);
-        kernels.blendRows().launch(stream, buffer(dtype, table), ints(index), buffer(DType.F32, weight), out, rows, width, tableRows);
+        kernels.blendRows.launch(stream, buffer(dtype, table), ints(index), buffer(DType.F32, weight), out, rows, width, tableRows);
         float[] actual = out.getFloats(stream);
         double[] expected = PatchOracle.blendRows(table, index, weight, width, Rounding.of(dtype));
         for (int i = 0; i < expected.length; i++) {
@@ -163,7 +163,7 @@ class SigLipOpsTest extends OpTest {
       int[] index = {1, 0, -7, 99, 2, 1, 2, 1, 1, 3, 1, 1, -1, 1, 1, 1};
       float[] weight = {1, 0, 0, 0, .5f, .5f, 0, 0, .5f, .5f, 0, 0, 1, 0, 0, 0};
       DeviceBuffer out = empty(dtype, 4 * 9);
-      kernels.blendRows().launch(stream, buffer(dtype, table), ints(index), buffer(DType.F32, weight), out, 4, 9, 3);
+      kernels.blendRows.launch(stream, buffer(dtype, table), ints(index), buffer(DType.F32, weight), out, 4, 9, 3);
       float[] actual = out.getFloats(stream);
       for (int i = 0; i < 9; i++) {
         assertEquals(table[9 + i], actual[i]);

@@ -51,18 +51,18 @@ class SkinnyConfidenceTest extends OpTest {
   private Predictions fused(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
     DeviceBuffer dh = buffer(dtype, h);
     DeviceBuffer squares = empty(DType.F32, (long) rows * RowSquares.groups(k));
-    kernels.rowSquares().launch(stream, dh, squares, rows, k);
+    kernels.rowSquares.launch(stream, dh, squares, rows, k);
     DeviceBuffer parts = empty(DType.F32, SkinnyConfidence.parts(rows, vocab));
-    return predict(rows, (token, probability, max, sum) -> kernels.skinnyConfidence().launch(stream, workspace, dh, squares,
+    return predict(rows, (token, probability, max, sum) -> kernels.skinnyConfidence.launch(stream, workspace, dh, squares,
         buffer(dtype, norm), EPS, buffer(dtype, w), parts, token, probability, max, sum, rows, vocab, k, excluded));
   }
 
   private Predictions plain(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
     DeviceBuffer normed = empty(dtype, (long) rows * k);
     DeviceBuffer logits = empty(dtype, (long) rows * vocab);
-    kernels.rmsNorm().launch(stream, buffer(dtype, h), buffer(dtype, norm), normed, rows, k, EPS);
-    kernels.skinnyGemm().launch(stream, workspace, normed, buffer(dtype, w), logits, rows, vocab, k);
-    return predict(rows, (token, probability, max, sum) -> kernels.confidence().launch(stream, logits, token, probability, max, sum, rows,
+    kernels.rmsNorm.launch(stream, buffer(dtype, h), buffer(dtype, norm), normed, rows, k, EPS);
+    kernels.skinnyGemm.launch(stream, workspace, normed, buffer(dtype, w), logits, rows, vocab, k);
+    return predict(rows, (token, probability, max, sum) -> kernels.confidence.launch(stream, logits, token, probability, max, sum, rows,
         vocab, excluded));
   }
 

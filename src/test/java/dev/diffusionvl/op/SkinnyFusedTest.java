@@ -44,7 +44,7 @@ class SkinnyFusedTest extends OpTest {
 
   private DeviceBuffer squares(DeviceBuffer x, int rows, int width) {
     DeviceBuffer squares = empty(DType.F32, (long) rows * RowSquares.groups(width));
-    kernels.rowSquares().launch(stream, x, squares, rows, width);
+    kernels.rowSquares.launch(stream, x, squares, rows, width);
     return squares;
   }
 
@@ -52,8 +52,8 @@ class SkinnyFusedTest extends OpTest {
   private DeviceBuffer normedProduct(DType dtype, DeviceBuffer h, DeviceBuffer norm, DeviceBuffer w, int rows, int n, int k) {
     DeviceBuffer normed = empty(dtype, (long) rows * k);
     DeviceBuffer sums = empty(DType.F32, (long) rows * n);
-    kernels.rmsNorm().launch(stream, h, norm, normed, rows, k, EPS);
-    kernels.skinnyGemm().launch(stream, workspace, normed, w, sums, rows, n, k);
+    kernels.rmsNorm.launch(stream, h, norm, normed, rows, k, EPS);
+    kernels.skinnyGemm.launch(stream, workspace, normed, w, sums, rows, n, k);
     return sums;
   }
 
@@ -104,11 +104,11 @@ class SkinnyFusedTest extends OpTest {
           DeviceBuffer dx = buffer(dtype, x);
           DeviceBuffer fused = buffer(dtype, h);
           DeviceBuffer sumsOfSquares = empty(DType.F32, (long) rows * RowSquares.groups(n));
-          kernels.skinnyResidual().launch(stream, workspace, dx, dw, fused, sumsOfSquares, rows, n, k);
+          kernels.skinnyResidual.launch(stream, workspace, dx, dw, fused, sumsOfSquares, rows, n, k);
           DeviceBuffer sums = empty(DType.F32, (long) rows * n);
           DeviceBuffer plain = buffer(dtype, h);
-          kernels.skinnyGemm().launch(stream, workspace, dx, dw, sums, rows, n, k);
-          kernels.residualAdd().launch(stream, plain, sums, null, rows, n);
+          kernels.skinnyGemm.launch(stream, workspace, dx, dw, sums, rows, n, k);
+          kernels.residualAdd.launch(stream, plain, sums, null, rows, n);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what);
           assertArrayEquals(squares(plain, rows, n).getFloats(stream), sumsOfSquares.getFloats(stream), 0f, what);
           float[] product = floats(ProductOracle.product(x, w, rows, n, k));
@@ -134,11 +134,11 @@ class SkinnyFusedTest extends OpTest {
           float[] h = normal(dtype, rows * k, 3);
           DeviceBuffer dh = buffer(dtype, h);
           DeviceBuffer fused = empty(dtype, (long) rows * inter);
-          kernels.skinnySwiglu().launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, fused, rows, inter, k);
+          kernels.skinnySwiglu.launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, fused, rows, inter, k);
           DeviceBuffer plain = empty(dtype, (long) rows * inter);
           DeviceBuffer sumsInTiles = normedProduct(dtype, dh, dnorm, buffer(dtype, inTiles(w, inter, k)), rows, tiled(inter), k);
           float[] sums = outOfTiles(sumsInTiles.getFloats(stream), rows, inter);
-          kernels.swiglu().launch(stream, buffer(DType.F32, sums), null, plain, rows, inter);
+          kernels.swiglu.launch(stream, buffer(DType.F32, sums), null, plain, rows, inter);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what);
           float[] expectedSums = floats(normedOracle(h, norm, w, rows, 2 * inter, k, Rounding.of(dtype)));
           assertRows(what, ElementwiseOracle.swiglu(expectedSums, null, rows, inter, Rounding.of(dtype)), fused.getFloats(stream), rows,
@@ -214,9 +214,9 @@ class SkinnyFusedTest extends OpTest {
         segments.add(row, count, positions - row - count, slots - row - count, 0, 0, 0);
       }
       segments.upload(stream);
-      kernels.skinnyQkv().launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, dbias, dcos, dsin, segments, out[0][0],
+      kernels.skinnyQkv.launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, dbias, dcos, dsin, segments, out[0][0],
           out[0][1], out[0][2], heads, kvHeads, slots, k);
-      kernels.ropeKvAppend().launch(stream, normedProduct(dtype, dh, dnorm, dw, rows, n, k), dbias, dcos, dsin, segments, out[1][0],
+      kernels.ropeKvAppend.launch(stream, normedProduct(dtype, dh, dnorm, dw, rows, n, k), dbias, dcos, dsin, segments, out[1][0],
           out[1][1], out[1][2], heads, kvHeads, DIM, slots);
     }
     float[] q = out[0][0].getFloats(stream);
@@ -240,11 +240,11 @@ class SkinnyFusedTest extends OpTest {
     DeviceBuffer x = buffer(DType.BF16, new float[64]);
     DeviceBuffer y = empty(DType.BF16, 64);
     DeviceBuffer f = empty(DType.F32, 8);
-    kernels.rowSquares().launch(stream, x, f, 0, 8);
-    kernels.skinnyGemm().launch(stream, workspace, x, x, y, 0, 1, 8);
-    kernels.skinnyResidual().launch(stream, workspace, x, x, y, f, 0, 1, 8);
-    kernels.skinnySwiglu().launch(stream, workspace, x, f, x, EPS, x, y, 0, 1, 8);
-    kernels.skinnyConfidence().launch(stream, workspace, x, f, x, EPS, x, f, ints(5), f, f, f, 0, 1, 8, -1);
+    kernels.rowSquares.launch(stream, x, f, 0, 8);
+    kernels.skinnyGemm.launch(stream, workspace, x, x, y, 0, 1, 8);
+    kernels.skinnyResidual.launch(stream, workspace, x, x, y, f, 0, 1, 8);
+    kernels.skinnySwiglu.launch(stream, workspace, x, f, x, EPS, x, y, 0, 1, 8);
+    kernels.skinnyConfidence.launch(stream, workspace, x, f, x, EPS, x, f, ints(5), f, f, f, 0, 1, 8, -1);
     for (DeviceBuffer untouched : new DeviceBuffer[] {y, f}) {
       for (float value : untouched.getFloats(stream)) {
         assertTrue(Float.isNaN(value));
@@ -264,7 +264,7 @@ class SkinnyFusedTest extends OpTest {
       segments.add(0, 2, 0, 0, 0, 0, 0);
       segments.add(4, 2, 2, 7, 0, 0, 0);
       segments.upload(stream);
-      kernels.skinnyQkv().launch(stream, workspace, h, squares(h, 6, k), buffer(DType.BF16, normal(DType.BF16, k, 1)), EPS, w, null, table,
+      kernels.skinnyQkv.launch(stream, workspace, h, squares(h, 6, k), buffer(DType.BF16, normal(DType.BF16, k, 1)), EPS, w, null, table,
           table, segments, q, cache.slice(0, 9 * DIM), cache.slice(9 * DIM, 9 * DIM), 1, 1, 9, k);
     }
     float[] values = q.getFloats(stream);

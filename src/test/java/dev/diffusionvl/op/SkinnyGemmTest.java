@@ -36,7 +36,7 @@ class SkinnyGemmTest extends OpTest {
 
   private float[] product(DeviceBuffer x, DeviceBuffer w, DType result, int rows, int n, int k) {
     DeviceBuffer y = empty(result, (long) rows * n);
-    kernels.skinnyGemm().launch(stream, workspace, x, w, y, rows, n, k);
+    kernels.skinnyGemm.launch(stream, workspace, x, w, y, rows, n, k);
     return y.getFloats(stream);
   }
 
@@ -101,7 +101,7 @@ class SkinnyGemmTest extends OpTest {
       DeviceBuffer x = buffer(dtype, normal(dtype, 5 * k, 1));
       DeviceBuffer w = buffer(dtype, normal(dtype, n * k, 1));
       DeviceBuffer y = empty(dtype, 7L * n); // NaN
-      kernels.skinnyGemm().launch(stream, workspace, x, w, y.slice(n, 5L * n), 5, n, k);
+      kernels.skinnyGemm.launch(stream, workspace, x, w, y.slice(n, 5L * n), 5, n, k);
       float[] values = y.getFloats(stream);
       for (int i = 0; i < values.length; i++) {
         assertEquals(i < n || i >= 6 * n, Float.isNaN(values[i]), dtype + " element " + i);
@@ -157,15 +157,15 @@ class SkinnyGemmTest extends OpTest {
     DeviceBuffer x = buffer(DType.BF16, new float[64]);
     DeviceBuffer y = empty(DType.F32, 64);
     for (var launch : new Runnable[] {
-      () -> kernels.skinnyGemm().launch(stream, workspace, x, x, y, 1, 1, 12),
-      () -> kernels.skinnyGemm().launch(stream, workspace, x.slice(1, 8), x, y, 1, 1, 8),
-      () -> kernels.skinnyGemm().launch(stream, workspace, x, x.slice(4, 8), y, 1, 1, 8)}) {
+      () -> kernels.skinnyGemm.launch(stream, workspace, x, x, y, 1, 1, 12),
+      () -> kernels.skinnyGemm.launch(stream, workspace, x.slice(1, 8), x, y, 1, 1, 8),
+      () -> kernels.skinnyGemm.launch(stream, workspace, x, x.slice(4, 8), y, 1, 1, 8)}) {
       String message = assertThrows(IllegalArgumentException.class, launch::run).getMessage();
       assertTrue(message.startsWith("skinny_gemm: ") && (message.contains("multiple of 8") || message.contains("16 bytes")), message);
     }
     try (SkinnyWorkspace small = new SkinnyWorkspace(stream, 8)) {
       DeviceBuffer big = buffer(DType.BF16, new float[9 * 8]);
-      assertThrows(IllegalArgumentException.class, () -> kernels.skinnyGemm().launch(stream, small, big, x, y, 9, 1, 8));
+      assertThrows(IllegalArgumentException.class, () -> kernels.skinnyGemm.launch(stream, small, big, x, y, 9, 1, 8));
     }
   }
 }

@@ -77,7 +77,7 @@ class GraphLoopTest {
     DeviceBuffer sure = floats("confidence", new float[BLOCK]);
     DeviceBuffer probability = floats("probability", .1f, .9f, .2f, .8f, .3f, .7f, .4f, .6f);
     Remask.Rule rule = new Remask.Rule(false, 0, MASK_ID);
-    return () -> kernels.remask().launch(stream, token, probability, ids, stepOf, sure, status, quotas, BLOCK, 1, 0, rule);
+    return () -> kernels.remask.launch(stream, token, probability, ids, stepOf, sure, status, quotas, BLOCK, 1, 0, rule);
   }
 
   private DeviceBuffer left() {

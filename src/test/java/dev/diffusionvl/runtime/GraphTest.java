@@ -48,7 +48,7 @@ class GraphTest {
 
   /** y += x */
   private void add() {
-    kernels.residualAdd().launch(stream, y, x, null, 1, 8);
+    kernels.residualAdd.launch(stream, y, x, null, 1, 8);
   }
 
   @Test
@@ -77,7 +77,7 @@ class GraphTest {
   void argumentsAreThoseOfTheCapture() {
     try (DeviceBuffer other = device.allocate("other", DType.F32, 8); Graph graph = Graph.capture(stream, this::add)) {
       other.set(stream, new float[8]);
-      kernels.residualAdd().launch(stream, other, x, null, 1, 8);
+      kernels.residualAdd.launch(stream, other, x, null, 1, 8);
       graph.launch(stream);
       assertArrayEquals(x.getFloats(stream), y.getFloats(stream));
       assertArrayEquals(x.getFloats(stream), other.getFloats(stream));
