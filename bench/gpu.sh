@@ -98,8 +98,8 @@ facts() {
 }
 
 tests() {
-  local classes=(--select-package dev.diffusionvl.op --select-package dev.diffusionvl.model --select-package dev.diffusionvl.gpu)
-  $rehearse && classes=(--select-class dev.diffusionvl.op.RowOpsTest --select-class dev.diffusionvl.gpu.RealGpuTest
+  local classes=(--select-package dev.diffusionvl.runtime.op --select-package dev.diffusionvl.model --select-package dev.diffusionvl.gpu)
+  $rehearse && classes=(--select-class dev.diffusionvl.runtime.op.RowOpsTest --select-class dev.diffusionvl.gpu.RealGpuTest
     --select-method 'dev.diffusionvl.model.GoldenTest#everyDecisionOfTheReferenceInF32(dev.diffusionvl.model.GoldenCase)')
   run tests 240 "$home/dvl-tests" --details=tree "${classes[@]}"
   # Those that are about the emulated device or this machine's files fail elsewhere by nature; a run of their own keeps them apart.
@@ -170,7 +170,7 @@ load() {
 
 sanitizer() {
   have sanitizer compute-sanitizer || return
-  local classes=(--select-package dev.diffusionvl.op) tool
+  local classes=(--select-package dev.diffusionvl.runtime.op) tool
   for tool in memcheck racecheck; do
     run sanitizer 200 compute-sanitizer --tool $tool --target-processes all --print-limit 50 --error-exitcode 9 \
       "$home/dvl-tests" --details=summary "${classes[@]}"

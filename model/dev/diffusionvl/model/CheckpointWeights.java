@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.loader.Checkpoint;
 import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.runtime.Device;

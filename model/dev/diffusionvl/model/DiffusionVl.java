@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.Tokenizer;
@@ -15,7 +14,7 @@ import java.util.List;
 /**
  * A DiffusionVL checkpoint in device memory. Load it once, share it between threads, and open a {@link Session} per thread.
  *
- * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=question}
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=question}
  *
  * <p>All methods may be called by several threads at the same time, {@link #close} excepted: it comes after the last session is
  * closed.

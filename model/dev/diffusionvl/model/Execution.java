@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 /**
  * How the passes of a generation are run. None of these switches changes a token.
  *

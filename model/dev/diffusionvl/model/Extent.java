@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 /**
  * Sizes of a generation; known before any memory is allocated.
  *

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.model.Transformer.Rows;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;

@@ -11,7 +11,7 @@ import java.util.List;
  * <p>Text comes in two kinds: {@link #onText} gets what is final, block by block, to append and never to take back; {@link #onDraft}
  * gets the block that is being denoised, to show and replace with each step.
  *
- * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=listener}
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=listener}
  */
 public interface GenerationListener {
   /** A listener that ignores everything. */

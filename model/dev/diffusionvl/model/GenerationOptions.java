@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import java.util.List;
 
 /**
@@ -9,7 +8,7 @@ import java.util.List;
  * and safe for use by several threads. A value out of range is an IllegalArgumentException that names the field as the command
  * line does.
  *
- * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=options}
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=options}
  *
  * @param genLength number of tokens to return; at least 0
  * @param steps denoising steps a block, S; at least 1

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 /**
  * What a generation returned: what {@code dvl generate --json} prints.
  *

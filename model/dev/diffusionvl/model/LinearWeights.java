@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.runtime.DeviceBuffer;
 
 /** A linear layer y = x wᵀ + b as kernels use it: weight [out,in], bias [out] or null; parts may be stacked along out. */

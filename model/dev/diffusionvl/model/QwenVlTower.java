@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.PixelValues;
 import dev.diffusionvl.loader.QwenImageProcessor;

@@ -12,7 +12,7 @@ import java.util.List;
  * A question, with the conversation that led to it. Immutable and safe for use by several threads, as long as nobody changes the
  * images' bytes.
  *
- * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=request}
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=request}
  *
  * <p>Texts go in as they are, as in the reference: special tokens spelt in them become special tokens, and {@code <image>} is the
  * place of an image. Programs that pass on what strangers wrote should take both out.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
@@ -19,7 +18,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * which grows with the longest request. For one thread at a time, not always the same one; a second thread that calls meanwhile gets an
  * IllegalStateException. Several sessions of a model may generate at the same time, and each gives the tokens it would give alone.
  *
- * {@snippet class=dev.diffusionvl.api.ApiExamplesTest region=threads}
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=threads}
  */
 public final class Session implements AutoCloseable {
   private final DiffusionVl model;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.ArrayList;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 /** How many positions each denoising step commits (spec 7, schedule). */
 final class TransferSchedule {
   private TransferSchedule() {}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 import dev.diffusionvl.runtime.DeviceBuffer;
 
 /** Where the values of a model's tensors come from, by canonical name. For one thread. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-
 /**
  * The order in which the vision tower sees an image's patches (spec 5.1, step 3): merge units (unit x unit patches) sorted by attention
  * window, windows anchored at the top left, edge windows smaller.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-
 import java.util.function.IntSupplier;
 import java.util.function.Supplier;
 import jcuda.driver.CUstreamCaptureMode;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-
 /**
  * Which device to open: {@code auto} (a real GPU if there is one, else the emulated device), {@code gpu}, {@code gpu:N} or
  * {@code emulated}.

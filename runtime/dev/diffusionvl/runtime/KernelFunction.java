@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-
 import java.util.Arrays;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;

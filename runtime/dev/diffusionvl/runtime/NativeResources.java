@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;

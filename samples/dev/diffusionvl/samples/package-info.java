@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The command line and sample programs. */
+/** Sample programs. */
 package dev.diffusionvl.samples;

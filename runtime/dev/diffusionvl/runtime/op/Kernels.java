@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
-
 import dev.diffusionvl.runtime.Device;
 
 /** One launcher of each operation for a device; kernels are loaded on first use. Safe to share between threads. */

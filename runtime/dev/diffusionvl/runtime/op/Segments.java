@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
-
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import dev.diffusionvl.runtime.DType;

@@ -22,7 +22,7 @@ import org.junit.platform.launcher.core.LauncherFactory;
 
 /** Runs the kernel tests inside this process and notes which kernels each of them launches. */
 final class KernelSuite {
-  private static final List<DiscoverySelector> KERNEL_TESTS = List.of(selectPackage("dev.diffusionvl.op"),
+  private static final List<DiscoverySelector> KERNEL_TESTS = List.of(selectPackage("dev.diffusionvl.runtime.op"),
       selectPackage("dev.diffusionvl.conformance"));
 
   /**

@@ -118,7 +118,7 @@ class GraphTest {
     try (Device fresh = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto"))); Stream s = fresh.newStream();
         DeviceBuffer a = fresh.allocate("a", DType.F32, 2)) {
       a.set(s, 3f, 4f);
-      try (Graph graph = Graph.capture(s, () -> new Kernels(fresh).residualAdd().launch(s, a, a, null, 1, 2))) {
+      try (Graph graph = Graph.capture(s, () -> new Kernels(fresh).residualAdd.launch(s, a, a, null, 1, 2))) {
         graph.launch(s);
         assertArrayEquals(new float[] {6, 8}, a.getFloats(s));
       }

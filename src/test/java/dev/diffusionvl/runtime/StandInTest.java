@@ -50,7 +50,7 @@ class StandInTest {
   }
 
   private Outcome generate(Path libraries) throws IOException, InterruptedException {
-    return run(libraries, "dev.diffusionvl.samples.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
+    return run(libraries, "dev.diffusionvl.cli.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
         "What color is the square?", "--device", "gpu");
   }
 

@@ -19,7 +19,7 @@ class ConversationTest {
     ByteArrayOutputStream printed = new ByteArrayOutputStream();
     try {
       System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
-      Conversation.main(new String[] {DvlProcess.MODEL.toString(), "samples/images/yellow-square.png", "What color is the square?",
+      Conversation.main(new String[] {"samples/models/diffusionvl-tiny", "samples/images/yellow-square.png", "What color is the square?",
           "Describe this image."});
     } finally {
       System.setOut(out);

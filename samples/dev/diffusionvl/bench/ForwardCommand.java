@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench;
+
+import dev.diffusionvl.bench.Report.Column;
+import dev.diffusionvl.bench.measure.Quantiles;
+import dev.diffusionvl.bench.measure.Row;
+import dev.diffusionvl.bench.measure.Timer;
+import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.ForwardProbe;
+import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.Session;
+import dev.diffusionvl.runtime.Graph;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code dvl bench forward}: one denoising forward at real shapes, by graph and launch by launch. */
+@Command(name = "forward", description = "Times denoising forwards of a model with random weights.", mixinStandardHelpOptions = true,
+    showDefaultValues = true)
+final class ForwardCommand implements Callable<Integer> {
+  private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
+      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6), new Column("mode", "mode", -8), new Column("ms", "ms", 8),
+      new Column("p10", "ms_p10", 8), new Column("p90", "ms_p90", 8), new Column("floor", "floor_ms", 8),
+      new Column("% floor", "pct_floor", 7), new Column("GB/s", "gbps", 8), new Column("predicted", "predicted_ms", 9));
+
+  @Mixin private BenchOptions options;
+  @Mixin private ModelOptions modelOptions;
+
+  @Option(names = "--rows", paramLabel = "M", description = "rows of a forward; may be repeated (default: 8, 16, 32 and 64)")
+  private List<Integer> rows = List.of(8, 16, 32, 64);
+
+  @Option(names = "--overlap", description = "our own products start while the kernel before ends (programmatic dependent launch)")
+  private boolean overlap;
+
+  @Override
+  public Integer call() {
+    ModelConfig config = modelOptions.config(options);
+    for (int m : rows) {
+      if (m < config.blockSize() || m % config.blockSize() != 0 || m > 64 * config.blockSize()) {
+        throw options.usage("--rows is " + m + ", allowed are 1 to 64 blocks of " + config.blockSize());
+      }
+    }
+    List<GemmChoice> gemms = modelOptions.gemm(options);
+    return options.run((device, report) -> {
+      boolean ok = true;
+      try (Workbench bench = new Workbench(device, config, options.dtype())) {
+        Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
+        try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
+          for (GemmChoice gemm : gemms) {
+            try (Session session = model.newSession(gemm, overlap)) {
+              ok &= measure(bench, config, session, gemm, ceilings, report);
+            }
+          }
+        }
+      }
+      return ok;
+    });
+  }
+
+  private boolean measure(Workbench bench, ModelConfig config, Session session, GemmChoice gemm, Ceilings ceilings, Report report) {
+    boolean ok = true;
+    for (int context : modelOptions.contexts()) {
+      for (int m : rows) {
+        try (ForwardProbe probe = session.newForwardProbe(context, m); Graph graph = Graph.capture(probe.stream(), probe::run)) {
+          Quantiles[] micros = new Timer(probe.stream()).interleaved(bench.pick(10, 1), bench.pick(100, 2),
+              () -> graph.launch(probe.stream()), probe::run);
+          boolean sane = sane(probe.confidence());
+          ok &= sane;
+          for (int i = 0; i < 2; i++) {
+            report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
+                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
+          }
+        }
+      }
+    }
+    return ok;
+  }
+
+  /** Probabilities of most likely tokens: a NaN or a constant would mean that something was not computed. */
+  private static boolean sane(float[] confidence) {
+    boolean differ = false;
+    for (float p : confidence) {
+      if (!(p > 0 && p <= 1)) {
+        return false;
+      }
+      differ |= p != confidence[0];
+    }
+    return differ;
+  }
+
+  private Row row(ModelConfig config, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
+    Cost cost = Cost.of(config.text(), options.dtype().bytes(), context, m);
+    double floor = (cost.weights() + cost.cache()) / ceilings.readBytesPerSecond() * 1e3;
+    double ms = micros.median() / 1e3;
+    return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
+        .put("dtype", options.dtype().suffix()).put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
+        .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.weights() + cost.cache())
+        .put("gbps", (cost.weights() + cost.cache()) / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms)
+        .put("predicted_ms", cost.predictedMillis(config.text(), ceilings)).put("prediction", Cost.FORMULA);
+  }
+
+  /** What a forward cannot avoid to read. */
+  private record Cost(long weights, long cache) {
+    static final String FORMULA =
+        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: the plan of five kernels a layer in one graph";
+
+    static Cost of(TextConfig c, int elementBytes, int context, int rows) {
+      long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()
+          + 3L * c.hiddenSize() * c.intermediateSize();
+      long weights = elementBytes * (c.layers() * layer + (long) c.vocabSize() * c.hiddenSize());
+      long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
+      return new Cost(weights, cache);
+    }
+
+    double predictedMillis(TextConfig c, Ceilings ceilings) {
+      double read = ceilings.readBytesPerSecond();
+      return (weights / (0.93 * read) + cache / (0.7 * read)) * 1e3 + c.layers() * (5 * 2.5 + 3) / 1e3 + 0.01;
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench;
+
+import dev.diffusionvl.bench.measure.KernelBenchmark;
+import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.bench.op.AttentionBenchmark;
+import dev.diffusionvl.bench.op.BiasActivationBenchmark;
+import dev.diffusionvl.bench.op.BlendRowsBenchmark;
+import dev.diffusionvl.bench.op.ConfidenceBenchmark;
+import dev.diffusionvl.bench.op.ExtractPatchesBenchmark;
+import dev.diffusionvl.bench.op.FillNormalBenchmark;
+import dev.diffusionvl.bench.op.GatherRowsBenchmark;
+import dev.diffusionvl.bench.op.LayerNormBenchmark;
+import dev.diffusionvl.bench.op.PositionEmbeddingBenchmark;
+import dev.diffusionvl.bench.op.ReadSumBenchmark;
+import dev.diffusionvl.bench.op.RemaskBenchmark;
+import dev.diffusionvl.bench.op.ResidualAddBenchmark;
+import dev.diffusionvl.bench.op.ResidualRmsNormBenchmark;
+import dev.diffusionvl.bench.op.RmsNormBenchmark;
+import dev.diffusionvl.bench.op.RopeKvAppendBenchmark;
+import dev.diffusionvl.bench.op.RowSquaresBenchmark;
+import dev.diffusionvl.bench.op.SampleBenchmark;
+import dev.diffusionvl.bench.op.SkinnyConfidenceBenchmark;
+import dev.diffusionvl.bench.op.SkinnyGemmBenchmark;
+import dev.diffusionvl.bench.op.SkinnyQkvBenchmark;
+import dev.diffusionvl.bench.op.SkinnyResidualBenchmark;
+import dev.diffusionvl.bench.op.SkinnySwigluBenchmark;
+import dev.diffusionvl.bench.op.SwigluBenchmark;
+import dev.diffusionvl.bench.op.VisionRotaryBenchmark;
+import dev.diffusionvl.loader.TextConfig;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
+
+/** The rows of {@code dvl bench kernels}, in order. A new kernel gets a class in {@code op}, a line here and one in {@link Predictions}. */
+final class KernelBenchmarks {
+  private KernelBenchmarks() {}
+
+  static List<Supplier<KernelBenchmark>> all(Workbench bench) {
+    List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
+    language(bench, bench.config().blockSize(), rows);
+    vision(bench, rows);
+    for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
+      products(bench, m, rows);
+    }
+    return rows;
+  }
+
+  private static void language(Workbench bench, int block, List<Supplier<KernelBenchmark>> rows) {
+    rows.add(() -> new ReadSumBenchmark(bench));
+    rows.add(() -> new FillNormalBenchmark(bench));
+    rows.add(() -> new GatherRowsBenchmark(bench, block));
+    rows.add(() -> new RowSquaresBenchmark(bench, block));
+    rows.add(() -> new RmsNormBenchmark(bench, block));
+    rows.add(() -> new RopeKvAppendBenchmark(bench, block));
+    for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000}) {
+      rows.add(() -> AttentionBenchmark.denoise(bench, block, context, true));
+      rows.add(() -> AttentionBenchmark.denoise(bench, block, context, false));
+    }
+    rows.add(() -> AttentionBenchmark.prefill(bench, bench.pick(352, 37), block));
+    rows.add(() -> new ResidualAddBenchmark(bench, block));
+    rows.add(() -> new ResidualRmsNormBenchmark(bench, block));
+    rows.add(() -> new SwigluBenchmark(bench, block));
+    rows.add(() -> new ConfidenceBenchmark(bench, block));
+    rows.add(() -> new SampleBenchmark(bench, block));
+    rows.add(() -> new RemaskBenchmark(bench, block));
+  }
+
+  private static void vision(Workbench bench, List<Supplier<KernelBenchmark>> rows) {
+    int patches = bench.pick(1296, 64);
+    rows.add(() -> new VisionRotaryBenchmark(bench, patches));
+    rows.add(() -> AttentionBenchmark.vision(bench, patches, 64));
+    rows.add(() -> AttentionBenchmark.vision(bench, patches, patches));
+    rows.add(() -> new BiasActivationBenchmark(bench, patches / 4));
+    int tiles = bench.pick(5, 1);
+    int positions = bench.pick(729, 9);
+    rows.add(() -> new ExtractPatchesBenchmark(bench, tiles));
+    rows.add(() -> new PositionEmbeddingBenchmark(bench, tiles, positions));
+    rows.add(() -> new LayerNormBenchmark(bench, tiles * positions));
+    rows.add(() -> new BlendRowsBenchmark(bench, positions));
+  }
+
+  /** The products of a decoder layer and the output matrix: alone beside cuBLAS, then fused with what stands around them. */
+  private static void products(Workbench bench, int m, List<Supplier<KernelBenchmark>> rows) {
+    TextConfig c = bench.config().text();
+    int q = c.heads() * c.headDim();
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "qkv", m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "o", m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyQkvBenchmark(bench, m));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "o", m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnySwigluBenchmark(bench, m, c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m));
+  }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench;
+
+import java.util.Map;
+
+/**
+ * What each row was expected to take before anything was measured: time = max(bytes / (efficiency · read ceiling), operations / (efficiency ·
+ * matrix ceiling)) + fixed. The ceilings are those of the same run, so a prediction holds for any GPU. Change an entry only with
+ * the reason beside it; results stay comparable because each row carries its formula.
+ *
+ * @param efficiency part of the ceiling that the kernel is expected to reach
+ * @param fixedMicros what a launch costs whatever its size
+ * @param source why
+ */
+record Predictions(double efficiency, double fixedMicros, String source) {
+  private static final String NODE = "graph node 1.3 us, ramp and tail 1.2 us";
+  private static final Predictions STREAMING = new Predictions(0.93, 2.5, NODE);
+  /** A few hundred small blocks, each a chain of dependent loads: latency decides. */
+  private static final Predictions LATENCY = new Predictions(0.7, 5, "latency of dependent loads 4 to 6 us");
+
+  /** Weights through a deep ring, all blocks equally busy. */
+  private static final Predictions SKINNY = new Predictions(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
+
+  private static final Map<String, Predictions> TABLE = Map.ofEntries(
+      Map.entry("rms_norm", STREAMING),
+      Map.entry("swiglu", STREAMING),
+      Map.entry("residual_add", STREAMING),
+      Map.entry("residual_rms_norm", STREAMING),
+      Map.entry("bias_activation", STREAMING),
+      Map.entry("gather_rows", STREAMING),
+      Map.entry("rope_kv_append", STREAMING),
+      Map.entry("vision_rotary", STREAMING),
+      Map.entry("attention", LATENCY),
+      Map.entry("confidence", new Predictions(0.7, 4, "one block a row: " + NODE + ", tail of 8 blocks")),
+      Map.entry("sample", new Predictions(0.014, 4, "about 70 sweeps over logits that stay in the cache")),
+      Map.entry("remask", LATENCY),
+      Map.entry("fill_normal", new Predictions(0.5, 2.5, "arithmetic of 4 transcendentals an element")),
+      Map.entry("read_sum", STREAMING),
+      Map.entry("row_squares", STREAMING),
+      Map.entry("skinny_gemm", SKINNY),
+      Map.entry("skinny_qkv", SKINNY),
+      Map.entry("skinny_residual", SKINNY),
+      Map.entry("skinny_swiglu", SKINNY),
+      Map.entry("skinny_confidence", SKINNY),
+      Map.entry("layer_norm", STREAMING),
+      Map.entry("extract_patches", STREAMING),
+      Map.entry("position_embedding", STREAMING),
+      Map.entry("blend_rows", STREAMING));
+
+  /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */
+  static Predictions of(String op) {
+    Predictions prediction = TABLE.get(op);
+    if (prediction == null) {
+      throw new IllegalArgumentException("no prediction for " + op + " in Predictions: write it before measuring");
+    }
+    return prediction;
+  }
+
+  double micros(long bytes, long flops, Ceilings ceilings) {
+    return Math.max(bytes / (efficiency * ceilings.readBytesPerSecond()), flops / (efficiency * ceilings.flopsPerSecond())) * 1e6 + fixedMicros;
+  }
+
+  String formula() {
+    return "max(bytes/(%.3g read), flop/(%.3g gemm)) + %.3g us; %s".formatted(efficiency, efficiency, fixedMicros, source);
+  }
+}

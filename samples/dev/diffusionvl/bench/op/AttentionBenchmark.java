@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench.op;
+
+import dev.diffusionvl.bench.measure.KernelBenchmark;
+import dev.diffusionvl.bench.measure.Operand;
+import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
+
+/** attention: a block behind a context, a whole prompt, or an image's patches in windows. */
+public final class AttentionBenchmark extends KernelBenchmark {
+  private final int rows;
+  private final int heads;
+  private final int kvHeads;
+  private final int dim;
+  private final int slots;
+  private final IntUnaryOperator begin; // of a row's keys
+  private final IntUnaryOperator end;
+  private final Operand q;
+  private final Operand k;
+  private final Operand v;
+  private final Operand out;
+  private final Segments segments;
+  private AttentionWorkspace workspace; // null: the keys of a row are not split
+
+  /** One block of {@code rows} rows that sees {@code context} cached rows and itself; {@code split}: several blocks share the keys. */
+  public static AttentionBenchmark denoise(Workbench bench, int rows, int context, boolean split) {
+    var c = bench.config().text();
+    int slots = context + rows;
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, rows + " rows, ctx " + context + (split ? "" : ", not split"), rows,
+        c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0, row -> slots, 1);
+    benchmark.segments.add(0, rows, context, context, 0, context, 1);
+    benchmark.segments.upload(bench.stream());
+    benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows) : null;
+    return benchmark;
+  }
+
+  /** A prompt of {@code rows} rows: a row sees all blocks up to its own. */
+  public static AttentionBenchmark prefill(Workbench bench, int rows, int block) {
+    var c = bench.config().text();
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, "prefill " + rows, rows, c.heads(), c.kvHeads(), c.headDim(), rows,
+        row -> 0, row -> Math.min(rows, (row / block + 1) * block), (rows + block - 1) / block);
+    for (int first = 0; first < rows; first += block) {
+      int last = Math.min(first + block, rows);
+      benchmark.segments.add(first, last - first, first, first, 0, last, 0);
+    }
+    benchmark.segments.upload(bench.stream());
+    return benchmark;
+  }
+
+  /** {@code patches} rows in windows that see themselves alone. */
+  public static AttentionBenchmark vision(Workbench bench, int patches, int window) {
+    var c = bench.config().vision();
+    int count = (patches + window - 1) / window;
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, patches + " patches / " + window, patches, c.heads(), c.heads(),
+        c.hiddenSize() / c.heads(), patches, row -> row / window * window, row -> Math.min((row / window + 1) * window, patches), count);
+    for (int begin = 0; begin < patches; begin += window) {
+      int end = Math.min(begin + window, patches);
+      benchmark.segments.add(begin, end - begin, begin, begin, begin, end, 0);
+    }
+    benchmark.segments.upload(bench.stream());
+    return benchmark;
+  }
+
+  private AttentionBenchmark(Workbench bench, String shape, int rows, int heads, int kvHeads, int dim, int slots,
+      IntUnaryOperator begin, IntUnaryOperator end, int segmentCount) {
+    super(bench, "attention", shape);
+    this.rows = rows;
+    this.heads = heads;
+    this.kvHeads = kvHeads;
+    this.dim = dim;
+    this.slots = slots;
+    this.begin = begin;
+    this.end = end;
+    q = input("q", rows, heads, dim);
+    k = input("k", kvHeads, slots, dim);
+    v = input("v", kvHeads, slots, dim);
+    out = output("out", bench.dtype(), rows, heads, dim);
+    segments = new Segments(bench.device(), segmentCount);
+  }
+
+  @Override
+  public void launch(int copy) {
+    bench.kernels().attention.launch(bench.stream(), q.at(copy), k.at(copy), v.at(copy), segments, out.at(copy), heads, kvHeads, dim,
+        slots, scale(), workspace);
+  }
+
+  private float scale() {
+    return (float) (1 / Math.sqrt(dim));
+  }
+
+  @Override
+  public long flops() {
+    return 4L * heads * dim * IntStream.range(0, rows).mapToLong(row -> end.applyAsInt(row) - begin.applyAsInt(row)).sum();
+  }
+
+  @Override
+  protected double[] expected(int row) {
+    float[] query = read(q);
+    float[] keys = read(k);
+    float[] values = read(v);
+    double[] result = new double[heads * dim];
+    for (int h = 0; h < heads; h++) {
+      int cache = h / (heads / kvHeads) * slots * dim;
+      double total = 0;
+      double[] sum = new double[dim];
+      for (int s = begin.applyAsInt(row); s < end.applyAsInt(row); s++) {
+        double score = 0;
+        for (int i = 0; i < dim; i++) {
+          score += (double) query[(row * heads + h) * dim + i] * keys[cache + s * dim + i];
+        }
+        double weight = Math.exp(score * scale());
+        total += weight;
+        for (int i = 0; i < dim; i++) {
+          sum[i] += weight * values[cache + s * dim + i];
+        }
+      }
+      for (int i = 0; i < dim; i++) {
+        result[h * dim + i] = sum[i] / total;
+      }
+    }
+    return result;
+  }
+
+  @Override
+  public void close() {
+    segments.close();
+    if (workspace != null) {
+      workspace.close();
+    }
+    super.close();
+  }
+}

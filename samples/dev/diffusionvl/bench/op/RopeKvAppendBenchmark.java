@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench.op;
+
+import dev.diffusionvl.bench.measure.KernelBenchmark;
+import dev.diffusionvl.bench.measure.Operand;
+import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Segments;
+
+/** rope_kv_append of a block behind 1000 cached rows. */
+public final class RopeKvAppendBenchmark extends KernelBenchmark {
+  private final int heads = bench.config().text().heads();
+  private final int kvHeads = bench.config().text().kvHeads();
+  private final int dim = bench.config().text().headDim();
+  private final int context = bench.pick(1000, 16);
+  private final int width = (heads + 2 * kvHeads) * dim;
+  private final int rows;
+  private final int slots;
+  private final Operand qkv;
+  private final Operand bias;
+  private final Operand cos;
+  private final Operand sin;
+  private final Operand k;
+  private final Operand v;
+  private final Operand q;
+  private final Segments segments;
+
+  public RopeKvAppendBenchmark(Workbench bench, int rows) {
+    super(bench, "rope_kv_append", rows + "x" + (bench.config().text().heads() + 2 * bench.config().text().kvHeads()) + "x128");
+    this.rows = rows;
+    slots = context + rows;
+    qkv = input("qkv", DType.F32, 0, 1, rows, width);
+    bias = input("bias", width);
+    cos = input("cos", DType.F32, 0, 1, slots, dim / 2);
+    sin = input("sin", DType.F32, 0, 1, slots, dim / 2);
+    k = updated("k cache", bench.dtype(), 0, 1, kvHeads, slots, dim);
+    v = updated("v cache", bench.dtype(), 0, 1, kvHeads, slots, dim);
+    q = output("q", bench.dtype(), rows, heads, dim);
+    segments = new Segments(bench.device(), 1);
+    segments.add(0, rows, context, context, 0, context, 1);
+    segments.upload(bench.stream());
+  }
+
+  @Override
+  public void launch(int copy) {
+    bench.kernels().ropeKvAppend.launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
+        k.at(copy), v.at(copy), heads, kvHeads, dim, slots);
+  }
+
+  @Override
+  public long bytes() {
+    return (long) rows * width * (4 + bench.dtype().bytes()) + (long) width * bench.dtype().bytes() + 4L * rows * dim;
+  }
+
+  @Override
+  protected double[] expected(int row) {
+    float[] in = read(qkv);
+    float[] b = read(bias);
+    float[] c = read(cos);
+    float[] s = read(sin);
+    double[] out = new double[heads * dim];
+    for (int i = 0; i < out.length; i++) {
+      int j = i % dim < dim / 2 ? i + dim / 2 : i - dim / 2;
+      int angle = (context + row) * (dim / 2) + i % (dim / 2);
+      double x = (double) in[row * width + i] + b[i];
+      double other = (double) in[row * width + j] + b[j];
+      out[i] = x * c[angle] + (i % dim < dim / 2 ? -other : other) * s[angle];
+    }
+    return out;
+  }
+
+  @Override
+  public void close() {
+    segments.close();
+    super.close();
+  }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench.op;
+
+import dev.diffusionvl.bench.measure.Operand;
+import dev.diffusionvl.bench.measure.Workbench;
+
+/** skinny_gemm beside cuBLAS, rounded once by both. */
+public final class SkinnyGemmBenchmark extends ProductBenchmark {
+  private final Operand x;
+  private final Operand w;
+  private final Operand byCublas;
+  private final Operand y;
+
+  /** @param name what the product is for */
+  public SkinnyGemmBenchmark(Workbench bench, String name, int m, int n, int k) {
+    super(bench, "skinny_gemm", name, m, n, k);
+    x = input("x", m, k);
+    w = weights();
+    byCublas = scratch("y of cuBLAS", bench.dtype(), m, n);
+    y = output("y", bench.dtype(), m, n);
+  }
+
+  @Override
+  public void launch(int copy) {
+    bench.kernels().skinnyGemm.launch(bench.stream(), workspace, x.at(copy), w.at(copy), y.at(copy), m, n, k);
+  }
+
+  @Override
+  public void launchBaseline(int copy) {
+    bench.gemm().multiply(x.at(copy), w.at(copy), byCublas.at(copy), m, n, k);
+  }
+
+  @Override
+  protected double[] expected(int row) {
+    return product(row(x, row), w);
+  }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench;
+
+import dev.diffusionvl.bench.measure.KernelBenchmark;
+import dev.diffusionvl.bench.measure.KernelCheck;
+import dev.diffusionvl.bench.measure.Operand;
+import dev.diffusionvl.bench.measure.Quantiles;
+import dev.diffusionvl.bench.measure.Workbench;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelShapes;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** Benchmarks end to end on the emulated device: what they say of themselves, and that their checks can fail. */
+class BenchTest {
+  @TempDir private Path folder;
+
+  private List<JsonNode> run(int code, String... arguments) throws IOException {
+    Path out = folder.resolve("rows.jsonl");
+    Files.deleteIfExists(out);
+    List<String> all = new ArrayList<>(List.of(arguments));
+    all.addAll(List.of("--device", "emulated", "--out", out.toString()));
+    assertEquals(code, new CommandLine(new BenchCommand()).execute(all.toArray(String[]::new)));
+    List<JsonNode> rows = new ArrayList<>();
+    if (Files.exists(out)) {
+      for (String line : Files.readAllLines(out)) {
+        rows.add(new ObjectMapper().readTree(line));
+      }
+    }
+    return rows;
+  }
+
+  @Test
+  void kernelsRunEndToEndAndSayThatTheyAreNoGpuFigures() throws IOException {
+    List<JsonNode> rows = run(0, "kernels", "--json");
+    Set<String> ceilings = new TreeSet<>();
+    Set<String> kernels = new TreeSet<>();
+    Set<String> launches = new TreeSet<>();
+    for (JsonNode row : rows) {
+      switch (row.get("bench").asText()) {
+        case "ceiling" -> ceilings.add(row.get("op").asText());
+        case "kernel" -> kernels.add(row.get("op").asText());
+        default -> launches.add(row.get("mode").asText());
+      }
+      assertEquals("emulated", row.get("device").asText());
+      assertFalse(row.get("gpu").asBoolean());
+      for (String fact : new String[] {"driver", "date", "commit", "command"}) {
+        assertFalse(row.get(fact).asText().isBlank(), fact);
+      }
+      assertTrue(row.get("us").asDouble() > 0, row.toString());
+      if (row.get("bench").asText().equals("kernel")) {
+        assertTrue(row.get("ok").asBoolean() && row.get("bit_equal").asBoolean(), row.toString());
+        assertTrue(row.get("predicted_us").asDouble() > 0 && row.has("baseline_us"), row.toString());
+      }
+    }
+    assertEquals(Set.of("copy", "read_sum", "gemm", "upload"), ceilings);
+    assertEquals(Set.of("graph node", "graph node, dependent", "launched", "launched, dependent", "planned", "planned, dependent"), launches);
+    Set<String> missing = kernelFiles();
+    assertTrue(missing.containsAll(kernels), "rows have the names of kernels: " + kernels);
+    missing.removeAll(kernels);
+    assertEquals(Set.of(), missing, "kernels without a row");
+  }
+
+  /** Files in cuda/ whose kernels are launched by name; what serves others only inside of them is left out. */
+  private static Set<String> kernelFiles() throws IOException {
+    Set<String> ops = new TreeSet<>();
+    try (Stream<Path> files = Files.list(Path.of("cuda"))) {
+      files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu")).forEach(f -> ops.add(f.substring(0, f.length() - 3)));
+    }
+    ops.remove("attention_simt"); // attention in f32
+    ops.remove("loop_condition"); // a node of a graph's loop
+    return ops;
+  }
+
+  private static final String MODEL = "samples/models/diffusionvl-tiny";
+
+  @Test
+  void forwardsByGraphAndLaunched() throws IOException {
+    List<JsonNode> rows = run(0, "forward", "--shape", "tiny", "--layers", "1", "--context", "24", "--rows", "8", "--rows", "16",
+        "--tokenizer", MODEL).stream().filter(r -> r.get("bench").asText().equals("forward")).toList();
+    assertEquals(List.of("8 graph", "8 launched", "16 graph", "16 launched"),
+        rows.stream().map(r -> r.get("rows").asText() + " " + r.get("mode").asText()).toList());
+    for (JsonNode row : rows) {
+      assertTrue(row.get("ok").asBoolean() && row.get("ms").asDouble() > 0 && row.get("floor_ms").asDouble() > 0, row.toString());
+      assertEquals("tiny", row.get("shape").asText());
+      assertEquals(24, row.get("context").asInt());
+      assertFalse(row.get("gpu").asBoolean());
+    }
+  }
+
+  @Test
+  void generationsKeepVisionAndPrefillApart() throws IOException {
+    JsonNode row = run(0, "generate", "--shape", "tiny", "--layers", "1", "--context", "70", "--gen-length", "16", "--steps", "2",
+        "--speculate", "1", "--gemm", "cublas", "--tokenizer", MODEL).getFirst();
+    assertEquals("cublas 1", row.get("gemm").asText() + " " + row.get("speculate").asText());
+    assertEquals(70, row.get("context").asInt());
+    assertTrue(row.get("image_tokens").asInt() > 0);
+    assertEquals(16, row.get("tokens").asInt(), "random weights find no end");
+    for (String time : new String[] {"vision_ms", "prefill_ms", "decode_ms", "tokens_per_s"}) {
+      assertTrue(row.get(time).asDouble() > 0, row.toString());
+    }
+  }
+
+  @Test
+  void loadingIsMeasuredAgainstTheCopyCeiling() throws IOException {
+    for (String stored : new String[] {"bf16", "f32"}) {
+      JsonNode row = run(0, "load", "--shape", "tiny", "--layers", "1", "--repeat", "1", "--stored", stored, "--folder", folder.toString(),
+          "--tokenizer", MODEL).getLast();
+      assertEquals("load", row.get("bench").asText());
+      assertTrue(row.get("gbps").asDouble() > 0 && row.get("pct_upload").asDouble() > 0, row.toString());
+      long parameters = ModelShapes.of(ModelShape.TINY.config(1)).values().stream()
+          .mapToLong(shape -> Arrays.stream(shape).reduce(1, (a, b) -> a * b)).sum();
+      assertEquals(parameters * (stored.equals("f32") ? 4 : 2) / 1e9, row.get("gb").asDouble(), 1e-5);
+    }
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(List.of("rows.jsonl"), left.map(f -> f.getFileName().toString()).toList());
+    }
+  }
+
+  @Test
+  void aKernelThatComputesSomethingElseIsNotOk() {
+    try (Device device = Device.open(DeviceSpec.EMULATED);
+        Workbench bench = new Workbench(device, ModelShape.TINY.config(1), DType.F32)) {
+      KernelCheck good = check(bench, 1, false);
+      assertTrue(good.ok() && good.bitEqual() && good.relativeError() < 1e-6, good.toString());
+      KernelCheck wrong = check(bench, 2, false);
+      assertFalse(wrong.ok());
+      assertTrue(wrong.relativeError() > 0.1 && wrong.bitEqual(), wrong.toString());
+      KernelCheck idle = check(bench, 1, true);
+      assertFalse(idle.ok(), "nothing was written: the poison shows");
+      assertTrue(Double.isNaN(idle.relativeError()), idle.toString());
+    }
+  }
+
+  /** A copy whose reference is off by a factor, or that does not run at all. */
+  private static KernelCheck check(Workbench bench, double factor, boolean idle) {
+    KernelBenchmark benchmark = new KernelBenchmark(bench, "copy", "100") {
+      private final Operand in = input("in", 100);
+      private final Operand out = output("out", DType.F32, 1, 100);
+
+      @Override
+      public void launch(int copy) {
+        if (!idle) {
+          bench.stream().copy(in.at(copy), out.at(copy));
+        }
+      }
+
+      @Override
+      protected double[] expected(int row) {
+        float[] values = read(in);
+        double[] expected = new double[values.length];
+        Arrays.setAll(expected, i -> i == 3 ? NOT_CHECKED : factor * values[i]);
+        return expected;
+      }
+    };
+    try (benchmark) {
+      benchmark.prepare();
+      return KernelCheck.of(benchmark);
+    }
+  }
+
+  @Test
+  void everyRowHasAPrediction() {
+    try (Device device = Device.open(DeviceSpec.EMULATED);
+        Workbench bench = new Workbench(device, ModelShape.TINY.config(0), DType.BF16)) {
+      for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
+        try (KernelBenchmark benchmark = next.get()) {
+          assertFalse(Predictions.of(benchmark.op()).source().isBlank());
+        }
+      }
+    }
+    assertThrows(IllegalArgumentException.class, () -> Predictions.of("nothing"));
+  }
+
+  @Test
+  void quantilesInterpolate() {
+    assertEquals(new Quantiles(3, 1.4, 4.6), Quantiles.of(5, 1, 4, 2, 3));
+    assertEquals(new Quantiles(7, 7, 7), Quantiles.of(7));
+  }
+
+  /** Decoder layers, final norm and output matrix of the published models, two bytes a parameter. */
+  @Test
+  void shapesAreThoseOfThePublishedModels() {
+    assertEquals(6_171_877_376L, decoderBytes(ModelShape.QWEN_3B));
+    assertEquals(14_141_238_272L, decoderBytes(ModelShape.QWEN_7B));
+    assertEquals(1, ModelShape.QWEN_7B.config(1).text().layers());
+  }
+
+  /** Bytes in bf16 that a denoising forward reads: layers, final norm and output matrix. */
+  private static long decoderBytes(ModelShape shape) {
+    ModelConfig config = shape.config(0);
+    boolean tied = config.text().tieWordEmbeddings();
+    return ModelShapes.of(config).entrySet().stream()
+        .filter(e -> e.getKey().startsWith("layers.") || e.getKey().equals("norm.weight")
+            || e.getKey().equals(tied ? "embed_tokens.weight" : "lm_head.weight"))
+        .mapToLong(e -> 2 * Arrays.stream(e.getValue()).reduce(1, (a, b) -> a * b)).sum();
+  }
+
+  @Test
+  void usageErrorsAreExitCode2() throws IOException {
+    assertEquals(List.of(), run(2, "kernels", "--shape", "70b"));
+    assertEquals(List.of(), run(2, "kernels", "--dtype", "f16"));
+    assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--rows", "12", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "forward"));
+    assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--gemm", "mkl", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--speculate", "8", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--steps", "0", "--tokenizer", MODEL));
+  }
+}

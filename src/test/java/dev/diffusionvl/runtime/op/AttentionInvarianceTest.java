@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.diffusionvl.runtime.op.AttentionPass.Form;
+import dev.diffusionvl.runtime.op.AttentionPass.Part;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Graph;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.Arrays;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** What must not change a bit of a row: the rest of the pass, where the keys lie, by which way they are visible, the run. */
+class AttentionInvarianceTest extends OpTest {
+  private static final int DIM = 80;
+
+  private static float[] rows(float[] all, AttentionPass pass, int from, int to) {
+    return Arrays.copyOfRange(all, from * pass.rowWidth(), to * pass.rowWidth());
+  }
+
+  private static void copySlot(AttentionPass pass, int kvHeads, int slots, int from, int to) {
+    for (int h = 0; h < kvHeads; h++) {
+      for (float[] cache : new float[][] {pass.k, pass.v}) {
+        System.arraycopy(cache, (h * slots + from) * DIM, cache, (h * slots + to) * DIM, DIM);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void resultsDoNotDependOnTheBatch(Form form) {
+    int slots = 320;
+    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, slots, 15);
+    Part[] parts = {new Part(5, 140, 0, 140, 1), new Part(5, 310, 150, 300, 2), new Part(5, 145, 0, 0, 4)};
+    float[] together = pass.run(form, parts);
+    for (int i = 0; i < 3; i++) {
+      Part p = parts[i];
+      float[] queries = rows(pass.q, pass, 5 * i, 5 * i + 5);
+      float[] alone = pass.runFrom(form, queries, new Part(5, p.slot(), p.contextBegin(), p.contextEnd(), 1));
+      assertArrayEquals(rows(together, pass, 5 * i, 5 * i + 5), alone, form + ": segment " + i + ", seed " + seed);
+    }
+  }
+
+  /** A block's rows are the same with the finished block in the cache, and with it as a segment of the same pass (fused store). */
+  @ParameterizedTest
+  @EnumSource
+  void storedAndVisibleSlotsAreTheSameKeys(Form form) {
+    for (int context : new int[] {0, 56, 100, 249}) {
+      int slots = context + 20;
+      AttentionPass pass = new AttentionPass(this, form.dtype, 6, 2, DIM, slots, 16);
+      float[] fused = pass.run(form, new Part(8, context, 0, context, 0b01), new Part(8, context + 8, 0, context, 0b11));
+      float[] first = pass.runFrom(form, rows(pass.q, pass, 0, 8), new Part(8, context, 0, context, 1));
+      float[] second = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 8, 1));
+      float[] stored = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 16, 0));
+      assertArrayEquals(first, rows(fused, pass, 0, 8), form + ": first block, context " + context + ", seed " + seed);
+      assertArrayEquals(second, rows(fused, pass, 8, 16), form + ": second block, context " + context + ", seed " + seed);
+      assertArrayEquals(stored, second, form + ": all stored, context " + context + ", seed " + seed);
+    }
+  }
+
+  /** Eight variants of a block over one context, each as if it were alone (speculation). */
+  @ParameterizedTest
+  @EnumSource
+  void variantsAreAsIfAlone(Form form) {
+    int context = 203;
+    int slots = context + 64;
+    AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, DIM, slots, 64);
+    Part[] parts = new Part[8];
+    for (int i = 0; i < 8; i++) {
+      parts[i] = new Part(8, context + 8 * i, 0, context, 1L << i);
+    }
+    float[] together = pass.run(form, parts);
+    for (int i = 0; i < 8; i++) {
+      for (int r = 0; r < 8; r++) {
+        copySlot(pass, 1, slots, context + 8 * i + r, context + r);
+      }
+      float[] alone = pass.runFrom(form, rows(pass.q, pass, 8 * i, 8 * i + 8), new Part(8, context, 0, context, 1));
+      assertArrayEquals(rows(together, pass, 8 * i, 8 * i + 8), alone, form + ": variant " + i + ", seed " + seed);
+    }
+  }
+
+  /** A row is the same alone, and among as many rows as fill several tiles. */
+  @ParameterizedTest
+  @EnumSource
+  void rowsDoNotDependOnTheirNeighbours(Form form) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, 7, 1, DIM, 150, 21);
+    float[] together = pass.run(form, new Part(21, 0, 0, 150, 0));
+    for (int row : new int[] {0, 1, 8, 9, 20}) {
+      assertArrayEquals(rows(together, pass, row, row + 1), pass.runFrom(form, rows(pass.q, pass, row, row + 1), new Part(1, 0, 0, 150, 0)),
+          form + ": row " + row + ", seed " + seed);
+    }
+  }
+
+  /** Launches one after another leave a workspace as they found it, whatever their shapes; streams have their own. */
+  @ParameterizedTest
+  @EnumSource
+  void workspacesAreUsedAgainAndAgain(Form form) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 400, 16);
+    try (Stream other = device.newStream();
+        Segments large = pass.segments(new Part(8, 380, 0, 380, 1), new Part(8, 388, 0, 200, 3));
+        Segments small = pass.segments(new Part(3, 11, 4, 70, 0));
+        AttentionWorkspace mine = form == Form.BF16_SPLIT ? pass.workspace(2, 8) : null;
+        AttentionWorkspace its = form == Form.BF16_SPLIT ? new AttentionWorkspace(other, 4, 2, DIM, 2, 8) : null) {
+      float[] largeOut = pass.run(pass.q, large, mine);
+      float[] smallOut = pass.run(pass.q, small, mine);
+      DeviceBuffer q = buffer(form.dtype, pass.q);
+      DeviceBuffer k = buffer(form.dtype, pass.k);
+      DeviceBuffer v = buffer(form.dtype, pass.v);
+      DeviceBuffer[] outs = {empty(form.dtype, pass.q.length), empty(form.dtype, pass.q.length), empty(form.dtype, 3 * pass.rowWidth())};
+      stream.synchronize();
+      float scale = (float) (1 / Math.sqrt(DIM));
+      for (int round = 0; round < 3; round++) {
+        kernels.attention.launch(stream, q, k, v, large, outs[0], 4, 2, DIM, 400, scale, mine);
+        kernels.attention.launch(other, q, k, v, large, outs[1], 4, 2, DIM, 400, scale, its);
+        kernels.attention.launch(stream, q, k, v, small, outs[2], 4, 2, DIM, 400, scale, mine);
+      }
+      other.synchronize();
+      assertArrayEquals(largeOut, outs[0].getFloats(stream), form.name());
+      assertArrayEquals(largeOut, outs[1].getFloats(stream), form.name());
+      assertArrayEquals(smallOut, outs[2].getFloats(stream), form.name());
+    }
+  }
+
+  /** A captured launch follows the segments in device memory: other lengths, other numbers of ranges, the same grid. */
+  @ParameterizedTest
+  @EnumSource
+  void aGraphSeesSegmentsOfItsTime(Form form) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 500, 8);
+    DeviceBuffer q = buffer(form.dtype, pass.q);
+    DeviceBuffer k = buffer(form.dtype, pass.k);
+    DeviceBuffer v = buffer(form.dtype, pass.v);
+    DeviceBuffer out = empty(form.dtype, pass.q.length);
+    try (Segments segments = pass.segments(new Part(8, 0, 0, 0, 1)); AttentionWorkspace workspace = pass.workspace(1, 8)) {
+      AttentionWorkspace used = form == Form.BF16_SPLIT ? workspace : null;
+      float scale = (float) (1 / Math.sqrt(DIM));
+      try (Graph graph = Graph.capture(stream,
+          () -> kernels.attention.launch(stream, q, k, v, segments, out, 4, 2, DIM, 500, scale, used))) {
+        for (int context : new int[] {0, 3, 56, 57, 300, 492, 120}) {
+          segments.clear();
+          segments.add(0, 8, 0, context, 0, context, 1);
+          segments.upload(stream);
+          graph.launch(stream);
+          float[] replayed = out.getFloats(stream);
+          assertArrayEquals(pass.run(form, new Part(8, context, 0, context, 1)), replayed, form + ": context " + context);
+        }
+      }
+    }
+  }
+
+  /** A running maximum that rises late, and one that falls: both ends of the online softmax. */
+  @ParameterizedTest
+  @EnumSource
+  void theLargestScoreMayStandInAnyTile(Form form) {
+    int slots = 390;
+    AttentionPass pass = new AttentionPass(this, form.dtype, 1, 1, DIM, slots, 1);
+    for (int at : new int[] {0, 63, 64, 127, 128, 255, 256, 389}) {
+      Arrays.fill(pass.q, 0f);
+      Arrays.fill(pass.k, 0f);
+      pass.q[0] = 16;
+      for (int slot = 0; slot < slots; slot++) {
+        pass.k[slot * DIM] = slot == at ? 60 : -40 + slot % 5;
+      }
+      // the others weigh e^-170 or less: nothing in f32
+      float[] actual = pass.run(form, new Part(1, 0, 0, slots, 0));
+      for (int d = 0; d < DIM; d++) {
+        assertEquals(pass.v[at * DIM + d], actual[d], 1e-6f, form + ": key " + at);
+      }
+    }
+  }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import dev.diffusionvl.oracle.AttentionOracle;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.AttentionWorkspace;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/** A pass through attention: random queries and cache, segments over them; its result by a kernel, and in float64. */
+final class AttentionPass {
+  /** The kernels: plain f32, and bf16 without and with the keys split over blocks. */
+  enum Form {
+    F32(DType.F32, 3e-6),
+    BF16(DType.BF16, 4e-3),
+    BF16_SPLIT(DType.BF16, 4e-3);
+
+    final DType dtype;
+    final double tolerance;
+
+    Form(DType dtype, double tolerance) {
+      this.dtype = dtype;
+      this.tolerance = tolerance;
+    }
+  }
+
+  /** rows, slot of the first, context begin and end, visible segments. */
+  record Part(int rows, int slot, int contextBegin, int contextEnd, long visible) {}
+
+  private final OpTest test;
+  private final DType dtype;
+  private final int heads;
+  private final int kvHeads;
+  private final int dim;
+  private final int slots;
+  final float[] q;
+  final float[] k;
+  final float[] v;
+
+  /** @param rows rows that queries are drawn for */
+  AttentionPass(OpTest test, DType dtype, int heads, int kvHeads, int dim, int slots, int rows) {
+    this.test = test;
+    this.dtype = dtype;
+    this.heads = heads;
+    this.kvHeads = kvHeads;
+    this.dim = dim;
+    this.slots = slots;
+    q = test.normal(dtype, rows * heads * dim, 1);
+    k = test.normal(dtype, kvHeads * slots * dim, 1);
+    v = test.normal(dtype, kvHeads * slots * dim, 1);
+  }
+
+  int rowWidth() {
+    return heads * dim;
+  }
+
+  private float scale() {
+    return (float) (1 / Math.sqrt(dim));
+  }
+
+  Segments segments(Part... parts) {
+    Segments segments = new Segments(test.device, parts.length);
+    int row = 0;
+    for (Part p : parts) {
+      segments.add(row, p.rows(), 0, p.slot(), p.contextBegin(), p.contextEnd(), p.visible());
+      row += p.rows();
+    }
+    segments.upload(test.stream);
+    return segments;
+  }
+
+  AttentionWorkspace workspace(int segments, int rows) {
+    return new AttentionWorkspace(test.stream, heads, kvHeads, dim, segments, rows);
+  }
+
+  /** The kernel's result for rows that follow each other from part to part. */
+  float[] run(Form form, Part... parts) {
+    return runFrom(form, q, parts);
+  }
+
+  /** The same with other queries. */
+  float[] runFrom(Form form, float[] queries, Part... parts) {
+    int most = Arrays.stream(parts).mapToInt(Part::rows).max().orElse(1);
+    try (Segments segments = segments(parts); AttentionWorkspace workspace = form == Form.BF16_SPLIT ? workspace(parts.length, most) : null) {
+      return run(queries, segments, workspace);
+    }
+  }
+
+  float[] run(float[] queries, Segments segments, AttentionWorkspace workspace) {
+    DeviceBuffer out = test.empty(dtype, (long) segments.totalRows() * rowWidth());
+    test.kernels.attention.launch(test.stream, test.buffer(dtype, queries), test.buffer(dtype, k), test.buffer(dtype, v), segments, out,
+        heads, kvHeads, dim, slots, scale(), workspace);
+    return out.getFloats(test.stream);
+  }
+
+  /** The slots that a part sees. */
+  static int[] visibleSlots(Part part, Part... parts) {
+    IntStream seen = IntStream.range(part.contextBegin(), part.contextEnd());
+    for (int t = 0; t < 64; t++) {
+      if ((part.visible() >>> t & 1) != 0) {
+        seen = IntStream.concat(seen, IntStream.range(parts[t].slot(), parts[t].slot() + parts[t].rows()));
+      }
+    }
+    return seen.toArray();
+  }
+
+  double[] expected(Part... parts) {
+    int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
+    double[] expected = new double[rows * rowWidth()];
+    int row = 0;
+    for (Part p : parts) {
+      int[] seen = visibleSlots(p, parts);
+      for (int i = 0; i < p.rows(); i++, row++) {
+        for (int head = 0; head < heads; head++) {
+          int at = (row * heads + head) * dim;
+          double[] one = AttentionOracle.head(q, at, k, v, head / (heads / kvHeads) * slots * dim, seen, dim, scale());
+          System.arraycopy(one, 0, expected, at, dim);
+        }
+      }
+    }
+    return expected;
+  }
+
+  /** The form's result against float64, row by row and head by head. */
+  static void check(OpTest test, Form form, int heads, int kvHeads, int dim, int slots, Part... parts) {
+    int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
+    AttentionPass pass = new AttentionPass(test, form.dtype, heads, kvHeads, dim, slots, rows);
+    String shape = parts.length <= 4 ? Arrays.toString(parts) : parts.length + " segments";
+    String what = "attention " + form + " heads " + heads + "/" + kvHeads + " dim " + dim + " " + shape;
+    test.assertRows(what, pass.expected(parts), pass.run(form, parts), rows * heads, form.tolerance);
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.oracle.SamplingOracle;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+
+/** confidence and sample: tokens exact, probabilities close. */
+class ChoiceTest extends OpTest {
+  private void checkConfidence(DType dtype, float[] logits, int rows, int excluded) {
+    int vocab = logits.length / rows;
+    DeviceBuffer token = empty(DType.I32, rows);
+    DeviceBuffer probability = empty(DType.F32, rows);
+    DeviceBuffer max = empty(DType.F32, rows);
+    DeviceBuffer sum = empty(DType.F32, rows);
+    kernels.confidence.launch(stream, buffer(dtype, logits), token, probability, max, sum, rows, vocab, excluded);
+    int[] tokens = token.getInts(stream);
+    float[] probabilities = probability.getFloats(stream);
+    for (int r = 0; r < rows; r++) {
+      SamplingOracle.Choice expected = SamplingOracle.mostLikely(Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab), excluded);
+      String what = "confidence " + dtype + " row " + r + " of vocab " + vocab + ", seed " + seed;
+      if (Double.isNaN(expected.probability())) {
+        assertTrue(Float.isNaN(probabilities[r]), what);
+      } else {
+        assertEquals(expected.token(), tokens[r], what);
+        assertEquals(expected.probability(), probabilities[r], 2e-6 * expected.probability() + 1e-9, what);
+        assertEquals(logits[r * vocab + tokens[r]], max.getFloats(stream)[r], 0f, what);
+      }
+    }
+  }
+
+  @Test
+  void confidenceOverOddVocabularies() {
+    for (DType dtype : FLOATS) {
+      for (int vocab : new int[] {1, 2, 7, 8, 255, 1024, 2049, 5003}) {
+        for (double scale : new double[] {0.01, 3, 40}) {
+          checkConfidence(dtype, normal(dtype, 3 * vocab, scale), 3, -1);
+          checkConfidence(dtype, normal(dtype, 3 * vocab, scale), 3, vocab > 2 ? vocab / 2 : -1);
+        }
+      }
+    }
+  }
+
+  @Test
+  void confidenceTiesGoToTheLowestId() {
+    for (int vocab : new int[] {16, 3000}) {
+      float[] logits = new float[4 * vocab];
+      logits[vocab + vocab - 1] = 5;
+      logits[vocab + 9] = 5; // row 1: two maxima
+      Arrays.fill(logits, 2 * vocab, 3 * vocab, Float.NEGATIVE_INFINITY);
+      logits[2 * vocab + 11] = -3; // row 2: one finite logit
+      Arrays.fill(logits, 3 * vocab, 4 * vocab, Float.NEGATIVE_INFINITY); // row 3: none
+      checkConfidence(DType.F32, logits, 4, -1);
+      checkConfidence(DType.BF16, logits, 4, 9);
+    }
+  }
+
+  @Test
+  void confidenceReportsNaNWhereverItStands() {
+    for (int at : new int[] {0, 1, 700, 998, 999}) {
+      float[] logits = normal(DType.F32, 1000, 1);
+      logits[at] = Float.NaN;
+      checkConfidence(DType.F32, logits, 1, -1);
+      checkConfidence(DType.BF16, logits, 1, -1);
+    }
+  }
+
+  @Test
+  void sampleWithGivenUniforms() {
+    for (DType dtype : FLOATS) {
+      for (int vocab : SMALL ? new int[] {1, 5, 601} : new int[] {1, 5, 256, 1024, 3001}) {
+        for (float temperature : SMALL ? new float[] {1f, 0.7f} : new float[] {1f, 0.7f, 2.5f}) {
+          for (int topK : new int[] {0, 1, 10, 5000}) {
+            for (float topP : SMALL ? new float[] {1f, 0.6f} : new float[] {1f, 0.9f, 0.3f}) {
+              checkSample(dtype, normal(dtype, 4 * vocab, 3), 4, vocab > 4 ? 3 : -1, temperature, topK, topP);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void sampleWithTies() {
+    float[] logits = new float[2 * 600];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] = random.nextInt(4); // masses of ties at every border
+    }
+    for (int topK : new int[] {0, 3, 200}) {
+      for (float topP : new float[] {1f, 0.75f, 0.5f, 0.01f}) {
+        checkSample(DType.F32, logits, 2, -1, 1f, topK, topP);
+        checkSample(DType.BF16, logits, 2, 5, 0.5f, topK, topP);
+      }
+    }
+  }
+
+  private void checkSample(DType dtype, float[] logits, int rows, int excluded, float temperature, int topK, float topP) {
+    int vocab = logits.length / rows;
+    double[] uniforms = new double[rows];
+    for (int r = 0; r < rows; r++) {
+      uniforms[r] = r == 0 ? 0 : r == 1 ? 1 - 0x1p-53 : random.nextDouble();
+    }
+    DeviceBuffer u = own(device.allocate("uniforms", DType.F64, rows));
+    u.set(stream, uniforms);
+    for (boolean original : new boolean[] {false, true}) {
+      DeviceBuffer token = empty(DType.I32, rows);
+      DeviceBuffer probability = empty(DType.F32, rows);
+      kernels.sample.launch(stream, buffer(dtype, logits), u, token, probability, rows, vocab, excluded, temperature, topK, topP, original, 0,
+          0);
+      int[] tokens = token.getInts(stream);
+      float[] probabilities = probability.getFloats(stream);
+      for (int r = 0; r < rows; r++) {
+        float[] row = Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab);
+        SamplingOracle.Choice expected = SamplingOracle.sample(row, excluded, temperature, topK, topP, uniforms[r], original);
+        String what = "sample %s vocab %d T %s k %d p %s u %s row %d, seed %d".formatted(dtype, vocab, temperature, topK, topP, uniforms[r],
+            r, seed);
+        if (expected.token() != tokens[r]) {
+          // The kernel adds f32 exponentials: at a border of the distribution it may stand one kept id beside.
+          double slack = 1e-5;
+          SamplingOracle.Choice below = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.max(0, uniforms[r] - slack), original);
+          SamplingOracle.Choice above = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.min(1 - 1e-9, uniforms[r] + slack),
+              original);
+          assertTrue(tokens[r] == below.token() || tokens[r] == above.token(), what + ": " + tokens[r] + " for " + expected.token());
+        } else {
+          assertEquals(expected.probability(), probabilities[r], 1e-5 * expected.probability() + 1e-9, what);
+        }
+      }
+    }
+  }
+
+  @Test
+  void theCounterGeneratorIsUniformAndRepeatable() {
+    int rows = SMALL ? 64 : 512;
+    int vocab = 4;
+    float[] logits = new float[rows * vocab];
+    DeviceBuffer buffer = buffer(DType.F32, logits);
+    int[] counts = new int[vocab];
+    int[] first = null;
+    for (int forward = 0; forward < 8; forward++) {
+      int[] tokens = null;
+      for (int repeat = 0; repeat < 2; repeat++) {
+        DeviceBuffer token = empty(DType.I32, rows);
+        kernels.sample.launch(stream, buffer, null, token, empty(DType.F32, rows), rows, vocab, -1, 1f, 0, 1f, false, 42, forward);
+        int[] again = token.getInts(stream);
+        if (tokens != null) {
+          assertArrayEquals(tokens, again, "same seed, forward and row: same token");
+        }
+        tokens = again;
+      }
+      assertTrue(first == null || !Arrays.equals(first, tokens), "another forward draws other numbers");
+      first = first == null ? tokens : first;
+      Arrays.stream(tokens).forEach(t -> counts[t]++);
+    }
+    for (int count : counts) {
+      int expected = 8 * rows / vocab;
+      assertTrue(Math.abs(count - expected) < 5 * Math.sqrt(0.75 * expected), "counts " + Arrays.toString(counts)); // 5 standard deviations
+    }
+  }
+
+  @Test
+  void theForwardNumberIsCountedOnTheDevice() {
+    DeviceBuffer logits = buffer(DType.F32, new float[64 * 50]);
+    DeviceBuffer expected = empty(DType.I32, 64);
+    DeviceBuffer token = empty(DType.I32, 64);
+    DeviceBuffer probability = empty(DType.F32, 64);
+    kernels.sample.launch(stream, logits, null, expected, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 5);
+    kernels.sample.launch(stream, logits, null, token, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 2, ints(3));
+    assertArrayEquals(expected.getInts(stream), token.getInts(stream));
+  }
+
+  @Test
+  void sampleReportsNaN() {
+    float[] logits = normal(DType.F32, 300, 1);
+    logits[299] = Float.NaN;
+    DeviceBuffer probability = empty(DType.F32, 1);
+    kernels.sample.launch(stream, buffer(DType.F32, logits), null, empty(DType.I32, 1), probability, 1, 300, -1, 1f, 0, 1f, false, 1, 0);
+    assertTrue(Float.isNaN(probability.getFloats(stream)[0]));
+  }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.op.Remask;
+import dev.diffusionvl.runtime.op.Segments;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Every buffer of every launcher, spoilt in turn: one element short, of another dtype, closed, of another device. The launch must be
+ * refused with a message that names kernel and argument, before anything reaches the device.
+ */
+class LauncherChecksTest extends OpTest {
+  /** A buffer argument: its name in messages, dtype and least number of elements. */
+  private record Argument(String name, DType dtype, long elements) {}
+
+  private interface Launch {
+    void with(List<DeviceBuffer> buffers);
+  }
+
+  private static Argument f32(String name, long elements) {
+    return new Argument(name, DType.F32, elements);
+  }
+
+  private static Argument i32(String name, long elements) {
+    return new Argument(name, DType.I32, elements);
+  }
+
+  private void check(String kernel, List<Argument> arguments, Launch launch) {
+    List<DeviceBuffer> good = new ArrayList<>();
+    for (Argument a : arguments) {
+      good.add(own(device.allocate("fitting " + a.name(), a.dtype(), a.elements())));
+      stream.fill(good.getLast(), 0);
+    }
+    launch.with(good);
+    stream.synchronize(); // the unspoilt launch is accepted and runs
+    for (int i = 0; i < arguments.size(); i++) {
+      Argument a = arguments.get(i);
+      DeviceBuffer closed = device.allocate("closed one", a.dtype(), a.elements());
+      closed.close();
+      refused(kernel, a, launch, replaced(good, i, own(device.allocate("short one", a.dtype(), a.elements() - 1))));
+      refused(kernel, a, launch, replaced(good, i, own(device.allocate("wrong one", DType.F64, a.elements()))));
+      List<DeviceBuffer> withClosed = replaced(good, i, closed);
+      IllegalStateException e = assertThrows(IllegalStateException.class, () -> launch.with(withClosed), a.name());
+      assertTrue(e.getMessage().startsWith(kernel + ": " + a.name() + " is buffer 'closed one'"), e.getMessage());
+      try (Device another = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+          DeviceBuffer foreign = another.allocate("foreign one", a.dtype(), a.elements())) {
+        refused(kernel, a, launch, replaced(good, i, foreign));
+      }
+    }
+  }
+
+  private static List<DeviceBuffer> replaced(List<DeviceBuffer> buffers, int index, DeviceBuffer by) {
+    List<DeviceBuffer> changed = new ArrayList<>(buffers);
+    changed.set(index, by);
+    return changed;
+  }
+
+  private static void refused(String kernel, Argument argument, Launch launch, List<DeviceBuffer> buffers) {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> launch.with(buffers), kernel + ": " + argument.name());
+    assertTrue(e.getMessage().startsWith(kernel + ": " + argument.name()), e.getMessage());
+  }
+
+  @Test
+  void rowOperations() {
+    check("rms_norm", List.of(f32("x", 14), f32("weight", 7), f32("y", 14)),
+        b -> kernels.rmsNorm.launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1e-6f));
+    check("swiglu", List.of(f32("gate and up", 28), f32("bias", 14), f32("out", 14)),
+        b -> kernels.swiglu.launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
+    check("residual_add", List.of(f32("h", 14), f32("acc", 14), f32("bias", 7)),
+        b -> kernels.residualAdd.launch(stream, b.get(0), b.get(1), b.get(2), 2, 7));
+    check("residual_rms_norm", List.of(f32("h", 14), f32("acc", 14), f32("bias", 7), f32("weight", 7), f32("y", 14)),
+        b -> kernels.residualRmsNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 1e-6f));
+    check("bias_activation", List.of(f32("acc", 14), f32("bias", 7), f32("out", 14)),
+        b -> kernels.biasActivation.launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1));
+    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14), f32("squares", 2)),
+        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 3));
+  }
+
+  @Test
+  void sigLipOperations() {
+    check("layer_norm", List.of(f32("x", 14), f32("weight", 7), f32("bias", 7), f32("y", 14)),
+        b -> kernels.layerNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 1e-6f));
+    check("extract_patches", List.of(f32("images", 2 * 5 * 7 * 3), f32("patches", 2 * 2 * 3 * 12)),
+        b -> kernels.extractPatches.launch(stream, b.get(0), b.get(1), 2, 5, 7, 3, 2));
+    check("position_embedding", List.of(f32("patches", 28), f32("bias", 7), f32("position", 14), f32("out", 28)),
+        b -> kernels.positionEmbedding.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 4, 7, 2));
+    check("blend_rows", List.of(f32("table", 21), i32("index", 8), f32("weight", 8), f32("out", 14)),
+        b -> kernels.blendRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 7, 3));
+  }
+
+  @Test
+  void skinnyProducts() {
+    try (SkinnyWorkspace workspace = new SkinnyWorkspace(stream, 8); Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.upload(stream);
+      check("row_squares", List.of(f32("x", 16), f32("squares", 2)),
+          b -> kernels.rowSquares.launch(stream, b.get(0), b.get(1), 2, 8));
+      check("skinny_gemm", List.of(f32("x", 16), f32("w", 40), f32("y", 10)),
+          b -> kernels.skinnyGemm.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 2, 5, 8));
+      check("skinny_residual", List.of(f32("x", 16), f32("w", 40), f32("h", 10), f32("squares", 2)),
+          b -> kernels.skinnyResidual.launch(stream, workspace, b.get(0), b.get(1), b.get(2), b.get(3), 2, 5, 8));
+      check("skinny_swiglu", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 80), f32("out", 10)),
+          b -> kernels.skinnySwiglu.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), 2, 5, 8));
+      check("skinny_confidence", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 40), f32("parts", 8), i32("token", 2),
+              f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
+          b -> kernels.skinnyConfidence.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5),
+              b.get(6), b.get(7), b.get(8), 2, 5, 8, -1));
+      check("skinny_qkv", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 512 * 8), f32("bias", 512), f32("cos", 5 * 64),
+              f32("sin", 5 * 64), f32("q", 2 * 256), f32("k cache", 6 * 128), f32("v cache", 6 * 128)),
+          b -> kernels.skinnyQkv.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5), b.get(6),
+              segments, b.get(7), b.get(8), b.get(9), 2, 1, 6, 8));
+    }
+  }
+
+  @Test
+  void tokenChoice() {
+    check("confidence", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), f32("row max", 2),
+            f32("row sum", 2)),
+        b -> kernels.confidence.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 11, -1));
+    Argument uniforms = new Argument("uniforms", DType.F64, 2);
+    Launch sample = b -> kernels.sample.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 11, -1, 1f, 0, 1f,
+        false, 1, 0);
+    check("sample", List.of(f32("logits", 22)),
+        b -> sample.with(List.of(b.get(0), doubles(2), ints(0, 0), empty(DType.F32, 2))));
+    check("sample", List.of(i32("token", 2), f32("probability", 2)),
+        b -> sample.with(List.of(buffer(DType.F32, new float[22]), doubles(2), b.get(0), b.get(1))));
+    DeviceBuffer logits = buffer(DType.F32, new float[22]);
+    // check() tries F64 as the wrong dtype; the uniforms are F64 themselves
+    for (DeviceBuffer wrong : List.of(doubles(1), empty(DType.F32, 2))) {
+      refused("sample", uniforms, sample, List.of(logits, wrong, ints(0, 0), empty(DType.F32, 2)));
+    }
+    check("remask", List.of(i32("token", 10), f32("probability", 10), i32("ids", 15), i32("step of", 5), f32("confidence", 5),
+            i32("status", 8), i32("quota", 1)),
+        b -> kernels.remask.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), b.get(6), 5, 2, 2,
+            new Remask.Rule(false, 0f, 1)));
+  }
+
+  private DeviceBuffer doubles(int n) {
+    DeviceBuffer buffer = own(device.allocate("uniforms", DType.F64, n));
+    buffer.set(stream, new double[n]);
+    return buffer;
+  }
+
+  @Test
+  void attentionAndRotary() {
+    try (Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.upload(stream);
+      check("attention", List.of(f32("q", 2 * 2 * 80), f32("k", 6 * 80), f32("v", 6 * 80), f32("out", 2 * 2 * 80)),
+          b -> kernels.attention.launch(stream, b.get(0), b.get(1), b.get(2), segments, b.get(3), 2, 1, 80, 6, 1f));
+      check("rope_kv_append", List.of(f32("qkv", 2 * 4 * 6), f32("bias", 4 * 6), f32("cos", 5 * 3), f32("sin", 5 * 3),
+              f32("q", 2 * 2 * 6), f32("k cache", 6 * 6), f32("v cache", 6 * 6)),
+          b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), segments, b.get(4),
+              b.get(5), b.get(6), 2, 1, 6, 6));
+    }
+    check("vision_rotary", List.of(f32("qkv", 2 * 36), f32("bias", 36), f32("cos", 6), f32("sin", 6), f32("q", 24),
+            f32("k", 24), f32("v", 24)),
+        b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5),
+            b.get(6), 2, 2, 6));
+  }
+}

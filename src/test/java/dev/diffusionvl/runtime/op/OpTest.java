@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.oracle.Rounding;
+import dev.diffusionvl.prove.Findings;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/**
+ * What kernel tests share: a device, random data that the dtype can hold exactly, and comparison by the worst row. The seed of a
+ * failing test is in its message; {@code -Dtest.seed=N} sets it.
+ */
+@ExtendWith(Findings.class)
+abstract class OpTest {
+  static final DType[] FLOATS = {DType.BF16, DType.F32};
+
+  /**
+   * True on the check build, which inspects every memory access and runs each test in several schedules: a test that repeats one
+   * path over many sizes or draws takes few of them there.
+   */
+  static final boolean SMALL = System.getProperty("dvl.emulated.build", "").equals("emulated-check");
+
+  final long seed = Long.getLong("test.seed", 20261124L);
+  SplittableRandom random = new SplittableRandom(seed);
+  Device device;
+  Stream stream;
+  Kernels kernels;
+  private final List<DeviceBuffer> buffers = new ArrayList<>();
+
+  @BeforeEach
+  void open() {
+    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+    stream = device.newStream();
+    kernels = new Kernels(device);
+  }
+
+  @AfterEach
+  void close() {
+    buffers.forEach(DeviceBuffer::close);
+    stream.close();
+    device.close();
+  }
+
+  /** n normal numbers times scale, rounded to the dtype. */
+  float[] normal(DType dtype, int n, double scale) {
+    float[] values = new float[n];
+    Rounding rounding = Rounding.of(dtype);
+    for (int i = 0; i < n; i++) {
+      values[i] = (float) rounding.of(random.nextGaussian() * scale);
+    }
+    return values;
+  }
+
+  DeviceBuffer buffer(DType dtype, float... values) {
+    DeviceBuffer buffer = own(device.allocate("test data", dtype, values.length));
+    buffer.set(stream, values);
+    return buffer;
+  }
+
+  DeviceBuffer ints(int... values) {
+    DeviceBuffer buffer = own(device.allocate("test ints", DType.I32, values.length));
+    buffer.set(stream, values);
+    return buffer;
+  }
+
+  DeviceBuffer empty(DType dtype, long n) {
+    DeviceBuffer buffer = own(device.allocate("test result", dtype, n));
+    stream.fill(buffer, 0xff); // NaN: what a kernel forgets to write shows
+    return buffer;
+  }
+
+  DeviceBuffer own(DeviceBuffer buffer) {
+    buffers.add(buffer);
+    return buffer;
+  }
+
+  DeviceBuffer optional(DType dtype, float[] values) {
+    return values == null ? null : buffer(dtype, values);
+  }
+
+  /** Relative L2 error of every row at most {@code tolerance}. */
+  void assertRows(String what, double[] expected, float[] actual, int rows, double tolerance) {
+    int width = expected.length / Math.max(1, rows);
+    for (int r = 0; r < rows; r++) {
+      double error = 0;
+      double norm = 0;
+      for (int i = r * width; i < (r + 1) * width; i++) {
+        error += Math.pow(actual[i] - expected[i], 2);
+        norm += Math.pow(expected[i], 2);
+      }
+      double relative = Math.sqrt(error) / Math.max(Math.sqrt(norm), 1e-6);
+      assertTrue(relative <= tolerance, "%s: row %d of %d: relative error %.3g (seed %d)".formatted(what, r, rows, relative, seed));
+    }
+  }
+
+  /** Every element within {@code ulps} units in the last place of the dtype. */
+  void assertUlps(String what, double[] expected, float[] actual, DType dtype, double ulps) {
+    for (int i = 0; i < expected.length; i++) {
+      double unit = Math.ulp((float) expected[i]) * (dtype == DType.BF16 ? 65536 : 1);
+      assertTrue(Math.abs(actual[i] - expected[i]) <= ulps * unit,
+          "%s: element %d is %s, should be %s (seed %d)".formatted(what, i, actual[i], expected[i], seed));
+    }
+  }
+}
