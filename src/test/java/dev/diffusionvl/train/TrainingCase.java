@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A recorded case of src/test/resources/golden-train. */
+record TrainingCase(Path folder, JsonNode json) {
+  static final List<String> NAMES = List.of("one", "turns", "two", "text", "batch");
+
+  static TrainingCase read(String name) {
+    Path folder = Path.of("src/test/resources/golden-train", name);
+    try {
+      return new TrainingCase(folder, new ObjectMapper().readTree(folder.resolve("case.json").toFile()));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  int blockSize() {
+    return json.get("block_size").asInt();
+  }
+
+  JsonNode step(int step) {
+    return json.get("steps").get(step);
+  }
+
+  List<Sample> samples() {
+    List<Sample> samples = new ArrayList<>();
+    for (JsonNode sample : step(0).get("samples")) {
+      samples.add(new Sample(ints(sample.get("token_ids")), ints(sample.get("labels"))));
+    }
+    return samples;
+  }
+
+  List<Noise> noises(int step) {
+    List<Noise> noises = new ArrayList<>();
+    List<Sample> samples = samples();
+    for (int s = 0; s < samples.size(); s++) {
+      JsonNode sample = step(step).get("samples").get(s);
+      double[] level = new double[sample.get("t").size()];
+      for (int i = 0; i < level.length; i++) {
+        level[i] = sample.get("t").get(i).asDouble();
+      }
+      boolean[] masked = new boolean[samples.get(s).length()];
+      for (int row : ints(sample.get("masked"))) {
+        masked[row] = true;
+      }
+      noises.add(new Noise(level, masked));
+    }
+    return noises;
+  }
+
+  static int[] ints(JsonNode array) {
+    int[] values = new int[array.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = array.get(i).asInt();
+    }
+    return values;
+  }
+}
