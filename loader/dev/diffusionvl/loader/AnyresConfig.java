@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * How a single image is cut into tiles (spec 4.2, {@code anyres_max_N} with {@code spatial_unpad}).
+ * How a single image is cut into tiles ({@code anyres_max_N} with {@code spatial_unpad}; docs/model.md, "Image preprocessing: SigLIP").
  *
  * @param resolutions canvases to choose from, in order of preference, whole tiles each
  * @param maxTiles N: the mosaic's features are shrunk to about the number of N tiles; infinite for plain {@code anyres}

@@ -4,8 +4,8 @@ package dev.diffusionvl.loader;
 import dev.diffusionvl.loader.AnyresConfig.Resolution;
 
 /**
- * Where the features of a tiled image go (spec 4.2). The tiles' features form a mosaic; what lies over the canvas's black
- * borders is cut off, and what is left is shrunk if it is much more than {@code maxTiles} tiles.
+ * Where the features of a tiled image go (docs/model.md, "Image preprocessing: SigLIP"). The tiles' features form a mosaic; what lies over
+ * the canvas's black borders is cut off, and what is left is shrunk if it is much more than {@code maxTiles} tiles.
  *
  * @param canvas the resolution chosen for the image
  * @param grid features along a side of a tile

@@ -4,8 +4,8 @@ package dev.diffusionvl.loader;
 import java.util.Arrays;
 
 /**
- * Bicubic resizing with the results of Pillow's (spec 4.1): separable, horizontal before vertical, antialiased when
- * shrinking, weights in 22-bit fixed point, rounded to bytes after each pass.
+ * Bicubic resizing with the results of Pillow's (docs/model.md, "Image preprocessing: Qwen"): separable, horizontal before vertical,
+ * antialiased when shrinking, weights in 22-bit fixed point, rounded to bytes after each pass.
  */
 public final class BicubicResize {
   private static final double A = -0.5;

@@ -5,7 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * The printable alphabet in which vocabulary files spell bytes (spec 3.1, step 4): the printable ones of Latin-1 stand
+ * The printable alphabet in which vocabulary files spell bytes (docs/model.md, "Tokenizer"): the printable ones of Latin-1 stand
  * for themselves, the other 68 follow from U+0100 on.
  */
 final class ByteAlphabet {

@@ -8,8 +8,8 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Reads {@link ModelConfig}. The class defaults of the reference describe other models (spec 2.2), so what decides the
- * result is required here instead of being filled in.
+ * Reads {@link ModelConfig}. The class defaults of the reference describe other models (docs/model.md, "Configuration"), so what decides
+ * the result is required here instead of being filled in.
  */
 final class ConfigReader {
   private static final int MAX_FILE_BYTES = 4 << 20;

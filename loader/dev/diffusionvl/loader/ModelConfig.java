@@ -4,7 +4,7 @@ package dev.diffusionvl.loader;
 import java.nio.file.Path;
 
 /**
- * What the JSON files of a model directory say, checked (spec 2.2).
+ * What the JSON files of a model directory say, checked (docs/model.md, "Configuration").
  *
  * @param modelType {@code model_type} of config.json, "" if it has none
  * @param vision the Qwen vision tower; null for the SigLIP family

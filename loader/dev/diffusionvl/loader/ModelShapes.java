@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * The exact tensors, by canonical name, that a checkpoint of a given configuration holds (spec 2.0). Canonical names
+ * The exact tensors, by canonical name, that a checkpoint of a given configuration holds (docs/model.md, "Tensors"). Canonical names
  * carry no prefix for the language model ({@code embed_tokens.weight}, {@code layers.0.…}, {@code norm.weight},
  * {@code lm_head.weight}), and {@code vision.}, {@code merger.} for the Qwen tower, {@code siglip.},
  * {@code projector.}, {@code image_newline} for the other family.

@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * The ways in which checkpoints name their tensors (spec 2.1), mapped to the canonical names of {@link ModelShapes}.
+ * The ways in which checkpoints name their tensors (docs/model.md, "Naming schemes"), mapped to the canonical names of {@link ModelShapes}.
  */
 public enum NamingScheme {
   /** Original Qwen2.5-VL. */

@@ -2,7 +2,7 @@
 package dev.diffusionvl.loader;
 
 /**
- * Splits text into the pieces that byte pairs are merged in (spec 3.1, step 3). It does what this expression does,
+ * Splits text into the pieces that byte pairs are merged in (docs/model.md, "Tokenizer"). It does what this expression does,
  * leftmost alternative first, without the expression's start-up cost and backtracking:
  * <pre>
  * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+

@@ -4,7 +4,7 @@ package dev.diffusionvl.loader;
 /** How a question becomes a prompt. */
 public enum PromptForm {
   /**
-   * As in the official training and evaluation: {@code <image>} placeholders, text chunks tokenized apart (spec 3.2).
+   * As in the official training and evaluation: {@code <image>} placeholders, text chunks tokenized apart (docs/model.md, "Prompt").
    */
   OFFICIAL("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
   /** As the base model: {@code <|vision_start|><|image_pad|><|vision_end|>}, the pad standing for the image's rows. */

@@ -4,8 +4,8 @@ package dev.diffusionvl.loader;
 import java.util.List;
 
 /**
- * From an image to the rows the Qwen2.5-VL vision tower reads (spec 4.1): resize to whole merge units within the pixel
- * limits, normalise, cut into patches. Immutable, safe for several threads.
+ * From an image to the rows the Qwen2.5-VL vision tower reads (docs/model.md, "Image preprocessing: Qwen"): resize to whole merge units
+ * within the pixel limits, normalise, cut into patches. Immutable, safe for several threads.
  */
 public final class QwenImageProcessor {
   private static final int CHANNELS = 3;

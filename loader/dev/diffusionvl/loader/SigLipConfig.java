@@ -2,8 +2,8 @@
 package dev.diffusionvl.loader;
 
 /**
- * Sizes of the SigLIP2 tower of the diffusionvl-qwen family (spec 1), and how images become its tiles. Checkpoints
- * rarely store the sizes; the released one has {@link #SO400M}.
+ * Sizes of the SigLIP2 tower of the diffusionvl-qwen family (docs/model.md, "Released models"), and how images become its tiles.
+ * Checkpoints rarely store the sizes; the released one has {@link #SO400M}.
  *
  * @param layers layers in use; the original tower has one more
  * @param heads a divisor of {@code hiddenSize}

@@ -7,8 +7,8 @@ import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
- * From the images of a prompt to the tiles that the SigLIP tower reads (spec 4.2): a single image as thumbnail and tiles,
- * several ones as one square each. Immutable, safe for several threads.
+ * From the images of a prompt to the tiles that the SigLIP tower reads (docs/model.md, "Image preprocessing: SigLIP"): a single image as
+ * thumbnail and tiles, several ones as one square each. Immutable, safe for several threads.
  */
 public final class SigLipImageProcessor {
   private static final int CHANNELS = 3;

@@ -8,7 +8,7 @@ import java.util.Arrays;
 import java.util.OptionalInt;
 
 /**
- * The byte-level BPE of Qwen2.5 (spec 3.1). Added tokens are looked for in the text as given, the rest is brought into
+ * The byte-level BPE of Qwen2.5 (docs/model.md, "Tokenizer"). Added tokens are looked for in the text as given, the rest is brought into
  * NFC, split and merged: the order of the reference's fast tokenizer. Nothing is added in front or behind. Immutable
  * and safe for use by several threads.
  */

@@ -5,7 +5,7 @@ import dev.diffusionvl.runtime.Stream;
 import java.util.Arrays;
 
 /**
- * Block-diffusion decoding of one prompt (spec 7):
+ * Block-diffusion decoding of one prompt (docs/model.md, "Block-diffusion generation"):
  *
  * <pre>
  *   unstored = the prompt's whole blocks

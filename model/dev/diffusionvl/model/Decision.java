@@ -7,7 +7,8 @@ import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Remask;
 
 /**
- * The decision after a pass (spec 7): a token and its confidence for every row of logits, then the commits of the most confident.
+ * The decision after a pass (docs/model.md, "Block-diffusion generation"): a token and its confidence for every row of logits, then the
+ * commits of the most confident.
  *
  * @param excluded id that is never chosen, or −1
  * @param originalConfidence of drawn tokens: under the unmodified logits

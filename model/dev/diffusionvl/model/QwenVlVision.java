@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The Qwen vision tower with its merger (spec 5.1) for one image: patches in, one embedding per 2 x 2 patches out. Windows are
- * segments of the same attention kernel that the language model uses.
+ * The Qwen vision tower with its merger (docs/model.md, "Qwen vision tower") for one image: patches in, one embedding per 2 x 2 patches
+ * out. Windows are segments of the same attention kernel that the language model uses.
  */
 final class QwenVlVision implements AutoCloseable {
   private static final float EPS = 1e-6f;
@@ -67,7 +67,7 @@ final class QwenVlVision implements AutoCloseable {
   /**
    * Encodes one image.
    *
-   * @param pixels [patches, channels * temporal * patch * patch], rows in merge-unit order (spec 4.1)
+   * @param pixels [patches, channels * temporal * patch * patch], rows in merge-unit order (docs/model.md, "Image preprocessing: Qwen")
    * @param target receives rows() x out_hidden embeddings in raster order of merge units
    */
   void encode(float[] pixels, DeviceBuffer target) {

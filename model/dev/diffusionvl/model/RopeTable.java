@@ -41,7 +41,10 @@ final class RopeTable implements AutoCloseable {
     return new RopeTable(device, stream, angles, positions, pairs);
   }
 
-  /** Patches at (y, x): the first half of the pairs turn with y, the second with x; θ = 10000 over headDim/2 (spec 5.1). */
+  /**
+   * Patches at (y, x): the first half of the pairs turn with y, the second with x; θ = 10000 over headDim/2 (docs/model.md,
+   * "Qwen vision tower").
+   */
   static RopeTable vision(Device device, Stream stream, int[] y, int[] x, int headDim) {
     int pairs = headDim / 2;
     int half = pairs / 2;

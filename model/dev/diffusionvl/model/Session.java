@@ -128,7 +128,8 @@ public final class Session implements AutoCloseable {
       int[] ids, double visionMillis) {
     Extent extent = plan.extent();
     long start = System.nanoTime();
-    // In the full-diffusion ablation the two reference files spread different numbers over the steps (spec 7, fact 10).
+    // In the full-diffusion ablation the two reference files spread different numbers over the steps (docs/model.md,
+    // "Facts about the reference", full diffusion).
     boolean qwen = config.family() == ModelFamily.QWEN;
     int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
     int speculate = BlockDiffusion.drafts(options, extent);

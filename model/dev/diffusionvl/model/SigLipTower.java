@@ -17,7 +17,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The SigLIP family's tower: {@link SigLipVision} over thumbnail and tiles, their features put together as a mosaic (spec 4.2).
+ * The SigLIP family's tower: {@link SigLipVision} over thumbnail and tiles, their features put together as a mosaic (docs/model.md,
+ * "Image preprocessing: SigLIP").
  *
  * @param convolution whether patches are embedded by cuDNN; otherwise by a matrix product
  */

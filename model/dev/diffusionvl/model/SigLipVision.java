@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The SigLIP tower with its projector (spec 5.2) over a batch of tiles: pixels in, one feature per patch out. A tile is a segment of the same
- * attention kernel that the language model uses. Holds scratch memory for a fixed number of tiles.
+ * The SigLIP tower with its projector (docs/model.md, "SigLIP tower") over a batch of tiles: pixels in, one feature per patch out. A tile
+ * is a segment of the same attention kernel that the language model uses. Holds scratch memory for a fixed number of tiles.
  */
 final class SigLipVision implements AutoCloseable {
   private final DType dtype;

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Weights of the SigLIP tower and its projector on the device (spec 2.0).
+ * Weights of the SigLIP tower and its projector on the device (docs/model.md, "Tensors").
  *
  * @param patchEmbedding [C, patch · patch · 3], channels last, with bias
  * @param positions [positions, C]

@@ -6,7 +6,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Weights of the language model on the device (spec 2.0), with the projections that share an input stacked into one matrix. */
+/**
+ * Weights of the language model on the device (docs/model.md, "Tensors"), with the projections that share an input stacked into one matrix.
+ */
 record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, DeviceBuffer head, List<Layer> layers) {
 
   /**

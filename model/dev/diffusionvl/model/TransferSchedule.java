@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-/** How many positions each denoising step commits (spec 7, schedule). */
+/** How many positions each denoising step commits (docs/model.md, "Schedule"). */
 final class TransferSchedule {
   private TransferSchedule() {}
 

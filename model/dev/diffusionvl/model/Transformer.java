@@ -11,8 +11,8 @@ import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
- * The language model's forward pass over the rows of some segments (spec 6), with all of its scratch memory. One object serves one session:
- * prefill, denoising and store passes differ only in their segments.
+ * The language model's forward pass over the rows of some segments (docs/model.md, "Language model"), with all of its scratch memory. One
+ * object serves one session: prefill, denoising and store passes differ only in their segments.
  */
 final class Transformer implements AutoCloseable {
   private static final int FEW_ROWS = 64; // of a block: more keep a GPU busy without sharing keys
@@ -37,8 +37,8 @@ final class Transformer implements AutoCloseable {
    *
    * @param segments all of them
    * @param prompt the first segments: the prompt's blocks, many rows
-   * @param written the others: blocks being written, few rows; which kernel attends for a row depends on its part alone, so that it has the same
-   *     bits in every pass that carries it
+   * @param written the others: blocks being written, few rows; which kernel attends for a row depends on its part alone, so that it has the
+   *     same bits in every pass that carries it
    * @param scored the last of these: those whose logits are wanted; may be empty
    */
   record Rows(Segments segments, Segments prompt, Segments written, Segments scored) {

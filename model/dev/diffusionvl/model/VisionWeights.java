@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Weights of the Qwen vision tower and its merger on the device (spec 2.0). */
+/** Weights of the Qwen vision tower and its merger on the device (docs/model.md, "Tensors"). */
 record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, LinearWeights mergerUp,
     LinearWeights mergerDown) {
 

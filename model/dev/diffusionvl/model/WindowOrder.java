@@ -2,8 +2,8 @@
 package dev.diffusionvl.model;
 
 /**
- * The order in which the vision tower sees an image's patches (spec 5.1, step 3): merge units (unit x unit patches) sorted by attention
- * window, windows anchored at the top left, edge windows smaller.
+ * The order in which the vision tower sees an image's patches (docs/model.md, "Qwen vision tower"): merge units (unit x unit patches)
+ * sorted by attention window, windows anchored at the top left, edge windows smaller.
  *
  * @param unit patches in a merge unit, 4
  * @param unitOrder unitOrder[k] = raster index of the k-th unit in window order

@@ -8,8 +8,8 @@ import dev.diffusionvl.runtime.KernelFunction;
 import dev.diffusionvl.runtime.Stream;
 
 /**
- * Block-masked attention over segments: prefill, denoising, fused store and vision windows (spec 5.1, 6). BF16 runs on tensor cores, F32 on a
- * plain kernel for fidelity tests.
+ * Block-masked attention over segments: prefill, denoising, fused store and vision windows (docs/model.md, "Qwen vision tower" and
+ * "Language model"). BF16 runs on tensor cores, F32 on a plain kernel for fidelity tests.
  */
 public final class Attention extends Op {
   private static final int THREADS = 128;

@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Most likely token and its softmax probability in one pass over the vocabulary (spec 7, sample with T = 0). */
+/** Most likely token and its softmax probability in one pass over the vocabulary (docs/model.md, "Sampling"). */
 public final class Confidence extends Op {
   private static final int THREADS = 256;
 

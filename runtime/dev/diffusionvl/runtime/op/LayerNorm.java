@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** LayerNorm of the SigLIP tower (spec 5.2): y = T((x − mean) · rsqrt(var + eps) · weight + bias). */
+/** LayerNorm of the SigLIP tower (docs/model.md, "SigLIP tower"): y = T((x − mean) · rsqrt(var + eps) · weight + bias). */
 public final class LayerNorm extends Op {
   private static final int THREADS = 256;
 

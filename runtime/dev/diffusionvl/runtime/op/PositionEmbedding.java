@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** out = T(T(patch + bias) + position): the end of the patch embedding, and the learned positions (spec 5.2). */
+/** out = T(T(patch + bias) + position): the end of the patch embedding, and the learned positions (docs/model.md, "SigLIP tower"). */
 public final class PositionEmbedding extends Op {
   private static final int THREADS = 256;
   private static final int COLUMNS = 4 * THREADS;

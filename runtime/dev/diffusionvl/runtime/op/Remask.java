@@ -7,9 +7,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /**
- * What follows a denoising pass: static or dynamic low-confidence remasking (spec 7) of as many steps as the pass gives predictions for,
- * with the token update on the device, and drafts of the states to come. Steps, quotas and counters are read on the device, so the same
- * launch serves every step.
+ * What follows a denoising pass: static or dynamic low-confidence remasking (docs/model.md, "Block-diffusion generation") of as many steps
+ * as the pass gives predictions for, with the token update on the device, and drafts of the states to come. Steps, quotas and counters are
+ * read on the device, so the same launch serves every step.
  */
 public final class Remask extends Op {
   private static final int THREADS = 256;

@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** RMSNorm with the reference's two roundings (spec 5.1): y = T(T(x · rsqrt(mean(x²) + eps)) · weight). */
+/** RMSNorm with the reference's two roundings (docs/model.md, "Language model"): y = T(T(x · rsqrt(mean(x²) + eps)) · weight). */
 public final class RmsNorm extends Op {
   private static final int THREADS = 256;
 

@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Bias, rotary embedding (spec 6) and the write of K and V into their cache slots. */
+/** Bias, rotary embedding (docs/model.md, "Language model") and the write of K and V into their cache slots. */
 public final class RopeKvAppend extends Op {
   private static final int THREADS = 128;
 

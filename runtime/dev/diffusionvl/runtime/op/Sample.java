@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Draws tokens with temperature, top-k and top-p by inverse CDF in vocabulary order (spec 7, sample with T &gt; 0). */
+/** Draws tokens with temperature, top-k and top-p by inverse CDF in vocabulary order (docs/model.md, "Sampling"). */
 public final class Sample extends Op {
   private static final int THREADS = 256;
 

@@ -6,7 +6,9 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Bias and, where the tower has it, 2-D rotary embedding (spec 5.1, steps 2 and 4), splitting the QKV product of a vision tower. */
+/**
+ * Bias and, where the tower has it, 2-D rotary embedding (docs/model.md, "Qwen vision tower"), splitting the QKV product of a vision tower.
+ */
 public final class VisionRotary extends Op {
   private static final int THREADS = 128;
 

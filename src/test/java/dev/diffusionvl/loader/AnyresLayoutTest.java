@@ -24,7 +24,7 @@ class AnyresLayoutTest {
   @TempDir
   private Path folder;
 
-  /** The values of spec 4.2: canvas, features kept, features after shrinking, embeddings. */
+  /** The checks of docs/model.md, "Image preprocessing: SigLIP": canvas, features kept, features after shrinking, embeddings. */
   @ParameterizedTest
   @CsvSource({
     "384, 384, 384, 384, 27, 27, 27, 27, 1485",

@@ -9,7 +9,10 @@ import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Names as the files have them, letter by letter (spec 2.1): what writes checkpoints for the other tests asks the scheme itself. */
+/**
+ * Names as the files have them, letter by letter (docs/model.md, "Naming schemes"): what writes checkpoints for the other tests asks the
+ * scheme itself.
+ */
 class NamingSchemeTest {
   @ParameterizedTest
   @CsvSource({

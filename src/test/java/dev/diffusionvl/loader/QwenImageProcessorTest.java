@@ -25,7 +25,7 @@ class QwenImageProcessorTest {
     return GoldenCase.all().stream().filter(golden -> !golden.images().isEmpty()).toList();
   }
 
-  /** The values of spec 4.1, computed with the reference. */
+  /** The checks of docs/model.md, "Image preprocessing: Qwen", computed with the reference. */
   @ParameterizedTest
   @CsvSource({
     "1365, 2048, 392, 616", "480, 640, 420, 588", "100, 100, 392, 392", "384, 384, 392, 392", "512, 512, 504, 504",

@@ -39,7 +39,7 @@ class QwenTokenizerTest {
     qwen = Tokenizer.load(folder);
   }
 
-  /** Spec 3.1. */
+  /** See docs/model.md, "Tokenizer". */
   @Test
   void knownIds() {
     assertArrayEquals(new int[] {198}, qwen.encode("\n"));

@@ -8,7 +8,9 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** The released models by the sizes of spec 1, as sparse files: real headers, no data. The counts are its sums. */
+/**
+ * The released models by their sizes (docs/model.md, "Released models"), as sparse files: real headers, no data. The counts are its sums.
+ */
 public enum ReleasedModel {
   VL_3B(NamingScheme.D, 2048, 36, 16, 2, 11008, 151936, true, 824, 3_754_622_976L, 36_864),
   VL_7B(NamingScheme.D, 3584, 28, 28, 4, 18944, 152064, false, 729, 8_292_166_656L, 57_344),

@@ -71,9 +71,9 @@ class SessionTest {
     }
   }
 
-  /** The builder's prompts in the words of spec 3.2. */
+  /** The builder's prompts in the words of docs/model.md, "Prompt". */
   @Test
-  void builtRequestsAreThePromptsOfTheSpecification() {
+  void builtRequestsAreTheDocumentedPrompts() {
     Request one = Request.builder().image(SQUARE).text("What is this?").build();
     assertEquals(List.of(new Turn(true, "<image>\nWhat is this?")), one.turns());
     Request several = Request.builder().image(SQUARE).image(TRIANGLE).text("Compare ").text("them.").build();

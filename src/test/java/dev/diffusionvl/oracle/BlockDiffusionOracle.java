@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The language model and its decoding in float64 (spec 6 and 7): no cache, every step computes the whole sequence under the
- * block-causal mask.
+ * The language model and its decoding in float64 (docs/model.md, "Language model" and "Block-diffusion generation"): no cache, every step
+ * computes the whole sequence under the block-causal mask.
  */
 public final class BlockDiffusionOracle {
   private final TextConfig config;

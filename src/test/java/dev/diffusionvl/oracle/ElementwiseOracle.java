@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** Ends of linear layers: bias, SwiGLU, residual, GELU (spec 5.1, 6; rounding points of the reference). */
+/** Ends of linear layers: bias, SwiGLU, residual, GELU (docs/model.md, "Language model": rounding). */
 public final class ElementwiseOracle {
   private ElementwiseOracle() {}
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** RMSNorm of spec 5.1, last paragraph, and LayerNorm of spec 5.2. */
+/** RMSNorm (docs/model.md, "Language model") and LayerNorm (docs/model.md, "SigLIP tower"). */
 public final class NormOracle {
   private NormOracle() {}
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** Patch embedding of spec 5.2: cutting images, positions; and the weighted rows of spec 4.2. */
+/**
+ * Patch embedding (docs/model.md, "SigLIP tower"): cutting images, positions; weighted rows (docs/model.md, "Image preprocessing: SigLIP").
+ */
 public final class PatchOracle {
   private PatchOracle() {}
 

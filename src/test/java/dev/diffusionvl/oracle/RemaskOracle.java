@@ -3,7 +3,7 @@ package dev.diffusionvl.oracle;
 
 import java.util.Arrays;
 
-/** A block being denoised, step by step and by the book (spec 7), with drafts of its future. */
+/** A block being denoised, step by step and by the book (docs/model.md, "Block-diffusion generation"), with drafts of its future. */
 public final class RemaskOracle {
   public final int[] ids;
   public final int[] stepOf;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.oracle;
 
-/** Rotary embeddings: the language model's (spec 6, all in the model's dtype) and the vision tower's (spec 5.1, f32). */
+/**
+ * Rotary embeddings: the language model's, all in the model's dtype, and the vision tower's, in f32 (docs/model.md, "Language model" and
+ * "Qwen vision tower").
+ */
 public final class RotaryOracle {
   private RotaryOracle() {}
 

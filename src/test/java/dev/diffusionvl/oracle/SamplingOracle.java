@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
 
-/** Token choice and remasking of spec 7, by sorting and by the book. */
+/** Token choice and remasking by sorting (docs/model.md, "Sampling" and "Block-diffusion generation"). */
 public final class SamplingOracle {
   private SamplingOracle() {}
 

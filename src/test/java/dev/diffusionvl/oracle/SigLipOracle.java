@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * From an image to its embeddings in float64, step by step as spec 4.2 and 5.2 have it: tiles as pictures, features as a mosaic [h][w][H]
- * that is really cut and resized.
+ * From an image to its embeddings in float64, step by step (docs/model.md, "Image preprocessing: SigLIP" and "SigLIP tower"): tiles as
+ * pictures, features as a mosaic [h][w][H] that is really cut and resized.
  */
 public final class SigLipOracle {
   private final SigLipConfig config;
