@@ -20,8 +20,8 @@ import java.util.stream.Stream;
  * @param index tensor name to shard, as the index claims; empty without an index
  */
 record CheckpointFiles(Map<Path, NamingScheme.Part> files, List<Path> absent, Map<String, String> index) {
-  private static final String SINGLE = "model.safetensors";
-  private static final String INDEX = "model.safetensors.index.json";
+  static final String SINGLE = "model.safetensors";
+  static final String INDEX = "model.safetensors.index.json";
   private static final String VISION = "vision_tower.safetensors";
   private static final String PROJECTOR = "projector.safetensors";
   private static final int MAX_INDEX_BYTES = 16 << 20;

@@ -18,7 +18,7 @@ import java.util.Map;
  * checked.
  */
 final class SafetensorsHeader {
-  private static final String METADATA = "__metadata__";
+  static final String METADATA = "__metadata__";
   private static final int MAX_RANK = 16;
 
   /** One entry; begin and end are offsets into the data section. */

@@ -2,25 +2,24 @@
 package dev.diffusionvl.bench;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelShapes;
+import dev.diffusionvl.loader.SafetensorsWriter;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.loader.VisionConfig;
 import dev.diffusionvl.runtime.DType;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -47,7 +46,7 @@ final class SyntheticCheckpoint {
     text((ObjectNode) root.get("text_config"), config.text());
     vision((ObjectNode) root.get("vision_config"), config.vision());
     json.writeValue(folder.resolve("config.json").toFile(), root);
-    weights(config, type, folder.resolve("model.safetensors"));
+    weights(config, type, folder);
   }
 
   private static void text(ObjectNode json, TextConfig c) {
@@ -63,34 +62,18 @@ final class SyntheticCheckpoint {
     c.fullAttentionBlocks().stream().sorted().forEach(json.putArray("fullatt_block_indexes")::add);
   }
 
-  private static void weights(ModelConfig config, TensorType type, Path file) throws IOException {
-    ObjectNode header = JsonNodeFactory.instance.objectNode();
-    long end = 0;
-    for (Map.Entry<String, long[]> tensor : new TreeMap<>(ModelShapes.of(config)).entrySet()) {
-      long bytes = type.bytes();
-      ObjectNode entry = header.putObject(nameInFile(tensor.getKey())).put("dtype", type.name());
-      var shape = entry.putArray("shape");
-      for (long d : tensor.getValue()) {
-        shape.add(d);
-        bytes *= d;
-      }
-      entry.putArray("data_offsets").add(end).add(end + bytes);
-      end += bytes;
-    }
-    byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
-    ByteBuffer pattern = pattern(type);
-    try (FileChannel out = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
-      write(out, ByteBuffer.allocate(8 + text.length).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).put(text).flip());
-      for (long left = end; left > 0; left -= pattern.limit()) {
-        write(out, pattern.clear().limit((int) Math.min(left, pattern.capacity())));
-      }
-    }
-  }
-
-  private static void write(FileChannel out, ByteBuffer bytes) throws IOException {
-    while (bytes.hasRemaining()) {
-      out.write(bytes);
-    }
+  private static void weights(ModelConfig config, TensorType type, Path folder) {
+    MemorySegment pattern = MemorySegment.ofBuffer(pattern(type));
+    List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+    new TreeMap<>(ModelShapes.of(config)).forEach((name, shape) -> {
+      long bytes = Arrays.stream(shape).reduce(type.bytes(), Math::multiplyExact);
+      tensors.add(new SafetensorsWriter.Tensor(nameInFile(name), type, shape, file -> {
+        for (long left = bytes; left > 0; left -= pattern.byteSize()) {
+          file.write(pattern.asSlice(0, Math.min(left, pattern.byteSize())));
+        }
+      }));
+    });
+    SafetensorsWriter.writeModel(folder, tensors, Long.MAX_VALUE);
   }
 
   /** Names of a trained checkpoint of the Qwen-VL family. */
@@ -112,6 +95,6 @@ final class SyntheticCheckpoint {
         default -> buffer.putFloat(value);
       }
     }
-    return buffer;
+    return buffer.flip();
   }
 }

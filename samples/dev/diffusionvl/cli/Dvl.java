@@ -2,6 +2,7 @@
 package dev.diffusionvl.cli;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.OutputException;
 import dev.diffusionvl.model.NumericalException;
 import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.runtime.CudaException;
@@ -60,6 +61,7 @@ public final class Dvl implements Runnable {
       case NumericalException e -> BAD_INPUT;
       case DeviceUnavailableException e -> DEVICE;
       case CudaException e -> DEVICE;
+      case OutputException e -> DEVICE;
       default -> BUG;
     };
     String text = oneLine(error.getMessage());

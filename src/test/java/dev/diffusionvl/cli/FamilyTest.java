@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.diffusionvl.loader.CheckpointWriter;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.ReleasedModel;
@@ -138,7 +138,7 @@ class FamilyTest {
     Path files = SigLipCheckpoint.files(temp.resolve(name + "-files"), SigLipCheckpoint.CONFIG);
     Map<String, Tensor> tensors = SigLipCheckpoint.tensors(ModelConfig.load(files));
     tensors.put(tensor, new Tensor(TensorType.BF16, shape, null));
-    CheckpointWriter.writeModel(temp.resolve(name), files, tensors, NamingScheme.E, 1);
+    TestCheckpoints.writeModel(temp.resolve(name), files, tensors, NamingScheme.E, 1);
     return temp.resolve(name);
   }
 
@@ -155,10 +155,10 @@ class FamilyTest {
   @Test
   void wrongTower() throws Exception {
     Path siglipTensors = temp.resolve("siglip-tensors");
-    CheckpointWriter.writeModel(siglipTensors, DvlProcess.MODEL, CheckpointWriter.read(tiny), NamingScheme.E, 1);
+    TestCheckpoints.writeModel(siglipTensors, DvlProcess.MODEL, TestCheckpoints.read(tiny), NamingScheme.E, 1);
     Path qwenTensors = temp.resolve("qwen-tensors");
-    CheckpointWriter.writeModel(qwenTensors, SigLipCheckpoint.files(temp.resolve("files"), SigLipCheckpoint.CONFIG),
-        CheckpointWriter.read(DvlProcess.MODEL), NamingScheme.D, 1);
+    TestCheckpoints.writeModel(qwenTensors, SigLipCheckpoint.files(temp.resolve("files"), SigLipCheckpoint.CONFIG),
+        TestCheckpoints.read(DvlProcess.MODEL), NamingScheme.D, 1);
     for (String[] command : new String[][] {{"inspect"}, {"generate", "--prompt", QUESTION, "--model"}}) {
       String[] withModel = java.util.Arrays.copyOf(command, command.length + 1);
       withModel[command.length] = siglipTensors.toString();

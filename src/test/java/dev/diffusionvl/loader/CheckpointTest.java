@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.model.GoldenCase;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -22,7 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class CheckpointTest {
-  private static final Map<String, Tensor> TINY = CheckpointWriter.read(GoldenCase.MODEL);
+  private static final Map<String, Tensor> TINY = TestCheckpoints.read(GoldenCase.MODEL);
   private static final ModelConfig CONFIG = ModelConfig.load(GoldenCase.MODEL);
   private static final String UP = "layers.2.mlp.up_proj.weight";
 
@@ -46,8 +46,8 @@ class CheckpointTest {
   void everySchemeGivesTheSameTensors(NamingScheme scheme, int shards, TensorType type) {
     Path model = folder.resolve("model");
     Map<String, Tensor> converted = new LinkedHashMap<>();
-    TINY.forEach((name, tensor) -> converted.put(name, CheckpointWriter.convert(tensor, type)));
-    CheckpointWriter.writeModel(model, GoldenCase.MODEL, converted, scheme, shards);
+    TINY.forEach((name, tensor) -> converted.put(name, TestCheckpoints.convert(tensor, type)));
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, converted, scheme, shards);
     try (Checkpoint original = Checkpoint.open(GoldenCase.MODEL); Checkpoint rewritten = Checkpoint.open(model)) {
       assertEquals(scheme, rewritten.scheme());
       rewritten.requireComplete(CONFIG);
@@ -127,7 +127,7 @@ class CheckpointTest {
   @Test
   void whatTheConfigurationLeavesOpenTheWeightsDecide() throws IOException {
     Path model = folder.resolve("model");
-    CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
     Path config = model.resolve("config.json");
     Files.writeString(config, Files.readString(config).replace("\"tie_word_embeddings\": true", "\"unused\": null"));
     assertTrue(ModelConfig.load(model).text().tieWordEmbeddings());
@@ -135,7 +135,7 @@ class CheckpointTest {
 
     Path index = model.resolve("model.safetensors.index.json");
     Files.writeString(index, Files.readString(index)
-        .replace("\"weight_map\":{", "\"weight_map\":{\"lm_head.weight\":\"model-00001-of-00002.safetensors\","));
+        .replaceFirst("\"weight_map\" : \\{", "\"weight_map\": {\"lm_head.weight\":\"model-00001-of-00002.safetensors\","));
     assertFalse(ModelConfig.load(model).text().tieWordEmbeddings());
     assertEquals("[lm_head.weight]", Inspection.of(model).missing().toString());
 
@@ -150,8 +150,8 @@ class CheckpointTest {
   @Test
   void checkpointsOfOtherModelsAreRefused() {
     Path model = folder.resolve("model");
-    CheckpointWriter.copyFiles(GoldenCase.MODEL, model);
-    CheckpointWriter.write(model.resolve("model.safetensors"),
+    TestCheckpoints.copyFiles(GoldenCase.MODEL, model);
+    TestCheckpoints.write(model.resolve("model.safetensors"),
         Map.of("transformer.h.0.attn.bias", new Tensor(TensorType.F32, new long[] {4}, null)));
     refused("model.safetensors: transformer.h.0.attn.bias: neither this name nor another");
     assertThrows(BadInputException.class, () -> Inspection.of(model));
@@ -169,7 +169,7 @@ class CheckpointTest {
   @Test
   void theShardsOwnHeaderDecides() throws IOException {
     Path model = folder.resolve("model");
-    CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
     Path index = model.resolve("model.safetensors.index.json");
     // the index swaps the shards
     Files.writeString(index, Files.readString(index).replace("00001-of", "x-of").replace("00002-of", "00001-of")
@@ -182,7 +182,7 @@ class CheckpointTest {
   @Test
   void missingShardsAreNamed() throws IOException {
     Path model = folder.resolve("model");
-    CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.A, 4);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.A, 4);
     Files.delete(model.resolve("model-00002-of-00004.safetensors"));
     refused("model-00002-of-00004.safetensors: no such file");
     Inspection inspection = Inspection.of(model);
@@ -193,18 +193,18 @@ class CheckpointTest {
   @Test
   void aTensorInTwoShardsIsRefusedUnlessTheIndexDecides() {
     Path model = folder.resolve("model");
-    CheckpointWriter.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
     Map<String, Tensor> second = new LinkedHashMap<>();
     try (Safetensors file = Safetensors.open(model.resolve("model-00002-of-00002.safetensors"))) {
       file.names().stream().map(file::tensor).forEach(t -> second.put(t.name(), new Tensor(t.type(), t.shape(), null)));
     }
     second.put("model.embed_tokens.weight", new Tensor(TensorType.BF16, new long[] {1024, 256}, null));
-    CheckpointWriter.write(model.resolve("model-00002-of-00002.safetensors"), second);
+    TestCheckpoints.write(model.resolve("model-00002-of-00002.safetensors"), second);
     try (Checkpoint checkpoint = Checkpoint.open(model)) {
       // the copy in the first shard, where the index has it, and not the zeros of the second
       assertTrue(checkpoint.tensor("embed_tokens.weight").floatAt(0) != 0);
     }
-    CheckpointWriter.writeText(model.resolve("model.safetensors.index.json"),
+    TestCheckpoints.writeText(model.resolve("model.safetensors.index.json"),
         "{\"weight_map\":{\"a\":\"model-00001-of-00002.safetensors\",\"b\":\"model-00002-of-00002.safetensors\"}}");
     refused("model.embed_tokens.weight: is in model-00001-of-00002.safetensors too");
   }
@@ -223,7 +223,7 @@ class CheckpointTest {
       """)
   void brokenIndexesAreRefused(String index, String problem) throws IOException {
     Path model = Files.createDirectories(folder.resolve("model"));
-    CheckpointWriter.copyFiles(GoldenCase.MODEL, model);
+    TestCheckpoints.copyFiles(GoldenCase.MODEL, model);
     Files.writeString(model.resolve("model.safetensors.index.json"), index);
     refused(problem);
   }
@@ -252,9 +252,9 @@ class CheckpointTest {
     if (Files.exists(model)) {
       Map<String, Tensor> named = new LinkedHashMap<>();
       tensors.forEach((name, tensor) -> named.put(NamingScheme.D.nameInFile(name), tensor));
-      CheckpointWriter.write(model.resolve("model.safetensors"), named);
+      TestCheckpoints.write(model.resolve("model.safetensors"), named);
     } else {
-      CheckpointWriter.writeModel(model, GoldenCase.MODEL, tensors, NamingScheme.D, 1);
+      TestCheckpoints.writeModel(model, GoldenCase.MODEL, tensors, NamingScheme.D, 1);
     }
   }
 
@@ -264,7 +264,7 @@ class CheckpointTest {
     Map<String, Tensor> named = new LinkedHashMap<>();
     tensors.forEach((name, tensor) -> named.put(scheme.nameInFile(name), tensor));
     named.put(extraName, extra);
-    CheckpointWriter.write(folder.resolve("model/model.safetensors"), named);
+    TestCheckpoints.write(folder.resolve("model/model.safetensors"), named);
   }
 
   private void incomplete(String problem) {

@@ -181,17 +181,17 @@ class DamagedFilesTest {
   }
 
   private void writeModel(Target target) {
-    Map<String, CheckpointWriter.Tensor> tensors = new LinkedHashMap<>();
+    Map<String, TestCheckpoints.Tensor> tensors = new LinkedHashMap<>();
     if (target == Target.WEIGHTS || target == Target.INDEX) {
       // few and small, so that damage hits what matters
-      tensors.put("norm.weight", new CheckpointWriter.Tensor(TensorType.BF16, new long[] {8}, null));
+      tensors.put("norm.weight", new TestCheckpoints.Tensor(TensorType.BF16, new long[] {8}, null));
       tensors.put("layers.0.self_attn.q_proj.weight",
-          new CheckpointWriter.Tensor(TensorType.F32, new long[] {2, 3}, null));
-      tensors.put("vision.blocks.0.norm1.weight", new CheckpointWriter.Tensor(TensorType.F16, new long[] {5}, null));
+          new TestCheckpoints.Tensor(TensorType.F32, new long[] {2, 3}, null));
+      tensors.put("vision.blocks.0.norm1.weight", new TestCheckpoints.Tensor(TensorType.F16, new long[] {5}, null));
     }
-    CheckpointWriter.writeModel(folder, GoldenCase.MODEL, tensors, NamingScheme.D, target == Target.INDEX ? 2 : 1);
+    TestCheckpoints.writeModel(folder, GoldenCase.MODEL, tensors, NamingScheme.D, target == Target.INDEX ? 2 : 1);
     if (target == Target.SIGLIP_CONFIG) {
-      CheckpointWriter.writeText(folder.resolve("config.json"), SigLipConfigTest.WITH_EVERY_FIELD);
+      TestCheckpoints.writeText(folder.resolve("config.json"), SigLipConfigTest.WITH_EVERY_FIELD);
     }
   }
 }

@@ -9,7 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.model.GoldenCase;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -108,7 +108,7 @@ class InspectionTest {
         index.put(prefix + name, "more.safetensors");
       }
     }
-    CheckpointWriter.write(folder.resolve("more.safetensors"), more);
+    TestCheckpoints.write(folder.resolve("more.safetensors"), more);
     Path file = folder.resolve("model.safetensors.index.json");
     ObjectNode json = (ObjectNode) new ObjectMapper().readTree(file.toFile());
     index.forEach(((ObjectNode) json.get("weight_map"))::put);

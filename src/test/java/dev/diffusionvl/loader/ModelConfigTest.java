@@ -294,7 +294,7 @@ class ModelConfigTest {
   }
 
   private ModelConfig load() {
-    CheckpointWriter.writeText(folder.resolve("config.json"), config.toString());
+    TestCheckpoints.writeText(folder.resolve("config.json"), config.toString());
     return ModelConfig.load(folder);
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -92,6 +92,6 @@ public enum ReleasedModel {
   /** As above with other tensors. */
   public void write(Path folder, NamingScheme scheme, int shards, Map<String, Tensor> tensors) throws IOException {
     Files.writeString(folder.resolve("config.json"), configJson());
-    CheckpointWriter.writeWeights(folder, tensors, scheme, shards);
+    TestCheckpoints.writeWeights(folder, tensors, scheme, shards);
   }
 }

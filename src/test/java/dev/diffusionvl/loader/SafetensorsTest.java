@@ -62,11 +62,11 @@ class SafetensorsTest {
     long[] shape = {values.length};
     // the name's length shifts the data to an odd address
     Path file = folder.resolve("types.safetensors");
-    CheckpointWriter.write(file, Map.of(
-        "a", new CheckpointWriter.Tensor(TensorType.F32, shape, f32.array()),
-        "bb", new CheckpointWriter.Tensor(TensorType.F16, shape, f16.array()),
-        "ccc", new CheckpointWriter.Tensor(TensorType.BF16, shape, bf16.array()),
-        "odd", new CheckpointWriter.Tensor(TensorType.U8, new long[] {3}, new byte[3])));
+    TestCheckpoints.write(file, Map.of(
+        "a", new TestCheckpoints.Tensor(TensorType.F32, shape, f32.array()),
+        "bb", new TestCheckpoints.Tensor(TensorType.F16, shape, f16.array()),
+        "ccc", new TestCheckpoints.Tensor(TensorType.BF16, shape, bf16.array()),
+        "odd", new TestCheckpoints.Tensor(TensorType.U8, new long[] {3}, new byte[3])));
     try (Safetensors tensors = Safetensors.open(file)) {
       assertArrayEquals(values, tensors.tensor("a").toFloats());
       assertArrayEquals(halves, tensors.tensor("bb").toFloats());

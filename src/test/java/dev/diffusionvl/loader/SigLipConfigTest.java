@@ -10,7 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.AnyresConfig.Resolution;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -42,7 +42,7 @@ class SigLipConfigTest {
   }
 
   private ModelConfig load() {
-    CheckpointWriter.writeText(folder.resolve("config.json"), config.toString());
+    TestCheckpoints.writeText(folder.resolve("config.json"), config.toString());
     return ModelConfig.load(folder);
   }
 
@@ -139,9 +139,9 @@ class SigLipConfigTest {
   }
 
   private void write(Map<String, Tensor> tensors, NamingScheme scheme) {
-    CheckpointWriter.writeText(folder.resolve("config.json"), config.toString());
+    TestCheckpoints.writeText(folder.resolve("config.json"), config.toString());
     Map<String, Tensor> named = new java.util.LinkedHashMap<>();
     tensors.forEach((name, tensor) -> named.put(scheme.nameInFile(name), tensor));
-    CheckpointWriter.write(folder.resolve("model.safetensors"), named);
+    TestCheckpoints.write(folder.resolve("model.safetensors"), named);
   }
 }

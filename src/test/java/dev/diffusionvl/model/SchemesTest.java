@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.diffusionvl.loader.CheckpointWriter;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.Inspection;
 import dev.diffusionvl.loader.NamingScheme;
@@ -47,7 +47,7 @@ class SchemesTest {
   @BeforeAll
   static void load() {
     device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    tensors = CheckpointWriter.read(MODEL);
+    tensors = TestCheckpoints.read(MODEL);
     expected = generate(MODEL);
     assertTrue(expected.text().startsWith("The image shows 2 shapes."), expected.text());
   }
@@ -68,8 +68,8 @@ class SchemesTest {
   @CsvSource({"A,1,BF16", "A,3,F32", "B,1,F16", "B,2,BF16", "C,1,F32", "C,2,BF16", "D,1,F16", "D,4,F32"})
   void sameTokens(NamingScheme scheme, int shards, TensorType type) throws IOException {
     Map<String, Tensor> converted = new LinkedHashMap<>();
-    tensors.forEach((name, tensor) -> converted.put(name, CheckpointWriter.convert(tensor, type)));
-    CheckpointWriter.writeModel(folder, MODEL, converted, scheme, shards);
+    tensors.forEach((name, tensor) -> converted.put(name, TestCheckpoints.convert(tensor, type)));
+    TestCheckpoints.writeModel(folder, MODEL, converted, scheme, shards);
     if (scheme == NamingScheme.C) {
       separateVisionConfig();
     }

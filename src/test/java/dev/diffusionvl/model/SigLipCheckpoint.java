@@ -2,8 +2,8 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.Checkpoint;
-import dev.diffusionvl.loader.CheckpointWriter;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.loader.NamingScheme;
@@ -46,12 +46,12 @@ public final class SigLipCheckpoint {
   /** Writes the checkpoint into a new folder, its weights in two shards. */
   public static void write(Path folder) {
     Path files = files(folder.resolveSibling(folder.getFileName() + "-files"), CONFIG);
-    CheckpointWriter.writeModel(folder, files, tensors(ModelConfig.load(files)), NamingScheme.E, 2);
+    TestCheckpoints.writeModel(folder, files, tensors(ModelConfig.load(files)), NamingScheme.E, 2);
   }
 
   /** A folder with everything but weights. */
   public static Path files(Path folder, String config) {
-    CheckpointWriter.copyFiles(GoldenCase.MODEL, folder);
+    TestCheckpoints.copyFiles(GoldenCase.MODEL, folder);
     try {
       Files.delete(folder.resolve("preprocessor_config.json")); // it has the other family's means
       Files.writeString(folder.resolve("config.json"), config);

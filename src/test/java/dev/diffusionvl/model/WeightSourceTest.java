@@ -9,8 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.Checkpoint;
-import dev.diffusionvl.loader.CheckpointWriter;
-import dev.diffusionvl.loader.CheckpointWriter.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
@@ -72,7 +72,7 @@ class WeightSourceTest {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     tensors.put(SMALL, tensor(type, 13)); // so that the big one is not aligned to 16 bytes
     tensors.put(BIG, tensor(type, big));
-    CheckpointWriter.write(folder.resolve("model.safetensors"), tensors);
+    TestCheckpoints.write(folder.resolve("model.safetensors"), tensors);
   }
 
   @Test

@@ -2,22 +2,21 @@
 package dev.diffusionvl.loader;
 
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 
-/** Writes checkpoints in any naming scheme, for tests of everything that reads them. */
-public final class CheckpointWriter {
+/** Checkpoints of any naming scheme, whole or not, for tests of everything that reads them. */
+public final class TestCheckpoints {
   /**
    * A tensor to write.
    *
@@ -29,35 +28,24 @@ public final class CheckpointWriter {
     }
   }
 
-  private CheckpointWriter() {}
+  private TestCheckpoints() {}
 
   /** Writes a safetensors file; holes take no space on the disk. */
   public static void write(Path file, Map<String, Tensor> tensors) {
-    StringBuilder header = new StringBuilder("{\"__metadata__\":{\"format\":\"pt\"}");
-    long end = 0;
-    for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
+    SafetensorsWriter.writeFile(file, list(tensors));
+  }
+
+  private static List<SafetensorsWriter.Tensor> list(Map<String, Tensor> tensors) {
+    return tensors.entrySet().stream().map(entry -> {
       Tensor tensor = entry.getValue();
-      header.append(",\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%d,%d]}".formatted(entry.getKey(),
-          tensor.type(), Arrays.toString(tensor.shape()), end, end + tensor.bytes()));
-      end += tensor.bytes();
-    }
-    byte[] json = header.append('}').toString().getBytes(StandardCharsets.UTF_8);
-    try (RandomAccessFile out = new RandomAccessFile(file.toFile(), "rw")) {
-      out.setLength(0);
-      out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(json.length).array());
-      out.write(json);
-      long at = 8 + json.length;
-      out.setLength(at + end);
-      for (Tensor tensor : tensors.values()) {
-        if (tensor.data() != null) {
-          out.seek(at);
-          out.write(tensor.data());
+      return new SafetensorsWriter.Tensor(entry.getKey(), tensor.type(), tensor.shape(), file -> {
+        if (tensor.data() == null) {
+          file.writeZeros(tensor.bytes());
+        } else {
+          file.write(MemorySegment.ofArray(tensor.data()));
         }
-        at += tensor.bytes();
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+      });
+    }).toList();
   }
 
   /** All tensors of a checkpoint by canonical name, copied. */
@@ -124,27 +112,27 @@ public final class CheckpointWriter {
     return named;
   }
 
-  private static void writeShards(Path modelDir, Map<String, Tensor> tensors, int shards) {
-    if (shards == 1) {
-      write(modelDir.resolve("model.safetensors"), tensors);
-      return;
+  private static void writeShards(Path modelDir, Map<String, Tensor> tensors, int count) {
+    List<List<SafetensorsWriter.Tensor>> shards = new ArrayList<>();
+    for (int shard = 0; shard < count; shard++) {
+      shards.add(new ArrayList<>());
     }
-    Map<String, String> index = new LinkedHashMap<>();
-    for (int shard = 0; shard < shards; shard++) {
-      String file = "model-%05d-of-%05d.safetensors".formatted(shard + 1, shards);
-      Map<String, Tensor> content = new LinkedHashMap<>();
-      int i = 0;
-      for (Map.Entry<String, Tensor> entry : tensors.entrySet()) {
-        if (i++ % shards == shard) {
-          content.put(entry.getKey(), entry.getValue());
-          index.put(entry.getKey(), file);
-        }
+    int i = 0;
+    for (SafetensorsWriter.Tensor tensor : list(tensors)) {
+      shards.get(i++ % count).add(tensor);
+    }
+    removeWeights(modelDir);
+    SafetensorsWriter.writeShards(modelDir, shards);
+  }
+
+  private static void removeWeights(Path modelDir) {
+    try (var files = Files.list(modelDir)) {
+      for (Path file : files.filter(f -> f.getFileName().toString().startsWith("model") && !Files.isDirectory(f)).toList()) {
+        Files.delete(file);
       }
-      write(modelDir.resolve(file), content);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
-    String entries = index.entrySet().stream().map(e -> "\"" + e.getKey() + "\":\"" + e.getValue() + "\"")
-        .collect(Collectors.joining(","));
-    writeText(modelDir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{" + entries + "}}");
   }
 
   /** Copies everything but weights and what is there already. */

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.SecureRandom;
+import java.util.HexFormat;
+import java.util.Set;
+
+/**
+ * A file that is whole or not there. It is written in the same folder under a random name of its own, flushed to the disk by
+ * {@link #commit}, and only then renamed. Closing it without a commit leaves the folder as it was. For one thread at a time.
+ */
+public final class OutputFile implements AutoCloseable {
+  private static final int PIECE_BYTES = 8 << 20;
+  private static final SecureRandom RANDOM = new SecureRandom();
+
+  private final Path target;
+  /** What is written to: a file beside the target, or the target itself where that is a pipe or a device. */
+  private final Path written;
+  private final FileChannel channel;
+  private boolean committed;
+
+  private OutputFile(Path target, boolean aside) {
+    this.target = target;
+    this.written = aside ? target.resolveSibling("." + target.getFileName() + "." + randomName() + ".part") : target;
+    try {
+      // CREATE_NEW fails on whatever has that name, links included
+      channel = FileChannel.open(written, aside
+          ? Set.of(StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW, LinkOption.NOFOLLOW_LINKS)
+          : Set.of(StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+  }
+
+  private static String randomName() {
+    byte[] bytes = new byte[8];
+    RANDOM.nextBytes(bytes);
+    return HexFormat.of().formatHex(bytes);
+  }
+
+  /**
+   * A file in a folder of ours: {@link #commit} replaces a file or a link of that name. What a link points at is never touched.
+   *
+   * @throws BadInputException if no file can be made there
+   * @throws OutputException if the disk is full
+   */
+  public static OutputFile create(Path target) {
+    if (Files.exists(target, LinkOption.NOFOLLOW_LINKS) && !Files.isSymbolicLink(target)
+        && !Files.isRegularFile(target, LinkOption.NOFOLLOW_LINKS)) {
+      throw BadInputException.of(target, Files.isDirectory(target) ? "a directory, not a file" : "not a regular file");
+    }
+    return new OutputFile(target, true);
+  }
+
+  /**
+   * A file that a user named: a link stays, and the file that it points at is replaced; a pipe or a device is written to as it is.
+   *
+   * @throws BadInputException if no file can be made there
+   * @throws OutputException if the disk is full
+   */
+  public static OutputFile open(Path named) {
+    if (!Files.exists(named, LinkOption.NOFOLLOW_LINKS)) {
+      return create(named);
+    }
+    Path target;
+    try {
+      target = named.toRealPath();
+    } catch (IOException e) {
+      throw new BadInputException(named + ": cannot be written: a link that leads nowhere", e);
+    }
+    boolean special = !Files.isRegularFile(target) && !Files.isDirectory(target);
+    return special ? new OutputFile(target, false) : create(target);
+  }
+
+  /** Writes a whole small file by {@link #create}. */
+  public static void write(Path target, byte[] content) {
+    try (OutputFile file = create(target)) {
+      file.write(MemorySegment.ofArray(content));
+      file.commit();
+    }
+  }
+
+  /** Appends bytes. */
+  public void write(MemorySegment bytes) {
+    try {
+      for (long at = 0; at < bytes.byteSize(); at += PIECE_BYTES) {
+        ByteBuffer piece = bytes.asSlice(at, Math.min(PIECE_BYTES, bytes.byteSize() - at)).asByteBuffer();
+        while (piece.hasRemaining()) {
+          channel.write(piece);
+        }
+      }
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /** Appends zeros, which take no space on the disk where its file system has holes. */
+  public void writeZeros(long bytes) {
+    try {
+      channel.position(channel.position() + bytes);
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /** Bytes that have been written. */
+  public long position() {
+    try {
+      return channel.position();
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /**
+   * Flushes the file to the disk and gives it its name. Nothing can be written afterwards.
+   *
+   * @throws OutputException if the disk is full; no file is left then
+   */
+  public void commit() {
+    try {
+      if (written != target) {
+        long end = channel.position();
+        if (channel.size() < end) { // it ends with a hole
+          channel.write(ByteBuffer.allocate(1), end - 1);
+        }
+        channel.force(true);
+        Files.move(written, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        committed = true;
+        flushFolder();
+      }
+      committed = true;
+      channel.close();
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /** Without this the new name may be lost when the power fails. */
+  private void flushFolder() throws IOException {
+    try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
+      folder.force(true);
+    }
+  }
+
+  private RuntimeException unwritable(IOException e) {
+    return switch (e) {
+      case AccessDeniedException _ -> new BadInputException(target + ": cannot be written: permission denied", e);
+      case NoSuchFileException _ -> new BadInputException(target + ": cannot be written: no such folder", e);
+      case FileSystemException f when "Not a directory".equals(f.getReason()) || "Read-only file system".equals(f.getReason())
+          || "File name too long".equals(f.getReason()) -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
+      default -> failure(e);
+    };
+  }
+
+  private OutputException failure(IOException e) {
+    String reason = switch (e) {
+      case ClosedByInterruptException _ -> "writing was interrupted";
+      case FileSystemException f when f.getReason() != null -> "cannot be written: " + f.getReason();
+      default -> "cannot be written: " + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
+    };
+    return new OutputException(target, reason, e);
+  }
+
+  /** Removes what was not committed. Idempotent. */
+  @Override
+  public void close() {
+    try {
+      channel.close();
+    } catch (IOException e) {
+      // what counts has been reported by commit, or is thrown away here
+    }
+    if (!committed && written != target) {
+      try {
+        Files.deleteIfExists(written);
+      } catch (IOException e) {
+        throw failure(e);
+      }
+    }
+  }
+}
