@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.runtime.op.SkinnyConfidence;
 import java.util.ArrayList;
@@ -15,6 +16,7 @@ final class Activations implements AutoCloseable {
   private final List<DeviceBuffer> buffers = new ArrayList<>();
   private final DeviceBuffer hidden;
   private final DeviceBuffer squares;
+  private final Residual residual;
   private final DeviceBuffer normed;
   private final DeviceBuffer accumulators;
   private final DeviceBuffer product;
@@ -31,6 +33,7 @@ final class Activations implements AutoCloseable {
     try {
       hidden = own(device.allocate("hidden state", dtype, rows, h));
       squares = own(device.allocate("sums of squares", DType.F32, rows, RowSquares.groups(h)));
+      residual = new Residual(hidden, squares);
       normed = own(device.allocate("normalised hidden state", dtype, rows, h));
       accumulators = own(device.allocate("accumulators", DType.F32, rows, qkv));
       product = own(device.allocate("products", dtype, rows, Math.max(2 * config.intermediateSize(), h)));
@@ -58,6 +61,11 @@ final class Activations implements AutoCloseable {
   /** Sums of squares of the residual stream by groups of columns; only fused layers keep them. */
   DeviceBuffer squares() {
     return squares;
+  }
+
+  /** The residual stream with its sums of squares. */
+  Residual residual() {
+    return residual;
   }
 
   /** Input of a product behind a norm [rows, H]; at the end, the scored rows behind the final norm. */
@@ -109,6 +117,11 @@ final class Activations implements AutoCloseable {
     long width = buffer.elements() / shape[0];
     shape[0] -= first;
     return buffer.slice(first * width, shape);
+  }
+
+  /** The same of the residual stream. */
+  static Residual from(Residual residual, int first) {
+    return first == 0 ? residual : new Residual(from(residual.rows(), first), from(residual.squares(), first));
   }
 
   @Override

@@ -9,6 +9,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 
 /**
@@ -24,17 +25,10 @@ final class BlockState implements AutoCloseable {
   private final int rows;
   private final DeviceBuffer ints; // [status | step of | finished block's ids | ids | drafts | token]
   private final DeviceBuffer known; // what the host knows of it: all up to the ids
-  private final DeviceBuffer status;
   private final DeviceBuffer forwards;
-  private final DeviceBuffer stepOf;
   private final DeviceBuffer finishedAndIds;
-  private final DeviceBuffer idsAndDrafts;
-  private final DeviceBuffer token;
-  private final DeviceBuffer confidence; // of the commits
-  private final DeviceBuffer probability;
-  private final DeviceBuffer rowMax;
-  private final DeviceBuffer rowSumExp;
-  private final LayerOps.Predictions predictions;
+  private final Remask.Block block;
+  private final Predictions predictions;
   private final PinnedBuffer host; // [known | confidence]
   private final int stepOfAt = Remask.STATUS_FIELDS;
   private final int finishedAt;
@@ -51,18 +45,13 @@ final class BlockState implements AutoCloseable {
     long predicted = (long) variants * rows;
     ints = device.allocate("block state", DType.I32, idsAt + 2 * predicted);
     known = ints.slice(0, idsAt + rows);
-    status = ints.slice(0, Remask.STATUS_FIELDS);
     forwards = ints.slice(Remask.FORWARDS, 1);
-    stepOf = ints.slice(stepOfAt, rows);
     finishedAndIds = ints.slice(finishedAt, 2L * rows);
-    idsAndDrafts = ints.slice(idsAt, predicted);
-    token = ints.slice(idsAt + predicted, predicted);
-    confidence = device.allocate("confidence of the commits", DType.F32, rows);
-    probability = device.allocate("confidence", DType.F32, predicted);
-    rowMax = device.allocate("logit maximum", DType.F32, predicted);
-    rowSumExp = device.allocate("softmax denominator", DType.F32, predicted);
-    predictions = new LayerOps.Predictions(token, probability, rowMax, rowSumExp);
-    host = device.allocatePinned("block state", known.bytes() + confidence.bytes());
+    block = new Remask.Block(ints.slice(idsAt, predicted), ints.slice(stepOfAt, rows),
+        device.allocate("confidence of the commits", DType.F32, rows), ints.slice(0, Remask.STATUS_FIELDS));
+    predictions = new Predictions(ints.slice(idsAt + predicted, predicted), device.allocate("confidence", DType.F32, predicted),
+        device.allocate("logit maximum", DType.F32, predicted), device.allocate("softmax denominator", DType.F32, predicted));
+    host = device.allocatePinned("block state", known.bytes() + block.confidence().bytes());
   }
 
   /** Forgets earlier generations. */
@@ -92,7 +81,7 @@ final class BlockState implements AutoCloseable {
   /** Reads back what the passes since {@link #begin} did; waits for them. */
   void read(Stream stream) {
     stream.downloadAsync(known, host, 0);
-    stream.downloadAsync(confidence, host, known.bytes());
+    stream.downloadAsync(block.confidence(), host, known.bytes());
     stream.synchronize();
   }
 
@@ -156,8 +145,9 @@ final class BlockState implements AutoCloseable {
     return get(Remask.DRAFTS);
   }
 
-  DeviceBuffer statusBuffer() {
-    return status;
+  /** As the kernels see it; its ids are [variants, rows]: this block, then its drafts. */
+  Remask.Block block() {
+    return block;
   }
 
   /** I32 [1]: denoising passes so far. */
@@ -165,46 +155,23 @@ final class BlockState implements AutoCloseable {
     return forwards;
   }
 
-  DeviceBuffer stepOfBuffer() {
-    return stepOf;
-  }
-
-  DeviceBuffer confidenceBuffer() {
-    return confidence;
-  }
-
   /** I32 [2, rows]: the finished block, then this one. */
   DeviceBuffer finishedAndIds() {
     return finishedAndIds;
   }
 
-  /** I32 [variants, rows]: this block, then its drafts. */
-  DeviceBuffer idsAndDrafts() {
-    return idsAndDrafts;
-  }
-
-  /** I32 [variants, rows]: the pass's prediction for each row. */
-  DeviceBuffer token() {
-    return token;
-  }
-
-  /** F32 [variants, rows]: its probability. */
-  DeviceBuffer probability() {
-    return probability;
-  }
-
-  /** Where the pass's most likely tokens go. */
-  LayerOps.Predictions predictions() {
+  /** [variants, rows]: what the pass predicts for each row. */
+  Predictions predictions() {
     return predictions;
   }
 
   @Override
   public void close() {
     ints.close();
-    confidence.close();
-    probability.close();
-    rowMax.close();
-    rowSumExp.close();
+    block.confidence().close();
+    predictions.probability().close();
+    predictions.rowMax().close();
+    predictions.rowSumExp().close();
     host.close();
   }
 }

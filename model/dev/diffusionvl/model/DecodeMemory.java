@@ -75,9 +75,9 @@ final class DecodeMemory implements AutoCloseable {
     int rows = size.blockRows();
     try {
       int slots = size.positions() + (size.variants() - 1) * rows; // drafts live behind the sequence
-      cache = own(new KvCache(device, dtype, text.layers(), text.kvHeads(), Math.max(1, slots), text.headDim()), KvCache::close);
+      cache = own(new KvCache(device, dtype, text, Math.max(1, slots)), KvCache::close);
       rope = own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()), RopeTable::close);
-      transformer = own(new Transformer(device, dtype, text, model.text(), model.kernels(), stream, products, Math.max(1, size.passRows()),
+      transformer = own(new Transformer(dtype, text, model.text(), model.kernels(), stream, products, Math.max(1, size.passRows()),
           rows, size.variants()), Transformer::close);
       state = own(new BlockState(device, rows, size.variants()), BlockState::close);
       segments = own(new Segments(device, size.segments()), Segments::close);

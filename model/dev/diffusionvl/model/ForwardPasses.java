@@ -5,6 +5,7 @@ import dev.diffusionvl.model.Transformer.Rows;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Sample;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -32,7 +33,7 @@ final class ForwardPasses {
   private final KvCache cache;
   private final Decision decision;
   private final DeviceBuffer quota;
-  private final DeviceBuffer uniforms; // null: the counter generator draws
+  private final Sample.Numbers numbers; // that tokens are drawn with
   private final int speculate;
   private final int blockSize;
   private final int hidden;
@@ -63,7 +64,7 @@ final class ForwardPasses {
     this.segments = memory.segments();
     this.cache = memory.cache();
     this.decision = decision;
-    this.uniforms = uniforms ? memory.uniforms() : null;
+    numbers = new Sample.Numbers(uniforms ? memory.uniforms() : null, decision.seed(), 0, state.forwardsBuffer());
     this.speculate = speculate;
     this.blockSize = blockSize;
     this.graphs = graphs;
@@ -113,8 +114,8 @@ final class ForwardPasses {
   }
 
   /** Numbers that the next denoising pass draws with. */
-  void drawWith(double[] numbers) {
-    uniforms.set(stream, numbers);
+  void drawWith(double[] uniforms) {
+    numbers.uniforms().set(stream, uniforms);
   }
 
   /**
@@ -126,7 +127,7 @@ final class ForwardPasses {
   void denoise(int variants) {
     if (riding > 0 && prompt) {
       stream.copy(promptRows(), transformer.hidden());
-      embed(state.idsAndDrafts(), riding * blockSize, state.rows());
+      embed(state.block().ids(), riding * blockSize, state.rows());
       denoise(new Rows(ridingAndBlock(), ridingBlocks(), block(), block()), 1);
     } else if (riding > 0) {
       run(Shape.RIDING_BLOCK_AND_BLOCK, () -> {
@@ -135,7 +136,7 @@ final class ForwardPasses {
       });
     } else {
       run(variants, () -> {
-        embed(state.idsAndDrafts(), 0, variants * state.rows());
+        embed(state.block().ids(), 0, variants * state.rows());
         denoise(Rows.scored(segments.view(0, variants)), variants);
       });
     }
@@ -145,7 +146,7 @@ final class ForwardPasses {
 
   private void denoise(Rows rows, int variants) {
     transformer.forward(rows, cache, memory.rope());
-    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], uniforms, state, quota, variants, speculate);
+    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], numbers, state, quota, variants, speculate);
   }
 
   /** Stores the riding blocks, which are the prompt's, and nothing else. */
@@ -159,7 +160,7 @@ final class ForwardPasses {
   /** Stores the block itself: its K and V are computed from its final tokens. */
   void store() {
     run(Shape.STORE, () -> {
-      embed(state.idsAndDrafts(), 0, state.rows());
+      embed(state.block().ids(), 0, state.rows());
       Segments alone = segments.view(0, 1);
       transformer.forward(new Rows(alone, none(), alone, none()), cache, memory.rope());
     });

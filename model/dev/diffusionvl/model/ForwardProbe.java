@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.List;
@@ -43,9 +44,9 @@ public final class ForwardProbe implements AutoCloseable {
     Device device = model.device();
     DType dtype = model.dtype();
     int slots = context + rows;
-    cache = own(new KvCache(device, dtype, config.layers(), config.kvHeads(), slots, config.headDim()));
+    cache = own(new KvCache(device, dtype, config, slots));
     rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(device, dtype, config, model.text(), kernels, stream, products, rows, block, rows / block));
+    transformer = own(new Transformer(dtype, config, model.text(), kernels, stream, products, rows, block, rows / block));
     segments = own(new Segments(device, rows / block));
     ids = own(device.allocate("ids", DType.I32, rows));
     token = own(device.allocate("token", DType.I32, rows));
@@ -53,8 +54,8 @@ public final class ForwardProbe implements AutoCloseable {
     rowMax = own(device.allocate("logit maximum", DType.F32, rows));
     rowSum = own(device.allocate("softmax denominator", DType.F32, rows));
     for (int i = 0; i < config.layers(); i++) {
-      kernels.fillNormal.launch(stream, cache.keys(i), 0, 1, 2L * i);
-      kernels.fillNormal.launch(stream, cache.values(i), 0, 1, 2L * i + 1);
+      kernels.fillNormal.launch(stream, cache.layer(i).keys(), 0, 1, 2L * i);
+      kernels.fillNormal.launch(stream, cache.layer(i).values(), 0, 1, 2L * i + 1);
     }
     int[] tokens = new int[rows];
     for (int i = 0; i < rows; i++) {
@@ -77,7 +78,7 @@ public final class ForwardProbe implements AutoCloseable {
   public void run() {
     transformer.embed(ids, null, 0, rows);
     transformer.forward(Transformer.Rows.scored(segments), cache, rope);
-    transformer.predict(rows, -1, new LayerOps.Predictions(token, probability, rowMax, rowSum));
+    transformer.predict(rows, -1, new Predictions(token, probability, rowMax, rowSum));
   }
 
   /** Confidence of each row after the last forward, for a check that it computed something; waits. */

@@ -5,6 +5,11 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.NormedLinear;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Residual;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.runtime.op.SkinnyQkv;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
@@ -22,15 +27,26 @@ final class FusedLayers implements LayerOps {
   private final Kernels kernels;
   private final SkinnyWorkspace workspace;
   private final Activations a;
-  private final float eps;
+  private final TextWeights weights;
+  private final NormedLinear[] qkv; // by layer
+  private final NormedLinear[] gateUp; // by layer
+  private final NormedLinear head;
 
-  FusedLayers(TextConfig config, Stream stream, Kernels kernels, SkinnyWorkspace workspace, Activations activations) {
+  FusedLayers(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, SkinnyWorkspace workspace, Activations activations) {
     this.config = config;
+    this.weights = weights;
     this.stream = stream;
     this.kernels = kernels;
     this.workspace = workspace;
     this.a = activations;
-    this.eps = (float) config.rmsNormEps();
+    float eps = (float) config.rmsNormEps();
+    qkv = weights.layers().stream().map(layer -> normed(layer.inputNorm(), eps, layer.qkv())).toArray(NormedLinear[]::new);
+    gateUp = weights.layers().stream().map(layer -> normed(layer.postNorm(), eps, layer.gateUp())).toArray(NormedLinear[]::new);
+    head = new NormedLinear(weights.finalNorm(), eps, weights.head(), null, config.vocabSize(), config.hiddenSize());
+  }
+
+  private static NormedLinear normed(DeviceBuffer norm, float eps, LinearWeights linear) {
+    return new NormedLinear(norm, eps, linear.weight(), linear.bias(), linear.out(), linear.in());
   }
 
   /** Whether the kernels are made for a model of these sizes; those of the released checkpoints are. */
@@ -44,36 +60,29 @@ final class FusedLayers implements LayerOps {
   }
 
   @Override
-  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
-      RopeTable rope) {
-    kernels.skinnyQkv.launch(stream, workspace, a.hidden(), a.squares(), layer.inputNorm(), eps, layer.qkv().weight(), layer.qkv().bias(),
-        rope.cos(), rope.sin(), segments, a.query(), keys, values, config.heads(), config.kvHeads(), slots, config.hiddenSize());
+  public void storeKeysAndValues(int layer, Segments segments, KeyValues kv, Rope rope) {
+    kernels.skinnyQkv.launch(stream, workspace, a.residual(), qkv[layer], rope, segments, a.query(), kv);
   }
 
   @Override
-  public void transform(TextWeights.Layer layer, int first, int rows) {
-    DeviceBuffer residual = Activations.from(a.hidden(), first);
-    DeviceBuffer squares = Activations.from(a.squares(), first);
-    int h = config.hiddenSize();
-    int inter = config.intermediateSize();
-    kernels.skinnyResidual.launch(stream, workspace, Activations.from(a.context(), first), layer.output().weight(), residual, squares,
-        rows, h, layer.output().in(), AHEAD_OF_OUTPUT);
-    kernels.skinnySwiglu.launch(stream, workspace, residual, squares, layer.postNorm(), eps, layer.gateUp().weight(), a.activated(), rows,
-        inter, h);
-    kernels.skinnyResidual.launch(stream, workspace, a.activated(), layer.down().weight(), residual, squares, rows, h, inter);
+  public void transform(int layer, int first, int rows) {
+    Residual residual = Activations.from(a.residual(), first);
+    LinearWeights output = weights.layers().get(layer).output();
+    LinearWeights down = weights.layers().get(layer).down();
+    kernels.skinnyResidual.launch(stream, workspace, Activations.from(a.context(), first), output.weight(), residual, rows, output.out(),
+        output.in(), AHEAD_OF_OUTPUT);
+    kernels.skinnySwiglu.launch(stream, workspace, residual, gateUp[layer], a.activated(), rows);
+    kernels.skinnyResidual.launch(stream, workspace, a.activated(), down.weight(), residual, rows, down.out(), down.in());
   }
 
   @Override
-  public void computeLogits(TextWeights weights, int first, int rows) {
-    int h = config.hiddenSize();
-    kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, h, eps);
-    kernels.skinnyGemm.launch(stream, workspace, a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), h);
+  public void computeLogits(int first, int rows) {
+    kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), head.norm(), a.normed(), rows, head.in(), head.eps());
+    kernels.skinnyGemm.launch(stream, workspace, a.normed(), head.weight(), a.logits(), rows, head.out(), head.in());
   }
 
   @Override
-  public void predict(TextWeights weights, int first, int rows, int excluded, Predictions to) {
-    kernels.skinnyConfidence.launch(stream, workspace, Activations.from(a.hidden(), first), Activations.from(a.squares(), first),
-        weights.finalNorm(), eps, weights.head(), a.parts(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows,
-        config.vocabSize(), config.hiddenSize(), excluded);
+  public void predict(int first, int rows, int excluded, Predictions to) {
+    kernels.skinnyConfidence.launch(stream, workspace, Activations.from(a.residual(), first), head, a.parts(), to, rows, excluded);
   }
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
 
 /**
  * Keys and values of one sequence: [layers][K,V][kvHeads][slots][headDim]. A pass writes the rows of its segments straight into their slots;
@@ -11,29 +14,24 @@ import dev.diffusionvl.runtime.DeviceBuffer;
  */
 final class KvCache implements AutoCloseable {
   private final DeviceBuffer storage;
-  private final DeviceBuffer[] keys;
-  private final DeviceBuffer[] values;
+  private final KeyValues[] layers;
   private final int slots;
   private int length;
 
-  KvCache(Device device, DType dtype, int layers, int kvHeads, int slots, int headDim) {
+  KvCache(Device device, DType dtype, TextConfig config, int slots) {
     this.slots = slots;
-    storage = device.allocate("KV cache", dtype, layers, 2, kvHeads, slots, headDim);
-    keys = new DeviceBuffer[layers];
-    values = new DeviceBuffer[layers];
-    long one = (long) kvHeads * slots * headDim;
-    for (int i = 0; i < layers; i++) {
-      keys[i] = storage.slice(2 * i * one, kvHeads, slots, headDim);
-      values[i] = storage.slice((2 * i + 1) * one, kvHeads, slots, headDim);
+    Heads heads = new Heads(config.heads(), config.kvHeads(), config.headDim());
+    storage = device.allocate("KV cache", dtype, config.layers(), 2, heads.keyValue(), slots, heads.dim());
+    layers = new KeyValues[config.layers()];
+    long one = (long) heads.keyValue() * slots * heads.dim();
+    for (int i = 0; i < layers.length; i++) {
+      layers[i] = new KeyValues(storage.slice(2 * i * one, heads.keyValue(), slots, heads.dim()),
+          storage.slice((2 * i + 1) * one, heads.keyValue(), slots, heads.dim()), heads, slots);
     }
   }
 
-  DeviceBuffer keys(int layer) {
-    return keys[layer];
-  }
-
-  DeviceBuffer values(int layer) {
-    return values[layer];
+  KeyValues layer(int index) {
+    return layers[index];
   }
 
   /** Capacity in rows. */

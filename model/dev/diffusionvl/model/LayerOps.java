@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -14,24 +16,14 @@ interface LayerOps {
   void begin(int rows);
 
   /** Norm, QKV product, bias, rotation of all rows of the segments: queries are left in the activations, keys and values in the cache. */
-  void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots, RopeTable rope);
+  void storeKeysAndValues(int layer, Segments segments, KeyValues kv, Rope rope);
 
   /** Output projection of the attention output and MLP, both added to the residual stream; {@code rows} rows from {@code first} on. */
-  void transform(TextWeights.Layer layer, int first, int rows);
+  void transform(int layer, int first, int rows);
 
   /** Final norm and product with the head: logits of {@code rows} rows from {@code first} on. */
-  void computeLogits(TextWeights weights, int first, int rows);
+  void computeLogits(int first, int rows);
 
   /** The most likely token of {@code rows} rows from {@code first} on; the logits themselves may not exist afterwards. */
-  void predict(TextWeights weights, int first, int rows, int excluded, Predictions predictions);
-
-  /**
-   * Where predictions go, one element a row.
-   *
-   * @param token I32
-   * @param probability F32
-   * @param rowMax F32: of the logits
-   * @param rowSumExp F32: Σ exp(logit − rowMax)
-   */
-  record Predictions(DeviceBuffer token, DeviceBuffer probability, DeviceBuffer rowMax, DeviceBuffer rowSumExp) {}
+  void predict(int first, int rows, int excluded, Predictions predictions);
 }

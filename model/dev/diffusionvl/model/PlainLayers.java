@@ -6,6 +6,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -14,14 +17,16 @@ import dev.diffusionvl.runtime.op.Segments;
  */
 final class PlainLayers implements LayerOps {
   private final TextConfig config;
+  private final TextWeights weights;
   private final Stream stream;
   private final Kernels kernels;
   private final Gemm gemm;
   private final Activations a;
   private final float eps;
 
-  PlainLayers(TextConfig config, Stream stream, Kernels kernels, Gemm gemm, Activations activations) {
+  PlainLayers(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Gemm gemm, Activations activations) {
     this.config = config;
+    this.weights = weights;
     this.stream = stream;
     this.kernels = kernels;
     this.gemm = gemm;
@@ -33,17 +38,17 @@ final class PlainLayers implements LayerOps {
   public void begin(int rows) {}
 
   @Override
-  public void storeKeysAndValues(TextWeights.Layer layer, Segments segments, DeviceBuffer keys, DeviceBuffer values, int slots,
-      RopeTable rope) {
+  public void storeKeysAndValues(int index, Segments segments, KeyValues kv, Rope rope) {
+    TextWeights.Layer layer = weights.layers().get(index);
     int rows = segments.totalRows();
     kernels.rmsNorm.launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
     multiply(a.normed(), layer.qkv(), a.accumulators(), rows);
-    kernels.ropeKvAppend.launch(stream, a.accumulators(), layer.qkv().bias(), rope.cos(), rope.sin(), segments, a.query(), keys, values,
-        config.heads(), config.kvHeads(), config.headDim(), slots);
+    kernels.ropeKvAppend.launch(stream, a.accumulators(), layer.qkv().bias(), rope, segments, a.query(), kv);
   }
 
   @Override
-  public void transform(TextWeights.Layer layer, int first, int rows) {
+  public void transform(int index, int first, int rows) {
+    TextWeights.Layer layer = weights.layers().get(index);
     int h = config.hiddenSize();
     DeviceBuffer residual = Activations.from(a.hidden(), first);
     multiply(Activations.from(a.context(), first), layer.output(), a.product(), rows);
@@ -55,16 +60,15 @@ final class PlainLayers implements LayerOps {
   }
 
   @Override
-  public void computeLogits(TextWeights weights, int first, int rows) {
+  public void computeLogits(int first, int rows) {
     kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
     gemm.multiply(a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), config.hiddenSize());
   }
 
   @Override
-  public void predict(TextWeights weights, int first, int rows, int excluded, Predictions to) {
-    computeLogits(weights, first, rows);
-    kernels.confidence.launch(stream, a.logits(), to.token(), to.probability(), to.rowMax(), to.rowSumExp(), rows, config.vocabSize(),
-        excluded);
+  public void predict(int first, int rows, int excluded, Predictions to) {
+    computeLogits(first, rows);
+    kernels.confidence.launch(stream, a.logits(), to, rows, config.vocabSize(), excluded);
   }
 
   private void multiply(DeviceBuffer x, LinearWeights w, DeviceBuffer y, int rows) {

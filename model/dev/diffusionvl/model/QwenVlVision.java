@@ -8,7 +8,10 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
+import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.List;
@@ -90,8 +93,8 @@ final class QwenVlVision implements AutoCloseable {
     x = buffer("vision hidden state", dtype, patches, d);
     normed = buffer("vision normalised", dtype, patches, d);
     DeviceBuffer q = buffer("vision queries", dtype, patches, d);
-    DeviceBuffer k = buffer("vision keys", dtype, patches, d);
-    DeviceBuffer v = buffer("vision values", dtype, patches, d);
+    KeyValues kv = new KeyValues(buffer("vision keys", dtype, patches, d), buffer("vision values", dtype, patches, d),
+        new Heads(config.heads(), config.heads(), d / config.heads()), patches);
     DeviceBuffer attended = buffer("vision attention output", dtype, patches, d);
     DeviceBuffer activated = buffer("vision MLP activations", dtype, patches, inter);
     DeviceBuffer windowRows = buffer("window order", DType.I32, patches);
@@ -105,7 +108,7 @@ final class QwenVlVision implements AutoCloseable {
       for (int i = 0; i < config.depth(); i++) {
         Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
         DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
-        block(weights.blocks().get(i), nextNorm, segments, rope, q, k, v, attended, activated);
+        block(weights.blocks().get(i), nextNorm, segments, rope.buffers(), q, kv, attended, activated);
       }
       stream.synchronize();
     }
@@ -126,14 +129,12 @@ final class QwenVlVision implements AutoCloseable {
   }
 
   /** From {@code normed} to the next norm's output there. */
-  private void block(VisionWeights.Block w, DeviceBuffer nextNorm, Segments segments, RopeTable rope, DeviceBuffer q, DeviceBuffer k,
-      DeviceBuffer v, DeviceBuffer attended, DeviceBuffer activated) {
+  private void block(VisionWeights.Block w, DeviceBuffer nextNorm, Segments segments, Rope rope, DeviceBuffer q, KeyValues kv,
+      DeviceBuffer attended, DeviceBuffer activated) {
     int d = config.hiddenSize();
-    int heads = config.heads();
-    int headDim = d / heads;
     multiply(normed, w.qkv());
-    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), rope.cos(), rope.sin(), q, k, v, patches, heads, headDim);
-    kernels.attention.launch(stream, q, k, v, segments, attended, heads, heads, headDim, patches, (float) (1 / Math.sqrt(headDim)));
+    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), rope, q, kv);
+    kernels.attention.launch(stream, q, kv, segments, attended, (float) (1 / Math.sqrt(kv.heads().dim())));
     multiply(attended, w.projection());
     kernels.residualRmsNorm.launch(stream, x, accumulators, w.projection().bias(), w.norm2(), normed, patches, d, EPS);
     multiply(normed, w.gateUp());

@@ -5,18 +5,18 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Rope;
 
 /**
  * cos and sin of rotary angles, f32 [rows][pairs]. Made on the host: the device's accurate sincos for large angles needs local
  * memory, and a table is read once a row.
  */
 final class RopeTable implements AutoCloseable {
-  private final DeviceBuffer cos;
-  private final DeviceBuffer sin;
+  private final Rope buffers;
 
   private RopeTable(Device device, Stream stream, float[] angles, int rows, int pairs) {
-    cos = device.allocate("rotary cos", DType.F32, rows, pairs);
-    sin = device.allocate("rotary sin", DType.F32, rows, pairs);
+    DeviceBuffer cos = device.allocate("rotary cos", DType.F32, rows, pairs);
+    DeviceBuffer sin = device.allocate("rotary sin", DType.F32, rows, pairs);
     float[] values = new float[angles.length];
     for (int i = 0; i < angles.length; i++) {
       values[i] = (float) Math.cos(angles[i]);
@@ -26,6 +26,7 @@ final class RopeTable implements AutoCloseable {
       values[i] = (float) Math.sin(angles[i]);
     }
     sin.set(stream, values);
+    buffers = new Rope(cos, sin);
   }
 
   /** Positions 0, 1, … with inv[j] = θ^(−2j/headDim); angles in f32 as the reference computes them. */
@@ -67,17 +68,13 @@ final class RopeTable implements AutoCloseable {
     return inverse;
   }
 
-  DeviceBuffer cos() {
-    return cos;
-  }
-
-  DeviceBuffer sin() {
-    return sin;
+  Rope buffers() {
+    return buffers;
   }
 
   @Override
   public void close() {
-    cos.close();
-    sin.close();
+    buffers.cos().close();
+    buffers.sin().close();
   }
 }

@@ -8,7 +8,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
+import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.List;
@@ -99,7 +101,8 @@ final class SigLipVision implements AutoCloseable {
       segments.add(begin, config.positions(), begin, begin, begin, begin + config.positions(), 0);
     }
     segments.upload(stream);
-    weights.layers().forEach(layer -> layer(layer, rows));
+    KeyValues kv = new KeyValues(k, v, new Heads(config.heads(), config.heads(), config.hiddenSize() / config.heads()), rows);
+    weights.layers().forEach(layer -> layer(layer, kv));
 
     multiply(x, weights.projectorUp(), rows);
     kernels.biasActivation.launch(stream, accumulators, weights.projectorUp().bias(), activated, rows, weights.projectorUp().out(),
@@ -109,14 +112,13 @@ final class SigLipVision implements AutoCloseable {
         BiasActivation.NONE);
   }
 
-  private void layer(SigLipWeights.Layer w, int rows) {
+  private void layer(SigLipWeights.Layer w, KeyValues kv) {
+    int rows = kv.slots();
     int c = config.hiddenSize();
-    int heads = config.heads();
-    int headDim = c / heads;
     norm(w.norm1(), rows);
     multiply(normed, w.qkv(), rows);
-    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), null, null, q, k, v, rows, heads, headDim);
-    kernels.attention.launch(stream, q, k, v, segments, attended, heads, heads, headDim, rows, (float) (1 / Math.sqrt(headDim)));
+    kernels.visionRotary.launch(stream, accumulators, w.qkv().bias(), null, q, kv);
+    kernels.attention.launch(stream, q, kv, segments, attended, (float) (1 / Math.sqrt(kv.heads().dim())));
     multiply(attended, w.output(), rows);
     kernels.residualAdd.launch(stream, x, accumulators, w.output().bias(), rows, c);
     norm(w.norm2(), rows);

@@ -32,13 +32,13 @@ final class TextProducts implements AutoCloseable {
     this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS, overlap);
   }
 
-  LayerOps plain(TextConfig config, Stream stream, Kernels kernels, Activations activations) {
-    return new PlainLayers(config, stream, kernels, cublas, activations);
+  LayerOps plain(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations) {
+    return new PlainLayers(config, weights, stream, kernels, cublas, activations);
   }
 
   /** Null when no pass uses it. */
-  LayerOps fused(TextConfig config, Stream stream, Kernels kernels, Activations activations) {
-    return workspace == null ? null : new FusedLayers(config, stream, kernels, workspace, activations);
+  LayerOps fused(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations) {
+    return workspace == null ? null : new FusedLayers(config, weights, stream, kernels, workspace, activations);
   }
 
   GemmChoice choice() {

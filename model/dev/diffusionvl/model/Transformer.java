@@ -3,11 +3,11 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -53,8 +53,8 @@ final class Transformer implements AutoCloseable {
    * @param blockRows rows of a block that is written
    * @param variants most blocks of a pass whose logits are asked for
    */
-  Transformer(Device device, DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, TextProducts products,
-      int maxRows, int blockRows, int variants) {
+  Transformer(DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, TextProducts products, int maxRows,
+      int blockRows, int variants) {
     this.config = config;
     this.dtype = dtype;
     this.weights = weights;
@@ -62,9 +62,9 @@ final class Transformer implements AutoCloseable {
     this.stream = stream;
     this.maxRows = maxRows;
     gemm = products.choice();
-    activations = new Activations(device, dtype, config, maxRows, blockRows * variants);
-    plain = products.plain(config, stream, kernels, activations);
-    fused = products.fused(config, stream, kernels, activations);
+    activations = new Activations(stream.device(), dtype, config, maxRows, blockRows * variants);
+    plain = products.plain(config, weights, stream, kernels, activations);
+    fused = products.fused(config, weights, stream, kernels, activations);
     try {
       workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? new AttentionWorkspace(stream, config.heads(),
           config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows) : null;
@@ -117,36 +117,36 @@ final class Transformer implements AutoCloseable {
       storeKeysAndValues(i, rows.segments(), cache, rope);
       attend(i, rows.prompt(), null, cache);
       attend(i, rows.written(), workspace, cache);
-      ops.transform(weights.layers().get(i), 0, count);
+      ops.transform(i, 0, count);
     }
     storeKeysAndValues(last, rows.segments(), cache, rope);
     if (rows.scored().count() > 0) {
       firstScored = rows.scored().firstRow();
       attend(last, rows.scored(), workspace, cache);
-      ops.transform(weights.layers().get(last), firstScored, count - firstScored);
+      ops.transform(last, firstScored, count - firstScored);
     }
   }
 
   private void storeKeysAndValues(int layer, Segments segments, KvCache cache, RopeTable rope) {
-    ops.storeKeysAndValues(weights.layers().get(layer), segments, cache.keys(layer), cache.values(layer), cache.slots(), rope);
+    ops.storeKeysAndValues(layer, segments, cache.layer(layer), rope.buffers());
   }
 
   /** From queries and cache to the attention output. */
   private void attend(int layer, Segments segments, AttentionWorkspace sharedKeys, KvCache cache) {
     if (segments.count() > 0) {
-      kernels.attention.launch(stream, activations.query(), cache.keys(layer), cache.values(layer), segments,
-          activations.context(), config.heads(), config.kvHeads(), config.headDim(), cache.slots(), (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
+      kernels.attention.launch(stream, activations.query(), cache.layer(layer), segments, activations.context(),
+          (float) (1 / Math.sqrt(config.headDim())), sharedKeys);
     }
   }
 
   /** logits = final norm · headᵀ for the first {@code rows} scored rows, rounded to the model's dtype as the reference does. */
   void computeLogits(int rows) {
-    ops.computeLogits(weights, firstScored, rows);
+    ops.computeLogits(firstScored, rows);
   }
 
   /** The most likely token of the first {@code rows} scored rows; {@code excluded}: an id that is never taken, or −1. */
-  void predict(int rows, int excluded, LayerOps.Predictions predictions) {
-    ops.predict(weights, firstScored, rows, excluded, predictions);
+  void predict(int rows, int excluded, Predictions predictions) {
+    ops.predict(firstScored, rows, excluded, predictions);
   }
 
   @Override

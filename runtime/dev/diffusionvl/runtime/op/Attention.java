@@ -5,7 +5,9 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
+import dev.diffusionvl.runtime.Launch;
 import dev.diffusionvl.runtime.Stream;
+import java.util.List;
 
 /**
  * Block-masked attention over segments: prefill, denoising, fused store and vision windows (docs/model.md, "Qwen vision tower" and
@@ -17,65 +19,84 @@ public final class Attention extends Op {
   private static final int KEY_TILE = 64;
   private static final int STAGES = 2;
 
+  /** The kernels for heads of one size. */
+  private record Kernel(Instances simt, Instances tiled, Instances split) {
+    Kernel(Device device, int headDim) {
+      this(new Instances(device, "attention_simt", "attention_d" + headDim, List.of(DType.F32)),
+          new Instances(device, "attention", "attention_d" + headDim, List.of(DType.BF16)),
+          new Instances(device, "attention", "attention_split_d" + headDim, List.of(DType.BF16)));
+    }
+  }
+
+  private final Kernel d128;
+  private final Kernel d80;
+  private final Kernel d72;
+
   public Attention(Device device) {
     super(device, "attention");
+    d128 = new Kernel(device, 128);
+    d80 = new Kernel(device, 80);
+    d72 = new Kernel(device, 72);
   }
 
   /** As below, without a workspace: for passes of many rows (prefill, vision). */
-  public void launch(Stream stream, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v, Segments segments, DeviceBuffer out, int heads,
-      int kvHeads, int headDim, int slots, float scale) {
-    launch(stream, q, k, v, segments, out, heads, kvHeads, headDim, slots, scale, null);
+  public void launch(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale) {
+    launch(stream, q, kv, segments, out, scale, null);
   }
 
   /**
-   * @param q BF16 or F32 [rows, heads, headDim]
-   * @param k dtype of q [kvHeads, slots, headDim]
-   * @param v as k
+   * @param q BF16 or F32 [rows, heads, head dim], 16-byte aligned
+   * @param kv dtype of q, 16-byte aligned; heads of 128, 80 or 72 dimensions
    * @param out as q
-   * @param headDim 128, 80 or 72
-   * @param scale of the scores, usually 1/√headDim
+   * @param scale of the scores, usually 1/√(head dim)
    * @param workspace splits the keys over several blocks, for passes of few rows (denoising); null: one block goes through all keys of its
    *     rows. F32 does not look at it.
    */
-  public void launch(Stream stream, DeviceBuffer q, DeviceBuffer k, DeviceBuffer v, Segments segments, DeviceBuffer out, int heads,
-      int kvHeads, int headDim, int slots, float scale, AttentionWorkspace workspace) {
-    require(kvHeads > 0, "kv heads", kvHeads);
-    require(heads > 0 && heads % kvHeads == 0, "heads", heads);
-    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
-    require(segments.slotEnd() <= slots, "highest slot of the segments, past the cache,", segments.slotEnd());
-    long rows = segments.totalRows();
-    long cache = (long) kvHeads * slots * headDim;
+  public void launch(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale,
+      AttentionWorkspace workspace) {
     checkFloat("q", q);
-    check("q", q, q.dtype(), rows * heads * headDim);
-    check("k", k, q.dtype(), cache);
-    check("v", v, q.dtype(), cache);
-    check("out", out, q.dtype(), rows * heads * headDim);
+    Heads heads = kv.heads();
+    int headDim = heads.dim();
+    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
+    checkKeyValues(kv, q.dtype(), segments.slotEnd());
+    long elements = times(segments.totalRows(), (long) heads.query() * headDim);
+    check("q", q, q.dtype(), elements);
+    check("out", out, q.dtype(), elements);
+    checkAligned("q", q);
+    checkAligned("keys", kv.keys());
+    checkAligned("values", kv.values());
+    checkAligned("out", out);
+    Kernel kernel = headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
     int count = segments.count();
     if (q.dtype() == DType.F32) {
-      String name = headDim == 128 ? "attention_d128_f32" : headDim == 80 ? "attention_d80_f32" : "attention_d72_f32";
-      stream.launch(kernel("attention_simt", name), segments.maxRows(), heads, count, THREADS, 0)
-          .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale).go();
+      Launch launch = stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), heads.query(), count, THREADS, 0);
+      arguments(launch, q, kv, segments, out, scale).go();
       return;
     }
-    int packedRows = segments.maxRows() * (heads / kvHeads);
+    int packedRows = Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue());
     if (workspace == null) {
-      String name = headDim == 128 ? "attention_d128_bf16" : headDim == 80 ? "attention_d80_bf16" : "attention_d72_bf16";
       int shared = sharedBytes(TILE_ROWS, headDim);
-      stream.launch(kernel(name, shared), blocks(packedRows, TILE_ROWS), kvHeads, count, THREADS, shared)
-          .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale).go();
+      Launch launch = stream.launch(allowing(kernel.tiled.of(q.dtype()), shared), blocks(packedRows, TILE_ROWS), heads.keyValue(), count,
+          THREADS, shared);
+      arguments(launch, q, kv, segments, out, scale).go();
       return;
     }
-    workspace.check(heads, kvHeads, headDim, segments);
-    String name = headDim == 128 ? "attention_split_d128_bf16" : headDim == 80 ? "attention_split_d80_bf16" : "attention_split_d72_bf16";
+    workspace.check(heads, segments);
     int shared = sharedBytes(AttentionWorkspace.TILE_ROWS, headDim);
     int tiles = blocks(packedRows, AttentionWorkspace.TILE_ROWS);
-    stream.launch(kernel(name, shared), tiles * workspace.maxSplits(), kvHeads, count, THREADS, shared)
-        .ptr(q).ptr(k).ptr(v).ptr(segments.buffer()).ptr(out).i32(heads).i32(kvHeads).i32(slots).f32(scale)
+    Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles * workspace.maxSplits(), heads.keyValue(), count,
+        THREADS, shared);
+    arguments(launch, q, kv, segments, out, scale)
         .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();
   }
 
-  private KernelFunction kernel(String function, int sharedBytes) {
-    KernelFunction kernel = kernel(function);
+  /** What all of the kernels take. */
+  private static Launch arguments(Launch launch, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale) {
+    return launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out)
+        .i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale);
+  }
+
+  private static KernelFunction allowing(KernelFunction kernel, int sharedBytes) {
     kernel.allowDynamicShared(sharedBytes);
     return kernel;
   }

@@ -36,7 +36,7 @@ public final class BiasActivation extends Op {
     check("acc", acc, DType.F32, (long) rows * width);
     checkOptional("bias", bias, out.dtype(), width);
     check("out", out, out.dtype(), (long) rows * width);
-    stream.launch(kernel(out.dtype() == DType.BF16 ? "bias_activation_bf16" : "bias_activation_f32"), rows, blocks(width, COLUMNS), 1,
+    stream.launch(instance(out.dtype()), rows, blocks(width, COLUMNS), 1,
             THREADS, 0)
         .ptr(acc).ptrOrNull(bias).ptr(out).i32(rows).i32(width).i32(activation).go();
   }

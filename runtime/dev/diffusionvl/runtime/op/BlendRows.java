@@ -33,7 +33,7 @@ public final class BlendRows extends Op {
     check("index", index, DType.I32, (long) rows * TERMS);
     check("weight", weight, DType.F32, (long) rows * TERMS);
     check("out", out, table.dtype(), (long) rows * width);
-    stream.launch(kernel(table.dtype() == DType.BF16 ? "blend_rows_bf16" : "blend_rows_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(table.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(table).ptr(index).ptr(weight).ptr(out).i32(rows).i32(width).i32(tableRows).go();
   }
 }

@@ -30,7 +30,7 @@ public final class ExtractPatches extends Op {
     checkFloat("images", images);
     check("images", images, images.dtype(), (long) count * height * width * channels);
     check("patches", patches, images.dtype(), rows * patch * patch * channels);
-    stream.launch(kernel(images.dtype() == DType.BF16 ? "extract_patches_bf16" : "extract_patches_f32"), (int) rows, 1, 1, THREADS, 0)
+    stream.launch(instance(images.dtype()), (int) rows, 1, 1, THREADS, 0)
         .ptr(images).ptr(patches).i32(height).i32(width).i32(channels).i32(patch).go();
   }
 }

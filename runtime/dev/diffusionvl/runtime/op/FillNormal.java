@@ -26,7 +26,7 @@ public final class FillNormal extends Op {
     long n = out.elements();
     check("out", out, out.dtype(), n);
     long blocks = (n + (long) THREADS * EACH - 1) / ((long) THREADS * EACH);
-    stream.launch(kernel(out.dtype() == DType.BF16 ? "fill_normal_bf16" : "fill_normal_f32"), Math.toIntExact(blocks), 1, 1, THREADS, 0)
+    stream.launch(instance(out.dtype()), Math.toIntExact(blocks), 1, 1, THREADS, 0)
         .ptr(out).u64(n).f32(mean).f32(scale).u64(seed).go();
   }
 }

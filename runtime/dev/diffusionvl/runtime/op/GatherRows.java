@@ -41,7 +41,7 @@ public final class GatherRows extends Op {
     checkOptional("fallback", fallback, table.dtype(), (long) rows * width);
     check("out", out, table.dtype(), (long) rows * width);
     checkOptional("squares", squares, DType.F32, (long) rows * RowSquares.groups(width));
-    stream.launch(kernel(table.dtype() == DType.BF16 ? "gather_rows_bf16" : "gather_rows_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(table.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(table).ptr(index).ptrOrNull(fallback).ptr(out).ptrOrNull(squares).i32(rows).i32(width).i32(tableRows).go();
   }
 }

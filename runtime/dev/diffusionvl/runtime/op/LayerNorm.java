@@ -29,7 +29,7 @@ public final class LayerNorm extends Op {
     check("weight", weight, x.dtype(), width);
     check("bias", bias, x.dtype(), width);
     check("y", y, x.dtype(), (long) rows * width);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "layer_norm_bf16" : "layer_norm_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(x).ptr(weight).ptr(bias).ptr(y).i32(rows).i32(width).f32(eps).go();
   }
 }

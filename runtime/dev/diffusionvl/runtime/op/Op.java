@@ -5,37 +5,43 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
+import java.util.List;
 
 /**
  * What launchers share: the kernel's instances by dtype, loaded on first use, and the checks before a launch. A failed check names
- * the operation and the argument; nothing is built on the way of a good launch.
+ * the operation and the argument. A valid launch allocates nothing.
  */
 abstract class Op {
+  /** What kernels with instances by dtype have instances for. */
+  static final List<DType> FLOATS = List.of(DType.BF16, DType.F32);
+
   private final Device device;
   private final String name;
+  private final Instances instances;
 
   /** @param name file in cuda/ and stem of its functions */
   Op(Device device, String name) {
     this.device = device;
     this.name = name;
+    instances = new Instances(device, name, name, FLOATS);
   }
 
-  /** The kernel {@code function}. */
-  final KernelFunction kernel(String function) {
-    return device.kernel(name, function);
+  /** The kernel's instance for activations of this dtype. */
+  final KernelFunction instance(DType dtype) {
+    return instances.of(dtype);
   }
 
-  /** A kernel of another file in cuda/. */
-  final KernelFunction kernel(String file, String function) {
-    return device.kernel(file, function);
+  /** The kernel of an operation without instances by dtype. */
+  final KernelFunction kernel() {
+    return device.kernel(name, name);
   }
 
-  /** BF16 or F32. */
+  /** Of a dtype that there are instances for. */
   final void checkFloat(String argument, DeviceBuffer buffer) {
     if (buffer == null) {
       throw missing(argument);
     }
-    if (buffer.dtype() != DType.BF16 && buffer.dtype() != DType.F32) {
+    if (!FLOATS.contains(buffer.dtype())) {
       throw refused(argument, buffer, "dtype must be BF16 or F32");
     }
   }
@@ -59,18 +65,6 @@ abstract class Op {
     }
   }
 
-  /**
-   * The product in front of an elementwise kernel: F32 accumulators, to which a bias may be added, or values that are rounded to the dtype of the
-   * model already.
-   */
-  final void checkProduct(String argument, DeviceBuffer product, DeviceBuffer bias, DType dtype, long elements) {
-    boolean rounded = product != null && product.dtype() == dtype && dtype != DType.F32;
-    check(argument, product, rounded ? dtype : DType.F32, elements);
-    if (rounded && bias != null) {
-      throw refused("bias", bias, "has to be added before " + argument + " is rounded to " + dtype);
-    }
-  }
-
   final void checkOptional(String argument, DeviceBuffer buffer, DType dtype, long elements) {
     if (buffer != null) {
       check(argument, buffer, dtype, elements);
@@ -82,6 +76,37 @@ abstract class Op {
     if (buffer.address() % 16 != 0) {
       throw refused(argument, buffer, "does not start at a multiple of 16 bytes");
     }
+  }
+
+  /** Sizes of heads, and keys and values by slot that reach as far as a pass does. */
+  final void checkKeyValues(KeyValues kv, DType dtype, int slotEnd) {
+    Heads heads = kv.heads();
+    require(heads.keyValue() > 0, "kv heads", heads.keyValue());
+    require(heads.query() > 0 && heads.query() % heads.keyValue() == 0, "heads", heads.query());
+    require(heads.dim() > 0 && heads.dim() % 2 == 0, "head dim", heads.dim());
+    require(slotEnd <= kv.slots(), "highest slot, past the end of keys and values,", slotEnd);
+    long elements = times(times(heads.keyValue(), kv.slots()), heads.dim());
+    check("keys", kv.keys(), dtype, elements);
+    check("values", kv.values(), dtype, elements);
+  }
+
+  /** A table of rotary angles with so many rows. */
+  final void checkRope(Rope rope, long rows, int headDim) {
+    check("cos", rope.cos(), DType.F32, times(rows, headDim / 2));
+    check("sin", rope.sin(), DType.F32, times(rows, headDim / 2));
+  }
+
+  /** The id that is never chosen, or −1. */
+  final void requireExcluded(int excluded, int vocab) {
+    require(excluded >= -1 && excluded < vocab, "excluded id", excluded);
+  }
+
+  /** All of the predictions, as {@link Confidence} makes them. */
+  final void checkPredictions(Predictions to, int rows) {
+    check("token", to.token(), DType.I32, rows);
+    check("probability", to.probability(), DType.F32, rows);
+    check("row max", to.rowMax(), DType.F32, rows);
+    check("row sum", to.rowSumExp(), DType.F32, rows);
   }
 
   final void require(boolean ok, String argument, long value) {
@@ -100,11 +125,17 @@ abstract class Op {
     return new IllegalArgumentException(name + ": " + argument + " is null");
   }
 
-  private IllegalArgumentException refused(String argument, DeviceBuffer buffer, String why) {
+  final IllegalArgumentException refused(String argument, DeviceBuffer buffer, String why) {
     return new IllegalArgumentException(name + ": " + argument + " is " + buffer + ": " + why);
   }
 
+  /** Elements of so many rows of so many columns; {@link Long#MAX_VALUE}, more than any buffer has, where the product is larger. */
+  static long times(long rows, long columns) {
+    long product = rows * columns;
+    return Math.multiplyHigh(rows, columns) == 0 && product >= 0 ? product : Long.MAX_VALUE;
+  }
+
   static int blocks(int items, int each) {
-    return (items + each - 1) / each;
+    return Math.ceilDiv(items, each);
   }
 }

@@ -7,7 +7,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /** out = T(T(patch + bias) + position): the end of the patch embedding, and the learned positions (docs/model.md, "SigLIP tower"). */
-public final class PositionEmbedding extends Op {
+public final class PositionEmbedding extends ProductOp {
   private static final int THREADS = 256;
   private static final int COLUMNS = 4 * THREADS;
 
@@ -33,9 +33,7 @@ public final class PositionEmbedding extends Op {
     check("bias", bias, out.dtype(), width);
     check("position", position, out.dtype(), (long) positions * width);
     check("out", out, out.dtype(), (long) rows * width);
-    String function = out.dtype() == DType.F32 ? "position_embedding_f32"
-        : accumulators ? "position_embedding_bf16" : "position_embedding_bf16_bf16";
-    stream.launch(kernel(function), rows, blocks(width, COLUMNS), 1, THREADS, 0)
+    stream.launch(instance(patches, out.dtype()), rows, blocks(width, COLUMNS), 1, THREADS, 0)
         .ptr(patches).ptr(bias).ptr(position).ptr(out).i32(rows).i32(width).i32(positions).go();
   }
 }

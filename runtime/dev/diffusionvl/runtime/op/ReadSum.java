@@ -22,7 +22,7 @@ public final class ReadSum extends Op {
     checkFloat("x", x);
     check("x", x, x.dtype(), x.elements());
     check("partial", partial, DType.F32, 1);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "read_sum_bf16" : "read_sum_f32"), Math.toIntExact(partial.elements()), 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), Math.toIntExact(partial.elements()), 1, 1, THREADS, 0)
         .ptr(x).ptr(partial).u64(x.elements()).go();
   }
 }

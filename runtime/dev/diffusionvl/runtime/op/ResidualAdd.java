@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
-import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /** h = T(h + T(acc + bias)): the end of a branch, rounded twice as the reference does. */
-public final class ResidualAdd extends Op {
+public final class ResidualAdd extends ProductOp {
   private static final int THREADS = 256;
   private static final int COLUMNS = 4 * THREADS;
 
@@ -27,11 +26,7 @@ public final class ResidualAdd extends Op {
     check("h", h, h.dtype(), (long) rows * width);
     checkProduct("acc", acc, bias, h.dtype(), (long) rows * width);
     checkOptional("bias", bias, h.dtype(), width);
-    stream.launch(kernel(instance(acc.dtype(), h.dtype())), rows, blocks(width, COLUMNS), 1, THREADS, 0)
+    stream.launch(instance(acc, h.dtype()), rows, blocks(width, COLUMNS), 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).i32(rows).i32(width).go();
-  }
-
-  private static String instance(DType in, DType out) {
-    return out == DType.F32 ? "residual_add_f32" : in == DType.F32 ? "residual_add_bf16" : "residual_add_bf16_bf16";
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
-import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
@@ -10,7 +9,7 @@ import dev.diffusionvl.runtime.Stream;
  * {@link ResidualAdd} and then {@link RmsNorm} in one launch, with the same bits: h = T(h + T(acc + bias)),
  * y = T(T(h · rsqrt(mean(h²) + eps)) · weight).
  */
-public final class ResidualRmsNorm extends Op {
+public final class ResidualRmsNorm extends ProductOp {
   private static final int THREADS = 256;
 
   public ResidualRmsNorm(Device device) {
@@ -35,11 +34,7 @@ public final class ResidualRmsNorm extends Op {
     checkOptional("bias", bias, h.dtype(), width);
     check("weight", weight, h.dtype(), width);
     check("y", y, h.dtype(), elements);
-    stream.launch(kernel(instance(acc.dtype(), h.dtype())), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(acc, h.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).ptr(weight).ptr(y).i32(rows).i32(width).f32(eps).go();
-  }
-
-  private static String instance(DType in, DType out) {
-    return out == DType.F32 ? "residual_rms_norm_f32" : in == DType.F32 ? "residual_rms_norm_bf16" : "residual_rms_norm_bf16_bf16";
   }
 }

@@ -26,7 +26,7 @@ public final class RmsNorm extends Op {
     check("x", x, x.dtype(), (long) rows * width);
     check("weight", weight, x.dtype(), width);
     check("y", y, x.dtype(), (long) rows * width);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "rms_norm_bf16" : "rms_norm_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(x).ptr(weight).ptr(y).i32(rows).i32(width).f32(eps).go();
   }
 }

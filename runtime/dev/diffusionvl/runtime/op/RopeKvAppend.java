@@ -15,35 +15,25 @@ public final class RopeKvAppend extends Op {
   }
 
   /**
-   * @param qkv F32 accumulators [rows, (heads + 2 kvHeads) · headDim]: q, then k, then v
+   * @param qkv F32 accumulators [rows, (heads + 2 kv heads) · head dim]: q, then k, then v
    * @param bias dtype of q, one row of qkv's width, or null
-   * @param cos F32 [positions, headDim / 2]
-   * @param sin F32 [positions, headDim / 2]
-   * @param q BF16 or F32 [rows, heads, headDim]
-   * @param kCache dtype of q [kvHeads, slots, headDim]
-   * @param vCache as kCache
+   * @param rope by the positions of the segments
+   * @param q BF16 or F32 [rows, heads, head dim]
+   * @param kv dtype of q: where keys and values go
    */
-  public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, DeviceBuffer cos, DeviceBuffer sin, Segments segments,
-      DeviceBuffer q, DeviceBuffer kCache, DeviceBuffer vCache, int heads, int kvHeads, int headDim, int slots) {
-    require(heads > 0, "heads", heads);
-    require(kvHeads > 0, "kv heads", kvHeads);
-    require(headDim > 0 && headDim % 2 == 0, "head dim", headDim);
-    require(segments.slotEnd() <= slots, "highest slot of the segments, past the cache,", segments.slotEnd());
-    long rows = segments.totalRows();
-    long width = (heads + 2L * kvHeads) * headDim;
-    long table = (long) segments.positionEnd() * (headDim / 2);
-    long cache = (long) kvHeads * slots * headDim;
+  public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, Rope rope, Segments segments, DeviceBuffer q, KeyValues kv) {
     checkFloat("q", q);
-    check("qkv", qkv, DType.F32, rows * width);
+    checkKeyValues(kv, q.dtype(), segments.slotEnd());
+    Heads heads = kv.heads();
+    long rows = segments.totalRows();
+    long width = times(heads.query() + 2L * heads.keyValue(), heads.dim());
+    require(width <= Integer.MAX_VALUE, "columns of qkv", width);
+    check("qkv", qkv, DType.F32, times(rows, width));
     checkOptional("bias", bias, q.dtype(), width);
-    check("cos", cos, DType.F32, table);
-    check("sin", sin, DType.F32, table);
-    check("q", q, q.dtype(), rows * heads * headDim);
-    check("k cache", kCache, q.dtype(), cache);
-    check("v cache", vCache, q.dtype(), cache);
-    stream.launch(kernel(q.dtype() == DType.BF16 ? "rope_kv_append_bf16" : "rope_kv_append_f32"), segments.maxRows(), segments.count(), 1,
-            THREADS, 0)
-        .ptr(qkv).ptrOrNull(bias).ptr(cos).ptr(sin).ptr(segments.buffer()).ptr(q).ptr(kCache).ptr(vCache)
-        .i32(heads).i32(kvHeads).i32(headDim).i32(slots).go();
+    checkRope(rope, segments.positionEnd(), heads.dim());
+    check("q", q, q.dtype(), times(rows, (long) heads.query() * heads.dim()));
+    stream.launch(instance(q.dtype()), segments.maxRows(), segments.count(), 1, THREADS, 0)
+        .ptr(qkv).ptrOrNull(bias).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q).ptr(kv.keys()).ptr(kv.values())
+        .i32(heads.query()).i32(heads.keyValue()).i32(heads.dim()).i32(kv.slots()).go();
   }
 }

@@ -30,7 +30,7 @@ public final class RowSquares extends Op {
     checkFloat("x", x);
     check("x", x, x.dtype(), (long) rows * width);
     check("squares", squares, DType.F32, (long) rows * groups(width));
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "row_squares_bf16" : "row_squares_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(x).ptr(squares).i32(rows).i32(width).go();
   }
 }

@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
 import dev.diffusionvl.runtime.Launch;
 import dev.diffusionvl.runtime.Stream;
+import java.util.List;
 
 /**
  * What the launchers of skinny products share ({@code cuda/include/skinny.cuh}): the instance for a number of rows, grid and shared
@@ -18,19 +19,17 @@ abstract class SkinnyOp extends Op {
   private static final int F32_ROWS = 16;
   private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
-  private final String f32;
-  private final String[] bf16 = new String[4]; // m8, m16, m32, m64
+  private final Instances[] byRows = new Instances[4]; // m8, m16, m32, m64
 
   SkinnyOp(Device device, String name) {
     super(device, name);
-    f32 = name + "_f32";
-    for (int i = 0; i < bf16.length; i++) {
-      bf16[i] = name + "_m" + (8 << i) + "_bf16";
+    for (int i = 0; i < byRows.length; i++) {
+      byRows[i] = new Instances(device, name, name + "_m" + (8 << i), List.of(DType.BF16));
     }
   }
 
   /** The smallest M of 8, 16, 32, 64 that holds so many rows; 64 for more. */
-  static int instance(int rows) {
+  static int rowsOfInstance(int rows) {
     return Math.clamp(Integer.highestOneBit(Math.max(1, rows) * 2 - 1), 8, MAX_ROWS);
   }
 
@@ -50,12 +49,12 @@ abstract class SkinnyOp extends Op {
   /** Begins the launch of {@code rows} rows; the parameters are the caller's. */
   final Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, SkinnySplit split, int rows) {
     if (dtype == DType.F32) {
-      return stream.launch(kernel(f32), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
+      return stream.launch(instance(dtype), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
-    int m = instance(rows);
+    int m = rowsOfInstance(rows);
     int stages = m <= 32 ? 4 : 3;
     int shared = stages * (SkinnySplit.TILE + m) * SkinnySplit.CHUNK * Short.BYTES + COLUMNS_BYTES;
-    KernelFunction kernel = kernel(bf16[Integer.numberOfTrailingZeros(m / 8)]);
+    KernelFunction kernel = byRows[Integer.numberOfTrailingZeros(m / 8)].of(dtype);
     kernel.allowDynamicShared(shared);
     Launch launch = stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
     return workspace.overlap() ? launch.overlapping() : launch;
@@ -71,15 +70,31 @@ abstract class SkinnyOp extends Op {
     check("w", w, x.dtype(), (long) n * k);
     checkAligned(name, x);
     checkAligned("w", w);
-    require(x.dtype() == DType.F32 || workspace.rows() >= instance(rows), "rows, more than the workspace is for,", rows);
+    require(x.dtype() == DType.F32 || workspace.rows() >= rowsOfInstance(rows), "rows, more than the workspace is for,", rows);
   }
 
-  /** Checks what a norm fused to the product needs; returns the groups of a row of h. */
-  final int checkNorm(DeviceBuffer h, DeviceBuffer squares, DeviceBuffer norm, int rows, int k) {
-    int groups = RowSquares.groups(k);
-    check("squares", squares, DType.F32, (long) rows * groups);
-    check("norm", norm, h.dtype(), k);
-    checkAligned("norm", norm);
+  /** Checks the operands of a product with a norm fused to it and that the workspace is large enough; returns the groups of a row of h. */
+  final int checkNormed(SkinnyWorkspace workspace, Residual h, NormedLinear linear, int rows) {
+    checkProduct(workspace, "h", h.rows(), linear.weight(), rows, linear.out(), linear.in());
+    DType dtype = h.rows().dtype();
+    int groups = RowSquares.groups(linear.in());
+    check("squares", h.squares(), DType.F32, (long) rows * groups);
+    check("norm", linear.norm(), dtype, linear.in());
+    checkAligned("norm", linear.norm());
+    checkOptional("bias", linear.bias(), dtype, linear.out());
     return groups;
+  }
+
+  /** For the kernels that add none. */
+  final void checkWithoutBias(NormedLinear linear) {
+    if (linear.bias() != null) {
+      throw refused("bias", linear.bias(), "must be null");
+    }
+  }
+
+  /** Begins the parameters of a product with a norm fused to it, for rows from {@code first} on. */
+  static Launch normed(Launch launch, Residual h, NormedLinear linear, int groups, int first) {
+    return launch.ptr(h.rows(), (long) first * linear.in()).ptr(h.squares(), (long) first * groups)
+        .ptr(linear.norm()).f32(linear.eps()).ptr(linear.weight());
   }
 }

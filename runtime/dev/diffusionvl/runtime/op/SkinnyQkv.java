@@ -18,42 +18,33 @@ public final class SkinnyQkv extends SkinnyOp {
   /**
    * Rows 0 to the end of the segments.
    *
-   * @param h BF16 or F32 [rows, k] before the norm, 16-byte aligned; k a multiple of 8
-   * @param squares F32 [rows, {@link RowSquares#groups}(k)]: of h
-   * @param norm dtype of h [k]: the norm's weight, 16-byte aligned
-   * @param w dtype of h [(heads + 2 kvHeads) · 128, k]: q, then k, then v; 16-byte aligned
-   * @param bias dtype of h, one for each row of w, 16-byte aligned; or null
-   * @param cos F32 [positions, 64]
-   * @param sin F32 [positions, 64]
+   * @param h before the norm
+   * @param linear [(heads + 2 kv heads) · 128, in]: q, then k, then v
+   * @param rope by the positions of the segments
    * @param q dtype of h [rows, heads, 128], 16-byte aligned
-   * @param kCache dtype of h [kvHeads, slots, 128], 16-byte aligned
-   * @param vCache as kCache
+   * @param kv dtype of h, 16-byte aligned; heads of {@value #HEAD_DIM} dimensions
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer h, DeviceBuffer squares, DeviceBuffer norm, float eps,
-      DeviceBuffer w, DeviceBuffer bias, DeviceBuffer cos, DeviceBuffer sin, Segments segments, DeviceBuffer q, DeviceBuffer kCache,
-      DeviceBuffer vCache, int heads, int kvHeads, int slots, int k) {
-    require(heads > 0, "heads", heads);
-    require(kvHeads > 0, "kv heads", kvHeads);
-    require(segments.slotEnd() <= slots, "highest slot of the segments, past the cache,", segments.slotEnd());
+  public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear linear, Rope rope, Segments segments,
+      DeviceBuffer q, KeyValues kv) {
     int rows = segments.totalRows();
-    int n = Math.multiplyExact(heads + 2 * kvHeads, HEAD_DIM);
-    long table = (long) segments.positionEnd() * (HEAD_DIM / 2);
-    long cache = (long) kvHeads * slots * HEAD_DIM;
-    checkProduct(workspace, "h", h, w, rows, n, k);
-    int groups = checkNorm(h, squares, norm, rows, k);
-    checkOptional("bias", bias, h.dtype(), n);
-    check("cos", cos, DType.F32, table);
-    check("sin", sin, DType.F32, table);
-    check("q", q, h.dtype(), (long) rows * heads * HEAD_DIM);
-    check("k cache", kCache, h.dtype(), cache);
-    check("v cache", vCache, h.dtype(), cache);
+    int groups = checkNormed(workspace, h, linear, rows);
+    DType dtype = h.rows().dtype();
+    Heads heads = kv.heads();
+    require(heads.dim() == HEAD_DIM, "head dim", heads.dim());
+    checkKeyValues(kv, dtype, segments.slotEnd());
+    require(linear.out() == times(heads.query() + 2L * heads.keyValue(), HEAD_DIM), "columns of q, k and v", linear.out());
+    checkRope(rope, segments.positionEnd(), HEAD_DIM);
+    check("q", q, dtype, (long) rows * heads.query() * HEAD_DIM);
     checkAligned("q", q);
-    checkAligned("k cache", kCache);
-    checkAligned("v cache", vCache);
-    SkinnySplit split = SkinnySplit.of(n, k, false);
-    inPieces(h.dtype(), rows, (first, count) -> begin(stream, workspace, h.dtype(), split, count)
-        .ptr(h, (long) first * k).ptr(squares, (long) first * groups).ptr(norm).f32(eps).ptr(w).ptrOrNull(bias).ptr(cos).ptr(sin)
-        .ptr(segments.buffer()).ptr(q).ptr(kCache).ptr(vCache).ptr(workspace.partials()).ptr(workspace.arrived())
-        .i32(first).i32(count).i32(segments.count()).i32(heads).i32(kvHeads).i32(slots).i32(k).i32(split.span()).go());
+    checkAligned("keys", kv.keys());
+    checkAligned("values", kv.values());
+    if (linear.bias() != null) {
+      checkAligned("bias", linear.bias());
+    }
+    SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), false);
+    inPieces(dtype, rows, (first, count) -> normed(begin(stream, workspace, dtype, split, count), h, linear, groups, first)
+        .ptrOrNull(linear.bias()).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q).ptr(kv.keys()).ptr(kv.values())
+        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(first).i32(count).i32(segments.count())
+        .i32(heads.query()).i32(heads.keyValue()).i32(kv.slots()).i32(linear.in()).i32(split.span()).go());
   }
 }

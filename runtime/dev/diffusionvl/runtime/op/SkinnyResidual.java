@@ -15,12 +15,10 @@ public final class SkinnyResidual extends SkinnyOp {
   /**
    * @param x BF16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
    * @param w dtype of x [n, k], 16-byte aligned
-   * @param h dtype of x [rows, n], 16-byte aligned: the residual stream, updated
-   * @param squares F32 [rows, {@link RowSquares#groups}(n)]: of the new h
+   * @param h dtype of x [rows, n]: updated, with the sums of squares of the new rows
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares,
-      int rows, int n, int k) {
-    launch(stream, workspace, x, w, h, squares, rows, n, k, 0);
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h, int rows, int n, int k) {
+    launch(stream, workspace, x, w, h, rows, n, k, 0);
   }
 
   /**
@@ -29,17 +27,17 @@ public final class SkinnyResidual extends SkinnyOp {
    * @param ahead with a workspace that overlaps: chunks of weights of each block, beyond those in flight, that are brought into the L2
    *     cache while the kernel before still runs; worth it where that one leaves the memory idle, as attention does
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer h, DeviceBuffer squares,
-      int rows, int n, int k, int ahead) {
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h, int rows, int n, int k,
+      int ahead) {
     require(ahead >= 0, "ahead", ahead);
     checkProduct(workspace, "x", x, w, rows, n, k);
     int groups = RowSquares.groups(n);
-    check("h", h, x.dtype(), (long) rows * n);
-    checkAligned("h", h);
-    check("squares", squares, DType.F32, (long) rows * groups);
+    check("h", h.rows(), x.dtype(), (long) rows * n);
+    checkAligned("h", h.rows());
+    check("squares", h.squares(), DType.F32, (long) rows * groups);
     SkinnySplit split = SkinnySplit.of(n, k, false);
     inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x.dtype(), split, count)
-        .ptr(x, (long) first * k).ptr(w).ptr(h, (long) first * n).ptr(squares, (long) first * groups)
+        .ptr(x, (long) first * k).ptr(w).ptr(h.rows(), (long) first * n).ptr(h.squares(), (long) first * groups)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span())
         .i32(workspace.overlap() ? ahead : 0).go());
   }

@@ -30,7 +30,7 @@ public final class SkinnyWorkspace implements AutoCloseable {
     Device device = stream.device();
     // Only the cubin for 9.0 waits for the kernel before; the PTX that serves newer devices is compiled for 8.0 and does not.
     this.overlap = overlap && (device.emulated() || device.computeCapability() == 90);
-    rows = SkinnyOp.instance(maxRows);
+    rows = SkinnyOp.rowsOfInstance(maxRows);
     partials = device.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
     try {
       // One a block, for the tile that it shares with the next, and one for the whole grid.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
-import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /** silu(gate) · up from the stacked gate and up product. */
-public final class Swiglu extends Op {
+public final class Swiglu extends ProductOp {
   private static final int THREADS = 256;
   private static final int COLUMNS = 4 * THREADS;
 
@@ -27,11 +26,7 @@ public final class Swiglu extends Op {
     checkProduct("gate and up", gateUp, bias, out.dtype(), 2L * rows * inter);
     checkOptional("bias", bias, out.dtype(), 2L * inter);
     check("out", out, out.dtype(), (long) rows * inter);
-    stream.launch(kernel(instance(gateUp.dtype(), out.dtype())), rows, blocks(inter, COLUMNS), 1, THREADS, 0)
+    stream.launch(instance(gateUp, out.dtype()), rows, blocks(inter, COLUMNS), 1, THREADS, 0)
         .ptr(gateUp).ptrOrNull(bias).ptr(out).i32(rows).i32(inter).go();
-  }
-
-  private static String instance(DType in, DType out) {
-    return out == DType.F32 ? "swiglu_f32" : in == DType.F32 ? "swiglu_bf16" : "swiglu_bf16_bf16";
   }
 }

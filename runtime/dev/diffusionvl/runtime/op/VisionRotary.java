@@ -17,31 +17,29 @@ public final class VisionRotary extends Op {
   }
 
   /**
-   * @param qkv F32 accumulators [rows, 3, heads, headDim]
-   * @param bias dtype of q [3, heads, headDim], or null
-   * @param cos F32 [rows, headDim / 2], or null with sin: no rotation
-   * @param sin as cos
-   * @param q BF16 or F32 [rows, heads, headDim]
-   * @param k dtype of q [heads, rows, headDim]
-   * @param v as k
+   * @param qkv F32 accumulators [rows, 3, heads, head dim]
+   * @param bias dtype of q [3, heads, head dim], or null
+   * @param rope by row, or null: no rotation
+   * @param q BF16 or F32 [rows, heads, head dim]
+   * @param kv dtype of q: where keys and values go; as many heads as q has, one slot per row
    */
-  public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, DeviceBuffer cos, DeviceBuffer sin, DeviceBuffer q, DeviceBuffer k,
-      DeviceBuffer v, int rows, int heads, int headDim) {
+  public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, Rope rope, DeviceBuffer q, KeyValues kv) {
+    int rows = kv.slots();
+    Heads heads = kv.heads();
     require(rows >= 0, "rows", rows);
-    require(heads > 0, "heads", heads);
-    require(headDim > 0 && headDim % 2 == 0, "head dim", headDim);
-    long width = (long) heads * headDim;
     checkFloat("q", q);
-    check("qkv", qkv, DType.F32, 3 * rows * width);
+    checkKeyValues(kv, q.dtype(), rows);
+    require(heads.keyValue() == heads.query(), "kv heads, not as many as heads,", heads.keyValue());
+    long width = (long) heads.query() * heads.dim();
+    require(width <= Integer.MAX_VALUE / 3, "columns of q", width);
+    check("qkv", qkv, DType.F32, times(rows, 3 * width));
     checkOptional("bias", bias, q.dtype(), 3 * width);
-    if (cos != null || sin != null) {
-      check("cos", cos, DType.F32, (long) rows * (headDim / 2));
-      check("sin", sin, DType.F32, (long) rows * (headDim / 2));
+    if (rope != null) {
+      checkRope(rope, rows, heads.dim());
     }
     check("q", q, q.dtype(), rows * width);
-    check("k", k, q.dtype(), rows * width);
-    check("v", v, q.dtype(), rows * width);
-    stream.launch(kernel(q.dtype() == DType.BF16 ? "vision_rotary_bf16" : "vision_rotary_f32"), rows, 1, 1, THREADS, 0)
-        .ptr(qkv).ptrOrNull(bias).ptrOrNull(cos).ptrOrNull(sin).ptr(q).ptr(k).ptr(v).i32(rows).i32(heads).i32(headDim).go();
+    stream.launch(instance(q.dtype()), rows, 1, 1, THREADS, 0)
+        .ptr(qkv).ptrOrNull(bias).ptrOrNull(rope == null ? null : rope.cos()).ptrOrNull(rope == null ? null : rope.sin())
+        .ptr(q).ptr(kv.keys()).ptr(kv.values()).i32(rows).i32(heads.query()).i32(heads.dim()).go();
   }
 }

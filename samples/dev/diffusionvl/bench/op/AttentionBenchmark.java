@@ -5,6 +5,8 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
@@ -83,8 +85,8 @@ public final class AttentionBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().attention.launch(bench.stream(), q.at(copy), k.at(copy), v.at(copy), segments, out.at(copy), heads, kvHeads, dim,
-        slots, scale(), workspace);
+    bench.kernels().attention.launch(bench.stream(), q.at(copy),
+        new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots), segments, out.at(copy), scale(), workspace);
   }
 
   private float scale() {

@@ -5,6 +5,7 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Predictions;
 import java.util.stream.IntStream;
 
 /** confidence over the logits of a block. */
@@ -29,8 +30,8 @@ public final class ConfidenceBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().confidence.launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
-        rowSum.at(copy), rows, vocab, -1);
+    bench.kernels().confidence.launch(bench.stream(), logits.at(copy),
+        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), rows, vocab, -1);
   }
 
   @Override

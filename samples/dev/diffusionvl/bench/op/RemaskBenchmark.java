@@ -5,6 +5,7 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 import java.util.stream.IntStream;
 
@@ -36,8 +37,9 @@ public final class RemaskBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().remask.launch(bench.stream(), token.at(copy), probability.at(copy), ids.at(copy), stepOf.at(copy), confidence.at(copy),
-        status.at(copy), quota.at(copy), rows, 1, 0, new Remask.Rule(false, 0, MASK));
+    bench.kernels().remask.launch(bench.stream(), new Predictions(token.at(copy), probability.at(copy)),
+        new Remask.Block(ids.at(copy), stepOf.at(copy), confidence.at(copy), status.at(copy)), quota.at(copy), rows, 1, 0,
+        new Remask.Rule(false, 0, MASK));
   }
 
   @Override

@@ -5,6 +5,9 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 
 /** rope_kv_append of a block behind 1000 cached rows. */
@@ -43,8 +46,8 @@ public final class RopeKvAppendBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().ropeKvAppend.launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
-        k.at(copy), v.at(copy), heads, kvHeads, dim, slots);
+    bench.kernels().ropeKvAppend.launch(bench.stream(), qkv.at(copy), bias.at(copy), new Rope(cos.at(copy), sin.at(copy)), segments,
+        q.at(copy), new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots));
   }
 
   @Override

@@ -5,6 +5,8 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Sample;
 
 /** sample with top-k 1, top-p on and confidence of the unmodified softmax: all sweeps, and a known answer. */
 public final class SampleBenchmark extends KernelBenchmark {
@@ -24,8 +26,8 @@ public final class SampleBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().sample.launch(bench.stream(), logits.at(copy), null, token.at(copy), probability.at(copy), rows, vocab, -1, 1, 1,
-        0.9f, true, 7, 0);
+    bench.kernels().sample.launch(bench.stream(), logits.at(copy), new Predictions(token.at(copy), probability.at(copy)), rows, vocab, -1,
+        new Sample.Rule(1, 1, 0.9f, true), new Sample.Numbers(null, 7, 0, null));
   }
 
   @Override

@@ -4,6 +4,9 @@ package dev.diffusionvl.bench.op;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.NormedLinear;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.SkinnyConfidence;
 
 /** skinny_confidence: final norm, head, most likely token and its probability. Beside it rms_norm, cuBLAS and confidence. */
@@ -44,16 +47,17 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyConfidence.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
-        parts.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy), m, n, k, -1);
+    bench.kernels().skinnyConfidence.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
+        new NormedLinear(norm.at(copy), EPS, w.at(copy), null, n, k), parts.at(copy),
+        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), m, -1);
   }
 
   @Override
   public void launchBaseline(int copy) {
     bench.kernels().rmsNorm.launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
     bench.gemm().multiply(normed.at(copy), w.at(copy), logits.at(copy), m, n, k);
-    bench.kernels().confidence.launch(bench.stream(), logits.at(copy), token.at(copy), probability.at(copy), rowMax.at(copy),
-        rowSum.at(copy), m, n, -1);
+    bench.kernels().confidence.launch(bench.stream(), logits.at(copy),
+        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), m, n, -1);
   }
 
   @Override

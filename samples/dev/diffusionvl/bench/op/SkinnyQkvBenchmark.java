@@ -5,7 +5,13 @@ import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.NormedLinear;
+import dev.diffusionvl.runtime.op.Residual;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
+import dev.diffusionvl.runtime.op.SkinnyQkv;
 import java.util.Arrays;
 
 /** skinny_qkv: norm, QKV, bias, rotation, KV write, behind 1000 cached rows. Beside it rms_norm, cuBLAS and rope_kv_append. */
@@ -59,16 +65,18 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyQkv.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
-        bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy), keys.at(copy), values.at(copy), c.heads(), c.kvHeads(), slots, k);
+    bench.kernels().skinnyQkv.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
+        new NormedLinear(norm.at(copy), EPS, w.at(copy), bias.at(copy), (c.heads() + 2 * c.kvHeads()) * SkinnyQkv.HEAD_DIM, k),
+        new Rope(cos.at(copy), sin.at(copy)), segments, q.at(copy),
+        new KeyValues(keys.at(copy), values.at(copy), new Heads(c.heads(), c.kvHeads(), SkinnyQkv.HEAD_DIM), slots));
   }
 
   @Override
   public void launchBaseline(int copy) {
     bench.kernels().rmsNorm.launch(bench.stream(), h.at(copy), norm.at(copy), normed.at(copy), m, k, EPS);
     bench.gemm().multiply(normed.at(copy), w.at(copy), acc.at(copy), m, n, k);
-    bench.kernels().ropeKvAppend.launch(bench.stream(), acc.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), segments, q.at(copy),
-        keys.at(copy), values.at(copy), c.heads(), c.kvHeads(), DIM, slots);
+    bench.kernels().ropeKvAppend.launch(bench.stream(), acc.at(copy), bias.at(copy), new Rope(cos.at(copy), sin.at(copy)), segments,
+        q.at(copy), new KeyValues(keys.at(copy), values.at(copy), new Heads(c.heads(), c.kvHeads(), DIM), slots));
   }
 
   /** First and last head. */

@@ -4,6 +4,7 @@ package dev.diffusionvl.bench.op;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.RowSquares;
 
 /** skinny_residual: a layer's output or down projection. Beside it cuBLAS and residual_add. */
@@ -28,7 +29,8 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), w.at(copy), h.at(copy), squares.at(copy), m, n, k);
+    bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), w.at(copy), new Residual(h.at(copy), squares.at(copy)), m,
+        n, k);
   }
 
   @Override

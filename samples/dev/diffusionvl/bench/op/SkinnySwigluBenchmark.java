@@ -4,6 +4,8 @@ package dev.diffusionvl.bench.op;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.NormedLinear;
+import dev.diffusionvl.runtime.op.Residual;
 import java.util.Arrays;
 
 /** skinny_swiglu: norm, gate and up, SwiGLU. Beside it rms_norm, cuBLAS and swiglu. */
@@ -36,8 +38,8 @@ public final class SkinnySwigluBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnySwiglu.launch(bench.stream(), workspace, h.at(copy), squares.at(copy), norm.at(copy), EPS, w.at(copy),
-        out.at(copy), m, inter, k);
+    bench.kernels().skinnySwiglu.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
+        new NormedLinear(norm.at(copy), EPS, w.at(copy), null, 2 * inter, k), out.at(copy), m);
   }
 
   @Override

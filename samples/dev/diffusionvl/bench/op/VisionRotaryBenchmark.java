@@ -5,6 +5,9 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 
 /** vision_rotary over an image's patches. */
 public final class VisionRotaryBenchmark extends KernelBenchmark {
@@ -33,8 +36,8 @@ public final class VisionRotaryBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().visionRotary.launch(bench.stream(), qkv.at(copy), bias.at(copy), cos.at(copy), sin.at(copy), q.at(copy), k.at(copy),
-        v.at(copy), rows, heads, dim);
+    bench.kernels().visionRotary.launch(bench.stream(), qkv.at(copy), bias.at(copy), new Rope(cos.at(copy), sin.at(copy)), q.at(copy),
+        new KeyValues(k.at(copy), v.at(copy), new Heads(heads, heads, dim), rows));
   }
 
   @Override

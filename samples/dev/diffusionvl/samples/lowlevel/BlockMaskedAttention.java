@@ -6,7 +6,9 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.SplittableRandom;
 
@@ -44,7 +46,8 @@ public final class BlockMaskedAttention {
         segments.add(b * BLOCK, BLOCK, b * BLOCK, b * BLOCK, 0, (b + 1) * BLOCK, 0);
       }
       segments.upload(stream);
-      new Kernels(device).attention.launch(stream, dq, dk, dv, segments, out, 1, 1, DIM, ROWS, (float) (1 / Math.sqrt(DIM)));
+      new Kernels(device).attention.launch(stream, dq, new KeyValues(dk, dv, new Heads(1, 1, DIM), ROWS), segments, out,
+          (float) (1 / Math.sqrt(DIM)));
       float[] result = out.getFloats(stream);
       for (int b = 0; b < BLOCKS; b++) {
         System.out.printf("first row of block %d: mean block seen %.2f%n", b, result[b * BLOCK * DIM]);

@@ -7,7 +7,10 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
 
@@ -48,7 +51,8 @@ public final class KvAppend {
       stream.fill(v, 0);
       segments.add(0, ROWS, POSITION, POSITION, 0, POSITION + ROWS, 0);
       segments.upload(stream);
-      new Kernels(device).ropeKvAppend.launch(stream, dQkv, null, dCos, dSin, segments, q, k, v, 1, 1, DIM, SLOTS);
+      new Kernels(device).ropeKvAppend.launch(stream, dQkv, null, new Rope(dCos, dSin), segments, q,
+          new KeyValues(k, v, new Heads(1, 1, DIM), SLOTS));
       for (int slot = POSITION - 1; slot < SLOTS; slot++) {
         System.out.printf("slot %d: k %.3f, v %.0f%n", slot, k.slice((long) slot * DIM, 1).getFloats(stream)[0],
             v.slice((long) slot * DIM, 1).getFloats(stream)[0]);

@@ -9,6 +9,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -49,7 +50,8 @@ public final class Remasking {
         }
         token.set(stream, proposal);
         probability.set(stream, confidence);
-        kernels.remask.launch(stream, token, probability, ids, stepOf, sure, status, quota, BLOCK, 1, 0, RULE);
+        kernels.remask.launch(stream, new Predictions(token, probability), new Remask.Block(ids, stepOf, sure, status), quota, BLOCK, 1, 0,
+            RULE);
         open = status.getInts(stream)[Remask.MASKED];
         System.out.printf("step %d: %s, open %d%n", step, Arrays.toString(ids.getInts(stream)), open);
       }

@@ -7,7 +7,10 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.LaunchPlan;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -83,7 +86,7 @@ public class LaunchBenchmark {
   /** Seven buffers and the segments, four scalars: the longest parameter list of a layer. */
   @Benchmark
   public void ropeKvAppend() {
-    kernels.ropeKvAppend.launch(stream, acc, b, acc, acc, segments, a, b, b, 16, 2, 128, 128);
+    kernels.ropeKvAppend.launch(stream, acc, b, new Rope(acc, acc), segments, a, new KeyValues(b, b, new Heads(16, 2, 128), 128));
   }
 
   /** One launch of a plan that issues a hundred by a single call. */

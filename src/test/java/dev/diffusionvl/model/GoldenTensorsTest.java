@@ -102,9 +102,9 @@ class GoldenTensorsTest {
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         TextProducts products = new TextProducts(config.text(), stream, gemm, choice, false);
-        KvCache cache = new KvCache(device, DType.F32, config.text().layers(), config.text().kvHeads(), slots, config.text().headDim());
+        KvCache cache = new KvCache(device, DType.F32, config.text(), slots);
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
-        Transformer transformer = new Transformer(device, DType.F32, config.text(), model.text(), model.kernels(), stream, products, prefill,
+        Transformer transformer = new Transformer(DType.F32, config.text(), model.text(), model.kernels(), stream, products, prefill,
             prefill, 1);
         Segments segments = new Segments(device, prefill / block)) {
       for (int begin = 0; begin < prefill; begin += block) {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -77,7 +78,8 @@ class GraphLoopTest {
     DeviceBuffer sure = floats("confidence", new float[BLOCK]);
     DeviceBuffer probability = floats("probability", .1f, .9f, .2f, .8f, .3f, .7f, .4f, .6f);
     Remask.Rule rule = new Remask.Rule(false, 0, MASK_ID);
-    return () -> kernels.remask.launch(stream, token, probability, ids, stepOf, sure, status, quotas, BLOCK, 1, 0, rule);
+    return () -> kernels.remask.launch(stream, new Predictions(token, probability), new Remask.Block(ids, stepOf, sure, status), quotas,
+        BLOCK, 1, 0, rule);
   }
 
   private DeviceBuffer left() {

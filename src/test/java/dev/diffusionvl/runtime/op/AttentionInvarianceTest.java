@@ -115,9 +115,9 @@ class AttentionInvarianceTest extends OpTest {
       stream.synchronize();
       float scale = (float) (1 / Math.sqrt(DIM));
       for (int round = 0; round < 3; round++) {
-        kernels.attention.launch(stream, q, k, v, large, outs[0], 4, 2, DIM, 400, scale, mine);
-        kernels.attention.launch(other, q, k, v, large, outs[1], 4, 2, DIM, 400, scale, its);
-        kernels.attention.launch(stream, q, k, v, small, outs[2], 4, 2, DIM, 400, scale, mine);
+        kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), large, outs[0], scale, mine);
+        kernels.attention.launch(other, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), large, outs[1], scale, its);
+        kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), small, outs[2], scale, mine);
       }
       other.synchronize();
       assertArrayEquals(largeOut, outs[0].getFloats(stream), form.name());
@@ -139,7 +139,7 @@ class AttentionInvarianceTest extends OpTest {
       AttentionWorkspace used = form == Form.BF16_SPLIT ? workspace : null;
       float scale = (float) (1 / Math.sqrt(DIM));
       try (Graph graph = Graph.capture(stream,
-          () -> kernels.attention.launch(stream, q, k, v, segments, out, 4, 2, DIM, 500, scale, used))) {
+          () -> kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 500), segments, out, scale, used))) {
         for (int context : new int[] {0, 3, 56, 57, 300, 492, 120}) {
           segments.clear();
           segments.add(0, 8, 0, context, 0, context, 1);

@@ -90,8 +90,9 @@ final class AttentionPass {
 
   float[] run(float[] queries, Segments segments, AttentionWorkspace workspace) {
     DeviceBuffer out = test.empty(dtype, (long) segments.totalRows() * rowWidth());
-    test.kernels.attention.launch(test.stream, test.buffer(dtype, queries), test.buffer(dtype, k), test.buffer(dtype, v), segments, out,
-        heads, kvHeads, dim, slots, scale(), workspace);
+    test.kernels.attention.launch(test.stream, test.buffer(dtype, queries),
+        new KeyValues(test.buffer(dtype, k), test.buffer(dtype, v), new Heads(heads, kvHeads, dim), slots), segments, out, scale(),
+        workspace);
     return out.getFloats(test.stream);
   }
 

@@ -142,9 +142,9 @@ class AttentionTest extends OpTest {
       segments.add(0, 1, 0, 3, 0, 5, 0);
       segments.upload(stream);
       assertThrows(IllegalArgumentException.class,
-          () -> kernels.attention.launch(stream, data, data, data, segments, data, 1, 1, 128, 4, 1f));
+          () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(1, 1, 128), 4), segments, data, 1f));
       assertThrows(IllegalArgumentException.class,
-          () -> kernels.attention.launch(stream, data, data, data, segments, data, 1, 1, 64, 8, 1f));
+          () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(1, 1, 64), 8), segments, data, 1f));
       assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, 0, 0, 1, 0));
       segments.clear();
       segments.add(0, 1, 0, 0, 0, 1, 2);
@@ -160,21 +160,21 @@ class AttentionTest extends OpTest {
       segments.upload(stream);
       assertTrue(workspace.fits(segments));
       for (int[] other : new int[][] {{2, 2, 128}, {4, 1, 128}, {4, 2, 80}}) { // heads, kv heads, head dim
-        String message = assertThrows(IllegalArgumentException.class, () -> kernels.attention.launch(stream, data, data, data, segments,
-            data, other[0], other[1], other[2], 8, 1f, workspace)).getMessage();
+        String message = assertThrows(IllegalArgumentException.class, () -> kernels.attention.launch(stream, data,
+            new KeyValues(data, data, new Heads(other[0], other[1], other[2]), 8), segments, data, 1f, workspace)).getMessage();
         assertTrue(message.contains("workspace is for 4 heads, 2 kv heads, head dim 128, 1 tiles"), message);
       }
       segments.add(8, 1, 0, 0, 0, 8, 0);
       segments.upload(stream);
       assertFalse(workspace.fits(segments));
       assertThrows(IllegalArgumentException.class,
-          () -> kernels.attention.launch(stream, data, data, data, segments, data, 4, 2, 128, 8, 1f, workspace));
+          () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(4, 2, 128), 8), segments, data, 1f, workspace));
       workspace.close();
       segments.clear();
       segments.add(0, 8, 0, 0, 0, 8, 0);
       segments.upload(stream);
       assertThrows(IllegalStateException.class,
-          () -> kernels.attention.launch(stream, data, data, data, segments, data, 4, 2, 128, 8, 1f, workspace));
+          () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(4, 2, 128), 8), segments, data, 1f, workspace));
     }
     assertThrows(IllegalArgumentException.class, () -> new AttentionWorkspace(stream, 3, 2, 128, 1, 8));
   }

@@ -19,7 +19,7 @@ class ChoiceTest extends OpTest {
     DeviceBuffer probability = empty(DType.F32, rows);
     DeviceBuffer max = empty(DType.F32, rows);
     DeviceBuffer sum = empty(DType.F32, rows);
-    kernels.confidence.launch(stream, buffer(dtype, logits), token, probability, max, sum, rows, vocab, excluded);
+    kernels.confidence.launch(stream, buffer(dtype, logits), new Predictions(token, probability, max, sum), rows, vocab, excluded);
     int[] tokens = token.getInts(stream);
     float[] probabilities = probability.getFloats(stream);
     for (int r = 0; r < rows; r++) {
@@ -111,8 +111,8 @@ class ChoiceTest extends OpTest {
     for (boolean original : new boolean[] {false, true}) {
       DeviceBuffer token = empty(DType.I32, rows);
       DeviceBuffer probability = empty(DType.F32, rows);
-      kernels.sample.launch(stream, buffer(dtype, logits), u, token, probability, rows, vocab, excluded, temperature, topK, topP, original, 0,
-          0);
+      kernels.sample.launch(stream, buffer(dtype, logits), new Predictions(token, probability), rows, vocab, excluded,
+          new Sample.Rule(temperature, topK, topP, original), new Sample.Numbers(u, 0, 0, null));
       int[] tokens = token.getInts(stream);
       float[] probabilities = probability.getFloats(stream);
       for (int r = 0; r < rows; r++) {
@@ -146,7 +146,8 @@ class ChoiceTest extends OpTest {
       int[] tokens = null;
       for (int repeat = 0; repeat < 2; repeat++) {
         DeviceBuffer token = empty(DType.I32, rows);
-        kernels.sample.launch(stream, buffer, null, token, empty(DType.F32, rows), rows, vocab, -1, 1f, 0, 1f, false, 42, forward);
+        kernels.sample.launch(stream, buffer, new Predictions(token, empty(DType.F32, rows)), rows, vocab, -1,
+            new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, 42, forward, null));
         int[] again = token.getInts(stream);
         if (tokens != null) {
           assertArrayEquals(tokens, again, "same seed, forward and row: same token");
@@ -169,8 +170,10 @@ class ChoiceTest extends OpTest {
     DeviceBuffer expected = empty(DType.I32, 64);
     DeviceBuffer token = empty(DType.I32, 64);
     DeviceBuffer probability = empty(DType.F32, 64);
-    kernels.sample.launch(stream, logits, null, expected, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 5);
-    kernels.sample.launch(stream, logits, null, token, probability, 64, 50, -1, 1f, 0, 1f, false, 42, 2, ints(3));
+    kernels.sample.launch(stream, logits, new Predictions(expected, probability), 64, 50, -1, new Sample.Rule(1f, 0, 1f, false),
+        new Sample.Numbers(null, 42, 5, null));
+    kernels.sample.launch(stream, logits, new Predictions(token, probability), 64, 50, -1, new Sample.Rule(1f, 0, 1f, false),
+        new Sample.Numbers(null, 42, 2, ints(3)));
     assertArrayEquals(expected.getInts(stream), token.getInts(stream));
   }
 
@@ -179,7 +182,8 @@ class ChoiceTest extends OpTest {
     float[] logits = normal(DType.F32, 300, 1);
     logits[299] = Float.NaN;
     DeviceBuffer probability = empty(DType.F32, 1);
-    kernels.sample.launch(stream, buffer(DType.F32, logits), null, empty(DType.I32, 1), probability, 1, 300, -1, 1f, 0, 1f, false, 1, 0);
+    kernels.sample.launch(stream, buffer(DType.F32, logits), new Predictions(empty(DType.I32, 1), probability), 1, 300, -1,
+        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, 1, 0, null));
     assertTrue(Float.isNaN(probability.getFloats(stream)[0]));
   }
 }

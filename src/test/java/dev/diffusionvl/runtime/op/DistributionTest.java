@@ -26,8 +26,8 @@ class DistributionTest extends OpTest {
     DeviceBuffer u = own(device.allocate("uniforms", DType.F64, rows));
     u.set(stream, uniforms);
     DeviceBuffer token = empty(DType.I32, rows);
-    kernels.sample.launch(stream, buffer(dtype, repeated), u, token, empty(DType.F32, rows), rows, logits.length, excluded, temperature,
-        topK, topP, false, 0, 0);
+    kernels.sample.launch(stream, buffer(dtype, repeated), new Predictions(token, empty(DType.F32, rows)), rows, logits.length, excluded,
+        new Sample.Rule(temperature, topK, topP, false), new Sample.Numbers(u, 0, 0, null));
     return token.getInts(stream);
   }
 
@@ -116,7 +116,8 @@ class DistributionTest extends OpTest {
 
   private int[] counted(DeviceBuffer logits, int rows, int vocab, long drawSeed, int forward) {
     DeviceBuffer token = empty(DType.I32, rows);
-    kernels.sample.launch(stream, logits, null, token, empty(DType.F32, rows), rows, vocab, -1, 1f, 0, 1f, false, drawSeed, forward);
+    kernels.sample.launch(stream, logits, new Predictions(token, empty(DType.F32, rows)), rows, vocab, -1,
+        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, drawSeed, forward, null));
     return token.getInts(stream);
   }
 
@@ -132,10 +133,12 @@ class DistributionTest extends OpTest {
     for (DType dtype : FLOATS) {
       DeviceBuffer probability = empty(DType.F32, 5);
       DeviceBuffer token = ints(-9, -9, -9, -9, -9);
-      kernels.sample.launch(stream, buffer(dtype, logits), null, token, probability, 5, vocab, -1, 0.5f, 5, 0.9f, false, 1, 2);
+      kernels.sample.launch(stream, buffer(dtype, logits), new Predictions(token, probability), 5, vocab, -1,
+          new Sample.Rule(0.5f, 5, 0.9f, false), new Sample.Numbers(null, 1, 2, null));
       assertBad("sample " + dtype, bad, probability, token, vocab);
       token = ints(-9, -9, -9, -9, -9);
-      kernels.confidence.launch(stream, buffer(dtype, logits), token, probability, empty(DType.F32, 5), empty(DType.F32, 5), 5, vocab, -1);
+      kernels.confidence.launch(stream, buffer(dtype, logits),
+          new Predictions(token, probability, empty(DType.F32, 5), empty(DType.F32, 5)), 5, vocab, -1);
       assertBad("confidence " + dtype, bad, probability, token, vocab);
     }
   }
@@ -156,7 +159,8 @@ class DistributionTest extends OpTest {
         float[] logits = normal(dtype, 3 * vocab, 4);
         DeviceBuffer max = empty(DType.F32, 3);
         DeviceBuffer sum = empty(DType.F32, 3);
-        kernels.confidence.launch(stream, buffer(dtype, logits), empty(DType.I32, 3), empty(DType.F32, 3), max, sum, 3, vocab, -1);
+        kernels.confidence.launch(stream, buffer(dtype, logits), new Predictions(empty(DType.I32, 3), empty(DType.F32, 3), max, sum), 3,
+            vocab, -1);
         for (int r = 0; r < 3; r++) {
           float[] row = Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab);
           float top = row[SamplingOracle.mostLikely(row, -1).token()];
@@ -179,8 +183,8 @@ class DistributionTest extends OpTest {
         }
         for (int excluded : new int[] {-1, 0, 3, vocab - 1}) {
           DeviceBuffer token = empty(DType.I32, 6);
-          kernels.confidence.launch(stream, buffer(dtype, logits), token, empty(DType.F32, 6), empty(DType.F32, 6), empty(DType.F32, 6), 6,
-              vocab, excluded);
+          kernels.confidence.launch(stream, buffer(dtype, logits),
+              new Predictions(token, empty(DType.F32, 6), empty(DType.F32, 6), empty(DType.F32, 6)), 6, vocab, excluded);
           int[] tokens = token.getInts(stream);
           for (int r = 0; r < 6; r++) {
             int expected = SamplingOracle.mostLikely(Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab), excluded).token();

@@ -112,10 +112,10 @@ class FootprintTest extends OpTest {
           segments.add(0, 5, 0, 200, 7, 190, 1);
           segments.add(5, 3, 0, 321, 9, 150, 3);
           segments.upload(stream);
-          kernels.attention.launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f);
+          kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, kvHeads, dim), slots), segments, out, 0.1f);
           assertWritten("attention " + dtype + " " + dim, out);
           stream.fill(out, 0xff);
-          kernels.attention.launch(stream, q, k, v, segments, out, 4, kvHeads, dim, slots, 0.1f, workspace);
+          kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, kvHeads, dim), slots), segments, out, 0.1f, workspace);
         }
         assertWritten("attention with split keys " + dtype + " " + dim, out);
       }
@@ -149,7 +149,7 @@ class FootprintTest extends OpTest {
         segments.add(0, 1, 0, 6, 0, 4, 0);
         segments.add(1, 1, 0, 7, 0, 4, mask);
         segments.upload(stream);
-        kernels.attention.launch(stream, buffer(DType.F32, q), k, k, segments, out, 1, 1, dim, 8, 0.1f);
+        kernels.attention.launch(stream, buffer(DType.F32, q), new KeyValues(k, k, new Heads(1, 1, dim), 8), segments, out, 0.1f);
       }
       float[] values = out.getFloats(stream);
       boolean same = Arrays.equals(values, 0, dim, values, dim, 2 * dim);
@@ -170,17 +170,19 @@ class FootprintTest extends OpTest {
     kernels.residualAdd.launch(stream, g, f, null, 0, 4);
     kernels.residualRmsNorm.launch(stream, g, f, null, f, g, 0, 4, 1e-6f);
     kernels.biasActivation.launch(stream, f, null, g, 0, 4, 0);
-    kernels.visionRotary.launch(stream, f, null, f, f, g, g, g, 0, 1, 8);
+    kernels.visionRotary.launch(stream, f, null, new Rope(f, f), g, new KeyValues(g, g, new Heads(1, 1, 8), 0));
     kernels.layerNorm.launch(stream, f, f, f, g, 0, 4, 1e-6f);
     kernels.extractPatches.launch(stream, f, g, 0, 2, 2, 1, 1);
     kernels.positionEmbedding.launch(stream, f, f, f, g, 0, 4, 2);
     kernels.blendRows.launch(stream, f, i, f, g, 0, 4, 2);
-    kernels.confidence.launch(stream, f, i, g, g, g, 0, 4, -1);
-    kernels.sample.launch(stream, f, null, i, g, 0, 4, -1, 1f, 0, 1f, false, 1, 0);
+    kernels.confidence.launch(stream, f, new Predictions(i, g, g, g), 0, 4, -1);
+    kernels.sample.launch(stream, f, new Predictions(i, g), 0, 4, -1, new Sample.Rule(1f, 0, 1f, false),
+        new Sample.Numbers(null, 1, 0, null));
     try (Segments segments = new Segments(device, 1)) {
       segments.upload(stream);
-      kernels.ropeKvAppend.launch(stream, f, null, f, f, segments, g, g, g, 1, 1, 8, 1);
-      kernels.attention.launch(stream, f, empty(DType.F32, 128), empty(DType.F32, 128), segments, g, 1, 1, 128, 1, 1f);
+      kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, g, new KeyValues(g, g, new Heads(1, 1, 8), 1));
+      kernels.attention.launch(stream, f, new KeyValues(empty(DType.F32, 128), empty(DType.F32, 128), new Heads(1, 1, 128), 1), segments, g,
+          1f);
     }
     for (float x : g.getFloats(stream)) {
       assertTrue(Float.isNaN(x), "written: " + x);

@@ -109,17 +109,20 @@ class LauncherChecksTest extends OpTest {
       check("skinny_gemm", List.of(f32("x", 16), f32("w", 40), f32("y", 10)),
           b -> kernels.skinnyGemm.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 2, 5, 8));
       check("skinny_residual", List.of(f32("x", 16), f32("w", 40), f32("h", 10), f32("squares", 2)),
-          b -> kernels.skinnyResidual.launch(stream, workspace, b.get(0), b.get(1), b.get(2), b.get(3), 2, 5, 8));
+          b -> kernels.skinnyResidual.launch(stream, workspace, b.get(0), b.get(1), new Residual(b.get(2), b.get(3)), 2, 5, 8));
       check("skinny_swiglu", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 80), f32("out", 10)),
-          b -> kernels.skinnySwiglu.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), 2, 5, 8));
+          b -> kernels.skinnySwiglu.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 2 * 5, 8), b.get(4), 2));
       check("skinny_confidence", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 40), f32("parts", 8), i32("token", 2),
               f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
-          b -> kernels.skinnyConfidence.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5),
-              b.get(6), b.get(7), b.get(8), 2, 5, 8, -1));
+          b -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 5, 8), b.get(4), new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2,
+              -1));
       check("skinny_qkv", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 512 * 8), f32("bias", 512), f32("cos", 5 * 64),
-              f32("sin", 5 * 64), f32("q", 2 * 256), f32("k cache", 6 * 128), f32("v cache", 6 * 128)),
-          b -> kernels.skinnyQkv.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 1e-6f, b.get(3), b.get(4), b.get(5), b.get(6),
-              segments, b.get(7), b.get(8), b.get(9), 2, 1, 6, 8));
+              f32("sin", 5 * 64), f32("q", 2 * 256), f32("keys", 6 * 128), f32("values", 6 * 128)),
+          b -> kernels.skinnyQkv.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), b.get(4), (2 + 2 * 1) * SkinnyQkv.HEAD_DIM, 8), new Rope(b.get(5), b.get(6)),
+              segments, b.get(7), new KeyValues(b.get(8), b.get(9), new Heads(2, 1, SkinnyQkv.HEAD_DIM), 6)));
     }
   }
 
@@ -127,10 +130,10 @@ class LauncherChecksTest extends OpTest {
   void tokenChoice() {
     check("confidence", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), f32("row max", 2),
             f32("row sum", 2)),
-        b -> kernels.confidence.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 11, -1));
+        b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 11, -1));
     Argument uniforms = new Argument("uniforms", DType.F64, 2);
-    Launch sample = b -> kernels.sample.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 11, -1, 1f, 0, 1f,
-        false, 1, 0);
+    Launch sample = b -> kernels.sample.launch(stream, b.get(0), new Predictions(b.get(2), b.get(3)), 2, 11, -1,
+        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(b.get(1), 1, 0, null));
     check("sample", List.of(f32("logits", 22)),
         b -> sample.with(List.of(b.get(0), doubles(2), ints(0, 0), empty(DType.F32, 2))));
     check("sample", List.of(i32("token", 2), f32("probability", 2)),
@@ -142,8 +145,8 @@ class LauncherChecksTest extends OpTest {
     }
     check("remask", List.of(i32("token", 10), f32("probability", 10), i32("ids", 15), i32("step of", 5), f32("confidence", 5),
             i32("status", 8), i32("quota", 1)),
-        b -> kernels.remask.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), b.get(6), 5, 2, 2,
-            new Remask.Rule(false, 0f, 1)));
+        b -> kernels.remask.launch(stream, new Predictions(b.get(0), b.get(1)), new Remask.Block(b.get(2), b.get(3), b.get(4), b.get(5)),
+            b.get(6), 5, 2, 2, new Remask.Rule(false, 0f, 1)));
   }
 
   private DeviceBuffer doubles(int n) {
@@ -157,16 +160,17 @@ class LauncherChecksTest extends OpTest {
     try (Segments segments = new Segments(device, 1)) {
       segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
       segments.upload(stream);
-      check("attention", List.of(f32("q", 2 * 2 * 80), f32("k", 6 * 80), f32("v", 6 * 80), f32("out", 2 * 2 * 80)),
-          b -> kernels.attention.launch(stream, b.get(0), b.get(1), b.get(2), segments, b.get(3), 2, 1, 80, 6, 1f));
+      check("attention", List.of(f32("q", 2 * 2 * 80), f32("keys", 6 * 80), f32("values", 6 * 80), f32("out", 2 * 2 * 80)),
+          b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 80), 6), segments, b.get(3),
+              1f));
       check("rope_kv_append", List.of(f32("qkv", 2 * 4 * 6), f32("bias", 4 * 6), f32("cos", 5 * 3), f32("sin", 5 * 3),
-              f32("q", 2 * 2 * 6), f32("k cache", 6 * 6), f32("v cache", 6 * 6)),
-          b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), segments, b.get(4),
-              b.get(5), b.get(6), 2, 1, 6, 6));
+              f32("q", 2 * 2 * 6), f32("keys", 6 * 6), f32("values", 6 * 6)),
+          b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), segments, b.get(4),
+              new KeyValues(b.get(5), b.get(6), new Heads(2, 1, 6), 6)));
     }
     check("vision_rotary", List.of(f32("qkv", 2 * 36), f32("bias", 36), f32("cos", 6), f32("sin", 6), f32("q", 24),
-            f32("k", 24), f32("v", 24)),
-        b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5),
-            b.get(6), 2, 2, 6));
+            f32("keys", 24), f32("values", 24)),
+        b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), b.get(4),
+            new KeyValues(b.get(5), b.get(6), new Heads(2, 2, 6), 2)));
   }
 }

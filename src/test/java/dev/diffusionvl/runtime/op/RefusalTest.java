@@ -52,9 +52,12 @@ class RefusalTest extends OpTest {
     refused("residual_rms_norm", "acc is", () -> kernels.residualRmsNorm.launch(stream, f, b, null, f, f, 2, 8, 1e-6f));
     refused("bias_activation", "activation is -1", () -> kernels.biasActivation.launch(stream, f, null, f, 2, 8, -1));
     refused("bias_activation", "out is", () -> kernels.biasActivation.launch(stream, f, null, i, 2, 8, 0));
-    refused("vision_rotary", "qkv is", () -> kernels.visionRotary.launch(stream, f, null, f, f, f, f, f, 6, 1, 4));
-    refused("vision_rotary", "head dim is 5", () -> kernels.visionRotary.launch(stream, f, null, f, f, f, f, f, 1, 1, 5));
-    refused("vision_rotary", "cos is null", () -> kernels.visionRotary.launch(stream, f, null, null, f, f, f, f, 1, 1, 4));
+    refused("vision_rotary", "qkv is", () -> kernels.visionRotary.launch(stream, f, null, new Rope(f, f), f,
+        new KeyValues(f, f, new Heads(1, 1, 4), 6)));
+    refused("vision_rotary", "head dim is 5", () -> kernels.visionRotary.launch(stream, f, null, new Rope(f, f), f,
+        new KeyValues(f, f, new Heads(1, 1, 5), 1)));
+    refused("vision_rotary", "cos is null", () -> kernels.visionRotary.launch(stream, f, null, new Rope(null, f), f,
+        new KeyValues(f, f, new Heads(1, 1, 4), 1)));
     refused("layer_norm", "width is 0", () -> kernels.layerNorm.launch(stream, f, f, f, f, 2, 0, 1e-6f));
     refused("layer_norm", "bias is", () -> kernels.layerNorm.launch(stream, f, f, b, f, 2, 8, 1e-6f));
     refused("layer_norm", "x is", () -> kernels.layerNorm.launch(stream, f, f, f, f, MAX, MAX, 1e-6f));
@@ -66,7 +69,8 @@ class RefusalTest extends OpTest {
     refused("position_embedding", "position is", () -> kernels.positionEmbedding.launch(stream, b, b, b, b, 2, 8, 9));
     refused("blend_rows", "weight is", () -> kernels.blendRows.launch(stream, b, i, b, b, 2, 8, 2));
     refused("blend_rows", "index is", () -> kernels.blendRows.launch(stream, b, i, f, b, 17, 1, 2));
-    refused("vision_rotary", "k is", () -> kernels.visionRotary.launch(stream, f, b, f, f, b, f, b, 1, 1, 4));
+    refused("vision_rotary", "keys is", () -> kernels.visionRotary.launch(stream, f, b, new Rope(f, f), b,
+        new KeyValues(f, b, new Heads(1, 1, 4), 1)));
   }
 
   @Test
@@ -74,24 +78,35 @@ class RefusalTest extends OpTest {
     DeviceBuffer f = data(DType.F32);
     DeviceBuffer b = data(DType.BF16);
     DeviceBuffer i = data(DType.I32);
-    refused("confidence", "excluded id is 8", () -> kernels.confidence.launch(stream, f, i, f, f, f, 2, 8, 8));
-    refused("confidence", "excluded id is -2", () -> kernels.confidence.launch(stream, f, i, f, f, f, 2, 8, -2));
-    refused("confidence", "token is", () -> kernels.confidence.launch(stream, b, f, f, f, f, 2, 8, -1));
-    refused("confidence", "row sum is null", () -> kernels.confidence.launch(stream, b, i, f, f, null, 2, 8, -1));
-    refused("confidence", "logits is", () -> kernels.confidence.launch(stream, b, i, f, f, f, 9, 8, -1));
-    refused("sample", "temperature is 0.0", () -> kernels.sample.launch(stream, f, null, i, f, 2, 8, -1, 0f, 0, 1f, false, 1, 0));
-    refused("sample", "temperature is NaN", () -> kernels.sample.launch(stream, f, null, i, f, 2, 8, -1, Float.NaN, 0, 1f, false, 1, 0));
-    refused("sample", "top-k is -1", () -> kernels.sample.launch(stream, f, null, i, f, 2, 8, -1, 1f, -1, 1f, false, 1, 0));
-    refused("sample", "top-p is 0.0", () -> kernels.sample.launch(stream, f, null, i, f, 2, 8, -1, 1f, 0, 0f, false, 1, 0));
-    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, f, i, f, 2, 8, -1, 1f, 0, 1f, false, 1, 0));
+    refused("confidence", "excluded id is 8", () -> kernels.confidence.launch(stream, f, new Predictions(i, f, f, f), 2, 8, 8));
+    refused("confidence", "excluded id is -2", () -> kernels.confidence.launch(stream, f, new Predictions(i, f, f, f), 2, 8, -2));
+    refused("confidence", "token is", () -> kernels.confidence.launch(stream, b, new Predictions(f, f, f, f), 2, 8, -1));
+    refused("confidence", "row sum is null", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, null), 2, 8, -1));
+    refused("confidence", "logits is", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, f), 9, 8, -1));
+    refused("sample", "temperature is 0.0", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
+        new Sample.Rule(0f, 0, 1f, false), new Sample.Numbers(null, 1, 0, null)));
+    refused("sample", "temperature is NaN", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
+        new Sample.Rule(Float.NaN, 0, 1f, false), new Sample.Numbers(null, 1, 0, null)));
+    refused("sample", "top-k is -1", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
+        new Sample.Rule(1f, -1, 1f, false), new Sample.Numbers(null, 1, 0, null)));
+    refused("sample", "top-p is 0.0", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
+        new Sample.Rule(1f, 0, 0f, false), new Sample.Numbers(null, 1, 0, null)));
+    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
+        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(f, 1, 0, null)));
     Remask.Rule rule = new Remask.Rule(false, 0f, 1);
-    refused("remask", "variants is 0", () -> kernels.remask.launch(stream, i, f, i, i, f, i, i, 8, 0, 0, rule));
-    refused("remask", "drafts is -1", () -> kernels.remask.launch(stream, i, f, i, i, f, i, i, 8, 1, -1, rule));
-    refused("remask", "probability is", () -> kernels.remask.launch(stream, i, b, i, i, f, i, i, 8, 1, 0, rule));
-    refused("remask", "status is", () -> kernels.remask.launch(stream, i, f, i, i, f, i.slice(0, 7), i, 8, 1, 0, rule));
-    refused("remask", "quota is", () -> kernels.remask.launch(stream, i, f, i, i, f, i, i.slice(0, 0), 8, 1, 0, rule));
-    refused("remask", "token is", () -> kernels.remask.launch(stream, i, f, i, i, f, i, i, 33, 2, 0, rule));
-    refused("remask", "ids is", () -> kernels.remask.launch(stream, i, f, i, i, f, i, i, 8, 1, 8, rule));
+    refused("remask", "variants is 0", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 0, 0,
+        rule));
+    refused("remask", "drafts is -1", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 1, -1,
+        rule));
+    refused("remask", "probability is", () -> kernels.remask.launch(stream, new Predictions(i, b), new Remask.Block(i, i, f, i), i, 8, 1, 0,
+        rule));
+    refused("remask", "status is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i.slice(0, 7)), i,
+        8, 1, 0, rule));
+    refused("remask", "quota is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i.slice(0, 0), 8,
+        1, 0, rule));
+    refused("remask", "token is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 33, 2, 0,
+        rule));
+    refused("remask", "ids is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 1, 8, rule));
   }
 
   @Test
@@ -102,21 +117,35 @@ class RefusalTest extends OpTest {
     try (Segments segments = new Segments(device, 1)) {
       segments.add(0, 2, 5, 1, 0, 1, 1); // positions up to 7, slots up to 3
       segments.upload(stream);
-      refused("attention", "k is", () -> kernels.attention.launch(stream, f, b, f, segments, f, 2, 1, 128, 4, 1f));
-      refused("attention", "v is", () -> kernels.attention.launch(stream, f, f, small, segments, f, 2, 1, 128, 4, 1f));
-      refused("attention", "q is", () -> kernels.attention.launch(stream, small, f, f, segments, f, 2, 1, 128, 4, 1f));
-      refused("attention", "heads is 3", () -> kernels.attention.launch(stream, f, f, f, segments, f, 3, 2, 128, 4, 1f));
-      refused("attention", "kv heads is 0", () -> kernels.attention.launch(stream, f, f, f, segments, f, 2, 0, 128, 4, 1f));
-      refused("attention", "highest slot", () -> kernels.attention.launch(stream, f, f, f, segments, f, 2, 1, 128, 2, 1f));
-      refused("attention", "head dim", () -> kernels.attention.launch(stream, f, f, f, segments, f, 2, 1, 64, 4, 1f));
-      refused("rope_kv_append", "cos is", () -> kernels.ropeKvAppend.launch(stream, f, null, f.slice(0, 6), f, segments, f, f, f, 1, 1, 2, 4));
-      refused("rope_kv_append", "sin is", () -> kernels.ropeKvAppend.launch(stream, f, null, f, f.slice(0, 6), segments, f, f, f, 1, 1, 2, 4));
-      refused("rope_kv_append", "qkv is", () -> kernels.ropeKvAppend.launch(stream, small, null, f, f, segments, f, f, f, 1, 1, 2, 4));
-      refused("rope_kv_append", "bias is", () -> kernels.ropeKvAppend.launch(stream, f, b, f, f, segments, f, f, f, 1, 1, 2, 4));
-      refused("rope_kv_append", "v cache is", () -> kernels.ropeKvAppend.launch(stream, f, null, f, f, segments, f, f, b, 1, 1, 2, 4));
-      refused("rope_kv_append", "highest slot", () -> kernels.ropeKvAppend.launch(stream, f, null, f, f, segments, f, f, f, 1, 1, 2, 2));
+      refused("attention", "keys is", () -> kernels.attention.launch(stream, f, new KeyValues(b, f, new Heads(2, 1, 128), 4), segments, f,
+          1f));
+      refused("attention", "values is", () -> kernels.attention.launch(stream, f, new KeyValues(f, small, new Heads(2, 1, 128), 4), segments, f,
+          1f));
+      refused("attention", "q is", () -> kernels.attention.launch(stream, small, new KeyValues(f, f, new Heads(2, 1, 128), 4), segments, f,
+          1f));
+      refused("attention", "heads is 3", () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(3, 2, 128), 4), segments,
+          f, 1f));
+      refused("attention", "kv heads is 0", () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(2, 0, 128), 4),
+          segments, f, 1f));
+      refused("attention", "highest slot", () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(2, 1, 128), 2), segments,
+          f, 1f));
+      refused("attention", "head dim", () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(2, 1, 64), 4), segments, f,
+          1f));
+      refused("rope_kv_append", "cos is", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f.slice(0, 6), f), segments, f,
+          new KeyValues(f, f, new Heads(1, 1, 2), 4)));
+      refused("rope_kv_append", "sin is", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f.slice(0, 6)), segments, f,
+          new KeyValues(f, f, new Heads(1, 1, 2), 4)));
+      refused("rope_kv_append", "qkv is", () -> kernels.ropeKvAppend.launch(stream, small, null, new Rope(f, f), segments, f,
+          new KeyValues(f, f, new Heads(1, 1, 2), 4)));
+      refused("rope_kv_append", "bias is", () -> kernels.ropeKvAppend.launch(stream, f, b, new Rope(f, f), segments, f,
+          new KeyValues(f, f, new Heads(1, 1, 2), 4)));
+      refused("rope_kv_append", "values is", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, f,
+          new KeyValues(f, b, new Heads(1, 1, 2), 4)));
+      refused("rope_kv_append", "highest slot", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, f,
+          new KeyValues(f, f, new Heads(1, 1, 2), 2)));
       segments.clear();
-      assertThrows(IllegalStateException.class, () -> kernels.attention.launch(stream, f, f, f, segments, f, 2, 1, 128, 4, 1f),
+      assertThrows(IllegalStateException.class, () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(2, 1, 128), 4),
+          segments, f, 1f),
           "cleared, but not uploaded again");
     }
   }

@@ -53,9 +53,9 @@ class RemaskTest extends OpTest {
     float[][] probability = {probabilities(rows)};
     int[][] carried = {ids};
     for (int pass = 0; pass < quota.length + 1; pass++) {
-      kernels.remask.launch(stream, ints(flat(token)), buffer(DType.F32, flat(probability)), deviceIds, deviceStepOf, confidence,
-          deviceStatus,
-          ints(quota), rows, carried.length, drafts, new Remask.Rule(dynamic, 0.5f, MASK));
+      kernels.remask.launch(stream, new Predictions(ints(flat(token)), buffer(DType.F32, flat(probability))),
+          new Remask.Block(deviceIds, deviceStepOf, confidence, deviceStatus), ints(quota), rows, carried.length, drafts,
+          new Remask.Rule(dynamic, 0.5f, MASK));
       int[][] next = oracle.pass(carried, token, probability, drafts);
       int[] got = deviceIds.getInts(stream);
       assertArrayEquals(oracle.ids, Arrays.copyOf(got, rows), what + ": ids after pass " + pass);
@@ -114,14 +114,15 @@ class RemaskTest extends OpTest {
     DeviceBuffer confidence = buffer(DType.F32, 0, 0, 0, 0);
     Remask.Rule rule = new Remask.Rule(false, 0f, m);
     float[] p = {0.9f, 0.8f, 0.7f, 0.6f};
-    kernels.remask.launch(stream, ints(1, 2, 3, 4), buffer(DType.F32, p), ids, stepOf, confidence, status, ints(quota), 4, 1, 3, rule);
+    kernels.remask.launch(stream, new Predictions(ints(1, 2, 3, 4), buffer(DType.F32, p)),
+        new Remask.Block(ids, stepOf, confidence, status), ints(quota), 4, 1, 3, rule);
     assertArrayEquals(new int[] {1, m, m, m, 1, 2, m, m, 1, 2, 3, m, 1, 2, 3, 4}, ids.getInts(stream));
     assertEquals(2, status.getInts(stream)[Remask.DRAFTS], "the full draft is no use to a pass");
 
     // The block and two drafts come back. The block's own predictions agree with draft 1; those of draft 1 fill row 2 with another token.
     float[] three = {0.9f, 0.8f, 0.7f, 0.6f, 0.9f, 0.8f, 0.5f, 0.4f, 1, 1, 1, 1};
-    kernels.remask.launch(stream, ints(9, 2, 3, 4, 9, 9, 30, 40, 9, 9, 9, 9), buffer(DType.F32, three), ids, stepOf, confidence, status,
-        ints(quota), 4, 3, 3, rule);
+    kernels.remask.launch(stream, new Predictions(ints(9, 2, 3, 4, 9, 9, 30, 40, 9, 9, 9, 9), buffer(DType.F32, three)),
+        new Remask.Block(ids, stepOf, confidence, status), ints(quota), 4, 3, 3, rule);
     assertArrayEquals(new int[] {1, 2, 30, m}, Arrays.copyOf(ids.getInts(stream), 4));
     assertArrayEquals(new int[] {1, 2, 30, 40}, Arrays.copyOfRange(ids.getInts(stream), 4, 8), "drafts follow the last predictions used");
     assertArrayEquals(new int[] {3, 1, 0, 2, 0, 0, 0, 0}, status.getInts(stream));
@@ -138,8 +139,8 @@ class RemaskTest extends OpTest {
     DeviceBuffer stepOf = ints(-1, -1);
     Remask.Rule rule = new Remask.Rule(false, 0f, m);
     for (int variants = 1; variants <= 2; variants++) {
-      kernels.remask.launch(stream, ints(m, 2, m, 2), buffer(DType.F32, 0.9f, 0.8f, 0.9f, 0.8f), ids, stepOf, empty(DType.F32, 2), status,
-          ints(1, 1, 1, 1), 2, variants, 1, rule);
+      kernels.remask.launch(stream, new Predictions(ints(m, 2, m, 2), buffer(DType.F32, 0.9f, 0.8f, 0.9f, 0.8f)),
+          new Remask.Block(ids, stepOf, empty(DType.F32, 2), status), ints(1, 1, 1, 1), 2, variants, 1, rule);
       assertArrayEquals(new int[] {m, m, m, m}, ids.getInts(stream), "the draft foresees the same mask");
       assertArrayEquals(new int[] {variants - 1, -1}, stepOf.getInts(stream));
       assertArrayEquals(new int[] {variants, 2, 0, variants, 1, 0, 0, 0}, status.getInts(stream));
@@ -155,14 +156,13 @@ class RemaskTest extends OpTest {
       DeviceBuffer stepOf = ints(-1, -1, -1);
       DeviceBuffer confidence = empty(DType.F32, 3);
       Remask.Rule rule = new Remask.Rule(false, 0f, 9);
-      kernels.remask.launch(stream, ints(1, 2, 3), buffer(DType.F32, probability), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1,
-          0,
-          rule);
+      kernels.remask.launch(stream, new Predictions(ints(1, 2, 3), buffer(DType.F32, probability)),
+          new Remask.Block(ids, stepOf, confidence, status), ints(1, 1, 1), 3, 1, 0, rule);
       assertArrayEquals(open == 1 ? new int[] {9, 9, 9} : new int[] {9, 5, 3}, ids.getInts(stream));
       assertEquals(open, status.getInts(stream)[Remask.NAN]);
       assertEquals(5 - open, status.getInts(stream)[Remask.FORWARDS], "the pass that met it is not counted");
-      kernels.remask.launch(stream, ints(1, 2, 3), buffer(DType.F32, 0, 0, 0), ids, stepOf, confidence, status, ints(1, 1, 1), 3, 1, 0,
-          rule);
+      kernels.remask.launch(stream, new Predictions(ints(1, 2, 3), buffer(DType.F32, 0, 0, 0)),
+          new Remask.Block(ids, stepOf, confidence, status), ints(1, 1, 1), 3, 1, 0, rule);
       assertEquals(open, status.getInts(stream)[Remask.NAN]);
       assertTrue(open == 0 || Arrays.equals(new int[] {9, 9, 9}, ids.getInts(stream)));
     }

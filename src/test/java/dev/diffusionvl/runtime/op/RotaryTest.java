@@ -44,8 +44,8 @@ class RotaryTest extends OpTest {
         s.add(g[0], g[1], g[2], g[3], 0, 0, 0);
       }
       s.upload(stream);
-      kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin), s,
-          q, k, v, heads, kvHeads, dim, slots);
+      kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), optional(dtype, bias),
+          new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)), s, q, new KeyValues(k, v, new Heads(heads, kvHeads, dim), slots));
     }
     Rounding t = Rounding.of(dtype);
     double[] x = RotaryOracle.linear(acc, bias, width, t);
@@ -106,8 +106,8 @@ class RotaryTest extends OpTest {
         DeviceBuffer q = empty(dtype, (long) rows * heads * dim);
         DeviceBuffer k = empty(dtype, (long) rows * heads * dim);
         DeviceBuffer v = empty(dtype, (long) rows * heads * dim);
-        kernels.visionRotary.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin), q,
-            k, v, rows, heads, dim);
+        kernels.visionRotary.launch(stream, buffer(DType.F32, acc), optional(dtype, bias),
+            new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)), q, new KeyValues(k, v, new Heads(heads, heads, dim), rows));
         Rounding t = Rounding.of(dtype);
         double[] x = RotaryOracle.linear(acc, bias, width, t);
         float[] actualQ = q.getFloats(stream);
@@ -140,7 +140,8 @@ class RotaryTest extends OpTest {
       DeviceBuffer q = empty(dtype, (long) rows * heads * dim);
       DeviceBuffer k = empty(dtype, (long) rows * heads * dim);
       DeviceBuffer v = empty(dtype, (long) rows * heads * dim);
-      kernels.visionRotary.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), null, null, q, k, v, rows, heads, dim);
+      kernels.visionRotary.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), null, q,
+          new KeyValues(k, v, new Heads(heads, heads, dim), rows));
       double[] x = RotaryOracle.linear(acc, bias, width, Rounding.of(dtype));
       float[][] actual = {q.getFloats(stream), k.getFloats(stream), v.getFloats(stream)};
       for (int i = 0; i < x.length; i++) {

@@ -112,8 +112,8 @@ class RoundingPointsTest extends OpTest {
     try (Segments segments = new Segments(device, 1)) {
       segments.add(0, rows, positions - rows, 0, 0, 0, 0);
       segments.upload(stream);
-      kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin),
-          segments, q, k, v, heads, heads, dim, rows);
+      kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias),
+          new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)), segments, q, new KeyValues(k, v, new Heads(heads, heads, dim), rows));
     }
     Rounding t = Rounding.of(dtype);
     double[] x = RotaryOracle.linear(acc, bias, width, t);
@@ -145,8 +145,8 @@ class RoundingPointsTest extends OpTest {
     DeviceBuffer q = empty(dtype, (long) rows * heads * dim);
     DeviceBuffer k = empty(dtype, (long) rows * heads * dim);
     DeviceBuffer v = empty(dtype, (long) rows * heads * dim);
-    kernels.visionRotary.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias), buffer(DType.F32, cos), buffer(DType.F32, sin), q, k,
-        v, rows, heads, dim);
+    kernels.visionRotary.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias),
+        new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)), q, new KeyValues(k, v, new Heads(heads, heads, dim), rows));
     Rounding t = Rounding.of(dtype);
     double[] x = RotaryOracle.linear(acc, bias, width, t);
     double[] expected = new double[rows * heads * dim];

@@ -17,8 +17,8 @@ class SampleDrawsTest extends OpTest {
       long key) {
     DeviceBuffer token = empty(DType.I32, rows);
     DeviceBuffer probability = empty(DType.F32, rows);
-    kernels.sample.launch(stream, buffer(DType.F32, logits), null, token, probability, rows, logits.length / rows,
-        excluded, temperature, topK, topP, original, key, 3);
+    kernels.sample.launch(stream, buffer(DType.F32, logits), new Predictions(token, probability), rows, logits.length / rows, excluded,
+        new Sample.Rule(temperature, topK, topP, original), new Sample.Numbers(null, key, 3, null));
     return new Draws(token.getInts(stream), probability.getFloats(stream));
   }
 

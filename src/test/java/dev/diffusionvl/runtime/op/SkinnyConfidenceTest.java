@@ -35,35 +35,36 @@ class SkinnyConfidenceTest extends OpTest {
   }
 
   /** Token, probability, maximum, sum of exponentials of every row. */
-  private record Predictions(int[] token, float[] probability, float[] max, float[] sum) {}
+  private record Predicted(int[] token, float[] probability, float[] max, float[] sum) {}
 
   private interface Predictor {
-    void launch(DeviceBuffer token, DeviceBuffer probability, DeviceBuffer max, DeviceBuffer sum);
+    void launch(Predictions to);
   }
 
-  private Predictions predict(int rows, Predictor predictor) {
+  private Predicted predict(int rows, Predictor predictor) {
     DeviceBuffer token = empty(DType.I32, rows);
     DeviceBuffer[] f = {empty(DType.F32, rows), empty(DType.F32, rows), empty(DType.F32, rows)};
-    predictor.launch(token, f[0], f[1], f[2]);
-    return new Predictions(token.getInts(stream), f[0].getFloats(stream), f[1].getFloats(stream), f[2].getFloats(stream));
+    predictor.launch(new Predictions(token, f[0], f[1], f[2]));
+    return new Predicted(token.getInts(stream), f[0].getFloats(stream), f[1].getFloats(stream), f[2].getFloats(stream));
   }
 
-  private Predictions fused(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
+  private Predicted fused(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
     DeviceBuffer dh = buffer(dtype, h);
     DeviceBuffer squares = empty(DType.F32, (long) rows * RowSquares.groups(k));
     kernels.rowSquares.launch(stream, dh, squares, rows, k);
     DeviceBuffer parts = empty(DType.F32, SkinnyConfidence.parts(rows, vocab));
-    return predict(rows, (token, probability, max, sum) -> kernels.skinnyConfidence.launch(stream, workspace, dh, squares,
-        buffer(dtype, norm), EPS, buffer(dtype, w), parts, token, probability, max, sum, rows, vocab, k, excluded));
+    return predict(rows, to -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(dh, squares),
+        new NormedLinear(buffer(dtype, norm), EPS, buffer(dtype, w), null, vocab, k), parts, to,
+        rows, excluded));
   }
 
-  private Predictions plain(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
+  private Predicted plain(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
     DeviceBuffer normed = empty(dtype, (long) rows * k);
     DeviceBuffer logits = empty(dtype, (long) rows * vocab);
     kernels.rmsNorm.launch(stream, buffer(dtype, h), buffer(dtype, norm), normed, rows, k, EPS);
     kernels.skinnyGemm.launch(stream, workspace, normed, buffer(dtype, w), logits, rows, vocab, k);
-    return predict(rows, (token, probability, max, sum) -> kernels.confidence.launch(stream, logits, token, probability, max, sum, rows,
-        vocab, excluded));
+    return predict(rows, to -> kernels.confidence.launch(stream, logits,
+        to, rows, vocab, excluded));
   }
 
   @Test
@@ -78,8 +79,8 @@ class SkinnyConfidenceTest extends OpTest {
           float[] h = normal(dtype, rows * k, 1);
           int excluded = rows % 2 == 0 ? -1 : vocab / 2;
           String what = "%s %d rows, vocab %d, k %d".formatted(dtype, rows, vocab, k);
-          Predictions a = plain(dtype, h, norm, w, rows, vocab, k, excluded);
-          Predictions b = fused(dtype, h, norm, w, rows, vocab, k, excluded);
+          Predicted a = plain(dtype, h, norm, w, rows, vocab, k, excluded);
+          Predicted b = fused(dtype, h, norm, w, rows, vocab, k, excluded);
           assertArrayEquals(a.token(), b.token(), what);
           assertArrayEquals(a.probability(), b.probability(), 0f, what);
           assertArrayEquals(a.max(), b.max(), 0f, what);
@@ -98,7 +99,7 @@ class SkinnyConfidenceTest extends OpTest {
       float[] h = normal(dtype, rows * k, 1);
       float[] norm = normal(dtype, k, 1);
       float[] w = normal(dtype, vocab * k, 0.1);
-      Predictions own = fused(dtype, h, norm, w, rows, vocab, k, 7);
+      Predicted own = fused(dtype, h, norm, w, rows, vocab, k, 7);
       Rounding t = Rounding.of(dtype);
       double[] logits = ProductOracle.product(NormOracle.rmsNorm(h, norm, rows, k, EPS, t), w, rows, vocab, k);
       for (int r = 0; r < rows; r++) {
@@ -142,7 +143,7 @@ class SkinnyConfidenceTest extends OpTest {
     for (DType dtype : FLOATS) {
       float[] h = normal(dtype, 9 * k, 1);
       h[4 * k + 9] = Float.NaN;
-      Predictions own = fused(dtype, h, normal(dtype, k, 1), normal(dtype, 300 * k, 1), 9, 300, k, -1);
+      Predicted own = fused(dtype, h, normal(dtype, k, 1), normal(dtype, 300 * k, 1), 9, 300, k, -1);
       for (int r = 0; r < 9; r++) {
         assertEquals(r == 4, Float.isNaN(own.probability()[r]), "row " + r);
       }

@@ -104,7 +104,7 @@ class SkinnyFusedTest extends OpTest {
           DeviceBuffer dx = buffer(dtype, x);
           DeviceBuffer fused = buffer(dtype, h);
           DeviceBuffer sumsOfSquares = empty(DType.F32, (long) rows * RowSquares.groups(n));
-          kernels.skinnyResidual.launch(stream, workspace, dx, dw, fused, sumsOfSquares, rows, n, k);
+          kernels.skinnyResidual.launch(stream, workspace, dx, dw, new Residual(fused, sumsOfSquares), rows, n, k);
           DeviceBuffer sums = empty(DType.F32, (long) rows * n);
           DeviceBuffer plain = buffer(dtype, h);
           kernels.skinnyGemm.launch(stream, workspace, dx, dw, sums, rows, n, k);
@@ -134,7 +134,8 @@ class SkinnyFusedTest extends OpTest {
           float[] h = normal(dtype, rows * k, 3);
           DeviceBuffer dh = buffer(dtype, h);
           DeviceBuffer fused = empty(dtype, (long) rows * inter);
-          kernels.skinnySwiglu.launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, fused, rows, inter, k);
+          kernels.skinnySwiglu.launch(stream, workspace, new Residual(dh, squares(dh, rows, k)),
+              new NormedLinear(dnorm, EPS, dw, null, 2 * inter, k), fused, rows);
           DeviceBuffer plain = empty(dtype, (long) rows * inter);
           DeviceBuffer sumsInTiles = normedProduct(dtype, dh, dnorm, buffer(dtype, inTiles(w, inter, k)), rows, tiled(inter), k);
           float[] sums = outOfTiles(sumsInTiles.getFloats(stream), rows, inter);
@@ -214,10 +215,11 @@ class SkinnyFusedTest extends OpTest {
         segments.add(row, count, positions - row - count, slots - row - count, 0, 0, 0);
       }
       segments.upload(stream);
-      kernels.skinnyQkv.launch(stream, workspace, dh, squares(dh, rows, k), dnorm, EPS, dw, dbias, dcos, dsin, segments, out[0][0],
-          out[0][1], out[0][2], heads, kvHeads, slots, k);
-      kernels.ropeKvAppend.launch(stream, normedProduct(dtype, dh, dnorm, dw, rows, n, k), dbias, dcos, dsin, segments, out[1][0],
-          out[1][1], out[1][2], heads, kvHeads, DIM, slots);
+      kernels.skinnyQkv.launch(stream, workspace, new Residual(dh, squares(dh, rows, k)),
+          new NormedLinear(dnorm, EPS, dw, dbias, (heads + 2 * kvHeads) * SkinnyQkv.HEAD_DIM, k), new Rope(dcos, dsin), segments, out[0][0],
+          new KeyValues(out[0][1], out[0][2], new Heads(heads, kvHeads, SkinnyQkv.HEAD_DIM), slots));
+      kernels.ropeKvAppend.launch(stream, normedProduct(dtype, dh, dnorm, dw, rows, n, k), dbias, new Rope(dcos, dsin), segments, out[1][0],
+          new KeyValues(out[1][1], out[1][2], new Heads(heads, kvHeads, DIM), slots));
     }
     float[] q = out[0][0].getFloats(stream);
     float[] keys = out[0][1].getFloats(stream);
@@ -242,9 +244,10 @@ class SkinnyFusedTest extends OpTest {
     DeviceBuffer f = empty(DType.F32, 8);
     kernels.rowSquares.launch(stream, x, f, 0, 8);
     kernels.skinnyGemm.launch(stream, workspace, x, x, y, 0, 1, 8);
-    kernels.skinnyResidual.launch(stream, workspace, x, x, y, f, 0, 1, 8);
-    kernels.skinnySwiglu.launch(stream, workspace, x, f, x, EPS, x, y, 0, 1, 8);
-    kernels.skinnyConfidence.launch(stream, workspace, x, f, x, EPS, x, f, ints(5), f, f, f, 0, 1, 8, -1);
+    kernels.skinnyResidual.launch(stream, workspace, x, x, new Residual(y, f), 0, 1, 8);
+    kernels.skinnySwiglu.launch(stream, workspace, new Residual(x, f), new NormedLinear(x, EPS, x, null, 2 * 1, 8), y, 0);
+    kernels.skinnyConfidence.launch(stream, workspace, new Residual(x, f), new NormedLinear(x, EPS, x, null, 1, 8), f,
+        new Predictions(ints(5), f, f, f), 0, -1);
     for (DeviceBuffer untouched : new DeviceBuffer[] {y, f}) {
       for (float value : untouched.getFloats(stream)) {
         assertTrue(Float.isNaN(value));
@@ -264,8 +267,10 @@ class SkinnyFusedTest extends OpTest {
       segments.add(0, 2, 0, 0, 0, 0, 0);
       segments.add(4, 2, 2, 7, 0, 0, 0);
       segments.upload(stream);
-      kernels.skinnyQkv.launch(stream, workspace, h, squares(h, 6, k), buffer(DType.BF16, normal(DType.BF16, k, 1)), EPS, w, null, table,
-          table, segments, q, cache.slice(0, 9 * DIM), cache.slice(9 * DIM, 9 * DIM), 1, 1, 9, k);
+      kernels.skinnyQkv.launch(stream, workspace, new Residual(h, squares(h, 6, k)),
+          new NormedLinear(buffer(DType.BF16, normal(DType.BF16, k, 1)), EPS, w, null, (1 + 2 * 1) * SkinnyQkv.HEAD_DIM, k),
+          new Rope(table, table), segments, q,
+          new KeyValues(cache.slice(0, 9 * DIM), cache.slice(9 * DIM, 9 * DIM), new Heads(1, 1, SkinnyQkv.HEAD_DIM), 9));
     }
     float[] values = q.getFloats(stream);
     float[] slots = cache.getFloats(stream);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import dev.diffusionvl.runtime.DeviceBuffer;
+
+/**
+ * Keys and values of one layer by slot, and the heads that read them: a layer of a cache, or the rows of a vision tower.
+ *
+ * @param keys BF16 or F32 [heads.keyValue, slots, heads.dim]
+ * @param values as keys
+ * @param slots capacity in rows
+ */
+public record KeyValues(DeviceBuffer keys, DeviceBuffer values, Heads heads, int slots) {}
