@@ -124,8 +124,8 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /** Names, as in the files, that the scheme does not know. */
-  List<String> unknownNames() {
-    return unexpected;
+  public List<String> unknownNames() {
+    return Collections.unmodifiableList(unexpected);
   }
 
   List<Path> absentFiles() {

@@ -22,8 +22,8 @@ import java.util.stream.Stream;
 record CheckpointFiles(Map<Path, NamingScheme.Part> files, List<Path> absent, Map<String, String> index) {
   static final String SINGLE = "model.safetensors";
   static final String INDEX = "model.safetensors.index.json";
-  private static final String VISION = "vision_tower.safetensors";
-  private static final String PROJECTOR = "projector.safetensors";
+  static final String VISION = "vision_tower.safetensors";
+  static final String PROJECTOR = "projector.safetensors";
   private static final int MAX_INDEX_BYTES = 16 << 20;
 
   /**

@@ -13,6 +13,8 @@ import java.util.Map;
 public final class ModelShapes {
   /** Canonical name of the output matrix; not expected when tied. */
   public static final String LM_HEAD = "lm_head.weight";
+  /** Canonical name of the embedding matrix, which is the output matrix too when tied. */
+  public static final String EMBEDDING = "embed_tokens.weight";
 
   private final Map<String, long[]> shapes = new LinkedHashMap<>();
 

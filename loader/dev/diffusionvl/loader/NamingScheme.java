@@ -97,8 +97,16 @@ public enum NamingScheme {
     return null;
   }
 
+  /** The file that a tensor of this canonical name belongs to. */
+  Part part(String canonical) {
+    return this != C ? Part.MAIN
+        : canonical.startsWith("vision.") ? Part.VISION
+        : canonical.startsWith("merger.") ? Part.PROJECTOR
+        : Part.MAIN;
+  }
+
   /** The name that a canonical name has in files of this scheme. */
-  String nameInFile(String canonical) {
+  public String nameInFile(String canonical) {
     if (canonical.equals(ModelShapes.LM_HEAD)) {
       return canonical;
     }
@@ -115,7 +123,7 @@ public enum NamingScheme {
   }
 
   /** The family whose checkpoints are named so. */
-  ModelFamily family() {
+  public ModelFamily family() {
     return this == E ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
   }
 

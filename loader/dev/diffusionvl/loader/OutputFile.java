@@ -34,21 +34,22 @@ public final class OutputFile implements AutoCloseable {
 
   private OutputFile(Path target, boolean aside) {
     this.target = target;
-    this.written = aside ? target.resolveSibling("." + target.getFileName() + "." + randomName() + ".part") : target;
+    this.written = aside ? aside(target) : target;
     try {
       // CREATE_NEW fails on whatever has that name, links included
       channel = FileChannel.open(written, aside
           ? Set.of(StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW, LinkOption.NOFOLLOW_LINKS)
           : Set.of(StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
     } catch (IOException e) {
-      throw unwritable(e);
+      throw unwritable(target, e);
     }
   }
 
-  private static String randomName() {
+  /** A name that nobody can foresee, in the same folder. */
+  static Path aside(Path target) {
     byte[] bytes = new byte[8];
     RANDOM.nextBytes(bytes);
-    return HexFormat.of().formatHex(bytes);
+    return target.resolveSibling("." + target.getFileName() + "." + HexFormat.of().formatHex(bytes) + ".part");
   }
 
   /**
@@ -103,7 +104,7 @@ public final class OutputFile implements AutoCloseable {
         }
       }
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(target, e);
     }
   }
 
@@ -112,7 +113,7 @@ public final class OutputFile implements AutoCloseable {
     try {
       channel.position(channel.position() + bytes);
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(target, e);
     }
   }
 
@@ -121,7 +122,7 @@ public final class OutputFile implements AutoCloseable {
     try {
       return channel.position();
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(target, e);
     }
   }
 
@@ -140,33 +141,33 @@ public final class OutputFile implements AutoCloseable {
         channel.force(true);
         Files.move(written, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         committed = true;
-        flushFolder();
+        flushFolder(target.toAbsolutePath().getParent());
       }
       committed = true;
       channel.close();
     } catch (IOException e) {
-      throw failure(e);
+      throw failure(target, e);
     }
   }
 
   /** Without this the new name may be lost when the power fails. */
-  private void flushFolder() throws IOException {
-    try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
-      folder.force(true);
+  static void flushFolder(Path folder) throws IOException {
+    try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+      channel.force(true);
     }
   }
 
-  private RuntimeException unwritable(IOException e) {
+  static RuntimeException unwritable(Path target, IOException e) {
     return switch (e) {
       case AccessDeniedException _ -> new BadInputException(target + ": cannot be written: permission denied", e);
       case NoSuchFileException _ -> new BadInputException(target + ": cannot be written: no such folder", e);
       case FileSystemException f when "Not a directory".equals(f.getReason()) || "Read-only file system".equals(f.getReason())
           || "File name too long".equals(f.getReason()) -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
-      default -> failure(e);
+      default -> failure(target, e);
     };
   }
 
-  private OutputException failure(IOException e) {
+  static OutputException failure(Path target, IOException e) {
     String reason = switch (e) {
       case ClosedByInterruptException _ -> "writing was interrupted";
       case FileSystemException f when f.getReason() != null -> "cannot be written: " + f.getReason();
@@ -187,7 +188,7 @@ public final class OutputFile implements AutoCloseable {
       try {
         Files.deleteIfExists(written);
       } catch (IOException e) {
-        throw failure(e);
+        throw failure(target, e);
       }
     }
   }

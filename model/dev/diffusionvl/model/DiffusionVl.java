@@ -6,7 +6,6 @@ import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Kernels;
 import java.nio.file.Path;
 import java.util.List;
@@ -26,20 +25,20 @@ public final class DiffusionVl implements AutoCloseable {
   private final Tokenizer tokenizer;
   private final TextWeights text;
   private final VisionTower vision;
-  private final List<DeviceBuffer> buffers;
+  private final Parameters parameters;
   private final Kernels kernels;
   private final double loadMillis;
   private volatile boolean closed;
 
   private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionTower vision,
-      List<DeviceBuffer> buffers, double loadMillis) {
+      Parameters parameters, double loadMillis) {
     this.device = device;
     this.dtype = dtype;
     this.config = config;
     this.tokenizer = tokenizer;
     this.text = text;
     this.vision = vision;
-    this.buffers = buffers;
+    this.parameters = parameters;
     this.loadMillis = loadMillis;
     this.kernels = new Kernels(device);
   }
@@ -153,6 +152,11 @@ public final class DiffusionVl implements AutoCloseable {
     return tokenizer;
   }
 
+  /** The weights by name, as they are on the device. */
+  public Parameters parameters() {
+    return parameters;
+  }
+
   TextWeights text() {
     return text;
   }
@@ -169,6 +173,6 @@ public final class DiffusionVl implements AutoCloseable {
   @Override
   public void close() {
     closed = true;
-    buffers.forEach(DeviceBuffer::close);
+    parameters.close();
   }
 }

@@ -54,7 +54,7 @@ final class WeightReader implements AutoCloseable {
     boolean bf16 = dtype == DType.BF16;
     long n = to.byteSize() / dtype.bytes();
     switch (view.type()) {
-      case TensorType type when type == (bf16 ? TensorType.BF16 : TensorType.F32) -> MemorySegment.copy(from, 0, to, 0, to.byteSize());
+      case TensorType type when StoredTypes.dtype(type) == dtype -> MemorySegment.copy(from, 0, to, 0, to.byteSize());
       case F32 -> {
         for (long i = 0; i < n; i++) {
           to.setAtIndex(JAVA_SHORT, i, DType.toBf16(from.getAtIndex(JAVA_FLOAT_UNALIGNED, i)));

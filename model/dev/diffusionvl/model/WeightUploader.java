@@ -16,12 +16,14 @@ final class WeightUploader implements AutoCloseable {
   /** Features of padded layers are a multiple of this: 16 bytes in bf16, as wide accesses and fast matrix products want rows to begin. */
   static final int ROW_MULTIPLE = 8;
 
+  private static final Layout PLAIN = new Layout.Plain();
+
   private final Device device;
   private final WeightSource source;
   private final DType dtype;
   private final boolean tiedHead;
   private final List<Runnable> whenFilled = new ArrayList<>();
-  private List<DeviceBuffer> buffers = new ArrayList<>();
+  private Parameters parameters = new Parameters();
 
   WeightUploader(Device device, WeightSource source, DType dtype, boolean tieWordEmbeddings) {
     this.device = device;
@@ -37,19 +39,30 @@ final class WeightUploader implements AutoCloseable {
 
   /** One tensor with the source's shape; more than two dimensions are flattened to [first, rest]. */
   DeviceBuffer tensor(String name) {
+    return tensor(name, PLAIN);
+  }
+
+  private DeviceBuffer tensor(String name, Layout layout) {
     long[] shape = source.shape(name);
     if (shape.length > 2) {
       shape = new long[] {shape[0], elements(shape) / shape[0]};
     }
     DeviceBuffer buffer = allocate(name, shape);
-    source.fill(name, buffer);
+    fill(name, buffer, 0, layout);
     return buffer;
+  }
+
+  /** Begins to fill a part of the latest buffer with a tensor, which has {@code layout} once everything is there. */
+  private void fill(String name, DeviceBuffer buffer, long offset, Layout layout) {
+    long[] shape = source.shape(name);
+    source.fill(name, buffer.slice(offset, shape));
+    parameters.add(new Parameter(name, shape, parameters.buffers().size() - 1, offset, layout));
   }
 
   /** A convolution's weight [out, channels, height, width], laid out channels last: [out, height · width · channels]. */
   DeviceBuffer channelsLast(String name) {
-    DeviceBuffer buffer = tensor(name);
     int channels = (int) source.shape(name)[1];
+    DeviceBuffer buffer = tensor(name, new Layout.ChannelsLast(channels));
     whenFilled.add(() -> putChannelsLast(buffer, channels));
     return buffer;
   }
@@ -82,12 +95,11 @@ final class WeightUploader implements AutoCloseable {
     if (rows == shape[0]) {
       return stacked(suffix, names);
     }
-    long part = elements(shape);
     shape[0] = rows * names.length;
     DeviceBuffer all = zeros(String.join("+", names) + suffix, shape);
     long stride = all.elements() / names.length;
     for (int i = 0; i < names.length; i++) {
-      source.fill(names[i] + suffix, all.slice(i * stride, part));
+      fill(names[i] + suffix, all, i * stride, PLAIN);
     }
     return all;
   }
@@ -101,7 +113,7 @@ final class WeightUploader implements AutoCloseable {
       return new LinearWeights(tensor(name + ".weight"), vector);
     }
     DeviceBuffer weight = allocate(name + ".weight", shape[0], columns);
-    source.fill(name + ".weight", weight.slice(0, elements(shape)));
+    fill(name + ".weight", weight, 0, new Layout.PaddedRows(columns));
     whenFilled.add(() -> widenRows(weight, shape));
     return new LinearWeights(weight, vector);
   }
@@ -148,16 +160,15 @@ final class WeightUploader implements AutoCloseable {
     DeviceBuffer all = allocate(String.join("+", names) + suffix, shape);
     long offset = 0;
     for (String name : names) {
-      long elements = elements(source.shape(name + suffix));
-      source.fill(name + suffix, all.slice(offset, elements));
-      offset += elements;
+      fill(name + suffix, all, offset, PLAIN);
+      offset += elements(source.shape(name + suffix));
     }
     return all;
   }
 
   private DeviceBuffer allocate(String name, long... shape) {
     DeviceBuffer buffer = device.allocate(name, dtype, shape);
-    buffers.add(buffer);
+    parameters.add(buffer);
     return buffer;
   }
 
@@ -169,17 +180,17 @@ final class WeightUploader implements AutoCloseable {
     return n;
   }
 
-  /** Waits until every tensor is there and hands the buffers over; after this, closing the uploader frees nothing. */
-  List<DeviceBuffer> release() {
+  /** Waits until every tensor is there and hands all over; after this, closing the uploader frees nothing. */
+  Parameters release() {
     source.finish();
     whenFilled.forEach(Runnable::run);
-    List<DeviceBuffer> all = buffers;
-    buffers = List.of();
+    Parameters all = parameters;
+    parameters = new Parameters();
     return all;
   }
 
   @Override
   public void close() {
-    buffers.forEach(DeviceBuffer::close);
+    parameters.close();
   }
 }

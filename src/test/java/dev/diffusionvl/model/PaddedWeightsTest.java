@@ -84,7 +84,7 @@ class PaddedWeightsTest {
     try (WeightUploader uploader = new WeightUploader(device, new Values(), DType.F32, true)) {
       T loaded = weights.apply(uploader);
       List<DeviceBuffer> all = new ArrayList<>(buffers);
-      all.addAll(uploader.release());
+      all.addAll(uploader.release().buffers());
       buffers = all;
       return loaded;
     }

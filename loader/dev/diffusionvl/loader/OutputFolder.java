@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * A new folder that is whole or not there: filled beside its place under a random name of its own and renamed by {@link #commit}. Closing it
+ * without a commit removes it with all that is inside. For one thread at a time.
+ */
+public final class OutputFolder implements AutoCloseable {
+  private final Path target;
+  private final Path aside;
+  private boolean committed;
+
+  private OutputFolder(Path target, Path aside) {
+    this.target = target;
+    this.aside = aside;
+  }
+
+  /**
+   * @param target must not exist; the folder that it is to be in must
+   * @throws BadInputException if it exists or cannot be made there
+   * @throws OutputException if the disk is full
+   */
+  public static OutputFolder create(Path target) {
+    if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+      throw BadInputException.of(target, "is there already");
+    }
+    Path aside = OutputFile.aside(target);
+    try {
+      Files.createDirectory(aside);
+    } catch (IOException e) {
+      throw OutputFile.unwritable(target, e);
+    }
+    return new OutputFolder(target, aside);
+  }
+
+  /** Where the files go until {@link #commit}. */
+  public Path path() {
+    return aside;
+  }
+
+  /** Gives the folder its name. */
+  public void commit() {
+    try {
+      if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) { // made by someone else meanwhile; an empty folder would be replaced
+        throw BadInputException.of(target, "is there already");
+      }
+      OutputFile.flushFolder(aside);
+      Files.move(aside, target, StandardCopyOption.ATOMIC_MOVE);
+      committed = true;
+      OutputFile.flushFolder(target.toAbsolutePath().getParent());
+    } catch (IOException e) {
+      throw OutputFile.failure(target, e);
+    }
+  }
+
+  /** Removes what was not committed. Idempotent. */
+  @Override
+  public void close() {
+    if (committed || !Files.exists(aside, LinkOption.NOFOLLOW_LINKS)) {
+      return;
+    }
+    try (Stream<Path> files = Files.walk(aside)) { // does not follow links
+      List<Path> all = files.sorted(Comparator.reverseOrder()).toList();
+      for (Path file : all) {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      throw OutputFile.failure(aside, e);
+    }
+  }
+}
