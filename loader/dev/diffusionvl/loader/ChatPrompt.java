@@ -99,8 +99,13 @@ public final class ChatPrompt {
   }
 
   private static int count(PromptForm form, String text) {
-    int count = occurrences(text, PLACEHOLDER);
+    int count = placeholders(text);
     return form == PromptForm.OFFICIAL ? count : count + occurrences(text, PAD);
+  }
+
+  /** How often {@code <image>} stands in a text. */
+  public static int placeholders(String text) {
+    return occurrences(text, PLACEHOLDER);
   }
 
   private static int occurrences(String text, String part) {
@@ -111,16 +116,28 @@ public final class ChatPrompt {
     return count;
   }
 
+  /** What stands before, between and behind the placeholders of a text, one piece more than there are placeholders. */
+  public static List<String> chunks(String text) {
+    List<String> chunks = new ArrayList<>();
+    int start = 0;
+    for (int at = text.indexOf(PLACEHOLDER); at >= 0; at = text.indexOf(PLACEHOLDER, start)) {
+      chunks.add(text.substring(start, at));
+      start = at + PLACEHOLDER.length();
+    }
+    chunks.add(text.substring(start));
+    return chunks;
+  }
+
   /** The chunks between placeholders are tokenized apart from each other. */
   private static int[] officialTokens(Tokenizer tokenizer, String text) {
     IntStream.Builder ids = IntStream.builder();
-    int start = 0;
-    for (int at = text.indexOf(PLACEHOLDER); at >= 0; at = text.indexOf(PLACEHOLDER, start)) {
-      Arrays.stream(tokenizer.encode(text.substring(start, at))).forEach(ids);
-      ids.add(IMAGE);
-      start = at + PLACEHOLDER.length();
+    List<String> chunks = chunks(text);
+    for (int i = 0; i < chunks.size(); i++) {
+      if (i > 0) {
+        ids.add(IMAGE);
+      }
+      Arrays.stream(tokenizer.encode(chunks.get(i))).forEach(ids);
     }
-    Arrays.stream(tokenizer.encode(text.substring(start))).forEach(ids);
     return ids.build().toArray();
   }
 

@@ -8,8 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
-/** Reading of small files with a size limit; every failure is a {@link BadInputException} that names the file. */
-final class InputFiles {
+/** Reading of files that users name; every failure is a {@link BadInputException} that names the file. */
+public final class InputFiles {
   private InputFiles() {}
 
   /**
@@ -17,7 +17,7 @@ final class InputFiles {
    *
    * @throws BadInputException if there is none, or it is a directory, pipe or device
    */
-  static long requireFile(Path file) {
+  public static long requireFile(Path file) {
     if (!Files.exists(file)) {
       throw BadInputException.of(file, "no such file");
     }
@@ -49,7 +49,8 @@ final class InputFiles {
     }
   }
 
-  static BadInputException failure(Path file, IOException e) {
+  /** What went wrong with a file, in the words that all readers use. */
+  public static BadInputException failure(Path file, IOException e) {
     String problem = switch (e) {
       case NoSuchFileException _ -> "no such file";
       case AccessDeniedException _ -> "permission denied";

@@ -9,4 +9,13 @@ package dev.diffusionvl.loader;
  * @param gridHeight patches from top to bottom, a multiple of the merge size
  * @param gridWidth patches from left to right, a multiple of the merge size
  */
-public record PixelValues(float[] values, int gridHeight, int gridWidth) {}
+public record PixelValues(float[] values, int gridHeight, int gridWidth) {
+  /**
+   * Embeddings that the tower makes of it.
+   *
+   * @param merge patches along a side of a merge unit
+   */
+  public int rows(int merge) {
+    return gridHeight / merge * (gridWidth / merge);
+  }
+}

@@ -16,28 +16,37 @@ public final class QwenImageProcessor {
   private final long minPixels;
   private final long maxPixels;
   private final PixelNormalization normalization;
+  private final Canvas border; // null: images keep their shape
 
+  /** A processor that keeps the shape of images. */
   public QwenImageProcessor(ModelConfig config) {
-    this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(),
-        config.minPixels(), config.maxPixels(), config.imageMean(), config.imageStd());
+    this(config, ImageFraming.AS_IS);
   }
 
-  QwenImageProcessor(int patch, int temporal, int merge, long minPixels, long maxPixels, float[] mean, float[] std) {
+  /** A processor for images of one framing. */
+  public QwenImageProcessor(ModelConfig config, ImageFraming framing) {
+    this(config.vision().patchSize(), config.vision().temporalPatchSize(), config.vision().spatialMergeSize(),
+        config.minPixels(), config.maxPixels(), config.imageMean(), config.imageStd(), framing);
+  }
+
+  QwenImageProcessor(int patch, int temporal, int merge, long minPixels, long maxPixels, float[] mean, float[] std,
+      ImageFraming framing) {
     this.patch = patch;
     this.temporal = temporal;
     this.merge = merge;
     this.minPixels = minPixels;
     this.maxPixels = maxPixels;
     this.normalization = new PixelNormalization(mean, std);
+    this.border = framing == ImageFraming.PAD ? Canvas.ofMean(mean) : null;
   }
 
   /**
    * @param nameForErrors how messages call the image, its file for instance
-   * @throws BadInputException if one side is more than 200 times the other
+   * @throws BadInputException if one side is more than 200 times the other, or a square around it would be too large
    */
   public PixelValues process(RgbImage image, String nameForErrors) {
     int[] size = targetSize(image, nameForErrors);
-    return patchify(BicubicResize.resize(image, size[1], size[0]));
+    return patchify(BicubicResize.resize(border == null ? image : border.square(image), size[1], size[0]));
   }
 
   /**
@@ -56,7 +65,12 @@ public final class QwenImageProcessor {
 
   private int[] targetSize(RgbImage image, String nameForErrors) {
     AspectRatio.check(image.width(), image.height(), nameForErrors);
-    return smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
+    if (border == null) {
+      return smartResize(image.height(), image.width(), patch * merge, minPixels, maxPixels);
+    }
+    Canvas.checkSquare(image, nameForErrors);
+    int longer = Math.max(image.width(), image.height());
+    return smartResize(longer, longer, patch * merge, minPixels, maxPixels);
   }
 
   /**

@@ -31,4 +31,9 @@ public record RgbImage(int width, int height, byte[] rgb, String name) {
   public String nameOr(int number) {
     return name != null ? name : "image " + number;
   }
+
+  /** {@code NAME: size: WIDTH x HEIGHT pixels; PROBLEM}. */
+  BadInputException sizeError(String calledBy, String problem) {
+    return new BadInputException(calledBy + ": size: " + width + " x " + height + " pixels; " + problem);
+  }
 }

@@ -8,12 +8,14 @@ package dev.diffusionvl.loader;
  * @param layers layers in use; the original tower has one more
  * @param heads a divisor of {@code hiddenSize}
  * @param imageSize side of the square input in pixels
- * @param anyres how a single image is tiled; null: an image is padded to a square, as several are
+ * @param anyres how a single image is tiled; null: it is one square, as each of several images is
+ * @param stretched how an image becomes one square: true, by resizing that ignores its shape ({@code image_aspect_ratio} "square",
+ *     which has no newline row: stage 1 of training); false, by padding first
  */
 public record SigLipConfig(int hiddenSize, int layers, int heads, int intermediateSize, int patchSize, int imageSize,
-    double layerNormEps, AnyresConfig anyres) {
+    double layerNormEps, AnyresConfig anyres, boolean stretched) {
   /** siglip2-so400m-patch14-384, of whose 27 layers 26 are used. */
-  public static final SigLipConfig SO400M = new SigLipConfig(1152, 26, 16, 4304, 14, 384, 1e-6, null);
+  public static final SigLipConfig SO400M = new SigLipConfig(1152, 26, 16, 4304, 14, 384, 1e-6, null, false);
 
   /** Patches along a side; pixels beyond the last whole patch are never read. */
   public int grid() {
@@ -25,7 +27,13 @@ public record SigLipConfig(int hiddenSize, int layers, int heads, int intermedia
     return grid() * grid();
   }
 
+  /** The same tower over single images that are tiled; null: padded to one square. */
   SigLipConfig withAnyres(AnyresConfig value) {
-    return new SigLipConfig(hiddenSize, layers, heads, intermediateSize, patchSize, imageSize, layerNormEps, value);
+    return new SigLipConfig(hiddenSize, layers, heads, intermediateSize, patchSize, imageSize, layerNormEps, value, false);
+  }
+
+  /** The same tower over images that are resized to one square whatever their shape. */
+  public SigLipConfig withStretchedImages() {
+    return new SigLipConfig(hiddenSize, layers, heads, intermediateSize, patchSize, imageSize, layerNormEps, null, true);
   }
 }

@@ -28,7 +28,12 @@ final class SigLipConfigReader {
       throw config.error("mm_projector_type", "'" + projector + "' is not supported, only mlp2x_gelu is");
     }
     SigLipConfig sizes = visionOrNull == null ? SigLipConfig.SO400M : sizes(visionOrNull);
-    return sizes.withAnyres(anyres(config, sizes.imageSize()));
+    String aspect = config.string("image_aspect_ratio", "pad");
+    return switch (aspect) {
+      case "pad" -> sizes;
+      case "square" -> sizes.withStretchedImages();
+      default -> sizes.withAnyres(anyres(config, aspect, sizes.imageSize()));
+    };
   }
 
   /** Field names of the SigLIP library class; its last layer is never used. */
@@ -49,17 +54,13 @@ final class SigLipConfigReader {
     double eps = v.has("layer_norm_eps") ? v.number("layer_norm_eps", 0, 1) : SigLipConfig.SO400M.layerNormEps();
     return new SigLipConfig(hidden, (int) v.integer("num_hidden_layers", 2, MAX_LAYERS) - 1, heads,
         (int) v.integer("intermediate_size", 1, MAX_WIDTH), patch, (int) v.integer("image_size", patch, MAX_IMAGE), eps,
-        null);
+        null, false);
   }
 
-  private static AnyresConfig anyres(JsonObject config, int tile) {
-    String mode = config.string("image_aspect_ratio", "pad");
-    if (mode.equals("pad")) {
-      return null;
-    }
+  private static AnyresConfig anyres(JsonObject config, String mode, int tile) {
     Matcher matcher = ANYRES.matcher(mode);
     if (!matcher.matches()) {
-      throw config.error("image_aspect_ratio", "'" + mode + "' is not supported; pad, anyres and anyres_max_N are");
+      throw config.error("image_aspect_ratio", "'" + mode + "' is not supported; pad, square, anyres and anyres_max_N are");
     }
     String merge = config.string("mm_patch_merge_type", "spatial_unpad");
     if (!merge.equals("spatial_unpad")) {

@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
  * From the images of a prompt to the tiles that the SigLIP tower reads (docs/model.md, "Image preprocessing: SigLIP"): a single image as
- * thumbnail and tiles, several ones as one square each. Immutable, safe for several threads.
+ * thumbnail and tiles, several ones, and single ones where the configuration tiles none, as one square each. Immutable, safe for several
+ * threads.
  */
 public final class SigLipImageProcessor {
   private static final int CHANNELS = 3;
 
   private final SigLipConfig config;
   private final PixelNormalization normalization;
-  private final byte[] border = new byte[CHANNELS];
+  private final Canvas border;
 
   public SigLipImageProcessor(ModelConfig config) {
     this.config = config.sigLip();
     this.normalization = new PixelNormalization(config.imageMean(), config.imageStd());
-    for (int c = 0; c < CHANNELS; c++) {
-      border[c] = (byte) (int) (config.imageMean()[c] * 255);
-    }
+    this.border = Canvas.ofMean(config.imageMean());
   }
 
   /**
@@ -58,7 +56,7 @@ public final class SigLipImageProcessor {
   private AnyresLayout layout(RgbImage image, String name) {
     AnyresLayout layout = AnyresLayout.of(image.width(), image.height(), config);
     if (layout.outHeight() < 1 || layout.outWidth() < 1) {
-      throw size(name, image, "too long and narrow: less than one feature wide");
+      throw image.sizeError(name, "too long and narrow: less than one feature wide");
     }
     return layout;
   }
@@ -87,52 +85,27 @@ public final class SigLipImageProcessor {
     } else {
       width = Math.min((int) Math.ceil(image.width() * byHeight), width);
     }
-    return pasted(BicubicResize.resize(image, width, height), canvas.width(), canvas.height(), new byte[CHANNELS]);
+    return Canvas.BLACK.around(BicubicResize.resize(image, width, height), canvas.width(), canvas.height());
   }
 
-  /** The features and the newline vector. */
+  /** The features, and the newline vector behind those of a padded image. */
   private int squareRows(RgbImage image, String name) {
-    int longer = Math.max(image.width(), image.height());
-    if ((long) longer * longer > ImageFiles.MAX_PIXELS) {
-      throw size(name, image, "too long and narrow: as a square it would have more than " + ImageFiles.MAX_PIXELS + " pixels");
+    if (config.stretched()) {
+      return config.positions();
     }
+    Canvas.checkSquare(image, name);
     return config.positions() + 1;
   }
 
   private ImageTiles square(RgbImage image, String name) {
     RowBlend.Builder rows = new RowBlend.Builder(squareRows(image, name));
-    for (int i = 0; i <= config.positions(); i++) {
+    for (int i = 0; i < squareRows(image, name); i++) {
       rows.copy(i);
     }
-    int longer = Math.max(image.width(), image.height());
     int side = config.imageSize();
     float[] pixels = new float[side * side * CHANNELS];
-    put(BicubicResize.resize(pasted(image, longer, longer, border), side, side), 0, 0, pixels, 0);
+    put(BicubicResize.resize(config.stretched() ? image : border.square(image), side, side), 0, 0, pixels, 0);
     return new ImageTiles(pixels, 1, rows.build());
-  }
-
-  private static BadInputException size(String name, RgbImage image, String problem) {
-    return new BadInputException(name + ": size: " + image.width() + " x " + image.height() + " pixels; " + problem);
-  }
-
-  /** The image in the middle of a canvas of one colour. */
-  private static RgbImage pasted(RgbImage image, int width, int height, byte[] colour) {
-    if (image.width() == width && image.height() == height) {
-      return image;
-    }
-    byte[] rgb = new byte[CHANNELS * width * height];
-    if (!Arrays.equals(colour, new byte[CHANNELS])) {
-      for (int i = 0; i < rgb.length; i++) {
-        rgb[i] = colour[i % CHANNELS];
-      }
-    }
-    int top = (height - image.height()) / 2;
-    int left = (width - image.width()) / 2;
-    int row = CHANNELS * image.width();
-    for (int y = 0; y < image.height(); y++) {
-      System.arraycopy(image.rgb(), row * y, rgb, CHANNELS * ((top + y) * width + left), row);
-    }
-    return new RgbImage(width, height, rgb);
   }
 
   /** Normalises the square of the tower's size at a place of an image into tile number {@code tile}. */

@@ -49,8 +49,7 @@ record QwenVlTower(ModelConfig config, VisionWeights weights) implements VisionT
     }
 
     int rows(PixelValues pixels) {
-      int merge = config.vision().spatialMergeSize();
-      return pixels.gridHeight() / merge * (pixels.gridWidth() / merge);
+      return pixels.rows(config.vision().spatialMergeSize());
     }
 
     @Override

@@ -150,7 +150,7 @@ class AnyresLayoutTest {
   /** Where a tile has an even number of features along its side, a thin image may lie between all of them. */
   @Test
   void imagesBetweenTheFeaturesAreRefused() {
-    SigLipConfig even = new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4));
+    SigLipConfig even = new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4), false);
     assertEquals(0, AnyresLayout.of(200, 1, even).outHeight());
     assertEquals(1, AnyresLayout.of(200, 1, RELEASED).outHeight());
   }

@@ -19,7 +19,7 @@ class QwenImageProcessorTest {
   private static final float[] MEAN = {0.48145466f, 0.4578275f, 0.40821073f};
   private static final float[] STD = {0.26862954f, 0.26130258f, 0.27577711f};
   /** With the limits of the tiny model. */
-  private static final QwenImageProcessor TINY = new QwenImageProcessor(14, 2, 2, 12544, 50176, MEAN, STD);
+  private static final QwenImageProcessor TINY = new QwenImageProcessor(14, 2, 2, 12544, 50176, MEAN, STD, ImageFraming.AS_IS);
 
   static List<GoldenCase> goldenCasesWithImages() {
     return GoldenCase.all().stream().filter(golden -> !golden.images().isEmpty()).toList();

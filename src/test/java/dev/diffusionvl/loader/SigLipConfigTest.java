@@ -59,7 +59,7 @@ class SigLipConfigTest {
   @Test
   void aTowerOfOtherSizesIsReadWithoutItsLastLayer() throws IOException {
     config.set("vision_config", JSON.readTree(TOWER));
-    assertEquals(new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4)), load().sigLip());
+    assertEquals(new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4), false), load().sigLip());
     assertEquals(16, load().sigLip().positions());
   }
 
@@ -78,13 +78,15 @@ class SigLipConfigTest {
     config.put("image_aspect_ratio", "pad");
     assertNull(load().sigLip().anyres());
     config.putNull("image_aspect_ratio");
-    assertNull(load().sigLip().anyres());
+    assertEquals(SigLipConfig.SO400M, load().sigLip());
+    config.put("image_aspect_ratio", "square");
+    assertEquals(SigLipConfig.SO400M.withStretchedImages(), load().sigLip());
   }
 
   @ParameterizedTest
   @CsvSource(delimiter = '|', textBlock = """
       mm_projector_type    | "linear"       | mm_projector_type: 'linear' is not supported
-      image_aspect_ratio   | "square"       | image_aspect_ratio: 'square' is not supported
+      image_aspect_ratio   | "squares"      | image_aspect_ratio: 'squares' is not supported
       image_aspect_ratio   | "anyres_max_0" | image_aspect_ratio: 'anyres_max_0' is not supported
       image_aspect_ratio   | 4              | image_aspect_ratio: expected a string
       mm_patch_merge_type  | "flat"         | mm_patch_merge_type: 'flat' is not supported

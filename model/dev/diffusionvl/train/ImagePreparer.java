@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ImageFiles;
+import dev.diffusionvl.loader.ImageFraming;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.QwenImageProcessor;
+import dev.diffusionvl.loader.RgbImage;
+import dev.diffusionvl.loader.SigLipImageProcessor;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Function;
+
+/** From the names of a record's images to what the vision tower takes. Immutable, safe for several threads. */
+final class ImagePreparer {
+  private final Path folder;
+  private final Function<List<RgbImage>, List<PreparedImage>> processor;
+
+  /**
+   * @param folder the names are relative to it
+   * @param framing for the Qwen-VL family
+   */
+  ImagePreparer(ModelConfig config, Path folder, ImageFraming framing) {
+    this.folder = folder;
+    this.processor = switch (config.family()) {
+      case QWEN_VL -> patches(new QwenImageProcessor(config, framing), config.vision().spatialMergeSize());
+      case QWEN -> tiles(new SigLipImageProcessor(config));
+    };
+  }
+
+  private static Function<List<RgbImage>, List<PreparedImage>> patches(QwenImageProcessor processor, int merge) {
+    return images -> images.stream()
+        .map(image -> processor.process(image, image.name()))
+        .<PreparedImage>map(pixels -> new PreparedImage.Patches(pixels, pixels.rows(merge)))
+        .toList();
+  }
+
+  private static Function<List<RgbImage>, List<PreparedImage>> tiles(SigLipImageProcessor processor) {
+    return images -> processor.process(images).stream().<PreparedImage>map(PreparedImage.Tiles::new).toList();
+  }
+
+  /** @throws BadInputException naming the image, if its name leads out of the folder, or it is missing, broken or of an impossible shape */
+  List<PreparedImage> prepare(List<String> names) {
+    return processor.apply(names.stream().map(name -> ImageFiles.read(resolve(name))).toList());
+  }
+
+  /** Names come from a data set that a stranger may have made: they must stay within the folder. */
+  private Path resolve(String name) {
+    Path relative;
+    try {
+      relative = Path.of(name).normalize();
+    } catch (InvalidPathException e) {
+      throw new BadInputException("image: '" + name + "' is not a file name", e);
+    }
+    if (relative.isAbsolute()) {
+      throw new BadInputException("image: '" + name + "' is absolute; names are relative to the folder of the images");
+    }
+    if (relative.startsWith("..")) {
+      throw new BadInputException("image: '" + name + "' leads out of the folder of the images");
+    }
+    if (relative.toString().isEmpty()) {
+      throw new BadInputException("image: '" + name + "' names no file");
+    }
+    return folder.resolve(relative);
+  }
+}
