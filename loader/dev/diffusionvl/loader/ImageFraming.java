@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
-/** What the Qwen-VL family's processor does with an image's shape before it resizes it (spec 4.1). */
+/** What the Qwen-VL family's processor does with an image's shape before it resizes it (docs/model.md, "Image preprocessing: Qwen"). */
 public enum ImageFraming {
   /** Nothing: the shape is kept, as in the reference's evaluation and in every generation here. */
   AS_IS,

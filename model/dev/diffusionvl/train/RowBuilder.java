@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
-import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.train.TrainingRow.ImageRows;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -47,7 +46,7 @@ final class RowBuilder {
       placed.add(new ImageRows(image, length, rows));
     }
     for (int i = 0; i < image.rows(); i++) {
-      add(ChatPrompt.IMAGE, TrainingRow.NO_LABEL);
+      add(Sample.IMAGE, BlockDiffusionObjective.NO_LABEL);
     }
   }
 
@@ -65,6 +64,6 @@ final class RowBuilder {
     while (length % blockSize != 0) {
       append(eosTokenId, eosTokenId);
     }
-    return new TrainingRow(id, Arrays.copyOf(ids, length), Arrays.copyOf(labels, length), placed, cut);
+    return new TrainingRow(id, new Sample(Arrays.copyOf(ids, length), Arrays.copyOf(labels, length)), placed, cut);
   }
 }

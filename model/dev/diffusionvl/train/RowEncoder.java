@@ -12,10 +12,11 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Makes training rows of conversations (spec 8). Messages are tokenised one by one, as {@code <|im_start|>ROLE⏎TEXT<|im_end|>⏎}, the
- * official form's system text first; {@code <image>} gives way to the image's rows where it stands. All ids of an assistant's message are
- * labels, its header and last newline too, and wherever they stand the ids of newline, {@code <|im_start|>} and {@code <|im_end|>}. The row
- * is cut at the greatest length and then filled up to whole blocks with labelled end-of-text.
+ * Makes training rows of conversations (docs/model.md, "Training objective"). Messages are tokenized one by one, as
+ * {@code <|im_start|>ROLE⏎TEXT<|im_end|>⏎}, the official form's system text first; {@code <image>} gives way to the image's rows where it
+ * stands. All ids of an assistant's message are labels, its header and last newline too, and wherever they stand the ids of newline,
+ * {@code <|im_start|>} and {@code <|im_end|>}. The row is cut at the greatest length and then filled up to whole blocks with labelled
+ * end-of-text.
  *
  * <p>Texts go in as they are: special tokens spelt in them become special tokens. The reference gives conversations without an image a black
  * one, whose features it then leaves out; it is needed there to keep several devices in step, and does not exist here.
@@ -126,7 +127,7 @@ public final class RowEncoder {
       for (int id : tokenizer.encode(chunks.get(chunk))) {
         requireUsable(id);
         boolean label = learnt || id == newline || id == start || id == end;
-        row.add(id, label ? id : TrainingRow.NO_LABEL);
+        row.add(id, label ? id : BlockDiffusionObjective.NO_LABEL);
       }
     }
   }
