@@ -3,7 +3,7 @@
 //
 // Shape   acc f32 [rows, width], bias [width] or null, out [rows, width].
 // Floor   acc read once, out written once.
-// Idea    elementwise, 4 columns a thread.
+// Idea    elementwise, 4 columns per thread.
 // Rounds  the linear layer's output, then the activation.
 #include "dvl.cuh"
 #include "rows.cuh"

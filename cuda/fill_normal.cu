@@ -3,7 +3,7 @@
 //
 // Shape   out [n].
 // Floor   out written once.
-// Idea    8 elements a thread. Elements 2c and 2c + 1 come from counter c: its high and low half are two uniforms of 24 bits, and
+// Idea    8 elements per thread. Elements 2c and 2c + 1 come from counter c: its high and low half are two uniforms of 24 bits, and
 //         Box-Muller makes them two normals. |z| < 5.8.
 // Rounds  once.
 #include "counter.cuh"

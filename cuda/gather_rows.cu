@@ -5,7 +5,7 @@
 // Shape   table [table_rows, width], index [rows], fallback [rows, width] or null, out [rows, width]; squares f32 [rows, ceil(width /
 //         128)] or null.
 // Floor   rows * width read and written once.
-// Idea    one block a row. index < 0 takes the row of `fallback` (embeddings of images and of the prompt's tail), or leaves
+// Idea    one block per row. index < 0 takes the row of `fallback` (embeddings of images and of the prompt's tail), or leaves
 //         the row alone when there is none. An index past the table gives a NaN row: a visible failure, not a stray read.
 //         Squares come from the same rows, which are in the cache by then.
 #include "dvl.cuh"

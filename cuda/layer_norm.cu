@@ -3,7 +3,7 @@
 //
 // Shape   x, y [rows, width], weight and bias [width].
 // Floor   rows * width read and written once; the second and third read of x hit L1.
-// Idea    one block a row, 8 elements a thread and turn, f32 statistics in two passes: the squares are of differences, so a large mean
+// Idea    one block per row, 8 elements per thread and turn, f32 statistics in two passes: the squares are of differences, so a large mean
 //         costs no digits.
 // Rounds  once, at the end, as the reference.
 #include "dvl.cuh"

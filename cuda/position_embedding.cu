@@ -3,7 +3,7 @@
 //
 // Shape   patches [rows, width], bias [width], position [positions, width], out [rows, width]; row r is at position r % positions.
 // Floor   patches read once, out written once; bias and positions stay in L2.
-// Idea    elementwise, 4 columns a thread. A product leaves f32 accumulators, a convolution by cuDNN values of T: an instance for each.
+// Idea    elementwise, 4 columns per thread. A product leaves f32 accumulators, a convolution by cuDNN values of T: an instance for each.
 // Rounds  the linear layer's output, then the sum.
 #include "dvl.cuh"
 #include "rows.cuh"

@@ -3,7 +3,7 @@
 //
 // Shape   h [rows, width] in place, acc f32, or rounded already, [rows, width], bias [width] or null.
 // Floor   acc read once, h read and written once.
-// Idea    elementwise, 4 columns a thread.
+// Idea    elementwise, 4 columns per thread.
 // Rounds  twice, as the reference: the linear layer's output, then the sum. (So a residual cannot ride in a GEMM's beta.)
 #include "dvl.cuh"
 #include "rows.cuh"

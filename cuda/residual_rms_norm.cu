@@ -3,7 +3,7 @@
 //
 // Shape   h [rows, width] in place, acc f32, or rounded already, [rows, width], bias [width] or null, weight [width], y [rows, width].
 // Floor   acc and h read once, h and y written once; the second read of h hits L1.
-// Idea    residual_add and rms_norm in one launch, with the bits of the two: one block a row, f32 statistics of the rounded h by groups
+// Idea    residual_add and rms_norm in one launch, with the bits of the two: one block per row, f32 statistics of the rounded h by groups
 //         of 128 columns (rounding.cuh).
 // Rounds  four times, as the two kernels.
 #include "dvl.cuh"

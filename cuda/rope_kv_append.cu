@@ -4,7 +4,7 @@
 // Shape   qkv f32 [rows, (heads + 2 kv_heads) * D] (all q, then k, then v), bias of that width or null, cos and sin f32
 //         [positions, D / 2]; q [rows, heads, D], caches [kv_heads, slots, D].
 // Floor   the product read once, q, k and v written once.
-// Idea    one block a row of a segment; a thread owns the pair (i, i + D/2) of a head, so the rotation needs no exchange. K and V go
+// Idea    one block per row of a segment; a thread owns the pair (i, i + D/2) of a head, so the rotation needs no exchange. K and V go
 //         straight to the row's cache slot: storing a finished block is advancing a length, nothing is copied.
 // Rounds  acc + bias; then, as the reference does in the model's dtype, cos, sin, both products and their sum.
 #include "dvl.cuh"

@@ -3,7 +3,7 @@
 //
 // Shape   x [rows, width]; squares f32 [rows, ceil(width / 128)].
 // Floor   x read once.
-// Idea    one block a row, a warp a group; the order of rounding.cuh.
+// Idea    one block per row, one warp per group; the order of rounding.cuh.
 #include "dvl.cuh"
 #include "rounding.cuh"
 #include "rows.cuh"

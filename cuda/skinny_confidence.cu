@@ -35,7 +35,7 @@ struct KeepBest {
   }
 };
 
-// By the last block: a warp a row.
+// By the last block: one warp per row.
 __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Prediction& prediction, int rows, int vocab) {
   const int lane = int(threadIdx.x) % 32, tiles = (vocab + dvl::kTile - 1) / dvl::kTile;
   for (int row = int(threadIdx.x) / 32; row < rows; row += dvl::kSkinnyWarps) {

@@ -3,7 +3,7 @@
 //
 // Shape   gate_up f32, or rounded already, [rows, 2 * inter] (gate, then up), bias [2 * inter] or null, out [rows, inter].
 // Floor   the product read once, the result written once.
-// Idea    elementwise, 4 columns a thread.
+// Idea    elementwise, 4 columns per thread.
 // Rounds  gate + bias, up + bias, silu(gate), and the product: four times, as the reference.
 #include "dvl.cuh"
 #include "rounding.cuh"

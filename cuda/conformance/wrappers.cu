@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One kernel for each group of wrappers in dvl.cuh. All data are 32-bit words, 32 threads a block; what a GPU answers, the emulated device
+// One kernel for each group of wrappers in dvl.cuh. All data are 32-bit words, 32 threads per block; what a GPU answers, the emulated device
 // must answer too (docs/proving-kernels.md). Tests only.
 #include "dvl.cuh"
 
@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(32) conformance_ldmatrix(const unsi
 }
 DVL_EXPORT(conformance_ldmatrix);
 
-// in: 16 bytes a lane; every third lane copies zeros instead, every second by the copy that streams
+// in: 16 bytes per lane; every third lane copies zeros instead, every second by the copy that streams
 extern "C" __global__ void __launch_bounds__(32) conformance_cp_async(const unsigned* in, unsigned* out) {
   DVL_SHARED_ALIGNED(16, uint4[32], tile);
   const uint4* const from = reinterpret_cast<const uint4*>(in) + threadIdx.x;

@@ -24,7 +24,7 @@ long give(const std::string& text, char* to, long capacity) {
 
 TEST_HOOK void dvl_emulator_set_options(const char* options) { emu::set_options(options); }
 
-// The findings since the last call, one a line.
+// The findings since the last call, one per line.
 TEST_HOOK long dvl_emulator_take_reports(char* text, long capacity) { return give(emu::take_reports(), text, capacity); }
 
 // The kernels launched since the last call, one "file kernel" a line.

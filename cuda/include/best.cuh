@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The most likely token of a row of logits and its softmax, part by part, in one fixed order whoever computes it: tiles of 128 ids,
+// The most likely token of a row of logits and its softmax, part by part, in one fixed order, the same in every kernel: tiles of 128 ids,
 // 4 a lane; then tile t goes to the lane t mod 32 of the row's warp; then the lanes.
 #pragma once
 #include "dvl.cuh"

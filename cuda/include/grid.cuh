@@ -5,7 +5,7 @@
 
 namespace dvl {
 
-// Called by every thread of each of `blocks` blocks, once a launch for each counter. True in the block that comes last: it may
+// Called by every thread of each of `blocks` blocks, once per launch for each counter. True in the block that comes last: it may
 // read what the others wrote to global memory before they came (with __ldcg: not from its own L1). Which block that is depends
 // on timing, so what it computes must not: let it go through the others' results in a fixed order.
 // The counter must be 0 before the launch, and is 0 again after it.

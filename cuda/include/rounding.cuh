@@ -29,7 +29,7 @@ __device__ __forceinline__ float swiglu_of(float gate, float up) {
   return round_to<T>(g / (1.f + expf(-g))) * round_to<T>(up);
 }
 
-// ---- RMSNorm: the mean square of a row in one fixed order, whoever computes it. Groups of 128 columns, 4 a lane; then the groups.
+// ---- RMSNorm: the mean square of a row in one fixed order, the same in every kernel. Groups of 128 columns, 4 per lane; then the groups.
 constexpr int kNormGroup = 128;
 
 // The sum of squares of a group: lane l of the warp has its columns 4 l to 4 l + 3, zeros past the row's end. All lanes get it.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Skinny matrix products: y[rows, n] = x[rows, k] w[n, k]^T for few rows, where reading w is all that costs.
 //
-// Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w a
-//         warp, 8 rows of x an instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
+// Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w per
+//         warp, 8 rows of x per instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
 //         pieces XOR-swizzled so that ldmatrix meets no bank twice.
-// Split   The units (tile, chunk) in one line, `span` of them a block ("stream-K"): all blocks read the same amount, whatever the shape. A
+// Split   The units (tile, chunk) in one line, `span` of them per block ("stream-K"): all blocks read the same amount, whatever the shape. A
 //         tile of several blocks is added up by the last of them, in the order of k.
 // Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
 //         other rows. M > rows: the rest counts as zeros.
-// After   A finished tile passes through shared memory to an epilogue, one warp a row of x: epilogue(row, tile, columns), columns = the
+// After   A finished tile passes through shared memory to an epilogue, one warp per row of x: epilogue(row, tile, columns), columns = the
 //         128 f32 sums of that row.
 #pragma once
 #include "dvl.cuh"
@@ -30,7 +30,7 @@ struct Product {
   int rows, n, k;
 };
 
-// RMSNorm of x on its way into the product; the sums of squares were left by whoever wrote x.
+// RMSNorm of x on its way into the product; the sums of squares were left by the kernel that wrote x.
 template <class T>
 struct InputNorm {
   const T* weight;       // [k]
@@ -117,7 +117,7 @@ __device__ __forceinline__ void fetch_rows(const Product<bf16>& p, unsigned char
   }
 }
 
-// Asks the L2 cache for the weights of units that are not in the ring yet, a line a row.
+// Asks the L2 cache for the weights of units that are not in the ring yet, one line per row.
 template <bool Paired>
 __device__ __forceinline__ void prefetch_units(const Product<bf16>& p, int chunks, int begin, int end) {
   for (int i = int(threadIdx.x); i < (end - begin) * kTile; i += kSkinnyThreads) {

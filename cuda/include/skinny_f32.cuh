@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The f32 instance of skinny.cuh, for fidelity and not for speed: plain fused multiply-adds in the order of k, with the same epilogues.
 //
-// One block a tile and 16 rows of x; a thread owns a column of 8 rows. What is added in which order depends on k alone.
+// One block per tile and 16 rows of x; a thread owns a column of 8 rows. What is added in which order depends on k alone.
 #pragma once
 #include "skinny.cuh"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Must not compile for a GPU: more values live at once than 1024 threads a block leave registers for. See SpillTest.
+// Must not compile for a GPU: more values live at once than 1024 threads per block leave registers for. See SpillTest.
 #include "dvl.cuh"
 
 extern "C" __global__ void __launch_bounds__(1024, 2) spill(const float* x, float* out, int n) {

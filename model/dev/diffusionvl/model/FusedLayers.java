@@ -15,8 +15,8 @@ import dev.diffusionvl.runtime.op.SkinnyQkv;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
 /**
- * Layers by our own products, everything elementwise fused to them: with attention five kernels a layer. A row has the same bits in every
- * pass. The sums of squares that a norm needs are left by whoever writes the residual stream.
+ * Layers by our own products, everything elementwise fused to them: with attention five kernels per layer. A row has the same bits in every
+ * pass. The sums of squares that a norm needs are left by the kernel that writes the residual stream.
  */
 final class FusedLayers implements LayerOps {
   /** Attention leaves the memory idle: with overlapping launches the whole of a block's part of the output projection comes meanwhile. */

@@ -4,8 +4,8 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.runtime.DType;
 
 /**
- * Who multiplies matrices in the language model: cuBLAS or our own kernels for few rows. In f32 the choice changes no token; in bf16 the two
- * may differ at near ties, and only {@link #OWN} gives a row the same bits in every pass. The vision tower always uses cuBLAS.
+ * Which kernels multiply matrices in the language model: those of cuBLAS, or our own for few rows. In f32 the choice changes no token; in
+ * bf16 the two may differ at near ties, and only {@link #OWN} gives a row the same bits in every pass. The vision tower always uses cuBLAS.
  */
 public enum GemmChoice {
   /** By {@link #usesOwn the table}. */
@@ -28,7 +28,7 @@ public enum GemmChoice {
     };
   }
 
-  /** The emulated device has no weights to stream: there cuBLAS is native code and many times faster than a kernel of fibers. */
+  /** On the emulated device cuBLAS is native code, many times faster than our kernels, which run thread by thread. */
   GemmChoice on(boolean emulatedDevice) {
     return this == AUTO && emulatedDevice ? CUBLAS : this;
   }

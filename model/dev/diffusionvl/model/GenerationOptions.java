@@ -11,7 +11,7 @@ import java.util.List;
  * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=options}
  *
  * @param genLength number of tokens to return; at least 0
- * @param steps denoising steps a block, S; at least 1
+ * @param steps denoising steps per block, S; at least 1
  * @param blockSize B, or 0 for the checkpoint's own; B &gt;= prompt + genLength is the full-diffusion ablation
  * @param remasking which positions a step commits
  * @param confidenceThreshold τ of dynamic remasking; commits what is strictly above
@@ -40,7 +40,7 @@ public record GenerationOptions(
 
   /** Which masked positions a denoising step commits. */
   public enum Remasking {
-    /** A fixed number a step, the most confident first. */
+    /** A fixed number per step, the most confident first. */
     LOW_CONFIDENCE_STATIC,
     /** All above the threshold, at least the static number. */
     LOW_CONFIDENCE_DYNAMIC

@@ -39,7 +39,7 @@ public record GenerationResult(
       return prefill + denoise + store;
     }
 
-    /** Positions filled a denoising pass. */
+    /** Positions filled per denoising pass. */
     public double commitsPerForward() {
       return denoise == 0 ? 0 : (double) commits / denoise;
     }
@@ -55,7 +55,7 @@ public record GenerationResult(
    */
   public record Timings(double load, double vision, double prefill, double decode) {}
 
-  /** Generated tokens a second of decoding; prefill and vision are not counted. */
+  /** Generated tokens per second of decoding; prefill and vision are not counted. */
   public double tokensPerSecond() {
     return timings.decode() > 0 ? 1000 * generatedTokens / timings.decode() : 0;
   }

@@ -26,7 +26,7 @@ final class PassGraphs implements AutoCloseable {
   }
 
   /**
-   * Queues a pass. The first of its shape runs as it is, which loads kernels and lets cuBLAS make up its mind; the second is captured.
+   * Queues a pass. The first of its shape runs as it is, which loads kernels and lets cuBLAS choose its algorithm; the second is captured.
    *
    * @param shape equal for passes that launch the same kernels on the same memory with the same scalars
    */

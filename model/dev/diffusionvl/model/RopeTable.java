@@ -9,7 +9,7 @@ import dev.diffusionvl.runtime.op.Rope;
 
 /**
  * cos and sin of rotary angles, f32 [rows][pairs]. Made on the host: the device's accurate sincos for large angles needs local
- * memory, and a table is read once a row.
+ * memory, and a table is read once per row.
  */
 final class RopeTable implements AutoCloseable {
   private final Rope buffers;

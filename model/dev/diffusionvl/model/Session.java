@@ -166,7 +166,7 @@ public final class Session implements AutoCloseable {
     if (!busy.compareAndSet(false, true)) {
       throw new IllegalStateException("the session is generating: close it after that");
     }
-    closed = true; // and busy for ever
+    closed = true; // busy stays set, so that no later call gets in
     encoder.close();
     if (memory != null) {
       memory.close();

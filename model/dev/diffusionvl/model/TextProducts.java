@@ -7,7 +7,7 @@ import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
-/** Who multiplies in the language model on one stream, as {@link GemmChoice} says, with what the kernels need for it. */
+/** The matrix products of the language model on one stream, by the kernels that {@link GemmChoice} names, with their workspace. */
 final class TextProducts implements AutoCloseable {
   private static final int WORKSPACE_ROWS = 64;
 

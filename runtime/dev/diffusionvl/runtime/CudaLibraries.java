@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** Where the CUDA libraries of this machine are. Looks, never loads: a loaded libcuda serves the process for ever. */
+/** Where the CUDA libraries of this machine are. Looks, never loads: a loaded libcuda stays loaded until the process ends. */
 final class CudaLibraries {
   private CudaLibraries() {}
 

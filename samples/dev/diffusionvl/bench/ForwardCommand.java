@@ -108,7 +108,7 @@ final class ForwardCommand implements Callable<Integer> {
   /** What a forward cannot avoid to read. */
   private record Cost(long weights, long cache) {
     static final String FORMULA =
-        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: the plan of five kernels a layer in one graph";
+        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: the plan of five kernels per layer in one graph";
 
     static Cost of(TextConfig c, int elementBytes, int context, int rows) {
       long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()

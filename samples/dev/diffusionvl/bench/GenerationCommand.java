@@ -36,7 +36,7 @@ final class GenerationCommand implements Callable<Integer> {
   @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens to generate")
   private int genLength;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps a block")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
   private int steps;
 
   @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")

@@ -4,9 +4,9 @@ package dev.diffusionvl.bench;
 import java.util.Map;
 
 /**
- * What each row was expected to take before anything was measured: time = max(bytes / (efficiency · read ceiling), operations / (efficiency ·
- * matrix ceiling)) + fixed. The ceilings are those of the same run, so a prediction holds for any GPU. Change an entry only with
- * the reason beside it; results stay comparable because each row carries its formula.
+ * What each row was expected to take before anything was measured: time = max(bytes / (efficiency · read ceiling), operations / (efficiency
+ * · matrix ceiling)) + fixed. The ceilings are those of the same run, so a prediction holds for any GPU. Change an entry only with the
+ * reason beside it; results stay comparable because each row carries its formula.
  *
  * @param efficiency part of the ceiling that the kernel is expected to reach
  * @param fixedMicros what a launch costs whatever its size
@@ -31,10 +31,10 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("rope_kv_append", STREAMING),
       Map.entry("vision_rotary", STREAMING),
       Map.entry("attention", LATENCY),
-      Map.entry("confidence", new Predictions(0.7, 4, "one block a row: " + NODE + ", tail of 8 blocks")),
+      Map.entry("confidence", new Predictions(0.7, 4, "one block per row: " + NODE + ", tail of 8 blocks")),
       Map.entry("sample", new Predictions(0.014, 4, "about 70 sweeps over logits that stay in the cache")),
       Map.entry("remask", LATENCY),
-      Map.entry("fill_normal", new Predictions(0.5, 2.5, "arithmetic of 4 transcendentals an element")),
+      Map.entry("fill_normal", new Predictions(0.5, 2.5, "arithmetic of 4 transcendentals per element")),
       Map.entry("read_sum", STREAMING),
       Map.entry("row_squares", STREAMING),
       Map.entry("skinny_gemm", SKINNY),

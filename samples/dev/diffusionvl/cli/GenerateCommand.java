@@ -52,7 +52,7 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens to generate at most")
   private int genLength;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps a block")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
   private int steps;
 
   @Option(names = "--block-size", paramLabel = "N", description = "tokens in a block (default: the checkpoint's)")

@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Cuts images into rows of pixels, one a patch, so that a matrix product does the patch convolution. */
+/** Cuts images into rows of pixels, one per patch, so that a matrix product does the patch convolution. */
 public final class ExtractPatches extends Op {
   private static final int THREADS = 128;
 

@@ -144,7 +144,7 @@ public abstract class KernelBenchmark implements AutoCloseable {
     return operands;
   }
 
-  /** Allocates enough copies of all operands to exceed the cache fourfold, or one a launch, or what fits. */
+  /** Allocates enough copies of all operands to exceed the cache fourfold, or one per launch, or what fits. */
   public final void prepare() {
     long fits = bench.device().memory().free() / 3 / footprint();
     copies = (int) Math.clamp((4 * bench.l2Bytes() + footprint() - 1) / footprint(), 1, Math.clamp(fits, 1, bench.launches()));

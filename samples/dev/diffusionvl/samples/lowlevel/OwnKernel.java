@@ -43,7 +43,7 @@ public final class OwnKernel {
 
       Device.MemoryInfo memory = device.memory();
       System.out.printf("%s: %d of %d bytes of memory free%n", device.name(), memory.free(), memory.total());
-      System.out.printf("%s with %d registers a thread took %.3f ms%n", add.name(), add.registers(), end.millisSince(start));
+      System.out.printf("%s with %d registers per thread took %.3f ms%n", add.name(), add.registers(), end.millisSince(start));
       System.out.printf("%d + %d = %.0f%n", N - 1, N - 1, sum.getFloats(stream)[N - 1]);
     }
   }

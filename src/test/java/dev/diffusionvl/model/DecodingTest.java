@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Decoding of every form: a block after the other, with passes of their own for everything, against all the ways to have fewer of them. */
+/** The plain decoding, one block after the other with a pass for each thing, gives the tokens of every combination that saves passes. */
 class DecodingTest {
   private static final Request QUESTION = Request.of("What colour is the square?");
   private static final Execution PLAIN = new Execution(false, false, 0);

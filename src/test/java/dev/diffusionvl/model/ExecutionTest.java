@@ -12,7 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The switches of {@link Execution} change how often the model runs and nothing else, whoever multiplies.
+ * The switches of {@link Execution} change how often the model runs and nothing else, with either kind of products.
  * {@code -Ddvl.switches=all} tries all combinations of them on all golden cases (the Maven profile {@code nightly}).
  */
 class ExecutionTest extends DemoModelTest {
@@ -34,7 +34,10 @@ class ExecutionTest extends DemoModelTest {
     return all;
   }
 
-  /** Our own products take their time: the few for them are what the few for cuBLAS lack; with three drafts they are met in bf16. */
+  /**
+   * Own products are slow on the emulated device. They get the combinations that the short list for cuBLAS leaves out; own products with
+   * three drafts are run in bf16 below.
+   */
   @ParameterizedTest
   @MethodSource("cases")
   void everyDecisionOfTheReferenceUnderEverySwitch(GoldenCase golden) {
@@ -88,7 +91,7 @@ class ExecutionTest extends DemoModelTest {
   }
 
   static List<GoldenCase> shortCases() {
-    return cases().stream().filter(c -> c.name().matches("p[347].*")).toList(); // the emulated tensor cores take their time
+    return cases().stream().filter(c -> c.name().matches("p[347].*")).toList(); // emulated tensor cores are slow
   }
 
   static List<GoldenCase> casesInBf16() {

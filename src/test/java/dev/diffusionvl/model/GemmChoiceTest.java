@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Who multiplies changes no token in bf16 where the reference's margin allows; {@link ExecutionTest} has f32. */
+/** The choice of products changes no token in bf16 where the reference's margin allows; {@link ExecutionTest} has f32. */
 class GemmChoiceTest extends DemoModelTest {
   @ParameterizedTest
   @MethodSource("cases")

@@ -70,7 +70,7 @@ public final class Proof {
     System.out.printf(Locale.ROOT, format + "%n", arguments);
   }
 
-  /** Ends the process when a mutant loops for ever: native code cannot be interrupted. */
+  /** Ends the process when a mutant never ends: native code cannot be interrupted. */
   private static Thread watch(Mutant mutant) {
     return Thread.ofVirtual().start(() -> {
       try {

@@ -68,7 +68,7 @@ class SkinnyGemmTest extends OpTest {
   void aRowHasTheSameBitsAtEveryNumberOfRows() {
     for (DType dtype : FLOATS) {
       int n = 150;
-      int k = 584; // ten chunks, the last one ragged: three blocks a tile
+      int k = 584; // ten chunks, the last one ragged: three blocks per tile
       float[] all = normal(dtype, 64 * k, 1);
       DeviceBuffer w = buffer(dtype, normal(dtype, n * k, 1));
       DeviceBuffer x = buffer(dtype, all);
