@@ -29,6 +29,16 @@ public final class Kernels {
   public final SkinnySwiglu skinnySwiglu;
   public final SkinnyResidual skinnyResidual;
   public final SkinnyQkv skinnyQkv;
+  public final ColumnSum columnSum;
+  public final RmsNormBackward rmsNormBackward;
+  public final LayerNormBackward layerNormBackward;
+  public final SwigluBackward swigluBackward;
+  public final ActivationBackward activationBackward;
+  public final RopeBackward ropeBackward;
+  public final ScatterAddRows scatterAddRows;
+  public final CrossEntropy crossEntropy;
+  public final AdamW adamW;
+  public final GradientNorm gradientNorm;
 
   public Kernels(Device device) {
     gatherRows = new GatherRows(device);
@@ -55,5 +65,15 @@ public final class Kernels {
     skinnySwiglu = new SkinnySwiglu(device);
     skinnyResidual = new SkinnyResidual(device);
     skinnyQkv = new SkinnyQkv(device);
+    columnSum = new ColumnSum(device);
+    rmsNormBackward = new RmsNormBackward(device);
+    layerNormBackward = new LayerNormBackward(device);
+    swigluBackward = new SwigluBackward(device);
+    activationBackward = new ActivationBackward(device);
+    ropeBackward = new RopeBackward(device);
+    scatterAddRows = new ScatterAddRows(device);
+    crossEntropy = new CrossEntropy(device);
+    adamW = new AdamW(device);
+    gradientNorm = new GradientNorm(device);
   }
 }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Stream;
+
+/** Gradient of {@link LayerNorm}. */
+public final class LayerNormBackward extends Op {
+  private static final int THREADS = 256;
+  private static final int MAX_BLOCKS = 128;
+
+  private final ColumnSum columnSum;
+
+  public LayerNormBackward(Device device) {
+    super(device, "layer_norm_backward");
+    columnSum = new ColumnSum(device);
+  }
+
+  /** F32 elements of scratch memory that {@link #launch} needs. */
+  public static long scratch(int rows, int width) {
+    return 2L * Math.min(rows, MAX_BLOCKS) * width;
+  }
+
+  /**
+   * @param x BF16 or F32 [rows, width], what the norm was applied to
+   * @param weight dtype of x [width]
+   * @param dy dtype of x [rows, width], gradient of the norm's output
+   * @param dx dtype of x [rows, width]: the gradient of x is added to it
+   * @param dWeightAndBias F32 [2, width]: the gradients of weight and bias are added to it; null: they are not wanted
+   * @param scratch F32, {@link #scratch} elements
+   */
+  public void launch(Stream stream, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer dy, DeviceBuffer dx, DeviceBuffer dWeightAndBias,
+      DeviceBuffer scratch, int rows, int width, float eps) {
+    require(rows >= 0, "rows", rows);
+    require(width > 0, "width", width);
+    checkFloat("x", x);
+    check("x", x, x.dtype(), (long) rows * width);
+    check("weight", weight, x.dtype(), width);
+    check("dy", dy, x.dtype(), (long) rows * width);
+    check("dx", dx, x.dtype(), (long) rows * width);
+    checkOptional("gradients of weight and bias", dWeightAndBias, DType.F32, 2L * width);
+    check("scratch", scratch, DType.F32, scratch(rows, width));
+    int blocks = Math.min(rows, MAX_BLOCKS);
+    stream.launch(kernel(x.dtype() == DType.BF16 ? "layer_norm_backward_bf16" : "layer_norm_backward_f32"), blocks, 1, 1, THREADS, 0)
+        .ptr(x).ptr(weight).ptr(dy).ptr(dx).ptr(scratch).i32(rows).i32(width).f32(eps).go();
+    if (dWeightAndBias != null && rows > 0) {
+      columnSum.launch(stream, scratch, dWeightAndBias, blocks, Math.multiplyExact(2, width));
+    }
+  }
+}
