@@ -15,7 +15,7 @@ import jcuda.jcublas.cublasOperation;
 import jcuda.runtime.cudaStream_t;
 
 /**
- * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it. f32 accumulation;
+ * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it, and its gradients. f32 accumulation;
  * TF32 is never used. For one thread at a time, like its stream. With a bias or GELU in the same pass: {@link EpilogueGemm}.
  */
 public final class Gemm implements AutoCloseable {
@@ -51,6 +51,25 @@ public final class Gemm implements AutoCloseable {
     LeakTracker.opened(this, "cuBLAS handle");
   }
 
+  /** The three products of a linear layer y[m,n] = x[m,k] w[n,k]ᵀ; all matrices are row-major. */
+  private enum Form {
+    FORWARD("y[m,n] = x[m,k] w[n,k]ᵀ", "x", "w", "y"),
+    INPUT_GRADIENT("dx[m,k] = dy[m,n] w[n,k]", "dy", "w", "dx"),
+    WEIGHT_GRADIENT("dw[n,k] += dy[m,n]ᵀ x[m,k]", "dy", "x", "dw");
+
+    private final String formula;
+    private final String left;
+    private final String right;
+    private final String result;
+
+    Form(String formula, String left, String right, String result) {
+      this.formula = formula;
+      this.left = left;
+      this.right = right;
+      this.result = result;
+    }
+  }
+
   /**
    * y = x · wᵀ.
    *
@@ -60,14 +79,44 @@ public final class Gemm implements AutoCloseable {
    * @throws IllegalArgumentException naming the argument that does not fit
    */
   public void multiply(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
+    launch(Form.FORWARD, x, (long) m * k, w, (long) n * k, y, (long) m * n, m, n, k);
+  }
+
+  /**
+   * The gradient of x in y = x · wᵀ: dx = dy · w.
+   *
+   * @param dy [m,n], BF16 or F32
+   * @param w [n,k], dtype of dy
+   * @param dx [m,k]; dtype of dy (rounded once) or F32
+   * @throws IllegalArgumentException naming the argument that does not fit
+   */
+  public void inputGradient(DeviceBuffer dy, DeviceBuffer w, DeviceBuffer dx, int m, int n, int k) {
+    launch(Form.INPUT_GRADIENT, dy, (long) m * n, w, (long) n * k, dx, (long) m * k, m, n, k);
+  }
+
+  /**
+   * Adds the gradient of w in y = x · wᵀ: dw += dyᵀ · x.
+   *
+   * @param dy [m,n], BF16 or F32
+   * @param x [m,k], dtype of dy
+   * @param dw F32 [n,k]
+   * @throws IllegalArgumentException naming the argument that does not fit
+   */
+  public void addWeightGradient(DeviceBuffer dy, DeviceBuffer x, DeviceBuffer dw, int m, int n, int k) {
+    require(dw.dtype() == DType.F32, Form.WEIGHT_GRADIENT, "dw", dw, m, n, k);
+    launch(Form.WEIGHT_GRADIENT, dy, (long) m * n, x, (long) m * k, dw, (long) n * k, m, n, k);
+  }
+
+  private void launch(Form form, DeviceBuffer left, long leftElements, DeviceBuffer right, long rightElements, DeviceBuffer result,
+      long resultElements, int m, int n, int k) {
     if (closed) {
       throw new IllegalStateException("cuBLAS handle is closed");
     }
-    require(m >= 0 && n > 0 && k > 0, "sizes", m, n, k);
-    require(x.dtype() == DType.BF16 || x.dtype() == DType.F32, "x " + x, m, n, k);
-    require(w.dtype() == x.dtype() && w.elements() >= (long) n * k, "w " + w, m, n, k);
-    require(x.elements() >= (long) m * k, "x " + x, m, n, k);
-    require((y.dtype() == x.dtype() || y.dtype() == DType.F32) && y.elements() >= (long) m * n, "y " + y, m, n, k);
+    require(m >= 0 && n > 0 && k > 0, form, "sizes", null, m, n, k);
+    require((left.dtype() == DType.BF16 || left.dtype() == DType.F32) && left.elements() >= leftElements, form, form.left, left, m, n, k);
+    require(right.dtype() == left.dtype() && right.elements() >= rightElements, form, form.right, right, m, n, k);
+    require((result.dtype() == left.dtype() || result.dtype() == DType.F32) && result.elements() >= resultElements, form, form.result,
+        result, m, n, k);
     if (m == 0) {
       return;
     }
@@ -75,23 +124,36 @@ public final class Gemm implements AutoCloseable {
     if (workspace != null) {
       stream.address(workspace); // a captured product needs it for as long as its graph lives
     }
-    // Row-major y is the column-major n x m product of wᵀ (stored k x n) and x (stored k x m).
     // A first product may load its kernel, which is forbidden, but harmless, in a thread that captures.
-    int status = stream.recording() ? Cuda.duringCapture(() -> product(x, w, y, m, n, k)) : product(x, w, y, m, n, k);
+    int status = stream.recording() ? Cuda.duringCapture(() -> product(form, left, right, result, m, n, k))
+        : product(form, left, right, result, m, n, k);
     if (status != 0) { // the detail is built for a failure only
-      check(status, "cublasGemmEx", "x %s, w %s, y %s, m %d, n %d, k %d".formatted(x, w, y, m, n, k));
+      check(status, "cublasGemmEx", "%s %s, %s %s, %s %s, m %d, n %d, k %d".formatted(form.left, left, form.right, right, form.result, result,
+          m, n, k));
     }
   }
 
-  private int product(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int m, int n, int k) {
-    return JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
-        Handles.devicePointer(stream.address(w)), cudaType(w.dtype()), k, Handles.devicePointer(stream.address(x)), cudaType(x.dtype()), k,
-        zero, Handles.devicePointer(stream.address(y)), cudaType(y.dtype()), n, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+  /** cuBLAS is column-major: a row-major matrix is a column-major one transposed, and so are the products, right factor first. */
+  private int product(Form form, DeviceBuffer left, DeviceBuffer right, DeviceBuffer result, int m, int n, int k) {
+    return switch (form) {
+      case FORWARD -> cublas(cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, right, k, left, k, zero, result, n);
+      case INPUT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, k, m, n, right, k, left, n, zero, result, k);
+      case WEIGHT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_T, k, n, m, right, k, left, n, one, result, k);
+    };
   }
 
-  private static void require(boolean ok, String argument, int m, int n, int k) {
+  /** c = op(a) · op(b) + beta · c, column-major. */
+  private int cublas(int opA, int opB, int rows, int columns, int inner, DeviceBuffer a, int lda, DeviceBuffer b, int ldb, Pointer beta,
+      DeviceBuffer c, int ldc) {
+    return JCublas2.cublasGemmEx_new(handle, opA, opB, rows, columns, inner, one,
+        Handles.devicePointer(stream.address(a)), cudaType(a.dtype()), lda, Handles.devicePointer(stream.address(b)), cudaType(b.dtype()), ldb,
+        beta, Handles.devicePointer(stream.address(c)), cudaType(c.dtype()), ldc, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+  }
+
+  private static void require(boolean ok, Form form, String name, DeviceBuffer buffer, int m, int n, int k) {
     if (!ok) {
-      throw new IllegalArgumentException("%s does not fit y[m,n] = x[m,k] w[n,k]ᵀ with m %d, n %d, k %d".formatted(argument, m, n, k));
+      throw new IllegalArgumentException("%s%s does not fit %s with m %d, n %d, k %d".formatted(name, buffer == null ? "" : " " + buffer,
+          form.formula, m, n, k));
     }
   }
 
