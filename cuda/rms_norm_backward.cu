@@ -61,7 +61,6 @@ __device__ __forceinline__ void rms_norm_backward(const T* x, const T* weight, c
       }
       dvl::store_piece(dx + at + i, width - i, wide, d);
     }
-    __syncthreads();  // before the next row overwrites `squares`
   }
 }
 

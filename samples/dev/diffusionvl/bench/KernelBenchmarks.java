@@ -3,28 +3,38 @@ package dev.diffusionvl.bench;
 
 import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.bench.op.ActivationBackwardBenchmark;
+import dev.diffusionvl.bench.op.AdamWBenchmark;
 import dev.diffusionvl.bench.op.AttentionBenchmark;
 import dev.diffusionvl.bench.op.BiasActivationBenchmark;
 import dev.diffusionvl.bench.op.BlendRowsBenchmark;
+import dev.diffusionvl.bench.op.ColumnSumBenchmark;
 import dev.diffusionvl.bench.op.ConfidenceBenchmark;
+import dev.diffusionvl.bench.op.CrossEntropyBenchmark;
 import dev.diffusionvl.bench.op.ExtractPatchesBenchmark;
 import dev.diffusionvl.bench.op.FillNormalBenchmark;
 import dev.diffusionvl.bench.op.GatherRowsBenchmark;
+import dev.diffusionvl.bench.op.GradientNormBenchmark;
+import dev.diffusionvl.bench.op.LayerNormBackwardBenchmark;
 import dev.diffusionvl.bench.op.LayerNormBenchmark;
 import dev.diffusionvl.bench.op.PositionEmbeddingBenchmark;
 import dev.diffusionvl.bench.op.ReadSumBenchmark;
 import dev.diffusionvl.bench.op.RemaskBenchmark;
 import dev.diffusionvl.bench.op.ResidualAddBenchmark;
 import dev.diffusionvl.bench.op.ResidualRmsNormBenchmark;
+import dev.diffusionvl.bench.op.RmsNormBackwardBenchmark;
 import dev.diffusionvl.bench.op.RmsNormBenchmark;
+import dev.diffusionvl.bench.op.RopeBackwardBenchmark;
 import dev.diffusionvl.bench.op.RopeKvAppendBenchmark;
 import dev.diffusionvl.bench.op.RowSquaresBenchmark;
 import dev.diffusionvl.bench.op.SampleBenchmark;
+import dev.diffusionvl.bench.op.ScatterAddRowsBenchmark;
 import dev.diffusionvl.bench.op.SkinnyConfidenceBenchmark;
 import dev.diffusionvl.bench.op.SkinnyGemmBenchmark;
 import dev.diffusionvl.bench.op.SkinnyQkvBenchmark;
 import dev.diffusionvl.bench.op.SkinnyResidualBenchmark;
 import dev.diffusionvl.bench.op.SkinnySwigluBenchmark;
+import dev.diffusionvl.bench.op.SwigluBackwardBenchmark;
 import dev.diffusionvl.bench.op.SwigluBenchmark;
 import dev.diffusionvl.bench.op.VisionRotaryBenchmark;
 import dev.diffusionvl.loader.TextConfig;
@@ -40,6 +50,7 @@ final class KernelBenchmarks {
     List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
     language(bench, bench.config().blockSize(), rows);
     vision(bench, rows);
+    training(bench, bench.pick(2048, 24), rows);
     for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
       products(bench, m, rows);
     }
@@ -78,6 +89,19 @@ final class KernelBenchmarks {
     rows.add(() -> new PositionEmbeddingBenchmark(bench, tiles, positions));
     rows.add(() -> new LayerNormBenchmark(bench, tiles * positions));
     rows.add(() -> new BlendRowsBenchmark(bench, positions));
+  }
+
+  private static void training(Workbench bench, int passRows, List<Supplier<KernelBenchmark>> rows) {
+    rows.add(() -> new ColumnSumBenchmark(bench, passRows));
+    rows.add(() -> new RmsNormBackwardBenchmark(bench, passRows));
+    rows.add(() -> new LayerNormBackwardBenchmark(bench, passRows));
+    rows.add(() -> new SwigluBackwardBenchmark(bench, passRows));
+    rows.add(() -> new ActivationBackwardBenchmark(bench, passRows));
+    rows.add(() -> new RopeBackwardBenchmark(bench, passRows));
+    rows.add(() -> new ScatterAddRowsBenchmark(bench, passRows));
+    rows.add(() -> new CrossEntropyBenchmark(bench, bench.pick(512, 8)));
+    rows.add(() -> new AdamWBenchmark(bench, passRows));
+    rows.add(() -> new GradientNormBenchmark(bench, passRows));
   }
 
   /** The products of a decoder layer and the output matrix: alone beside cuBLAS, then fused with what stands around them. */

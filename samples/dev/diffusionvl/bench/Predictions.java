@@ -45,6 +45,16 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("layer_norm", STREAMING),
       Map.entry("extract_patches", STREAMING),
       Map.entry("position_embedding", STREAMING),
+      Map.entry("column_sum", STREAMING),
+      Map.entry("rms_norm_backward", STREAMING),
+      Map.entry("layer_norm_backward", STREAMING),
+      Map.entry("swiglu_backward", STREAMING),
+      Map.entry("activation_backward", STREAMING),
+      Map.entry("rope_backward", STREAMING),
+      Map.entry("scatter_add_rows", STREAMING),
+      Map.entry("adamw", STREAMING),
+      Map.entry("gradient_norm", STREAMING),
+      Map.entry("cross_entropy", new Predictions(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */
