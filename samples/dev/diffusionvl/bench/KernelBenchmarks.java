@@ -4,7 +4,7 @@ package dev.diffusionvl.bench;
 import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.bench.op.ActivationBackwardBenchmark;
-import dev.diffusionvl.bench.op.AdamWBenchmark;
+import dev.diffusionvl.bench.op.AdamwBenchmark;
 import dev.diffusionvl.bench.op.AttentionBenchmark;
 import dev.diffusionvl.bench.op.BiasActivationBenchmark;
 import dev.diffusionvl.bench.op.BlendRowsBenchmark;
@@ -100,7 +100,7 @@ final class KernelBenchmarks {
     rows.add(() -> new RopeBackwardBenchmark(bench, passRows));
     rows.add(() -> new ScatterAddRowsBenchmark(bench, passRows));
     rows.add(() -> new CrossEntropyBenchmark(bench, bench.pick(512, 8)));
-    rows.add(() -> new AdamWBenchmark(bench, passRows));
+    rows.add(() -> new AdamwBenchmark(bench, passRows));
     rows.add(() -> new GradientNormBenchmark(bench, passRows));
   }
 

@@ -29,7 +29,7 @@ public final class ActivationBackward extends Op {
     check("gradient of the output", dy, x.dtype(), elements);
     check("gradient of the input", dx, x.dtype(), elements);
     int blocks = Math.toIntExact((elements + THREADS * EACH - 1) / (THREADS * EACH));
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "activation_backward_bf16" : "activation_backward_f32"), blocks, 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), blocks, 1, 1, THREADS, 0)
         .ptr(x).ptr(dy).ptr(dx).i64(elements).i32(activation).go();
   }
 }

@@ -23,9 +23,9 @@ public final class ColumnSum extends Op {
     require(rows >= 0, "rows", rows);
     require(width > 0, "width", width);
     checkFloat("x", x);
-    check("x", x, x.dtype(), (long) rows * width);
+    check("x", x, x.dtype(), times(rows, width));
     check("sum", sum, DType.F32, width);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "column_sum_bf16" : "column_sum_f32"), blocks(width, COLUMNS), 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), blocks(width, COLUMNS), 1, 1, THREADS, 0)
         .ptr(x).ptr(sum).i32(rows).i32(width).go();
   }
 }

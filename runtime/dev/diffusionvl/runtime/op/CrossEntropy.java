@@ -24,11 +24,11 @@ public final class CrossEntropy extends Op {
     require(rows >= 0, "rows", rows);
     require(vocab > 0, "vocab", vocab);
     checkFloat("logits", logits);
-    check("logits", logits, logits.dtype(), (long) rows * vocab);
+    check("logits", logits, logits.dtype(), times(rows, vocab));
     check("label", label, DType.I32, rows);
     check("weight", weight, DType.F32, rows);
     check("loss", loss, DType.F32, rows);
-    stream.launch(kernel(logits.dtype() == DType.BF16 ? "cross_entropy_bf16" : "cross_entropy_f32"), rows, 1, 1, THREADS, 0)
+    stream.launch(instance(logits.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(logits).ptr(label).ptr(weight).ptr(loss).i32(vocab).go();
   }
 }

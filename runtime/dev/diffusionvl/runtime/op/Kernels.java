@@ -37,7 +37,7 @@ public final class Kernels {
   public final RopeBackward ropeBackward;
   public final ScatterAddRows scatterAddRows;
   public final CrossEntropy crossEntropy;
-  public final AdamW adamW;
+  public final Adamw adamw;
   public final GradientNorm gradientNorm;
 
   public Kernels(Device device) {
@@ -73,7 +73,7 @@ public final class Kernels {
     ropeBackward = new RopeBackward(device);
     scatterAddRows = new ScatterAddRows(device);
     crossEntropy = new CrossEntropy(device);
-    adamW = new AdamW(device);
+    adamw = new Adamw(device);
     gradientNorm = new GradientNorm(device);
   }
 }

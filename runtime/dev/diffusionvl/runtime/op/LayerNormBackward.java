@@ -36,14 +36,14 @@ public final class LayerNormBackward extends Op {
     require(rows >= 0, "rows", rows);
     require(width > 0, "width", width);
     checkFloat("x", x);
-    check("x", x, x.dtype(), (long) rows * width);
+    check("x", x, x.dtype(), times(rows, width));
     check("weight", weight, x.dtype(), width);
-    check("dy", dy, x.dtype(), (long) rows * width);
-    check("dx", dx, x.dtype(), (long) rows * width);
+    check("dy", dy, x.dtype(), times(rows, width));
+    check("dx", dx, x.dtype(), times(rows, width));
     checkOptional("gradients of weight and bias", dWeightAndBias, DType.F32, 2L * width);
     check("scratch", scratch, DType.F32, scratch(rows, width));
     int blocks = Math.min(rows, MAX_BLOCKS);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "layer_norm_backward_bf16" : "layer_norm_backward_f32"), blocks, 1, 1, THREADS, 0)
+    stream.launch(instance(x.dtype()), blocks, 1, 1, THREADS, 0)
         .ptr(x).ptr(weight).ptr(dy).ptr(dx).ptr(scratch).i32(rows).i32(width).f32(eps).go();
     if (dWeightAndBias != null && rows > 0) {
       columnSum.launch(stream, scratch, dWeightAndBias, blocks, Math.multiplyExact(2, width));

@@ -36,6 +36,11 @@ abstract class Op {
     return device.kernel(name, name);
   }
 
+  /** One of several kernels of an operation without instances by dtype. */
+  final KernelFunction kernel(String function) {
+    return device.kernel(name, function);
+  }
+
   /** Of a dtype that there are instances for. */
   final void checkFloat(String argument, DeviceBuffer buffer) {
     if (buffer == null) {

@@ -15,32 +15,23 @@ public final class RopeBackward extends Op {
   }
 
   /**
-   * @param dq BF16 or F32 [rows, heads, headDim]
-   * @param dk dtype of dq [kvHeads, slots, headDim]
-   * @param dv as dk
-   * @param cos F32 [positions, headDim / 2]; null: there is no rotation
-   * @param sin as cos
-   * @param dQkv dtype of dq [rows, (heads + 2 kvHeads) · headDim]: q, then k, then v
+   * @param dq BF16 or F32 [rows, heads, head dim]
+   * @param dKv dtype of dq: the gradients of keys and values
+   * @param rope by the positions of the segments; null: there is no rotation
+   * @param dQkv dtype of dq [rows, (heads + 2 kv heads) · head dim]: q, then k, then v
    */
-  public void launch(Stream stream, DeviceBuffer dq, DeviceBuffer dk, DeviceBuffer dv, DeviceBuffer cos, DeviceBuffer sin,
-      Segments segments, DeviceBuffer dQkv, int heads, int kvHeads, int headDim, int slots) {
-    require(heads > 0, "heads", heads);
-    require(kvHeads > 0, "kv heads", kvHeads);
-    require(headDim > 0 && headDim % 2 == 0, "head dim", headDim);
-    require(segments.slotEnd() <= slots, "highest slot of the segments, past the cache,", segments.slotEnd());
-    long rows = segments.totalRows();
-    long table = (long) segments.positionEnd() * (headDim / 2);
-    long cache = (long) kvHeads * slots * headDim;
+  public void launch(Stream stream, DeviceBuffer dq, KeyValues dKv, Rope rope, Segments segments, DeviceBuffer dQkv) {
     checkFloat("gradient of the queries", dq);
-    check("gradient of the queries", dq, dq.dtype(), rows * heads * headDim);
-    check("gradient of the keys", dk, dq.dtype(), cache);
-    check("gradient of the values", dv, dq.dtype(), cache);
-    checkOptional("cos", cos, DType.F32, table);
-    checkOptional("sin", sin, DType.F32, cos == null ? 0 : table);
-    check("gradient of the product", dQkv, dq.dtype(), rows * (heads + 2L * kvHeads) * headDim);
-    stream.launch(kernel(dq.dtype() == DType.BF16 ? "rope_backward_bf16" : "rope_backward_f32"), segments.maxRows(), segments.count(), 1,
-            THREADS, 0)
-        .ptr(dq).ptr(dk).ptr(dv).ptrOrNull(cos).ptrOrNull(sin).ptr(segments.buffer()).ptr(dQkv)
-        .i32(heads).i32(kvHeads).i32(headDim).i32(slots).go();
+    checkKeyValues(dKv, dq.dtype(), segments.slotEnd());
+    Heads heads = dKv.heads();
+    long rows = segments.totalRows();
+    if (rope != null) {
+      checkRope(rope, segments.positionEnd(), heads.dim());
+    }
+    check("gradient of the queries", dq, dq.dtype(), times(rows, (long) heads.query() * heads.dim()));
+    check("gradient of the product", dQkv, dq.dtype(), times(rows, times(heads.query() + 2L * heads.keyValue(), heads.dim())));
+    stream.launch(instance(dq.dtype()), segments.maxRows(), segments.count(), 1, THREADS, 0)
+        .ptr(dq).ptr(dKv.keys()).ptr(dKv.values()).ptrOrNull(rope == null ? null : rope.cos()).ptrOrNull(rope == null ? null : rope.sin())
+        .ptr(segments.buffer()).ptr(dQkv).i32(heads.query()).i32(heads.keyValue()).i32(heads.dim()).i32(dKv.slots()).go();
   }
 }

@@ -34,7 +34,7 @@ public final class ScatterAddRows extends Op {
     check("begin", begin, DType.I32, targets + 1L);
     check("source", source, DType.I32, 0);
     check("table", table, DType.F32, 0);
-    stream.launch(kernel(x.dtype() == DType.BF16 ? "scatter_add_rows_bf16" : "scatter_add_rows_f32"), targets, blocks(width, COLUMNS), 1,
+    stream.launch(instance(x.dtype()), targets, blocks(width, COLUMNS), 1,
         THREADS, 0).ptr(x).ptr(target).ptr(begin).ptr(source).ptr(table).i32(width).go();
   }
 }

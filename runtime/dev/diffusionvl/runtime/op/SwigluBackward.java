@@ -24,15 +24,15 @@ public final class SwigluBackward extends Op {
     require(rows >= 0, "rows", rows);
     require(inter > 0, "inter", inter);
     checkFloat("gate and up", gateUp);
-    check("gate and up", gateUp, gateUp.dtype(), 2L * rows * inter);
-    check("gradient of the output", dOut, gateUp.dtype(), (long) rows * inter);
-    check("gradient of gate and up", dGateUp, gateUp.dtype(), 2L * rows * inter);
+    check("gate and up", gateUp, gateUp.dtype(), times(rows, 2L * inter));
+    check("gradient of the output", dOut, gateUp.dtype(), times(rows, inter));
+    check("gradient of gate and up", dGateUp, gateUp.dtype(), times(rows, 2L * inter));
     if (inter % EACH == 0) {
       checkAligned("gate and up", gateUp);
       checkAligned("gradient of the output", dOut);
       checkAligned("gradient of gate and up", dGateUp);
     }
-    stream.launch(kernel(gateUp.dtype() == DType.BF16 ? "swiglu_backward_bf16" : "swiglu_backward_f32"), rows,
+    stream.launch(instance(gateUp.dtype()), rows,
         blocks(inter, THREADS * EACH), 1, THREADS, 0).ptr(gateUp).ptr(dOut).ptr(dGateUp).i32(rows).i32(inter).go();
   }
 }

@@ -5,6 +5,9 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.stream.IntStream;
 
@@ -38,8 +41,9 @@ public final class RopeBackwardBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().ropeBackward.launch(bench.stream(), dq.at(copy), dk.at(copy), dv.at(copy), cos.at(copy), sin.at(copy), segments,
-        gradient.at(copy), heads, kvHeads, dim, rows);
+    bench.kernels().ropeBackward.launch(bench.stream(), dq.at(copy),
+        new KeyValues(dk.at(copy), dv.at(copy), new Heads(heads, kvHeads, dim), rows), new Rope(cos.at(copy), sin.at(copy)), segments,
+        gradient.at(copy));
   }
 
   @Override

@@ -179,9 +179,9 @@ class BackwardOpsTest extends OpTest {
           segments.add(0, 4, 7, 1, 0, 0, 0);
           segments.add(4, 7, 20, 5, 0, 0, 0);
           segments.upload(stream);
-          kernels.ropeBackward.launch(stream, buffer(dtype, dq), buffer(dtype, dk), buffer(dtype, dv),
-              rotated ? buffer(DType.F32, cos) : null, rotated ? buffer(DType.F32, sin) : null, segments, gradient, heads, kvHeads, dim,
-              slots);
+          kernels.ropeBackward.launch(stream, buffer(dtype, dq),
+              new KeyValues(buffer(dtype, dk), buffer(dtype, dv), new Heads(heads, kvHeads, dim), slots),
+              rotated ? new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)) : null, segments, gradient);
         }
         double[] expected = new double[rows * width];
         for (int r = 0; r < rows; r++) {
@@ -295,12 +295,12 @@ class BackwardOpsTest extends OpTest {
         for (int i = 0; i < n; i++) {
           v[i] *= v[i];
         }
-        AdamW.Settings settings = new AdamW.Settings(1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f, 3);
+        Adamw.Settings settings = new Adamw.Settings(1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f, 3);
         DeviceBuffer master = buffer(DType.F32, w);
         DeviceBuffer weight = dtype == DType.F32 ? master : empty(dtype, n);
         DeviceBuffer first = buffer(DType.F32, m);
         DeviceBuffer second = buffer(DType.F32, v);
-        kernels.adamW.launch(stream, master, weight, first, second, buffer(DType.F32, g), buffer(DType.F32, 0.5f), settings);
+        kernels.adamw.launch(stream, master, weight, first, second, buffer(DType.F32, g), buffer(DType.F32, 0.5f), settings);
         double[] moments = new double[n];
         double[] squares = new double[n];
         double[] expected = new double[n];

@@ -7,7 +7,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
 /** One step of AdamW (Loshchilov and Hutter, 2019) for one tensor. */
-public final class AdamW extends Op {
+public final class Adamw extends Op {
   private static final int THREADS = 256;
   private static final int EACH = 4;
 
@@ -20,7 +20,7 @@ public final class AdamW extends Op {
    */
   public record Settings(float rate, float beta1, float beta2, float eps, float decay, int step) {}
 
-  public AdamW(Device device) {
+  public Adamw(Device device) {
     super(device, "adamw");
   }
 
@@ -44,7 +44,7 @@ public final class AdamW extends Op {
     check("gradient", gradient, DType.F32, n);
     check("clip", clip, DType.F32, 1);
     int blocks = Math.toIntExact((n + THREADS * EACH - 1) / (THREADS * EACH));
-    stream.launch(kernel(weight.dtype() == DType.BF16 ? "adamw_bf16" : "adamw_f32"), blocks, 1, 1, THREADS, 0)
+    stream.launch(instance(weight.dtype()), blocks, 1, 1, THREADS, 0)
         .ptr(master).ptr(weight).ptr(m).ptr(v).ptr(gradient).ptr(clip).i64(n).f32(settings.rate()).f32(settings.beta1())
         .f32(settings.beta2()).f32(settings.eps()).f32(settings.decay())
         .f32((float) (1 - Math.pow(settings.beta1(), settings.step()))).f32((float) (1 - Math.pow(settings.beta2(), settings.step()))).go();

@@ -5,12 +5,12 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.op.AdamW;
+import dev.diffusionvl.runtime.op.Adamw;
 import java.util.stream.IntStream;
 
 /** adamw over the weights of one MLP matrix. */
-public final class AdamWBenchmark extends KernelBenchmark {
-  private static final AdamW.Settings SETTINGS = new AdamW.Settings(1e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, 10);
+public final class AdamwBenchmark extends KernelBenchmark {
+  private static final Adamw.Settings SETTINGS = new Adamw.Settings(1e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, 10);
 
   private final Operand master;
   private final Operand m;
@@ -19,7 +19,7 @@ public final class AdamWBenchmark extends KernelBenchmark {
   private final Operand clip;
   private final Operand weight;
 
-  public AdamWBenchmark(Workbench bench, int rows) {
+  public AdamwBenchmark(Workbench bench, int rows) {
     super(bench, "adamw", rows + "x" + bench.config().text().hiddenSize());
     int width = bench.config().text().hiddenSize();
     master = updated("master", DType.F32, 0, 1, rows, width);
@@ -32,7 +32,7 @@ public final class AdamWBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().adamW.launch(bench.stream(), master.at(copy), weight.at(copy), m.at(copy), v.at(copy), gradient.at(copy), clip.at(copy),
+    bench.kernels().adamw.launch(bench.stream(), master.at(copy), weight.at(copy), m.at(copy), v.at(copy), gradient.at(copy), clip.at(copy),
         SETTINGS);
   }
 
