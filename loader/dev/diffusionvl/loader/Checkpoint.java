@@ -151,9 +151,9 @@ public final class Checkpoint implements AutoCloseable {
    */
   void requireFamily(ModelConfig config) {
     if (scheme.family() != config.family()) {
-      String tower = scheme.family() == ModelFamily.QWEN ? "SigLIP" : "Qwen2.5-VL";
+      String tower = scheme.family() == ModelFamily.QWEN_SIGLIP ? "SigLIP" : "Qwen2.5-VL";
       throw BadInputException.of(modelDir, "config.json", "is of the family " + config.family().id() + ", but the weights have the "
-          + tower + " vision tower of " + scheme.family().id() + " (naming scheme " + scheme + ")");
+          + tower + " vision tower of " + scheme.family().id() + " (naming scheme " + scheme.letter() + ")");
     }
   }
 

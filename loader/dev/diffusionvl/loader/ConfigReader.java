@@ -46,7 +46,7 @@ final class ConfigReader {
 
     TextConfig text = text();
     JsonObject visionObject = visionObject();
-    boolean sigLip = family(modelType, visionObject) == ModelFamily.QWEN;
+    boolean sigLip = family(modelType, visionObject) == ModelFamily.QWEN_SIGLIP;
     if (visionObject == null && !sigLip) {
       throw config.error("vision_config", "missing");
     }
@@ -86,13 +86,13 @@ final class ConfigReader {
   /** Where model_type does not tell, a tower's configuration does, and without one the tensors. */
   private ModelFamily family(String modelType, JsonObject visionObject) {
     if (modelType.equals("diffusionvl_qwen")) {
-      return ModelFamily.QWEN;
+      return ModelFamily.QWEN_SIGLIP;
     }
     if (modelType.equals("diffusionvl_qwenvl") || modelType.startsWith("qwen2")) {
       return ModelFamily.QWEN_VL;
     }
     if (visionObject != null) {
-      return visionObject.string("model_type", "").startsWith("siglip") ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+      return visionObject.string("model_type", "").startsWith("siglip") ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;
     }
     try (Checkpoint headers = Checkpoint.openHeaders(modelDir)) {
       return headers.scheme().family();

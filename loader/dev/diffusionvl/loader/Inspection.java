@@ -96,7 +96,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       json.writeStartObject();
       json.writeStringField("family", family);
       json.writeBooleanField("diffusion", diffusion);
-      json.writeStringField("scheme", scheme.name());
+      json.writeStringField("scheme", scheme.letter());
       json.writeNumberField("parameters", parameters);
       json.writeNumberField("bytes", bytes);
       json.writeStringField("dtype", dtype);

@@ -25,7 +25,7 @@ public record ModelConfig(String modelType, TextConfig text, VisionConfig vision
 
   /** Told by the tower: each family has its own. */
   public ModelFamily family() {
-    return sigLip != null ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+    return sigLip != null ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;
   }
 
   /**

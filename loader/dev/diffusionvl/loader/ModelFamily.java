@@ -6,7 +6,7 @@ public enum ModelFamily {
   /** Converted Qwen2.5-VL: its own vision tower at the image's resolution, a merger of 2 x 2 patches. */
   QWEN_VL("diffusionvl-qwenvl"),
   /** Converted Qwen2.5: a SigLIP2 tower over tiles of the image, a two-layer projector. */
-  QWEN("diffusionvl-qwen");
+  QWEN_SIGLIP("diffusionvl-qwen");
 
   private final String id;
 

@@ -10,17 +10,17 @@ import java.util.regex.Pattern;
  */
 public enum NamingScheme {
   /** Original Qwen2.5-VL. */
-  A("model.", "visual.", "visual.merger."),
+  QWEN_VL("A", "model.", "visual.", "visual.merger."),
   /** Original Qwen2.5-VL re-saved under the in-memory names of newer libraries. */
-  B("model.language_model.", "model.visual.", "model.visual.merger."),
+  QWEN_VL_RESAVED("B", "model.language_model.", "model.visual.", "model.visual.merger."),
   /** Converted base: language model, tower and projector in files of their own, the latter two without prefixes. */
-  C("model.", "", ""),
+  SEPARATE_FILES("C", "model.", "", ""),
   /** Trained DiffusionVL on the Qwen tower. */
-  D("model.", "model.vision_tower.vision_tower.", "model.mm_projector.merger."),
+  DIFFUSION_VL("D", "model.", "model.vision_tower.vision_tower.", "model.mm_projector.merger."),
   /** Trained DiffusionVL on the SigLIP tower. */
-  E("model.", "model.vision_tower.vision_tower.vision_model.", "model.mm_projector.");
+  DIFFUSION_VL_SIGLIP("E", "model.", "model.vision_tower.vision_tower.vision_model.", "model.mm_projector.");
 
-  /** Which file of a checkpoint a tensor lies in; only scheme C has more than one kind. */
+  /** Which file of a checkpoint a tensor lies in; only {@link #SEPARATE_FILES} has more than one kind. */
   enum Part {
     MAIN,
     VISION,
@@ -33,11 +33,13 @@ public enum NamingScheme {
   private static final Pattern SIGLIP_OTHERS =
       Pattern.compile("(model\\.vision_tower\\.vision_tower\\.)?(text_model\\..+|logit_(scale|bias))");
 
+  private final String letter;
   private final String language;
   private final String vision;
   private final String projector;
 
-  NamingScheme(String language, String vision, String projector) {
+  NamingScheme(String letter, String language, String vision, String projector) {
+    this.letter = letter;
     this.language = language;
     this.vision = vision;
     this.projector = projector;
@@ -50,22 +52,22 @@ public enum NamingScheme {
    * @param modelType decides when there is no vision tensor at all
    */
   static NamingScheme detect(Collection<String> names, boolean separateFiles, String modelType) {
-    if (any(names, E.vision) || any(names, "model.mm_projector.0.")) {
-      return E;
+    if (any(names, DIFFUSION_VL_SIGLIP.vision) || any(names, "model.mm_projector.0.")) {
+      return DIFFUSION_VL_SIGLIP;
     }
-    if (any(names, "model.vision_tower.") || any(names, D.projector)) {
-      return D;
+    if (any(names, "model.vision_tower.") || any(names, DIFFUSION_VL.projector)) {
+      return DIFFUSION_VL;
     }
-    if (any(names, B.language) || any(names, B.vision)) {
-      return B;
+    if (any(names, QWEN_VL_RESAVED.language) || any(names, QWEN_VL_RESAVED.vision)) {
+      return QWEN_VL_RESAVED;
     }
-    if (any(names, A.vision)) {
-      return A;
+    if (any(names, QWEN_VL.vision)) {
+      return QWEN_VL;
     }
     if (separateFiles) {
-      return C;
+      return SEPARATE_FILES;
     }
-    return modelType.equals("diffusionvl_qwen") ? E : modelType.startsWith("diffusionvl") ? D : A;
+    return modelType.equals("diffusionvl_qwen") ? DIFFUSION_VL_SIGLIP : modelType.startsWith("diffusionvl") ? DIFFUSION_VL : QWEN_VL;
   }
 
   private static boolean any(Collection<String> names, String prefix) {
@@ -74,21 +76,21 @@ public enum NamingScheme {
 
   /** Canonical name of a tensor, or null if this scheme has no such name. */
   String canonical(String name, Part part) {
-    if (this == C && part != Part.MAIN) {
+    if (this == SEPARATE_FILES && part != Part.MAIN) {
       return (part == Part.VISION ? "vision." : "merger.") + name;
     }
     if (name.equals(ModelShapes.LM_HEAD)) {
       return name;
     }
-    if (this == E && NEWLINE.containsKey(name)) {
+    if (this == DIFFUSION_VL_SIGLIP && NEWLINE.containsKey(name)) {
       return NEWLINE.get(name);
     }
     // the longer prefixes first: "model." begins several of them
     if (!projector.isEmpty() && name.startsWith(projector)) {
-      return (this == E ? "projector." : "merger.") + name.substring(projector.length());
+      return (this == DIFFUSION_VL_SIGLIP ? "projector." : "merger.") + name.substring(projector.length());
     }
     if (!vision.isEmpty() && name.startsWith(vision)) {
-      return (this == E ? "siglip." : "vision.") + name.substring(vision.length());
+      return (this == DIFFUSION_VL_SIGLIP ? "siglip." : "vision.") + name.substring(vision.length());
     }
     if (name.startsWith(language)) {
       String rest = name.substring(language.length());
@@ -99,7 +101,7 @@ public enum NamingScheme {
 
   /** The file that a tensor of this canonical name belongs to. */
   Part part(String canonical) {
-    return this != C ? Part.MAIN
+    return this != SEPARATE_FILES ? Part.MAIN
         : canonical.startsWith("vision.") ? Part.VISION
         : canonical.startsWith("merger.") ? Part.PROJECTOR
         : Part.MAIN;
@@ -122,14 +124,19 @@ public enum NamingScheme {
     };
   }
 
+  /** The letter that {@code dvl inspect} prints (docs/model.md, "Naming schemes"). */
+  public String letter() {
+    return letter;
+  }
+
   /** The family whose checkpoints are named so. */
   public ModelFamily family() {
-    return this == E ? ModelFamily.QWEN : ModelFamily.QWEN_VL;
+    return this == DIFFUSION_VL_SIGLIP ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;
   }
 
   /** Whether a name, as in the files, belongs to a part of an original tower's checkpoint that no model here has. */
   boolean isOtherModel(String name) {
-    return this == E && SIGLIP_OTHERS.matcher(name).matches();
+    return this == DIFFUSION_VL_SIGLIP && SIGLIP_OTHERS.matcher(name).matches();
   }
 
   /** Whether a tensor that nothing needs is a known leftover rather than a surprise. */

@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * A new folder that is whole or not there: filled beside its place under a random name of its own and renamed by {@link #commit}. Closing it
- * without a commit removes it with all that is inside. For one thread at a time.
+ * A new folder that is whole or not there: filled beside its place under a random name of its own and renamed by {@link #commit}.
+ * Closing it without a commit removes it with all that is inside. For one thread at a time.
  */
 public final class OutputFolder implements AutoCloseable {
   private final Path target;

@@ -130,7 +130,7 @@ public final class Session implements AutoCloseable {
     long start = System.nanoTime();
     // In the full-diffusion ablation the two reference files spread different numbers over the steps (docs/model.md,
     // "Facts about the reference", full diffusion).
-    boolean qwen = config.family() == ModelFamily.QWEN;
+    boolean qwen = config.family() == ModelFamily.QWEN_SIGLIP;
     int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
     int speculate = BlockDiffusion.drafts(options, extent);
     DecodeMemory kept = memory;

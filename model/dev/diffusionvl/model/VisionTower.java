@@ -17,7 +17,7 @@ interface VisionTower {
   static VisionTower load(WeightUploader uploader, ModelConfig config) {
     return switch (config.family()) {
       case QWEN_VL -> new QwenVlTower(config, VisionWeights.load(uploader, config.vision()));
-      case QWEN -> new SigLipTower(config, SigLipWeights.load(uploader, config.sigLip()), Conv.available());
+      case QWEN_SIGLIP -> new SigLipTower(config, SigLipWeights.load(uploader, config.sigLip()), Conv.available());
     };
   }
 
@@ -29,7 +29,7 @@ interface VisionTower {
   static int[] imageRows(ModelConfig config, List<RgbImage> images) {
     return switch (config.family()) {
       case QWEN_VL -> new QwenImageProcessor(config).rows(images);
-      case QWEN -> new SigLipImageProcessor(config).rows(images);
+      case QWEN_SIGLIP -> new SigLipImageProcessor(config).rows(images);
     };
   }
 

@@ -26,7 +26,7 @@ final class ImagePreparer {
     this.folder = folder;
     this.processor = switch (config.family()) {
       case QWEN_VL -> patches(new QwenImageProcessor(config, framing), config.vision().spatialMergeSize());
-      case QWEN -> tiles(new SigLipImageProcessor(config));
+      case QWEN_SIGLIP -> tiles(new SigLipImageProcessor(config));
     };
   }
 

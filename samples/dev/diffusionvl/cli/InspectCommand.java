@@ -24,8 +24,8 @@ final class InspectCommand implements Callable<Integer> {
     if (json) {
       System.out.println(found.toJson());
     } else {
-      System.out.printf("%s, scheme %s, %s: %,d parameters, %,d bytes; on a device in bf16 %,d bytes and %,d more per token%n",
-          found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme(), found.dtype(), found.parameters(),
+      System.out.printf("%s, scheme %s (%s), %s: %,d parameters, %,d bytes; on a device in bf16 %,d bytes and %,d more per token%n",
+          found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme().letter(), found.scheme(), found.dtype(), found.parameters(),
           found.bytes(), found.weightBytes(), found.cacheBytesPerToken());
       list("missing", found.missing());
       list("misshaped", found.misshaped());

@@ -159,7 +159,7 @@ class BadInputTest {
   void aReleasedModelOfOneTensorLess() throws Exception {
     Path model = Files.createDirectory(temp.resolve("3b"));
     ReleasedModel released = ReleasedModel.VL_3B;
-    Map<String, Tensor> tensors = released.write(model, NamingScheme.D, 2);
+    Map<String, Tensor> tensors = released.write(model, NamingScheme.DIFFUSION_VL, 2);
     Outcome whole = dvl.runHere("inspect", model.toString(), "--json");
     assertEquals(0, whole.code(), whole.err());
     assertEquals(3_754_622_976L, MAPPER.readTree(whole.out()).get("parameters").asLong());
@@ -170,7 +170,7 @@ class BadInputTest {
 
     Path less = Files.createDirectory(temp.resolve("less"));
     tensors.remove("layers.3.mlp.down_proj.weight");
-    released.write(less, NamingScheme.D, 2, tensors);
+    released.write(less, NamingScheme.DIFFUSION_VL, 2, tensors);
     Outcome outcome = dvl.runHere("inspect", less.toString(), "--json");
     assertEquals(3, outcome.code(), outcome.err());
     assertEquals("[\"model.layers.3.mlp.down_proj.weight\"]", MAPPER.readTree(outcome.out()).get("missing").toString());

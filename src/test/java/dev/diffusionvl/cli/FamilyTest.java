@@ -62,7 +62,7 @@ class FamilyTest {
     assertTrue(small.get("complete").asBoolean() && small.get("unexpected").isEmpty());
 
     Path fake = Files.createDirectory(temp.resolve("fake-7b"));
-    ReleasedModel.QWEN_7B.write(fake, NamingScheme.E, 4);
+    ReleasedModel.QWEN_7B.write(fake, NamingScheme.DIFFUSION_VL_SIGLIP, 4);
     JsonNode large = json(dvl.runHere("inspect", fake.toString(), "--json"));
     assertEquals("diffusionvl-qwen", large.get("family").asText());
     assertEquals(8_030_348_832L, large.get("parameters").asLong());
@@ -72,9 +72,9 @@ class FamilyTest {
   @Test
   void inspectNamesAMissingTensor() throws Exception {
     Path fake = Files.createDirectory(temp.resolve("fake-7b"));
-    Map<String, Tensor> tensors = ReleasedModel.QWEN_7B.write(fake, NamingScheme.E, 1);
+    Map<String, Tensor> tensors = ReleasedModel.QWEN_7B.write(fake, NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     tensors.remove("siglip.encoder.layers.25.mlp.fc2.bias");
-    ReleasedModel.QWEN_7B.write(fake, NamingScheme.E, 1, tensors);
+    ReleasedModel.QWEN_7B.write(fake, NamingScheme.DIFFUSION_VL_SIGLIP, 1, tensors);
     Outcome outcome = dvl.runHere("inspect", fake.toString());
     assertEquals(3, outcome.code());
     assertTrue(outcome.out().contains("missing: model.vision_tower.vision_tower.vision_model.encoder.layers.25.mlp.fc2.bias"), outcome.out());
@@ -138,7 +138,7 @@ class FamilyTest {
     Path files = SigLipCheckpoint.files(temp.resolve(name + "-files"), SigLipCheckpoint.CONFIG);
     Map<String, Tensor> tensors = SigLipCheckpoint.tensors(ModelConfig.load(files));
     tensors.put(tensor, new Tensor(TensorType.BF16, shape, null));
-    TestCheckpoints.writeModel(temp.resolve(name), files, tensors, NamingScheme.E, 1);
+    TestCheckpoints.writeModel(temp.resolve(name), files, tensors, NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     return temp.resolve(name);
   }
 
@@ -155,10 +155,10 @@ class FamilyTest {
   @Test
   void wrongTower() throws Exception {
     Path siglipTensors = temp.resolve("siglip-tensors");
-    TestCheckpoints.writeModel(siglipTensors, DvlProcess.MODEL, TestCheckpoints.read(tiny), NamingScheme.E, 1);
+    TestCheckpoints.writeModel(siglipTensors, DvlProcess.MODEL, TestCheckpoints.read(tiny), NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     Path qwenTensors = temp.resolve("qwen-tensors");
     TestCheckpoints.writeModel(qwenTensors, SigLipCheckpoint.files(temp.resolve("files"), SigLipCheckpoint.CONFIG),
-        TestCheckpoints.read(DvlProcess.MODEL), NamingScheme.D, 1);
+        TestCheckpoints.read(DvlProcess.MODEL), NamingScheme.DIFFUSION_VL, 1);
     for (String[] command : new String[][] {{"inspect"}, {"generate", "--prompt", QUESTION, "--model"}}) {
       String[] withModel = java.util.Arrays.copyOf(command, command.length + 1);
       withModel[command.length] = siglipTensors.toString();

@@ -33,7 +33,7 @@ class CheckpointTest {
   void tinyModelIsComplete() {
     try (Checkpoint checkpoint = Checkpoint.open(GoldenCase.MODEL)) {
       checkpoint.requireComplete(CONFIG);
-      assertEquals(NamingScheme.D, checkpoint.scheme());
+      assertEquals(NamingScheme.DIFFUSION_VL, checkpoint.scheme());
       assertEquals(ModelShapes.of(CONFIG).keySet(), checkpoint.names());
       assertFalse(checkpoint.contains(ModelShapes.LM_HEAD));
       assertThrows(BadInputException.class, () -> checkpoint.tensor(ModelShapes.LM_HEAD));
@@ -41,8 +41,9 @@ class CheckpointTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"A, 1, BF16", "A, 3, F32", "B, 1, F32", "B, 2, BF16", "C, 1, F32", "C, 2, BF16", "D, 1, F32",
-    "D, 5, BF16"})
+  @CsvSource({"QWEN_VL, 1, BF16", "QWEN_VL, 3, F32", "QWEN_VL_RESAVED, 1, F32", "QWEN_VL_RESAVED, 2, BF16",
+    "SEPARATE_FILES, 1, F32", "SEPARATE_FILES, 2, BF16", "DIFFUSION_VL, 1, F32",
+    "DIFFUSION_VL, 5, BF16"})
   void everySchemeGivesTheSameTensors(NamingScheme scheme, int shards, TensorType type) {
     Path model = folder.resolve("model");
     Map<String, Tensor> converted = new LinkedHashMap<>();
@@ -75,7 +76,7 @@ class CheckpointTest {
   void languageNamesCannotPoseAsVision() {
     Map<String, Tensor> tensors = new LinkedHashMap<>(TINY);
     Tensor stranger = tensors.remove("vision.blocks.0.norm1.weight");
-    write(tensors, NamingScheme.D, "model.vision.blocks.0.norm1.weight", stranger);
+    write(tensors, NamingScheme.DIFFUSION_VL, "model.vision.blocks.0.norm1.weight", stranger);
     incomplete("model.vision_tower.vision_tower.blocks.0.norm1.weight: missing from the weights");
     Inspection inspection = Inspection.of(folder.resolve("model"));
     assertEquals(1, inspection.missing().size());
@@ -127,7 +128,7 @@ class CheckpointTest {
   @Test
   void whatTheConfigurationLeavesOpenTheWeightsDecide() throws IOException {
     Path model = folder.resolve("model");
-    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.DIFFUSION_VL, 2);
     Path config = model.resolve("config.json");
     Files.writeString(config, Files.readString(config).replace("\"tie_word_embeddings\": true", "\"unused\": null"));
     assertTrue(ModelConfig.load(model).text().tieWordEmbeddings());
@@ -169,7 +170,7 @@ class CheckpointTest {
   @Test
   void theShardsOwnHeaderDecides() throws IOException {
     Path model = folder.resolve("model");
-    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.DIFFUSION_VL, 2);
     Path index = model.resolve("model.safetensors.index.json");
     // the index swaps the shards
     Files.writeString(index, Files.readString(index).replace("00001-of", "x-of").replace("00002-of", "00001-of")
@@ -182,7 +183,7 @@ class CheckpointTest {
   @Test
   void missingShardsAreNamed() throws IOException {
     Path model = folder.resolve("model");
-    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.A, 4);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.QWEN_VL, 4);
     Files.delete(model.resolve("model-00002-of-00004.safetensors"));
     refused("model-00002-of-00004.safetensors: no such file");
     Inspection inspection = Inspection.of(model);
@@ -193,7 +194,7 @@ class CheckpointTest {
   @Test
   void aTensorInTwoShardsIsRefusedUnlessTheIndexDecides() {
     Path model = folder.resolve("model");
-    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.D, 2);
+    TestCheckpoints.writeModel(model, GoldenCase.MODEL, TINY, NamingScheme.DIFFUSION_VL, 2);
     Map<String, Tensor> second = new LinkedHashMap<>();
     try (Safetensors file = Safetensors.open(model.resolve("model-00002-of-00002.safetensors"))) {
       file.names().stream().map(file::tensor).forEach(t -> second.put(t.name(), new Tensor(t.type(), t.shape(), null)));
@@ -251,10 +252,10 @@ class CheckpointTest {
     Path model = folder.resolve("model");
     if (Files.exists(model)) {
       Map<String, Tensor> named = new LinkedHashMap<>();
-      tensors.forEach((name, tensor) -> named.put(NamingScheme.D.nameInFile(name), tensor));
+      tensors.forEach((name, tensor) -> named.put(NamingScheme.DIFFUSION_VL.nameInFile(name), tensor));
       TestCheckpoints.write(model.resolve("model.safetensors"), named);
     } else {
-      TestCheckpoints.writeModel(model, GoldenCase.MODEL, tensors, NamingScheme.D, 1);
+      TestCheckpoints.writeModel(model, GoldenCase.MODEL, tensors, NamingScheme.DIFFUSION_VL, 1);
     }
   }
 

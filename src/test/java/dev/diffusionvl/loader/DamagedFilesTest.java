@@ -189,7 +189,7 @@ class DamagedFilesTest {
           new TestCheckpoints.Tensor(TensorType.F32, new long[] {2, 3}, null));
       tensors.put("vision.blocks.0.norm1.weight", new TestCheckpoints.Tensor(TensorType.F16, new long[] {5}, null));
     }
-    TestCheckpoints.writeModel(folder, GoldenCase.MODEL, tensors, NamingScheme.D, target == Target.INDEX ? 2 : 1);
+    TestCheckpoints.writeModel(folder, GoldenCase.MODEL, tensors, NamingScheme.DIFFUSION_VL, target == Target.INDEX ? 2 : 1);
     if (target == Target.SIGLIP_CONFIG) {
       TestCheckpoints.writeText(folder.resolve("config.json"), SigLipConfigTest.WITH_EVERY_FIELD);
     }

@@ -37,7 +37,7 @@ class InspectionTest {
     Inspection inspection = Inspection.of(folder);
     long milliseconds = (System.nanoTime() - start) / 1_000_000;
     assertEquals(model.scheme(), inspection.scheme());
-    assertEquals(model.scheme() == NamingScheme.E ? "diffusionvl-qwen" : "diffusionvl-qwenvl", inspection.family());
+    assertEquals(model.scheme() == NamingScheme.DIFFUSION_VL_SIGLIP ? "diffusionvl-qwen" : "diffusionvl-qwenvl", inspection.family());
     assertEquals(model.parameters(), inspection.parameters());
     assertEquals(2 * model.parameters(), inspection.bytes());
     assertEquals(2 * model.parameters(), inspection.weightBytes());
@@ -70,13 +70,13 @@ class InspectionTest {
 
   @Test
   void plainBaseModelsAreNoDiffusionModels() throws IOException {
-    write(ReleasedModel.VL_3B, ReleasedModel.VL_3B.tensors(), NamingScheme.A, 2);
+    write(ReleasedModel.VL_3B, ReleasedModel.VL_3B.tensors(), NamingScheme.QWEN_VL, 2);
     Path config = folder.resolve("config.json");
     Files.writeString(config, Files.readString(config).replace("diffusionvl_qwenvl", "qwen2_5_vl")
         .replace(", \"bd3lm_block_size\": 8", ""));
     Inspection inspection = Inspection.of(folder);
     assertFalse(inspection.diffusion());
-    assertEquals(NamingScheme.A, inspection.scheme());
+    assertEquals(NamingScheme.QWEN_VL, inspection.scheme());
     assertTrue(inspection.complete());
   }
 
@@ -88,7 +88,7 @@ class InspectionTest {
     tensors.put("siglip.head.probe", vector);
     tensors.put("siglip.encoder.layers.26.layer_norm1.weight", vector);
     tensors.put("siglip.surprise", vector);
-    write(ReleasedModel.QWEN_7B, tensors, NamingScheme.E, 1);
+    write(ReleasedModel.QWEN_7B, tensors, NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     Inspection inspection = Inspection.of(folder);
     assertEquals(List.of("model.vision_tower.vision_tower.vision_model.surprise"), inspection.unexpected());
     assertEquals(ReleasedModel.QWEN_7B.parameters(), inspection.parameters());
@@ -98,7 +98,7 @@ class InspectionTest {
   /** The other half of a SigLIP2 model, under its own names or the tower's. */
   @Test
   void theTextModelOfAnOriginalTowerIsIgnored() throws IOException {
-    write(ReleasedModel.QWEN_7B, ReleasedModel.QWEN_7B.tensors(), NamingScheme.E, 2);
+    write(ReleasedModel.QWEN_7B, ReleasedModel.QWEN_7B.tensors(), NamingScheme.DIFFUSION_VL_SIGLIP, 2);
     Tensor vector = new Tensor(TensorType.BF16, new long[] {1152}, null);
     Map<String, Tensor> more = new LinkedHashMap<>();
     Map<String, String> index = new LinkedHashMap<>();
@@ -135,7 +135,7 @@ class InspectionTest {
   void aProjectorOfAnotherShapeIsMisshaped() throws IOException {
     Map<String, Tensor> tensors = ReleasedModel.QWEN_7B.tensors();
     tensors.put("projector.0.weight", new Tensor(TensorType.BF16, new long[] {3584, 1024}, null));
-    write(ReleasedModel.QWEN_7B, tensors, NamingScheme.E, 1);
+    write(ReleasedModel.QWEN_7B, tensors, NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     Inspection inspection = Inspection.of(folder);
     assertEquals(List.of("model.mm_projector.0.weight"), inspection.misshaped());
     assertFalse(inspection.complete());

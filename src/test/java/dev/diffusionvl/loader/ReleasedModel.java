@@ -12,9 +12,9 @@ import java.util.Map;
  * The released models by their sizes (docs/model.md, "Released models"), as sparse files: real headers, no data. The counts are its sums.
  */
 public enum ReleasedModel {
-  VL_3B(NamingScheme.D, 2048, 36, 16, 2, 11008, 151936, true, 824, 3_754_622_976L, 36_864),
-  VL_7B(NamingScheme.D, 3584, 28, 28, 4, 18944, 152064, false, 729, 8_292_166_656L, 57_344),
-  QWEN_7B(NamingScheme.E, 3584, 28, 28, 4, 18944, 152064, false, 765, 8_030_348_832L, 57_344);
+  VL_3B(NamingScheme.DIFFUSION_VL, 2048, 36, 16, 2, 11008, 151936, true, 824, 3_754_622_976L, 36_864),
+  VL_7B(NamingScheme.DIFFUSION_VL, 3584, 28, 28, 4, 18944, 152064, false, 729, 8_292_166_656L, 57_344),
+  QWEN_7B(NamingScheme.DIFFUSION_VL_SIGLIP, 3584, 28, 28, 4, 18944, 152064, false, 765, 8_030_348_832L, 57_344);
 
   private final NamingScheme scheme;
   private final int hidden;
@@ -39,7 +39,7 @@ public enum ReleasedModel {
   }
 
   String configJson() {
-    if (scheme == NamingScheme.E) {
+    if (scheme == NamingScheme.DIFFUSION_VL_SIGLIP) {
       return "{\"model_type\": \"diffusionvl_qwen\", " + config + """
           , "image_aspect_ratio": "anyres_max_4", "mm_patch_merge_type": "spatial_unpad", "mm_projector_type": "mlp2x_gelu",
           "mm_vision_tower": "/data/siglip2-so400m-patch14-384", "mm_vision_select_layer": -2}""";

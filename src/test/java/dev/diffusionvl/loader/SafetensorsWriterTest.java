@@ -129,7 +129,8 @@ class SafetensorsWriterTest {
     long length = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();
     assertEquals(0, length % 8);
     assertEquals("{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-        + "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]}}", new String(file, 8, (int) length, StandardCharsets.UTF_8).strip());
+        + "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]}}",
+        new String(file, 8, (int) length, StandardCharsets.UTF_8).strip());
     SafetensorsWriter.writeFile(folder.resolve("mixed"), tensors());
     file = Files.readAllBytes(folder.resolve("mixed"));
     length = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();

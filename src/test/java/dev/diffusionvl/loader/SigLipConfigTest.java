@@ -49,7 +49,7 @@ class SigLipConfigTest {
   @Test
   void theReleasedTowerNeedsNoSizes() {
     ModelConfig loaded = load();
-    assertEquals(ModelFamily.QWEN, loaded.family());
+    assertEquals(ModelFamily.QWEN_SIGLIP, loaded.family());
     assertNull(loaded.vision());
     assertEquals(SigLipConfig.SO400M.withAnyres(new AnyresConfig(AnyresConfig.upToSixBySix(384), 4)), loaded.sigLip());
     assertArrayEquals(new float[] {0.5f, 0.5f, 0.5f}, loaded.imageMean());
@@ -131,13 +131,13 @@ class SigLipConfigTest {
     Map<String, Tensor> qwen = Map.of("vision.blocks.0.norm1.weight", new Tensor(TensorType.BF16, new long[] {1280}, null));
     for (String type : List.of("", "diffusionvl_something")) {
       config.put("model_type", type);
-      write(siglip, NamingScheme.E);
-      assertEquals(ModelFamily.QWEN, load().family());
-      write(qwen, NamingScheme.D);
+      write(siglip, NamingScheme.DIFFUSION_VL_SIGLIP);
+      assertEquals(ModelFamily.QWEN_SIGLIP, load().family());
+      write(qwen, NamingScheme.DIFFUSION_VL);
       refused("vision_config: missing");
     }
     config.set("vision_config", JSON.readTree(TOWER));
-    assertEquals(ModelFamily.QWEN, load().family());
+    assertEquals(ModelFamily.QWEN_SIGLIP, load().family());
   }
 
   private void write(Map<String, Tensor> tensors, NamingScheme scheme) {

@@ -91,7 +91,7 @@ public final class TestCheckpoints {
 
   /** Writes the weights alone. */
   public static void writeWeights(Path modelDir, Map<String, Tensor> canonical, NamingScheme scheme, int shards) {
-    if (scheme == NamingScheme.C) {
+    if (scheme == NamingScheme.SEPARATE_FILES) {
       write(modelDir.resolve("vision_tower.safetensors"), part(canonical, scheme, "vision."));
       write(modelDir.resolve("projector.safetensors"), part(canonical, scheme, "merger."));
       Map<String, Tensor> language = new LinkedHashMap<>(canonical);

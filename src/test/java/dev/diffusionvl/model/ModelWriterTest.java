@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.TensorType;
@@ -86,7 +87,7 @@ class ModelWriterTest {
   @ParameterizedTest
   @EnumSource(NamingScheme.class)
   void demoModelComesBackInEveryScheme(NamingScheme scheme) throws IOException {
-    if (scheme.family() != dev.diffusionvl.loader.ModelFamily.QWEN_VL) {
+    if (scheme.family() != ModelFamily.QWEN_VL) {
       return;
     }
     Map<String, Tensor> tensors = TestCheckpoints.read(GoldenCase.MODEL);
@@ -94,7 +95,7 @@ class ModelWriterTest {
     tensors.forEach((name, tensor) -> wide.put(name, TestCheckpoints.convert(tensor, TensorType.F32)));
     TestCheckpoints.writeModel(folder.resolve("base"), GoldenCase.MODEL, wide, scheme, 1);
     Path copy = copy(folder.resolve("base"), DType.F32);
-    assertEquals(scheme.toString().equals("C"), Files.exists(copy.resolve("vision_tower.safetensors")));
+    assertEquals(scheme == NamingScheme.SEPARATE_FILES, Files.exists(copy.resolve("vision_tower.safetensors")));
   }
 
   @Test
@@ -114,7 +115,7 @@ class ModelWriterTest {
   void aStoredHeadThatIsTiedIsTheEmbedding() throws IOException {
     Map<String, Tensor> tensors = TestCheckpoints.read(GoldenCase.MODEL);
     tensors.put(ModelShapes.LM_HEAD, tensors.get(ModelShapes.EMBEDDING));
-    TestCheckpoints.writeModel(folder.resolve("base"), GoldenCase.MODEL, tensors, NamingScheme.D, 1);
+    TestCheckpoints.writeModel(folder.resolve("base"), GoldenCase.MODEL, tensors, NamingScheme.DIFFUSION_VL, 1);
     copy(folder.resolve("base"), DType.BF16);
   }
 

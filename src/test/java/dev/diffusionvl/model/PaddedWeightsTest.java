@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.diffusionvl.loader.Safetensors;
+import dev.diffusionvl.loader.SafetensorsWriter;
 import dev.diffusionvl.loader.VisionConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -13,6 +15,7 @@ import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -21,6 +24,7 @@ import java.util.Set;
 import java.util.function.Function;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** An intermediate size that is no multiple of 8, as the vision towers' 3420, is padded with zeros, and nothing shows it. */
 class PaddedWeightsTest {
@@ -29,6 +33,7 @@ class PaddedWeightsTest {
   private static final int PADDED = 24;
   private static final VisionConfig CONFIG = new VisionConfig(2, HIDDEN, 2, INTER, 14, 2, 2, 112, 3, 64, Set.of(1));
 
+  @TempDir private Path folder;
   private final Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
   private final Stream stream = device.newStream();
   private List<DeviceBuffer> buffers = List.of();
@@ -87,6 +92,46 @@ class PaddedWeightsTest {
       all.addAll(uploader.release().buffers());
       buffers = all;
       return loaded;
+    }
+  }
+
+  /** The way back from the device, with zeros in between and in more than one piece. */
+  @Test
+  void filesHaveNoPadding() {
+    Values values = new Values();
+    try (WeightUploader uploader = new WeightUploader(device, values, DType.F32, true)) {
+      uploader.paddedOutputs(true, "mlp.gate_proj", "mlp.up_proj");
+      uploader.paddedInputs(true, "mlp.down_proj");
+      try (Parameters parameters = uploader.release()) {
+        assertEquals(6, parameters.entries().size());
+        parameters.entries().forEach(entry -> assertArrayEquals(values.of(entry.name()), written(parameters, entry), entry.name()));
+      }
+    }
+    int rows = 100_003;
+    DeviceBuffer large = device.allocate("large", DType.F32, rows, PADDED);
+    float[] stored = new float[rows * PADDED];
+    for (int i = 0; i < stored.length; i++) {
+      stored[i] = i;
+    }
+    large.set(stream, stored);
+    try (Parameters parameters = new Parameters()) {
+      parameters.add(large);
+      Parameter entry = new Parameter("large", new long[] {rows, INTER}, 0, 0, new Layout.PaddedRows(PADDED));
+      parameters.add(entry);
+      float[] file = written(parameters, entry);
+      assertEquals(rows * INTER, file.length);
+      for (int i = 0; i < file.length; i++) {
+        assertEquals(i / INTER * PADDED + i % INTER, file[i]);
+      }
+    }
+  }
+
+  private float[] written(Parameters parameters, Parameter entry) {
+    Path file = folder.resolve(entry.name());
+    SafetensorsWriter.writeFile(file, List.of(parameters.toFile(entry, "it", stream)));
+    try (Safetensors read = Safetensors.open(file)) {
+      assertArrayEquals(entry.shape(), read.tensor("it").shape());
+      return read.tensor("it").toFloats();
     }
   }
 

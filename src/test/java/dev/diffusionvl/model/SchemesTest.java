@@ -65,12 +65,13 @@ class SchemesTest {
   }
 
   @ParameterizedTest(name = "scheme {0} in {1} files of {2}")
-  @CsvSource({"A,1,BF16", "A,3,F32", "B,1,F16", "B,2,BF16", "C,1,F32", "C,2,BF16", "D,1,F16", "D,4,F32"})
+  @CsvSource({"QWEN_VL,1,BF16", "QWEN_VL,3,F32", "QWEN_VL_RESAVED,1,F16", "QWEN_VL_RESAVED,2,BF16", "SEPARATE_FILES,1,F32",
+    "SEPARATE_FILES,2,BF16", "DIFFUSION_VL,1,F16", "DIFFUSION_VL,4,F32"})
   void sameTokens(NamingScheme scheme, int shards, TensorType type) throws IOException {
     Map<String, Tensor> converted = new LinkedHashMap<>();
     tensors.forEach((name, tensor) -> converted.put(name, TestCheckpoints.convert(tensor, type)));
     TestCheckpoints.writeModel(folder, MODEL, converted, scheme, shards);
-    if (scheme == NamingScheme.C) {
+    if (scheme == NamingScheme.SEPARATE_FILES) {
       separateVisionConfig();
     }
     Inspection inspection = Inspection.of(folder);

@@ -46,7 +46,7 @@ public final class SigLipCheckpoint {
   /** Writes the checkpoint into a new folder, its weights in two shards. */
   public static void write(Path folder) {
     Path files = files(folder.resolveSibling(folder.getFileName() + "-files"), CONFIG);
-    TestCheckpoints.writeModel(folder, files, tensors(ModelConfig.load(files)), NamingScheme.E, 2);
+    TestCheckpoints.writeModel(folder, files, tensors(ModelConfig.load(files)), NamingScheme.DIFFUSION_VL_SIGLIP, 2);
   }
 
   /** A folder with everything but weights. */

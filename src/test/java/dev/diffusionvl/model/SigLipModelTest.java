@@ -77,7 +77,7 @@ class SigLipModelTest {
 
   @Test
   void theCheckpointChoosesTheFamily() {
-    assertEquals(ModelFamily.QWEN, f32.config().family());
+    assertEquals(ModelFamily.QWEN_SIGLIP, f32.config().family());
     assertTrue(f32.vision() instanceof SigLipTower);
   }
 
