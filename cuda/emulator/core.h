@@ -91,6 +91,14 @@ EMU_API std::string take_reports();
 // The kernels launched since the last call, sorted, one "file kernel" a line; the file as the compiler was given it.
 EMU_API std::string take_launched();
 
+// ---- journal: everything that ran on the device since the last call, in order, one line each; kept only between
+// keep_journal(true) and keep_journal(false). A kernel: name, grid, block, bytes of dynamic shared memory. A library call: what
+// the library says of it.
+EMU_API void keep_journal(bool on);
+EMU_API bool journal_kept();
+EMU_API void add_to_journal(const std::string& line);
+EMU_API std::string take_journal();
+
 // Adds a finding that is not tied to a kernel (for example a leak found by the driver facade).
 EMU_API void add_report(const std::string& text);
 

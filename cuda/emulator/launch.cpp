@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <set>
 #include <string>
@@ -172,6 +173,13 @@ bool copy_arguments(Job& job, void** args) {
   return true;
 }
 
+void note(const Kernel& kernel, const LaunchConfig& c) {
+  char line[256];
+  std::snprintf(line, sizeof line, "%s grid %u %u %u block %u %u %u shared %zu", kernel.name, c.grid[0], c.grid[1], c.grid[2],
+                c.block[0], c.block[1], c.block[2], c.dynamic_smem);
+  add_to_journal(line);
+}
+
 // A grid this small is done before a second worker would be awake.
 constexpr uint64_t kThreadsWorthSharing = 512;
 
@@ -209,6 +217,7 @@ int launch(const Kernel& kernel, void** args, const LaunchConfig& config) {
   job.workers = workers_for(job);
   total_statistics.launches++;
   launched().insert(std::string(kernel.file) + " " + kernel.name);
+  if (journal_kept()) note(kernel, config);
   check::launch_start();
   pool().run(job);
   if (job.illegal) return kIllegalAddress;

@@ -30,6 +30,12 @@ TEST_HOOK long dvl_emulator_take_reports(char* text, long capacity) { return giv
 // The kernels launched since the last call, one "file kernel" a line.
 TEST_HOOK long dvl_emulator_take_launched(char* text, long capacity) { return give(emu::take_launched(), text, capacity); }
 
+// From now on, or no more: a journal of what runs on the device. Either way it begins empty.
+TEST_HOOK void dvl_emulator_keep_journal(int on) { emu::keep_journal(on != 0); }
+
+// The journal's lines since the last call (see core.h).
+TEST_HOOK long dvl_emulator_take_journal(char* text, long capacity) { return give(emu::take_journal(), text, capacity); }
+
 // Adds a finding for device memory that is still allocated; returns its bytes.
 TEST_HOOK long dvl_emulator_report_leaks() { return static_cast<long>(emu::report_leaks()); }
 

@@ -47,6 +47,19 @@ public final class Emulator {
     return lines("dvl_emulator_take_launched");
   }
 
+  /** Keeps a journal of what runs on the device from now on, or no more. Either way it begins empty. */
+  public static void keepJournal(boolean on) {
+    call(FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), "dvl_emulator_keep_journal", on ? 1 : 0);
+  }
+
+  /**
+   * What ran on the device since the last call, in order. A kernel: {@code name grid x y z block x y z shared bytes}. A product of cuBLAS:
+   * {@code call ops a b m M n N k K products P result HASH}.
+   */
+  public static List<String> takeJournal() {
+    return lines("dvl_emulator_take_journal");
+  }
+
   /** Bytes of device memory that is still allocated; adds a finding when there are any. */
   public static long reportLeaks() {
     return (long) call(FunctionDescriptor.of(ValueLayout.JAVA_LONG), "dvl_emulator_report_leaks");
