@@ -7,9 +7,9 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * A file of conversations in the LLaVA format, a JSON list or JSON lines, opened for training. Only where the records are is kept in memory,
- * 12 bytes a record, and 4 more while an epoch runs; a record is read and its images are opened when its turn comes. The file must not change
- * while it is open. Safe for use by several threads.
+ * A file of conversations in the LLaVA format, a JSON list or JSON lines, opened for training. Memory holds only where the records are:
+ * 12 bytes a record, and 4 more while an epoch runs. A record is read, and its images are opened, when its turn comes. The file must not
+ * change while it is open. Safe for use by several threads.
  *
  * <p>{@snippet :
  * RowEncoder encoder = new RowEncoder(config, tokenizer, RowEncoder.Options.of(config, images));

@@ -9,14 +9,16 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * One conversation in the LLaVA format, its form checked: <code>{"id": "7", "image": "a.png", "conversations": [{"from": "human", "value":
- * "&lt;image&gt;\nWhat is it?"}, {"from": "gpt", "value": "A cat."}]}</code>. Fields of other names are ignored.
+ * One conversation in the LLaVA format, its form checked:
+ * <code>{"id": "7", "image": "a.png", "conversations": [{"from": "human", "value": "&lt;image&gt;\nWhat is it?"},
+ * {"from": "gpt", "value": "A cat."}]}</code>. Fields of other names are ignored, but for {@code video}: what is said of a video cannot be
+ * learnt without it.
  *
  * @param id its {@code id}, a text or a number; "record 12" for the twelfth record of a file, where it has none
  * @param images file names relative to the images' folder, in the order of their placeholders; none where {@code image} is absent, null or
  *     an empty list
- * @param turns of user (human) and assistant (gpt) alternately, beginning with the user's and ending with the assistant's, with one {@code
- *     <image>} placeholder per image in all
+ * @param turns of user (human) and assistant (gpt) alternately, none of them blank, beginning with the user's and ending with the
+ *     assistant's, with one {@code <image>} placeholder per image in all
  */
 public record ConversationRecord(String id, List<String> images, List<Turn> turns) {
   public ConversationRecord {
@@ -33,6 +35,9 @@ public record ConversationRecord(String id, List<String> images, List<Turn> turn
   public static ConversationRecord of(JsonNode json, String nameWithoutId) {
     if (!json.isObject()) {
       throw new BadInputException("expected an object, found " + describe(json));
+    }
+    if (json.hasNonNull("video")) {
+      throw new BadInputException("video: is not supported, images are");
     }
     ConversationRecord record = new ConversationRecord(id(json, nameWithoutId), images(json), turns(json));
     long placeholders = record.turns.stream().mapToLong(turn -> ChatPrompt.placeholders(turn.text())).sum();
@@ -98,7 +103,11 @@ public record ConversationRecord(String id, List<String> images, List<Turn> turn
     if (from.equals("human") != user) {
       throw new BadInputException(field + ".from: is " + from + "; the turns must alternate, the human's first");
     }
-    return new Turn(user, text(field + ".value", turn.path("value")));
+    String text = text(field + ".value", turn.path("value"));
+    if (text.isBlank()) {
+      throw new BadInputException(field + ".value: is empty");
+    }
+    return new Turn(user, text);
   }
 
   private static String text(String field, JsonNode value) {

@@ -18,8 +18,8 @@ import java.util.List;
  * {@code <|im_start|>} and {@code <|im_end|>}. The row is cut at the greatest length and then filled up to whole blocks with labelled
  * end-of-text.
  *
- * <p>Texts go in as they are: special tokens spelt in them become special tokens. The reference gives conversations without an image a black
- * one, whose features it then leaves out; it is needed there to keep several devices in step, and does not exist here.
+ * <p>Texts go in as they are: special tokens spelt in them become special tokens. The reference gives conversations without an image a
+ * black one, whose features it then leaves out; it is needed there to keep several devices in step, and does not exist here.
  *
  * <p>Immutable, safe for several threads.
  */
@@ -108,11 +108,11 @@ public final class RowEncoder {
     for (Turn turn : record.turns()) {
       int header = row.kept() + headerLength;
       message(row, turn.user() ? "user" : "assistant", turn.text(), !turn.user());
-      answerRows += turn.user() || turn.text().isBlank() ? 0 : Math.max(0, row.kept() - header);
+      answerRows += turn.user() ? 0 : Math.max(0, row.kept() - header);
     }
     if (answerRows == 0) {
-      throw new BadInputException("conversations: " + (row.cut() == 0 ? "every answer is empty: nothing to learn"
-          : "has " + (row.kept() + row.cut()) + " rows, and no answer within the first " + options.maxLength() + ": nothing to learn"));
+      throw new BadInputException("conversations: " + (row.kept() + row.cut()) + " rows, and no answer within the first "
+          + options.maxLength() + ": nothing to learn");
     }
     return row.build(record.id(), options.blockSize(), eosTokenId);
   }

@@ -11,9 +11,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 
 /**
- * Training rows, one after another. Some threads read records, decode and prepare images and tokenise ahead of the one that takes rows; what
- * they have ready never exceeds a fixed number of rows, and comes out in order, whatever their number. For one thread at a time, but
- * {@link #close} may come from another.
+ * Training rows, one after another. Some threads read records, decode and prepare images and tokenize ahead of the one that takes rows.
+ * What they have ready never exceeds a fixed number of rows, and comes out in order, whatever the number of threads. For one thread at a
+ * time, but {@link #close} may come from another.
  */
 public final class RowStream implements AutoCloseable {
   /**
@@ -22,8 +22,8 @@ public final class RowStream implements AutoCloseable {
    * @param group records of one optimiser step, which are grouped by modality and length; at least 1
    * @param epochs passes over the data in all, those before the first position included; at least 1
    * @param threads that make rows, at least 1
-   * @param ahead rows that may be ready or in the making at a time, at least 1; a Qwen-VL image of the usual limits takes 6 MB, a SigLIP one
-   *     up to 64 MB
+   * @param ahead rows that may be ready or in the making at a time, at least 1; a Qwen-VL image of the usual limits takes 6 MB, a SigLIP
+   *     one up to 64 MB
    */
   public record Options(int group, int epochs, int threads, int ahead) {
     private static final int DEFAULT_THREADS = Math.min(4, Runtime.getRuntime().availableProcessors());

@@ -111,6 +111,8 @@ class AnyresLayoutTest {
     assertArrayEquals(new int[0], processor.rows(List.of()));
     assertArrayEquals(new int[] {730}, released("pad").rows(List.of(one)));
     assertEquals(730, released("pad").process(List.of(other)).getFirst().rows().rows());
+    assertArrayEquals(new int[] {729, 729}, released("square").rows(List.of(one, other)));
+    assertEquals(729, released("square").process(List.of(other)).getFirst().rows().rows());
   }
 
   /** Black borders are -1, the square's grey is 127, and the image is in the middle. */

@@ -36,6 +36,38 @@ class QwenImageProcessorTest {
         QwenImageProcessor.smartResize(height, width, 28, 147456, 262144));
   }
 
+  /** Padding in training: the longer side's square of the mean colour, the image in its middle. */
+  @ParameterizedTest
+  @CsvSource({"100, 50", "50, 101", "80, 80"})
+  void paddedImagesAreSquares(int width, int height) {
+    int side = Math.max(width, height);
+    byte[] whole = new byte[3 * width * height];
+    byte[] square = new byte[3 * side * side];
+    for (int i = 0; i < square.length; i++) {
+      int y = i / 3 / side - (side - height) / 2;
+      int x = i / 3 % side - (side - width) / 2;
+      boolean inside = y >= 0 && y < height && x >= 0 && x < width;
+      square[i] = (byte) (inside ? 7 * x + 11 * y + i % 3 : new int[] {122, 116, 104}[i % 3]);
+      if (inside) {
+        whole[3 * (y * width + x) + i % 3] = square[i];
+      }
+    }
+    QwenImageProcessor padding = new QwenImageProcessor(14, 2, 2, 12544, 50176, MEAN, STD, ImageFraming.PAD);
+    RgbImage image = new RgbImage(width, height, whole);
+    PixelValues expected = TINY.process(new RgbImage(side, side, square), "square");
+    PixelValues actual = padding.process(image, "image");
+    assertArrayEquals(expected.values(), actual.values());
+    assertArrayEquals(new int[] {expected.rows(2)}, padding.rows(List.of(image)));
+  }
+
+  @Test
+  void paddedImagesHaveALimit() {
+    QwenImageProcessor padding = new QwenImageProcessor(14, 2, 2, 12544, 50176, MEAN, STD, ImageFraming.PAD);
+    RgbImage strip = new RgbImage(13378, 100, new byte[3 * 13378 * 100]);
+    BadInputException e = assertThrows(BadInputException.class, () -> padding.process(strip, "strip"));
+    assertTrue(e.getMessage().contains("strip: size: 13378 x 100 pixels; too long and narrow: as a square"), e.getMessage());
+  }
+
   @Test
   void halvesRoundToEven() {
     // 42/28 = 1.5, 70/28 = 2.5, 98/28 = 3.5

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ImageTiles;
+import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.SigLipImageProcessor;
@@ -182,6 +183,24 @@ class SigLipModelTest {
       List<float[]> actual = encode(model, image(100, 61), image(30, 77));
       assertRows(vision.embed(image(100, 61), false, MAX_TILES), actual.get(0), model);
       assertRows(vision.embed(image(30, 77), false, MAX_TILES), actual.get(1), model);
+    }
+  }
+
+  /** {@code image_aspect_ratio} "square": what is a thumbnail elsewhere is all of the image, and no newline follows. */
+  @Test
+  void assembledRowsOfStretchedImages() {
+    ModelConfig config = ModelConfig.load(
+        SigLipCheckpoint.files(temp.resolve("square"), SigLipCheckpoint.CONFIG.replace("anyres_max_4", "square")));
+    for (DiffusionVl model : List.of(f32, bf16)) {
+      SigLipTower tower = new SigLipTower(config, ((SigLipTower) model.vision()).weights(), true);
+      for (List<RgbImage> images : List.of(List.of(image(100, 61)), List.of(image(30, 77), image(62, 62)))) {
+        List<float[]> actual = encode(model, tower, images.toArray(RgbImage[]::new));
+        for (int i = 0; i < images.size(); i++) {
+          double[] expected = vision.project(vision.tower(vision.anyresTiles(images.get(i)).getFirst()));
+          assertEquals(16 * config.text().hiddenSize(), actual.get(i).length);
+          assertClose("image " + i, expected, actual.get(i), model);
+        }
+      }
     }
   }
 

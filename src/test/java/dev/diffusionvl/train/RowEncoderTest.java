@@ -9,7 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.ImageFraming;
+import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.QwenImageProcessor;
+import dev.diffusionvl.model.SigLipCheckpoint;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -54,10 +56,32 @@ class RowEncoderTest {
         .process(ImageFiles.read(path.resolve("wide.png")), "wide.png").values(), patches.pixels().values());
   }
 
+  /** Thumbnail and two tiles, one stretched square, one padded square each. */
+  @Test
+  void theSigLipFamilyFollowsItsConfiguration() {
+    folder.writeImage("tall.png", 62, 124);
+    assertEquals(List.of(16 + 8 * 5), sigLipRows("anyres_max_4", "tall.png"));
+    assertEquals(List.of(16), sigLipRows("square", "tall.png"));
+    assertEquals(List.of(17), sigLipRows("pad", "tall.png"));
+    assertEquals(List.of(17, 17), sigLipRows("anyres_max_4", "tall.png", "wide.png"));
+    assertEquals(List.of(16, 16), sigLipRows("square", "tall.png", "wide.png"));
+  }
+
+  private List<Integer> sigLipRows(String aspect, String... images) {
+    ModelConfig config = ModelConfig.load(SigLipCheckpoint.files(path.resolve(aspect + images.length),
+        SigLipCheckpoint.CONFIG.replace("anyres_max_4", aspect)));
+    RowEncoder encoder = new RowEncoder(config, TrainingFolder.TOKENIZER, RowEncoder.Options.of(config, path));
+    TrainingRow row = encoder.encode(record(List.of(images), "<image>".repeat(images.length), "Pictures."));
+    List<Integer> rows = row.images().stream().map(TrainingRow.ImageRows::rows).toList();
+    assertEquals(row.sample().imageRows(), rows.stream().mapToInt(Integer::intValue).sum());
+    return rows;
+  }
+
   /** Cut at every length: a prefix, then labelled end-of-text up to the next block; images end where the row does. */
   @Test
   void longConversationsAreCut() {
-    ConversationRecord record = record(List.of("wide.png", "wide.png"), "Hello!", "Hi! What is it?", "<image><image>", "Two wide pictures.");
+    ConversationRecord record =
+        record(List.of("wide.png", "wide.png"), "Hello!", "Hi! What is it?", "<image><image>", "Two wide pictures.");
     TrainingRow whole = encode(folder.options(), record);
     assertEquals(0, whole.cutRows());
     int rows = whole.sample().length();
@@ -106,7 +130,9 @@ class RowEncoderTest {
     int newline = TrainingFolder.TOKENIZER.encode("\n")[0];
     int[] one = TrainingFolder.TOKENIZER.encode("One");
     int[] ids = row.sample().ids();
-    int at = IntStream.range(0, ids.length).filter(i -> Arrays.equals(one, Arrays.copyOfRange(ids, i, i + one.length))).findFirst().orElseThrow();
+    int at = IntStream.range(0, ids.length)
+        .filter(i -> Arrays.equals(one, Arrays.copyOfRange(ids, i, i + one.length)))
+        .findFirst().orElseThrow();
     assertEquals(newline, ids[at + one.length]);
     assertEquals(newline, row.sample().labels()[at + one.length]);
     assertEquals(NO_LABEL, row.sample().labels()[at]);

@@ -37,7 +37,8 @@ class RowStreamTest {
     for (int i = 0; i < RECORDS; i++) {
       folder.writeImage(i + ".png", 40 + 7 * i, 150);
       String image = i % 4 == 0 ? null : i + ".png";
-      records.add(i % 10 == 3 ? "{\"id\": \"" + i + "\"}" : record("" + i, image, "What is it?" + " Well?".repeat(i % 5), "Number " + i + "."));
+      String good = record("" + i, image, "What is it?" + " Well?".repeat(i % 5), "Number " + i + ".");
+      records.add(i % 10 == 3 ? "{\"id\": \"" + i + "\"}" : good);
     }
   }
 

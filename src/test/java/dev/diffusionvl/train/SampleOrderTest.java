@@ -25,7 +25,8 @@ class SampleOrderTest {
 
   /** Text-only records: none, some, all. */
   @ParameterizedTest
-  @CsvSource({"1000, 0, 8", "1000, 5, 8", "1000, 1, 8", "1001, 5, 16", "7, 3, 8", "1, 0, 1", "70000, 7, 256", "12, 2, 1", "100, 2, 1000000000"})
+  @CsvSource({"1000, 0, 8", "1000, 5, 8", "1000, 1, 8", "1001, 5, 16", "7, 3, 8", "1, 0, 1", "70000, 7, 256", "12, 2, 1",
+    "100, 2, 1000000000"})
   void groupsAreOfOneModalityAndLongestFirst(int size, int oneTextIn, int group) {
     RecordIndex index = index(size, oneTextIn);
     int[] order = SampleOrder.of(index, group, 5, 0);
