@@ -30,12 +30,7 @@ __device__ __forceinline__ void bias_activation(const float* acc, const T* bias,
   const bool wide = width % kEach == 0;
   float value[kEach];
   dvl::load_piece(acc + at, count, wide, value);
-  if (bias != nullptr) {
-    float b[kEach];
-    dvl::load_piece(bias + column, count, wide, b);
-#pragma unroll
-    for (int i = 0; i < kEach; i++) value[i] += b[i];
-  }
+  dvl::add_bias(bias, column, count, wide, value);
 #pragma unroll
   for (int i = 0; i < kEach; i++) value[i] = activate(dvl::round_to<T>(value[i]), activation);
   dvl::store_piece(out + at, count, wide, value);
@@ -43,14 +38,12 @@ __device__ __forceinline__ void bias_activation(const float* acc, const T* bias,
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    bias_activation_bf16(const float* acc, const bf16* bias, bf16* out, int rows, int width, int activation) {
-  bias_activation(acc, bias, out, width, activation);
-}
-DVL_EXPORT(bias_activation_bf16);
+#define BIAS_ACTIVATION(T, suffix)                                                                             \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                       \
+      bias_activation_##suffix(const float* acc, const T* bias, T* out, int rows, int width, int activation) { \
+    bias_activation(acc, bias, out, width, activation);                                                        \
+  }                                                                                                            \
+  DVL_EXPORT(bias_activation_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    bias_activation_f32(const float* acc, const float* bias, float* out, int rows, int width, int activation) {
-  bias_activation(acc, bias, out, width, activation);
-}
-DVL_EXPORT(bias_activation_f32);
+BIAS_ACTIVATION(bf16, bf16);
+BIAS_ACTIVATION(float, f32);

@@ -47,14 +47,12 @@ __device__ __forceinline__ void blend_rows(const T* table, const int* index, con
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    blend_rows_bf16(const bf16* table, const int* index, const float* weight, bf16* out, int rows, int width, int table_rows) {
-  blend_rows(table, index, weight, out, width, table_rows);
-}
-DVL_EXPORT(blend_rows_bf16);
+#define BLEND_ROWS(T, suffix)                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                                        \
+      blend_rows_##suffix(const T* table, const int* index, const float* weight, T* out, int rows, int width, int table_rows) { \
+    blend_rows(table, index, weight, out, width, table_rows);                                                                   \
+  }                                                                                                                             \
+  DVL_EXPORT(blend_rows_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    blend_rows_f32(const float* table, const int* index, const float* weight, float* out, int rows, int width, int table_rows) {
-  blend_rows(table, index, weight, out, width, table_rows);
-}
-DVL_EXPORT(blend_rows_f32);
+BLEND_ROWS(bf16, bf16);
+BLEND_ROWS(float, f32);

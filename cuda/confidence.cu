@@ -50,14 +50,13 @@ __device__ __forceinline__ void confidence(const T* logits, const dvl::Predictio
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads) confidence_bf16(const bf16* logits, int* token, float* probability,
-                                                                       float* row_max, float* row_sumexp, int vocab, int excluded) {
-  confidence(logits, {token, probability, row_max, row_sumexp}, vocab, excluded);
-}
-DVL_EXPORT(confidence_bf16);
+#define CONFIDENCE(T, suffix)                                                                                            \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                                 \
+      confidence_##suffix(const T* logits, int* token, float* probability, float* row_max, float* row_sumexp, int vocab, \
+                          int excluded) {                                                                                \
+    confidence(logits, {token, probability, row_max, row_sumexp}, vocab, excluded);                                      \
+  }                                                                                                                      \
+  DVL_EXPORT(confidence_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads) confidence_f32(const float* logits, int* token, float* probability,
-                                                                      float* row_max, float* row_sumexp, int vocab, int excluded) {
-  confidence(logits, {token, probability, row_max, row_sumexp}, vocab, excluded);
-}
-DVL_EXPORT(confidence_f32);
+CONFIDENCE(bf16, bf16);
+CONFIDENCE(float, f32);

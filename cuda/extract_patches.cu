@@ -26,14 +26,12 @@ __device__ __forceinline__ void extract_patches(const T* images, T* patches, int
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    extract_patches_bf16(const bf16* images, bf16* patches, int height, int width, int channels, int patch) {
-  extract_patches(images, patches, height, width, channels, patch);
-}
-DVL_EXPORT(extract_patches_bf16);
+#define EXTRACT_PATCHES(T, suffix)                                                                            \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                      \
+      extract_patches_##suffix(const T* images, T* patches, int height, int width, int channels, int patch) { \
+    extract_patches(images, patches, height, width, channels, patch);                                         \
+  }                                                                                                           \
+  DVL_EXPORT(extract_patches_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    extract_patches_f32(const float* images, float* patches, int height, int width, int channels, int patch) {
-  extract_patches(images, patches, height, width, channels, patch);
-}
-DVL_EXPORT(extract_patches_f32);
+EXTRACT_PATCHES(bf16, bf16);
+EXTRACT_PATCHES(float, f32);

@@ -36,14 +36,12 @@ __device__ __forceinline__ void fill_normal(T* out, long long n, float mean, flo
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    fill_normal_bf16(bf16* out, long long n, float mean, float scale, unsigned long long seed) {
-  fill_normal(out, n, mean, scale, seed);
-}
-DVL_EXPORT(fill_normal_bf16);
+#define FILL_NORMAL(T, suffix)                                                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                            \
+      fill_normal_##suffix(T* out, long long n, float mean, float scale, unsigned long long seed) { \
+    fill_normal(out, n, mean, scale, seed);                                                         \
+  }                                                                                                 \
+  DVL_EXPORT(fill_normal_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    fill_normal_f32(float* out, long long n, float mean, float scale, unsigned long long seed) {
-  fill_normal(out, n, mean, scale, seed);
-}
-DVL_EXPORT(fill_normal_f32);
+FILL_NORMAL(bf16, bf16);
+FILL_NORMAL(float, f32);

@@ -55,15 +55,13 @@ __device__ __forceinline__ void gather(const T* table, const int* index, const T
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    gather_rows_bf16(const bf16* table, const int* index, const bf16* fallback, bf16* out, float* squares, int rows, int width,
-                     int table_rows) {
-  gather(table, index, fallback, out, squares, width, table_rows);
-}
-DVL_EXPORT(gather_rows_bf16);
+#define GATHER_ROWS(T, suffix)                                                                                               \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                                     \
+      gather_rows_##suffix(const T* table, const int* index, const T* fallback, T* out, float* squares, int rows, int width, \
+                           int table_rows) {                                                                                 \
+    gather(table, index, fallback, out, squares, width, table_rows);                                                         \
+  }                                                                                                                          \
+  DVL_EXPORT(gather_rows_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads) gather_rows_f32(const float* table, const int* index, const float* fallback,
-                                                                       float* out, float* squares, int rows, int width, int table_rows) {
-  gather(table, index, fallback, out, squares, width, table_rows);
-}
-DVL_EXPORT(gather_rows_f32);
+GATHER_ROWS(bf16, bf16);
+GATHER_ROWS(float, f32);

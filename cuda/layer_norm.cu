@@ -52,14 +52,12 @@ __device__ __forceinline__ void layer_norm(const T* x, const T* weight, const T*
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    layer_norm_bf16(const bf16* x, const bf16* weight, const bf16* bias, bf16* y, int rows, int width, float eps) {
-  layer_norm(x, weight, bias, y, width, eps);
-}
-DVL_EXPORT(layer_norm_bf16);
+#define LAYER_NORM(T, suffix)                                                                                 \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                      \
+      layer_norm_##suffix(const T* x, const T* weight, const T* bias, T* y, int rows, int width, float eps) { \
+    layer_norm(x, weight, bias, y, width, eps);                                                               \
+  }                                                                                                           \
+  DVL_EXPORT(layer_norm_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    layer_norm_f32(const float* x, const float* weight, const float* bias, float* y, int rows, int width, float eps) {
-  layer_norm(x, weight, bias, y, width, eps);
-}
-DVL_EXPORT(layer_norm_f32);
+LAYER_NORM(bf16, bf16);
+LAYER_NORM(float, f32);

@@ -31,21 +31,14 @@ __device__ __forceinline__ void position_embedding(const A* patches, const T* bi
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    position_embedding_bf16(const float* patches, const bf16* bias, const bf16* position, bf16* out, int rows, int width, int positions) {
-  position_embedding(patches, bias, position, out, width, positions);
-}
-DVL_EXPORT(position_embedding_bf16);
+#define POSITION_EMBEDDING(A, T, suffix)                                                                           \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                           \
+      position_embedding_##suffix(const A* patches, const T* bias, const T* position, T* out, int rows, int width, \
+                                  int positions) {                                                                 \
+    position_embedding(patches, bias, position, out, width, positions);                                            \
+  }                                                                                                                \
+  DVL_EXPORT(position_embedding_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads) position_embedding_bf16_bf16(const bf16* patches, const bf16* bias,
-                                                                                    const bf16* position, bf16* out, int rows, int width,
-                                                                                    int positions) {
-  position_embedding(patches, bias, position, out, width, positions);
-}
-DVL_EXPORT(position_embedding_bf16_bf16);
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    position_embedding_f32(const float* patches, const float* bias, const float* position, float* out, int rows, int width, int positions) {
-  position_embedding(patches, bias, position, out, width, positions);
-}
-DVL_EXPORT(position_embedding_f32);
+POSITION_EMBEDDING(float, bf16, bf16);
+POSITION_EMBEDDING(bf16, bf16, bf16_bf16);
+POSITION_EMBEDDING(float, float, f32);

@@ -43,12 +43,12 @@ __device__ __forceinline__ void read_sum(const T* x, float* partial, long long n
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4) read_sum_bf16(const bf16* x, float* partial, long long n) {
-  read_sum(x, partial, n);
-}
-DVL_EXPORT(read_sum_bf16);
+#define READ_SUM(T, suffix)                                        \
+  extern "C" __global__ void __launch_bounds__(kThreads, 4)        \
+      read_sum_##suffix(const T* x, float* partial, long long n) { \
+    read_sum(x, partial, n);                                       \
+  }                                                                \
+  DVL_EXPORT(read_sum_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4) read_sum_f32(const float* x, float* partial, long long n) {
-  read_sum(x, partial, n);
-}
-DVL_EXPORT(read_sum_f32);
+READ_SUM(bf16, bf16);
+READ_SUM(float, f32);

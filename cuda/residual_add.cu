@@ -23,12 +23,7 @@ __device__ __forceinline__ void residual_add(T* h, const A* acc, const T* bias, 
   float value[kEach], sum[kEach];
   dvl::load_piece(acc + at, count, wide, value);
   dvl::load_piece(h + at, count, wide, sum);
-  if (bias != nullptr) {
-    float b[kEach];
-    dvl::load_piece(bias + column, count, wide, b);
-#pragma unroll
-    for (int i = 0; i < kEach; i++) value[i] += b[i];
-  }
+  dvl::add_bias(bias, column, count, wide, value);
 #pragma unroll
   for (int i = 0; i < kEach; i++) sum[i] += dvl::round_to<T>(value[i]);
   dvl::store_piece(h + at, count, wide, sum);
@@ -36,20 +31,13 @@ __device__ __forceinline__ void residual_add(T* h, const A* acc, const T* bias, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    residual_add_bf16(bf16* h, const float* acc, const bf16* bias, int rows, int width) {
-  residual_add(h, acc, bias, width);
-}
-DVL_EXPORT(residual_add_bf16);
+#define RESIDUAL_ADD(A, T, suffix)                                                    \
+  extern "C" __global__ void __launch_bounds__(kThreads)                              \
+      residual_add_##suffix(T* h, const A* acc, const T* bias, int rows, int width) { \
+    residual_add(h, acc, bias, width);                                                \
+  }                                                                                   \
+  DVL_EXPORT(residual_add_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    residual_add_bf16_bf16(bf16* h, const bf16* acc, const bf16* bias, int rows, int width) {
-  residual_add(h, acc, bias, width);
-}
-DVL_EXPORT(residual_add_bf16_bf16);
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    residual_add_f32(float* h, const float* acc, const float* bias, int rows, int width) {
-  residual_add(h, acc, bias, width);
-}
-DVL_EXPORT(residual_add_f32);
+RESIDUAL_ADD(float, bf16, bf16);
+RESIDUAL_ADD(bf16, bf16, bf16_bf16);
+RESIDUAL_ADD(float, float, f32);

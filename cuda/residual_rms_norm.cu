@@ -8,12 +8,10 @@
 // Rounds  four times, as the two kernels.
 #include "dvl.cuh"
 #include "rounding.cuh"
-#include "rows.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kEach = 8;
 
 template <class A, class T>
 __device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* bias, const T* weight, T* y, int width, float eps) {
@@ -22,7 +20,7 @@ __device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* b
   const int64_t at = int64_t(blockIdx.x) * width;
   T* row = h + at;
   T* out = y + at;
-  const bool wide = width % kEach == 0;
+  const bool wide = width % 8 == 0;
   for (int first = warp; first < 32; first += kThreads / 32) {
     float squared = 0.f;
     for (int column = first * dvl::kNormGroup + lane * 4; column - lane * 4 < width; column += 32 * dvl::kNormGroup) {
@@ -30,12 +28,7 @@ __device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* b
       float value[4], sum[4];
       dvl::load_piece(acc + at + column, count, wide, value);
       dvl::load_piece(row + column, count, wide, sum);
-      if (bias != nullptr) {
-        float b[4];
-        dvl::load_piece(bias + column, count, wide, b);
-#pragma unroll
-        for (int i = 0; i < 4; i++) value[i] += b[i];
-      }
+      dvl::add_bias(bias, column, count, wide, value);
 #pragma unroll
       for (int i = 0; i < 4; i++) sum[i] = dvl::round_to<T>(sum[i] + dvl::round_to<T>(value[i]));
       dvl::store_piece(row + column, count, wide, sum);
@@ -45,32 +38,18 @@ __device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* b
   }
   __syncthreads();  // also for h: other threads read it below
   const float inverse = dvl::inverse_rms(squares[lane], width, eps);
-  for (int i = int(threadIdx.x) * kEach; i < width; i += kThreads * kEach) {
-    float v[kEach], w[kEach];
-    dvl::load_piece(row + i, width - i, wide, v);
-    dvl::load_piece(weight + i, width - i, wide, w);
-#pragma unroll
-    for (int k = 0; k < kEach; k++) v[k] = dvl::normalised<T>(v[k], inverse, w[k]);
-    dvl::store_piece(out + i, width - i, wide, v);
-  }
+  dvl::normalise_row<kThreads>(row, weight, out, width, inverse, wide);
 }
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4)
-    residual_rms_norm_bf16(bf16* h, const float* acc, const bf16* bias, const bf16* weight, bf16* y, int rows, int width, float eps) {
-  residual_rms_norm(h, acc, bias, weight, y, width, eps);
-}
-DVL_EXPORT(residual_rms_norm_bf16);
+#define RESIDUAL_RMS_NORM(A, T, suffix)                                                                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads, 4)                                                                  \
+      residual_rms_norm_##suffix(T* h, const A* acc, const T* bias, const T* weight, T* y, int rows, int width, float eps) { \
+    residual_rms_norm(h, acc, bias, weight, y, width, eps);                                                                  \
+  }                                                                                                                          \
+  DVL_EXPORT(residual_rms_norm_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4)
-    residual_rms_norm_bf16_bf16(bf16* h, const bf16* acc, const bf16* bias, const bf16* weight, bf16* y, int rows, int width, float eps) {
-  residual_rms_norm(h, acc, bias, weight, y, width, eps);
-}
-DVL_EXPORT(residual_rms_norm_bf16_bf16);
-
-extern "C" __global__ void __launch_bounds__(kThreads, 4)
-    residual_rms_norm_f32(float* h, const float* acc, const float* bias, const float* weight, float* y, int rows, int width, float eps) {
-  residual_rms_norm(h, acc, bias, weight, y, width, eps);
-}
-DVL_EXPORT(residual_rms_norm_f32);
+RESIDUAL_RMS_NORM(float, bf16, bf16);
+RESIDUAL_RMS_NORM(bf16, bf16, bf16_bf16);
+RESIDUAL_RMS_NORM(float, float, f32);

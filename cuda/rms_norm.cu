@@ -8,12 +8,10 @@
 // Rounds  twice, as the reference: the normalised value, then its product with the weight.
 #include "dvl.cuh"
 #include "rounding.cuh"
-#include "rows.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kEach = 8;
 
 template <class T>
 __device__ __forceinline__ void rms_norm(const T* x, const T* weight, T* y, int width, float eps) {
@@ -33,26 +31,17 @@ __device__ __forceinline__ void rms_norm(const T* x, const T* weight, T* y, int 
   }
   __syncthreads();
   const float inverse = dvl::inverse_rms(squares[lane], width, eps);
-  for (int i = int(threadIdx.x) * kEach; i < width; i += kThreads * kEach) {
-    float v[kEach], w[kEach];
-    dvl::load_piece(row + i, width - i, wide, v);
-    dvl::load_piece(weight + i, width - i, wide, w);
-#pragma unroll
-    for (int k = 0; k < kEach; k++) v[k] = dvl::normalised<T>(v[k], inverse, w[k]);
-    dvl::store_piece(out + i, width - i, wide, v);
-  }
+  dvl::normalise_row<kThreads>(row, weight, out, width, inverse, wide);
 }
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    rms_norm_bf16(const bf16* x, const bf16* weight, bf16* y, int rows, int width, float eps) {
-  rms_norm(x, weight, y, width, eps);
-}
-DVL_EXPORT(rms_norm_bf16);
+#define RMS_NORM(T, suffix)                                                                  \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                     \
+      rms_norm_##suffix(const T* x, const T* weight, T* y, int rows, int width, float eps) { \
+    rms_norm(x, weight, y, width, eps);                                                      \
+  }                                                                                          \
+  DVL_EXPORT(rms_norm_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    rms_norm_f32(const float* x, const float* weight, float* y, int rows, int width, float eps) {
-  rms_norm(x, weight, y, width, eps);
-}
-DVL_EXPORT(rms_norm_f32);
+RMS_NORM(bf16, bf16);
+RMS_NORM(float, f32);

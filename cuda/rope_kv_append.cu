@@ -33,13 +33,8 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
   for (int pair = threadIdx.x; pair < all_heads * half; pair += kThreads) {
     const int head = pair / half, j = pair % half;
     const int column = head * head_dim + j;
-    float a = source[column], b = source[column + half];
-    if (bias != nullptr) {
-      a += dvl::to_float(bias[column]);
-      b += dvl::to_float(bias[column + half]);
-    }
-    a = dvl::round_to<T>(a);
-    b = dvl::round_to<T>(b);
+    float a, b;
+    dvl::load_pair(source, bias, column, half, a, b);
     T* to;
     if (head < heads) {
       to = q + (row * heads + head) * head_dim;
@@ -56,16 +51,13 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    rope_kv_append_bf16(const float* qkv, const bf16* bias, const float* cos, const float* sin, const Segment* segments, bf16* q,
-                        bf16* k_cache, bf16* v_cache, int heads, int kv_heads, int head_dim, int slots) {
-  rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);
-}
-DVL_EXPORT(rope_kv_append_bf16);
+#define ROPE_KV_APPEND(T, suffix)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                                    \
+      rope_kv_append_##suffix(const float* qkv, const T* bias, const float* cos, const float* sin, const Segment* segments, \
+                              T* q, T* k_cache, T* v_cache, int heads, int kv_heads, int head_dim, int slots) {             \
+    rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);                   \
+  }                                                                                                                         \
+  DVL_EXPORT(rope_kv_append_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    rope_kv_append_f32(const float* qkv, const float* bias, const float* cos, const float* sin, const Segment* segments, float* q,
-                       float* k_cache, float* v_cache, int heads, int kv_heads, int head_dim, int slots) {
-  rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);
-}
-DVL_EXPORT(rope_kv_append_f32);
+ROPE_KV_APPEND(bf16, bf16);
+ROPE_KV_APPEND(float, f32);

@@ -29,12 +29,12 @@ __device__ __forceinline__ void row_squares(const T* x, float* squares, int widt
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads) row_squares_bf16(const bf16* x, float* squares, int rows, int width) {
-  row_squares(x, squares, width);
-}
-DVL_EXPORT(row_squares_bf16);
+#define ROW_SQUARES(T, suffix)                                                \
+  extern "C" __global__ void __launch_bounds__(kThreads)                      \
+      row_squares_##suffix(const T* x, float* squares, int rows, int width) { \
+    row_squares(x, squares, width);                                           \
+  }                                                                           \
+  DVL_EXPORT(row_squares_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads) row_squares_f32(const float* x, float* squares, int rows, int width) {
-  row_squares(x, squares, width);
-}
-DVL_EXPORT(row_squares_f32);
+ROW_SQUARES(bf16, bf16);
+ROW_SQUARES(float, f32);

@@ -194,18 +194,15 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 2)
-    sample_bf16(const bf16* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
-                int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,
-                const int* forwards) {
-  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, forwards);
-}
-DVL_EXPORT(sample_bf16);
+#define SAMPLE(T, suffix)                                                                                                        \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                      \
+      sample_##suffix(const T* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded,          \
+                      float temperature, int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,  \
+                      const int* forwards) {                                                                                     \
+    sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, \
+           forwards);                                                                                                            \
+  }                                                                                                                              \
+  DVL_EXPORT(sample_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads, 2)
-    sample_f32(const float* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded, float temperature,
-               int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,
-               const int* forwards) {
-  sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, forwards);
-}
-DVL_EXPORT(sample_f32);
+SAMPLE(bf16, bf16);
+SAMPLE(float, f32);

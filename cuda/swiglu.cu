@@ -7,7 +7,6 @@
 // Rounds  gate + bias, up + bias, silu(gate), and the product: four times, as the reference.
 #include "dvl.cuh"
 #include "rounding.cuh"
-#include "rows.cuh"
 
 namespace {
 
@@ -25,16 +24,8 @@ __device__ __forceinline__ void swiglu(const A* gate_up, const T* bias, T* out, 
   float gate[kEach], up[kEach];
   dvl::load_piece(source, count, wide, gate);
   dvl::load_piece(source + inter, count, wide, up);
-  if (bias != nullptr) {
-    float gate_bias[kEach], up_bias[kEach];
-    dvl::load_piece(bias + column, count, wide, gate_bias);
-    dvl::load_piece(bias + inter + column, count, wide, up_bias);
-#pragma unroll
-    for (int i = 0; i < kEach; i++) {
-      gate[i] += gate_bias[i];
-      up[i] += up_bias[i];
-    }
-  }
+  dvl::add_bias(bias, column, count, wide, gate);
+  dvl::add_bias(bias, inter + column, count, wide, up);
 #pragma unroll
   for (int i = 0; i < kEach; i++) gate[i] = dvl::swiglu_of<T>(gate[i], up[i]);
   dvl::store_piece(to, count, wide, gate);
@@ -42,20 +33,13 @@ __device__ __forceinline__ void swiglu(const A* gate_up, const T* bias, T* out, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    swiglu_bf16(const float* gate_up, const bf16* bias, bf16* out, int rows, int inter) {
-  swiglu(gate_up, bias, out, inter);
-}
-DVL_EXPORT(swiglu_bf16);
+#define SWIGLU(A, T, suffix)                                                          \
+  extern "C" __global__ void __launch_bounds__(kThreads)                              \
+      swiglu_##suffix(const A* gate_up, const T* bias, T* out, int rows, int inter) { \
+    swiglu(gate_up, bias, out, inter);                                                \
+  }                                                                                   \
+  DVL_EXPORT(swiglu_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    swiglu_bf16_bf16(const bf16* gate_up, const bf16* bias, bf16* out, int rows, int inter) {
-  swiglu(gate_up, bias, out, inter);
-}
-DVL_EXPORT(swiglu_bf16_bf16);
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    swiglu_f32(const float* gate_up, const float* bias, float* out, int rows, int inter) {
-  swiglu(gate_up, bias, out, inter);
-}
-DVL_EXPORT(swiglu_f32);
+SWIGLU(float, bf16, bf16);
+SWIGLU(bf16, bf16, bf16_bf16);
+SWIGLU(float, float, f32);

@@ -6,6 +6,7 @@
 // Idea    as rope_kv_append: one block per row, a thread owns a rotary pair; k and v are laid out as the attention kernel's cache.
 // Rounds  acc + bias to T; the rotation is f32 throughout (the reference casts q and k up) and rounds once.
 #include "dvl.cuh"
+#include "rounding.cuh"
 
 namespace {
 
@@ -23,13 +24,8 @@ __device__ __forceinline__ void vision_rotary(const float* qkv, const T* bias, c
   for (int pair = threadIdx.x; pair < 3 * heads * half; pair += kThreads) {
     const int part = pair / (heads * half), head = pair / half % heads, j = pair % half;
     const int column = (part * heads + head) * head_dim + j;
-    float a = source[column], b = source[column + half];
-    if (bias != nullptr) {
-      a += dvl::to_float(bias[column]);
-      b += dvl::to_float(bias[column + half]);
-    }
-    a = dvl::round_to<T>(a);
-    b = dvl::round_to<T>(b);
+    float a, b;
+    dvl::load_pair(source, bias, column, half, a, b);
     if (rotate && part < 2) {
       const float c = c_row[j], s = s_row[j];
       const float x = __fmul_rn(a, c) - __fmul_rn(b, s);
@@ -45,16 +41,13 @@ __device__ __forceinline__ void vision_rotary(const float* qkv, const T* bias, c
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    vision_rotary_bf16(const float* qkv, const bf16* bias, const float* cos, const float* sin, bf16* q, bf16* k, bf16* v, int rows,
-                       int heads, int head_dim) {
-  vision_rotary(qkv, bias, cos, sin, q, k, v, rows, heads, head_dim);
-}
-DVL_EXPORT(vision_rotary_bf16);
+#define VISION_ROTARY(T, suffix)                                                                                              \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                                      \
+      vision_rotary_##suffix(const float* qkv, const T* bias, const float* cos, const float* sin, T* q, T* k, T* v, int rows, \
+                             int heads, int head_dim) {                                                                       \
+    vision_rotary(qkv, bias, cos, sin, q, k, v, rows, heads, head_dim);                                                       \
+  }                                                                                                                           \
+  DVL_EXPORT(vision_rotary_##suffix)
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    vision_rotary_f32(const float* qkv, const float* bias, const float* cos, const float* sin, float* q, float* k, float* v, int rows,
-                      int heads, int head_dim) {
-  vision_rotary(qkv, bias, cos, sin, q, k, v, rows, heads, head_dim);
-}
-DVL_EXPORT(vision_rotary_f32);
+VISION_ROTARY(bf16, bf16);
+VISION_ROTARY(float, f32);

@@ -3,6 +3,7 @@
 // what is the same step has the same bits wherever it is done.
 #pragma once
 #include "dvl.cuh"
+#include "rows.cuh"
 
 namespace dvl {
 
@@ -10,6 +11,19 @@ namespace dvl {
 template <class T>
 __device__ __forceinline__ float rounded_product(float a, float b) {
   return round_to<T>(__fmul_rn(a, b));
+}
+
+// The pair (a, b) of columns `column` and `column` + half of a product with an optional bias, rounded.
+template <class T>
+__device__ __forceinline__ void load_pair(const float* row, const T* bias, int column, int half, float& a, float& b) {
+  a = row[column];
+  b = row[column + half];
+  if (bias != nullptr) {
+    a += to_float(bias[column]);
+    b += to_float(bias[column + half]);
+  }
+  a = round_to<T>(a);
+  b = round_to<T>(b);
 }
 
 // Rotary embedding of the pair (a, b) = (x[i], x[i + D / 2]); cos, sin, products and sums are rounded.
@@ -49,6 +63,20 @@ __device__ __forceinline__ float inverse_rms(float squares, int width, float eps
 template <class T>
 __device__ __forceinline__ float normalised(float value, float inverse, float weight) {
   return __fmul_rn(round_to<T>(__fmul_rn(value, inverse)), weight);
+}
+
+// The normalised row times the weight, by all threads of a block; out may be the row.
+template <int Threads, class T>
+__device__ __forceinline__ void normalise_row(const T* row, const T* weight, T* out, int width, float inverse, bool wide) {
+  constexpr int kEach = 8;
+  for (int i = int(threadIdx.x) * kEach; i < width; i += Threads * kEach) {
+    float v[kEach], w[kEach];
+    load_piece(row + i, width - i, wide, v);
+    load_piece(weight + i, width - i, wide, w);
+#pragma unroll
+    for (int k = 0; k < kEach; k++) v[k] = normalised<T>(v[k], inverse, w[k]);
+    store_piece(out + i, width - i, wide, v);
+  }
 }
 
 }  // namespace dvl

@@ -29,6 +29,16 @@ __device__ __forceinline__ void store_piece(T* p, int count, bool wide, const fl
   }
 }
 
+// value[i] += float(bias[column + i]) for i < count; nothing when bias is null
+template <int N, class T>
+__device__ __forceinline__ void add_bias(const T* bias, int column, int count, bool wide, float (&value)[N]) {
+  if (bias == nullptr) return;
+  float b[N];
+  load_piece(bias + column, count, wide, b);
+#pragma unroll
+  for (int i = 0; i < N; i++) value[i] += b[i];
+}
+
 // Sum over the block in a fixed order; every thread gets it. `partial` holds one value a warp and is free again afterwards.
 template <int Warps, class T>
 __device__ __forceinline__ T block_sum(T value, T (&partial)[Warps]) {

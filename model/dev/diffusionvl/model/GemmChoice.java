@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
 /**
  * Which kernels multiply matrices in the language model: those of cuBLAS, or our own for few rows. In f32 the choice changes no token; in
@@ -14,9 +15,6 @@ public enum GemmChoice {
   OWN,
   /** cuBLAS and elementwise kernels for every pass. */
   CUBLAS;
-
-  /** Our kernels read the weights once for so many rows. */
-  private static final int SKINNY_ROWS = 64;
 
   /** From the word of a command line: auto, own or cublas. @throws IllegalArgumentException for any other */
   public static GemmChoice parse(String word) {
@@ -41,7 +39,7 @@ public enum GemmChoice {
     return switch (this) {
       case OWN -> true;
       case CUBLAS -> false;
-      case AUTO -> dtype == DType.BF16 && rows <= SKINNY_ROWS;
+      case AUTO -> dtype == DType.BF16 && rows <= SkinnyWorkspace.MAX_ROWS;
     };
   }
 }

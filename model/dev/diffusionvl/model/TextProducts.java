@@ -9,8 +9,6 @@ import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
 /** The matrix products of the language model on one stream, by the kernels that {@link GemmChoice} names, with their workspace. */
 final class TextProducts implements AutoCloseable {
-  private static final int WORKSPACE_ROWS = 64;
-
   private final GemmChoice choice;
   private final Gemm cublas;
   private final SkinnyWorkspace workspace; // null when it is never needed
@@ -29,7 +27,7 @@ final class TextProducts implements AutoCloseable {
     }
     this.choice = supported ? choice.on(stream.device().emulated()) : GemmChoice.CUBLAS;
     this.cublas = cublas;
-    this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, WORKSPACE_ROWS, overlap);
+    this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, SkinnyWorkspace.MAX_ROWS, overlap);
   }
 
   LayerOps plain(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations) {

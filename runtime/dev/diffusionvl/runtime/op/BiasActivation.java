@@ -16,7 +16,8 @@ public final class BiasActivation extends Op {
   public static final int GELU_TANH = 2;
 
   private static final int THREADS = 256;
-  private static final int COLUMNS = 4 * THREADS;
+  private static final int EACH = 4;
+  private static final int COLUMNS = EACH * THREADS;
 
   public BiasActivation(Device device) {
     super(device, "bias_activation");
@@ -36,6 +37,9 @@ public final class BiasActivation extends Op {
     check("acc", acc, DType.F32, (long) rows * width);
     checkOptional("bias", bias, out.dtype(), width);
     check("out", out, out.dtype(), (long) rows * width);
+    checkPieces("acc", acc, width, EACH);
+    checkPieces("bias", bias, width, EACH);
+    checkPieces("out", out, width, EACH);
     stream.launch(instance(out.dtype()), rows, blocks(width, COLUMNS), 1,
             THREADS, 0)
         .ptr(acc).ptrOrNull(bias).ptr(out).i32(rows).i32(width).i32(activation).go();

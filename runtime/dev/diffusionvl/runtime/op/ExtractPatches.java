@@ -25,11 +25,13 @@ public final class ExtractPatches extends Op {
     require(width > 0, "width", width);
     require(channels > 0, "channels", channels);
     require(patch > 0 && patch <= Math.min(height, width), "patch", patch);
-    long rows = (long) count * (height / patch) * (width / patch);
+    long run = times((long) patch * patch, channels);
+    require(run <= Integer.MAX_VALUE, "values of a patch", run);
+    long rows = times((long) (height / patch) * (width / patch), count);
     require(rows <= Integer.MAX_VALUE, "number of patches", rows);
     checkFloat("images", images);
-    check("images", images, images.dtype(), (long) count * height * width * channels);
-    check("patches", patches, images.dtype(), rows * patch * patch * channels);
+    check("images", images, images.dtype(), times(times((long) height * width, channels), count));
+    check("patches", patches, images.dtype(), times(rows, run));
     stream.launch(instance(images.dtype()), (int) rows, 1, 1, THREADS, 0)
         .ptr(images).ptr(patches).i32(height).i32(width).i32(channels).i32(patch).go();
   }

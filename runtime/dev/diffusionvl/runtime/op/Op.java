@@ -31,11 +31,6 @@ abstract class Op {
     return instances.of(dtype);
   }
 
-  /** The kernel of an operation without instances by dtype. */
-  final KernelFunction kernel() {
-    return device.kernel(name, name);
-  }
-
   /** One of several kernels of an operation without instances by dtype. */
   final KernelFunction kernel(String function) {
     return device.kernel(name, function);
@@ -78,8 +73,22 @@ abstract class Op {
 
   /** Starts at a multiple of 16 bytes, as 16-byte accesses need. */
   final void checkAligned(String argument, DeviceBuffer buffer) {
-    if (buffer.address() % 16 != 0) {
-      throw refused(argument, buffer, "does not start at a multiple of 16 bytes");
+    checkAligned(argument, buffer, 16);
+  }
+
+  /**
+   * What a kernel accesses by pieces of {@code each} elements where all rows are made of whole pieces: it starts at a multiple of a
+   * piece's bytes, or of 16.
+   */
+  final void checkPieces(String argument, DeviceBuffer buffer, int width, int each) {
+    if (buffer != null && width % each == 0) {
+      checkAligned(argument, buffer, Math.min(16, each * buffer.dtype().bytes()));
+    }
+  }
+
+  private void checkAligned(String argument, DeviceBuffer buffer, int bytes) {
+    if (buffer.address() % bytes != 0) {
+      throw refused(argument, buffer, "does not start at a multiple of " + bytes + " bytes");
     }
   }
 

@@ -9,7 +9,8 @@ import dev.diffusionvl.runtime.Stream;
 /** out = T(T(patch + bias) + position): the end of the patch embedding, and the learned positions (docs/model.md, "SigLIP tower"). */
 public final class PositionEmbedding extends ProductOp {
   private static final int THREADS = 256;
-  private static final int COLUMNS = 4 * THREADS;
+  private static final int EACH = 4;
+  private static final int COLUMNS = EACH * THREADS;
 
   public PositionEmbedding(Device device) {
     super(device, "position_embedding");
@@ -33,6 +34,10 @@ public final class PositionEmbedding extends ProductOp {
     check("bias", bias, out.dtype(), width);
     check("position", position, out.dtype(), (long) positions * width);
     check("out", out, out.dtype(), (long) rows * width);
+    checkPieces("patches", patches, width, EACH);
+    checkPieces("bias", bias, width, EACH);
+    checkPieces("position", position, width, EACH);
+    checkPieces("out", out, width, EACH);
     stream.launch(instance(patches, out.dtype()), rows, blocks(width, COLUMNS), 1, THREADS, 0)
         .ptr(patches).ptr(bias).ptr(position).ptr(out).i32(rows).i32(width).i32(positions).go();
   }

@@ -66,7 +66,7 @@ public final class Remask extends Op {
     check("confidence", block.confidence(), DType.F32, rows);
     check("status", block.status(), DType.I32, STATUS_FIELDS);
     check("quota", quota, DType.I32, 1);
-    stream.launch(kernel(), 1, 1, 1, THREADS, 0)
+    stream.launch(kernel("remask"), 1, 1, 1, THREADS, 0)
         .ptr(predictions.token()).ptr(predictions.probability()).ptr(block.ids()).ptr(block.stepOf()).ptr(block.confidence())
         .ptr(block.status()).ptr(quota).i32(rows).i32(variants).i32(drafts).i32((int) quota.elements())
         .i32(rule.dynamic() ? 1 : 0).f32(rule.threshold()).i32(rule.maskId()).go();

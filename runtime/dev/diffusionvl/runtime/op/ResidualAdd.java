@@ -8,7 +8,8 @@ import dev.diffusionvl.runtime.Stream;
 /** h = T(h + T(acc + bias)): the end of a branch, rounded twice as the reference does. */
 public final class ResidualAdd extends ProductOp {
   private static final int THREADS = 256;
-  private static final int COLUMNS = 4 * THREADS;
+  private static final int EACH = 4;
+  private static final int COLUMNS = EACH * THREADS;
 
   public ResidualAdd(Device device) {
     super(device, "residual_add");
@@ -26,6 +27,9 @@ public final class ResidualAdd extends ProductOp {
     check("h", h, h.dtype(), (long) rows * width);
     checkProduct("acc", acc, bias, h.dtype(), (long) rows * width);
     checkOptional("bias", bias, h.dtype(), width);
+    checkPieces("h", h, width, EACH);
+    checkPieces("acc", acc, width, EACH);
+    checkPieces("bias", bias, width, EACH);
     stream.launch(instance(acc, h.dtype()), rows, blocks(width, COLUMNS), 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).i32(rows).i32(width).go();
   }

@@ -11,6 +11,7 @@ import dev.diffusionvl.runtime.Stream;
  */
 public final class ResidualRmsNorm extends ProductOp {
   private static final int THREADS = 256;
+  private static final int EACH = 8;
 
   public ResidualRmsNorm(Device device) {
     super(device, "residual_rms_norm");
@@ -34,6 +35,11 @@ public final class ResidualRmsNorm extends ProductOp {
     checkOptional("bias", bias, h.dtype(), width);
     check("weight", weight, h.dtype(), width);
     check("y", y, h.dtype(), elements);
+    checkPieces("h", h, width, EACH);
+    checkPieces("acc", acc, width, EACH);
+    checkPieces("bias", bias, width, EACH);
+    checkPieces("weight", weight, width, EACH);
+    checkPieces("y", y, width, EACH);
     stream.launch(instance(acc, h.dtype()), rows, 1, 1, THREADS, 0)
         .ptr(h).ptr(acc).ptrOrNull(bias).ptr(weight).ptr(y).i32(rows).i32(width).f32(eps).go();
   }

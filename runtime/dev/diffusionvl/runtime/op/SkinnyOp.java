@@ -15,7 +15,6 @@ import java.util.List;
  */
 abstract class SkinnyOp extends Op {
   private static final int THREADS = 256;
-  private static final int MAX_ROWS = 64;
   private static final int F32_ROWS = 16;
   private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
@@ -30,7 +29,7 @@ abstract class SkinnyOp extends Op {
 
   /** The smallest M of 8, 16, 32, 64 that holds so many rows; 64 for more. */
   static int rowsOfInstance(int rows) {
-    return Math.clamp(Integer.highestOneBit(Math.max(1, rows) * 2 - 1), 8, MAX_ROWS);
+    return Math.clamp(Integer.highestOneBit(Math.max(1, rows) * 2 - 1), 8, SkinnyWorkspace.MAX_ROWS);
   }
 
   /** Launches the rows {@code first} to {@code first + count}. */
@@ -40,7 +39,7 @@ abstract class SkinnyOp extends Op {
 
   /** Calls {@code launch} for the rows, as many at a time as an instance takes. */
   static void inPieces(DType dtype, int rows, Rows launch) {
-    int each = dtype == DType.BF16 ? MAX_ROWS : Math.max(1, rows);
+    int each = dtype == DType.F32 ? Math.max(1, rows) : SkinnyWorkspace.MAX_ROWS;
     for (int first = 0; first < rows; first += each) {
       launch.launch(first, Math.min(each, rows - first));
     }

@@ -20,7 +20,7 @@ public final class SkinnyQkv extends SkinnyOp {
    *
    * @param h before the norm
    * @param linear [(heads + 2 kv heads) · 128, in]: q, then k, then v
-   * @param rope by the positions of the segments
+   * @param rope by the positions of the segments, 16-byte aligned
    * @param q dtype of h [rows, heads, 128], 16-byte aligned
    * @param kv dtype of h, 16-byte aligned; heads of {@value #HEAD_DIM} dimensions
    */
@@ -35,6 +35,8 @@ public final class SkinnyQkv extends SkinnyOp {
     require(linear.out() == times(heads.query() + 2L * heads.keyValue(), HEAD_DIM), "columns of q, k and v", linear.out());
     checkRope(rope, segments.positionEnd(), HEAD_DIM);
     check("q", q, dtype, (long) rows * heads.query() * HEAD_DIM);
+    checkAligned("cos", rope.cos());
+    checkAligned("sin", rope.sin());
     checkAligned("q", q);
     checkAligned("keys", kv.keys());
     checkAligned("values", kv.values());

@@ -11,6 +11,9 @@ import dev.diffusionvl.runtime.Stream;
  * two streams need one each. Launches leave it as they found it, so they can be captured and replayed.
  */
 public final class SkinnyWorkspace implements AutoCloseable {
+  /** Most rows of x that one launch of a skinny product takes. */
+  public static final int MAX_ROWS = 64;
+
   private final DeviceBuffer partials;
   private final DeviceBuffer arrived;
   private final int rows;

@@ -13,6 +13,7 @@ import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -172,5 +173,103 @@ class LauncherChecksTest extends OpTest {
             f32("keys", 24), f32("values", 24)),
         b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), b.get(4),
             new KeyValues(b.get(5), b.get(6), new Heads(2, 2, 6), 2)));
+  }
+
+  /**
+   * Every F32 operand in turn one element off a multiple of 16 bytes, rows being whole pieces: the launch is refused with the operand's
+   * name where the kernel reads pieces, and runs where it has a path for single elements.
+   */
+  private void shifted(String kernel, List<Argument> arguments, Set<String> refused, Launch launch) {
+    List<DeviceBuffer> good = new ArrayList<>();
+    for (Argument a : arguments) {
+      good.add(own(device.allocate("fitting " + a.name(), a.dtype(), a.elements())));
+      stream.fill(good.getLast(), 0);
+    }
+    launch.with(good);
+    for (int i = 0; i < arguments.size(); i++) {
+      Argument a = arguments.get(i);
+      DeviceBuffer longer = own(device.allocate("longer", a.dtype(), a.elements() + 1));
+      stream.fill(longer, 0);
+      List<DeviceBuffer> moved = replaced(good, i, longer.slice(1, a.elements()));
+      if (refused.contains(a.name())) {
+        refused(kernel, a, launch, moved);
+      } else {
+        launch.with(moved);
+        stream.synchronize();
+      }
+    }
+  }
+
+  @Test
+  void operandsOffAlignment() {
+    shifted("rms_norm", List.of(f32("x", 16), f32("weight", 8), f32("y", 16)), Set.of(),
+        b -> kernels.rmsNorm.launch(stream, b.get(0), b.get(1), b.get(2), 2, 8, 1e-6f));
+    shifted("layer_norm", List.of(f32("x", 16), f32("weight", 8), f32("bias", 8), f32("y", 16)), Set.of(),
+        b -> kernels.layerNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 8, 1e-6f));
+    shifted("row_squares", List.of(f32("x", 16), f32("squares", 2)), Set.of(),
+        b -> kernels.rowSquares.launch(stream, b.get(0), b.get(1), 2, 8));
+    shifted("gather_rows", List.of(f32("table", 24), i32("index", 2), f32("fallback", 16), f32("out", 16), f32("squares", 2)), Set.of(),
+        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 8, 3));
+    shifted("blend_rows", List.of(f32("table", 24), i32("index", 8), f32("weight", 8), f32("out", 16)), Set.of(),
+        b -> kernels.blendRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 8, 3));
+    shifted("extract_patches", List.of(f32("images", 64), f32("patches", 64)), Set.of(),
+        b -> kernels.extractPatches.launch(stream, b.get(0), b.get(1), 1, 4, 4, 4, 2));
+    shifted("fill_normal", List.of(f32("out", 16)), Set.of(), b -> kernels.fillNormal.launch(stream, b.get(0), 0, 1, 1));
+    shifted("read_sum", List.of(f32("x", 16), f32("partial", 4)), Set.of(), b -> kernels.readSum.launch(stream, b.get(0), b.get(1)));
+    shifted("swiglu", List.of(f32("gate and up", 32), f32("bias", 16), f32("out", 16)), Set.of("gate and up", "bias", "out"),
+        b -> kernels.swiglu.launch(stream, b.get(0), b.get(1), b.get(2), 2, 8));
+    shifted("residual_add", List.of(f32("h", 16), f32("acc", 16), f32("bias", 8)), Set.of("h", "acc", "bias"),
+        b -> kernels.residualAdd.launch(stream, b.get(0), b.get(1), b.get(2), 2, 8));
+    shifted("residual_rms_norm", List.of(f32("h", 16), f32("acc", 16), f32("bias", 8), f32("weight", 8), f32("y", 16)),
+        Set.of("h", "acc", "bias", "weight", "y"),
+        b -> kernels.residualRmsNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 8, 1e-6f));
+    shifted("bias_activation", List.of(f32("acc", 16), f32("bias", 8), f32("out", 16)), Set.of("acc", "bias", "out"),
+        b -> kernels.biasActivation.launch(stream, b.get(0), b.get(1), b.get(2), 2, 8, 1));
+    shifted("position_embedding", List.of(f32("patches", 32), f32("bias", 8), f32("position", 16), f32("out", 32)),
+        Set.of("patches", "bias", "position", "out"),
+        b -> kernels.positionEmbedding.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 4, 8, 2));
+    shifted("confidence", List.of(f32("logits", 16), i32("token", 2), f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
+        Set.of(), b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 8, -1));
+    shifted("sample", List.of(f32("logits", 16), i32("token", 2), f32("probability", 2)), Set.of(),
+        b -> kernels.sample.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2)), 2, 8, -1, new Sample.Rule(1, 0, 1, false),
+            new Sample.Numbers(null, 1, 0, null)));
+    shifted("vision_rotary", List.of(f32("qkv", 96), f32("bias", 48), f32("cos", 8), f32("sin", 8), f32("q", 32), f32("keys", 32),
+            f32("values", 32)), Set.of(),
+        b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), b.get(4),
+            new KeyValues(b.get(5), b.get(6), new Heads(2, 2, 8), 2)));
+  }
+
+  @Test
+  void operandsOverSegmentsOffAlignment() {
+    try (SkinnyWorkspace workspace = new SkinnyWorkspace(stream, 8); Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 3, 4, 0, 6, 0); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.upload(stream);
+      shifted("attention", List.of(f32("q", 2 * 2 * 80), f32("keys", 6 * 80), f32("values", 6 * 80), f32("out", 2 * 2 * 80)),
+          Set.of("q", "keys", "values", "out"),
+          b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 80), 6), segments, b.get(3), 1f));
+      shifted("rope_kv_append", List.of(f32("qkv", 2 * 4 * 8), f32("bias", 4 * 8), f32("cos", 5 * 4), f32("sin", 5 * 4),
+              f32("q", 2 * 2 * 8), f32("keys", 6 * 8), f32("values", 6 * 8)), Set.of(),
+          b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), segments, b.get(4),
+              new KeyValues(b.get(5), b.get(6), new Heads(2, 1, 8), 6)));
+      shifted("skinny_gemm", List.of(f32("x", 16), f32("w", 64), f32("y", 16)), Set.of("x", "w"),
+          b -> kernels.skinnyGemm.launch(stream, workspace, b.get(0), b.get(1), b.get(2), 2, 8, 8));
+      shifted("skinny_residual", List.of(f32("x", 16), f32("w", 64), f32("h", 16), f32("squares", 2)), Set.of("x", "w", "h"),
+          b -> kernels.skinnyResidual.launch(stream, workspace, b.get(0), b.get(1), new Residual(b.get(2), b.get(3)), 2, 8, 8));
+      shifted("skinny_swiglu", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 128), f32("out", 16)),
+          Set.of("h", "norm", "w", "out"),
+          b -> kernels.skinnySwiglu.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 16, 8), b.get(4), 2));
+      shifted("skinny_confidence", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 64), f32("parts", 8),
+              i32("token", 2), f32("probability", 2), f32("row max", 2), f32("row sum", 2)), Set.of("h", "norm", "w", "parts"),
+          b -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 8, 8), b.get(4),
+              new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2, -1));
+      shifted("skinny_qkv", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 512 * 8), f32("bias", 512),
+              f32("cos", 5 * 64), f32("sin", 5 * 64), f32("q", 2 * 256), f32("keys", 6 * 128), f32("values", 6 * 128)),
+          Set.of("h", "norm", "w", "bias", "cos", "sin", "q", "keys", "values"),
+          b -> kernels.skinnyQkv.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
+              new NormedLinear(b.get(2), 1e-6f, b.get(3), b.get(4), 512, 8), new Rope(b.get(5), b.get(6)), segments, b.get(7),
+              new KeyValues(b.get(8), b.get(9), new Heads(2, 1, 128), 6)));
+    }
   }
 }

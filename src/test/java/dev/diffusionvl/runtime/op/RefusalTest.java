@@ -150,6 +150,31 @@ class RefusalTest extends OpTest {
     }
   }
 
+  /** Sizes whose product no long holds: the buffer is too small, whatever the product's last 64 bits say. */
+  @Test
+  void productsOfSizesThatOverflow() {
+    DeviceBuffer f = buffer(DType.F32, new float[512]);
+    DeviceBuffer i = data(DType.I32);
+    int side = 1 << 30;
+    refused("extract_patches", "images is", () -> kernels.extractPatches.launch(stream, f, f, MAX, 92_679, 92_679, 1, 46_340));
+    refused("extract_patches", "values of a patch is", () -> kernels.extractPatches.launch(stream, f, f, 1, side, side, 4, side));
+    refused("swiglu", "gate and up is", () -> kernels.swiglu.launch(stream, f, null, f, MAX, MAX));
+    refused("residual_add", "h is", () -> kernels.residualAdd.launch(stream, f, f, null, MAX, MAX));
+    refused("residual_rms_norm", "h is", () -> kernels.residualRmsNorm.launch(stream, f, f, null, f, f, MAX, MAX, 1e-6f));
+    refused("remask", "token is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, MAX, MAX, MAX,
+        new Remask.Rule(false, 0f, 1)));
+    refused("vision_rotary", "columns of q", () -> kernels.visionRotary.launch(stream, f, null, null, f,
+        new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 4), 0)));
+    try (Segments segments = new Segments(device, 1)) {
+      segments.add(0, 2, 0, 0, 0, 2, 0);
+      segments.upload(stream);
+      KeyValues wide = new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 1 << 30), 1 << 30);
+      refused("rope_kv_append", "keys is", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, f, wide));
+      refused("attention", "keys is", () -> kernels.attention.launch(stream, f, new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 128), MAX),
+          segments, f, 1f));
+    }
+  }
+
   @Test
   void segmentsThatCannotBe() {
     refused("segments", "capacity", () -> new Segments(device, 0));
