@@ -146,7 +146,7 @@ final class ForwardPasses {
 
   private void denoise(Rows rows, int variants) {
     transformer.forward(rows, cache, memory.rope());
-    decision.launch(kernels, stream, transformer, (int) weights.head().shape()[0], numbers, state, quota, variants, speculate);
+    decision.launch(kernels, stream, transformer, weights.head().out(), numbers, state, quota, variants, speculate);
   }
 
   /** Stores the riding blocks, which are the prompt's, and nothing else. */

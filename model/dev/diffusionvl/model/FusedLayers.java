@@ -42,11 +42,21 @@ final class FusedLayers implements LayerOps {
     float eps = (float) config.rmsNormEps();
     qkv = weights.layers().stream().map(layer -> normed(layer.inputNorm(), eps, layer.qkv())).toArray(NormedLinear[]::new);
     gateUp = weights.layers().stream().map(layer -> normed(layer.postNorm(), eps, layer.gateUp())).toArray(NormedLinear[]::new);
-    head = new NormedLinear(weights.finalNorm(), eps, weights.head(), null, config.vocabSize(), config.hiddenSize());
+    head = normed(weights.finalNorm(), eps, weights.head());
   }
 
-  private static NormedLinear normed(DeviceBuffer norm, float eps, LinearWeights linear) {
-    return new NormedLinear(norm, eps, linear.weight(), linear.bias(), linear.out(), linear.in());
+  private static NormedLinear normed(DeviceBuffer norm, float eps, Linear linear) {
+    return switch (linear) {
+      case Linear.Dense(DeviceBuffer weight, DeviceBuffer bias) ->
+          new NormedLinear(norm, eps, weight, bias, linear.out(), linear.in());
+    };
+  }
+
+  private void addProduct(DeviceBuffer x, Linear linear, Residual residual, int rows, int ahead) {
+    switch (linear) {
+      case Linear.Dense(DeviceBuffer weight, _) ->
+          kernels.skinnyResidual.launch(stream, workspace, x, weight, residual, rows, linear.out(), linear.in(), ahead);
+    }
   }
 
   /** Whether the kernels are made for a model of these sizes; those of the released checkpoints are. */
@@ -67,12 +77,10 @@ final class FusedLayers implements LayerOps {
   @Override
   public void transform(int layer, int first, int rows) {
     Residual residual = Activations.from(a.residual(), first);
-    LinearWeights output = weights.layers().get(layer).output();
-    LinearWeights down = weights.layers().get(layer).down();
-    kernels.skinnyResidual.launch(stream, workspace, Activations.from(a.context(), first), output.weight(), residual, rows, output.out(),
-        output.in(), AHEAD_OF_OUTPUT);
+    TextWeights.Layer w = weights.layers().get(layer);
+    addProduct(Activations.from(a.context(), first), w.output(), residual, rows, AHEAD_OF_OUTPUT);
     kernels.skinnySwiglu.launch(stream, workspace, residual, gateUp[layer], a.activated(), rows);
-    kernels.skinnyResidual.launch(stream, workspace, a.activated(), down.weight(), residual, rows, down.out(), down.in());
+    addProduct(a.activated(), w.down(), residual, rows, 0);
   }
 
   @Override

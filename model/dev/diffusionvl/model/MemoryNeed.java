@@ -22,9 +22,15 @@ public record MemoryNeed(long weights, long cache) {
    * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts
    */
   public static MemoryNeed of(ModelConfig config, DType dtype, long tokens) {
-    TextConfig text = config.text();
-    long perToken = 2L * text.layers() * text.kvHeads() * text.headDim() * dtype.bytes();
-    return new MemoryNeed(ModelFiles.parameters(config) * dtype.bytes(), perToken * tokens);
+    return new MemoryNeed(weights(config, dtype), cache(config.text(), dtype, tokens));
+  }
+
+  private static long weights(ModelConfig config, DType format) {
+    return ModelFiles.parameters(config) * format.bytes();
+  }
+
+  private static long cache(TextConfig text, DType activations, long tokens) {
+    return 2L * text.layers() * text.kvHeads() * text.headDim() * activations.bytes() * tokens;
   }
 
   /**

@@ -42,7 +42,7 @@ final class PlainLayers implements LayerOps {
     TextWeights.Layer layer = weights.layers().get(index);
     int rows = segments.totalRows();
     kernels.rmsNorm.launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
-    multiply(a.normed(), layer.qkv(), a.accumulators(), rows);
+    layer.qkv().multiply(gemm, a.normed(), a.accumulators(), rows);
     kernels.ropeKvAppend.launch(stream, a.accumulators(), layer.qkv().bias(), rope, segments, a.query(), kv);
   }
 
@@ -51,27 +51,23 @@ final class PlainLayers implements LayerOps {
     TextWeights.Layer layer = weights.layers().get(index);
     int h = config.hiddenSize();
     DeviceBuffer residual = Activations.from(a.hidden(), first);
-    multiply(Activations.from(a.context(), first), layer.output(), a.product(), rows);
+    layer.output().multiply(gemm, Activations.from(a.context(), first), a.product(), rows);
     kernels.residualRmsNorm.launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
-    multiply(a.normed(), layer.gateUp(), a.product(), rows);
+    layer.gateUp().multiply(gemm, a.normed(), a.product(), rows);
     kernels.swiglu.launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
-    multiply(a.activated(), layer.down(), a.product(), rows);
+    layer.down().multiply(gemm, a.activated(), a.product(), rows);
     kernels.residualAdd.launch(stream, residual, a.product(), null, rows, h);
   }
 
   @Override
   public void computeLogits(int first, int rows) {
     kernels.rmsNorm.launch(stream, Activations.from(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
-    gemm.multiply(a.normed(), weights.head(), a.logits(), rows, config.vocabSize(), config.hiddenSize());
+    weights.head().multiply(gemm, a.normed(), a.logits(), rows);
   }
 
   @Override
   public void predict(int first, int rows, int excluded, Predictions to) {
     computeLogits(first, rows);
     kernels.confidence.launch(stream, a.logits(), to, rows, config.vocabSize(), excluded);
-  }
-
-  private void multiply(DeviceBuffer x, LinearWeights w, DeviceBuffer y, int rows) {
-    gemm.multiply(x, w.weight(), y, rows, w.out(), w.in());
   }
 }

@@ -77,8 +77,6 @@ final class QwenVlVision implements AutoCloseable {
     int d = config.hiddenSize();
     int inter = weights.blocks().getFirst().down().in();
     int patchSize = pixels.length / patches;
-    int unit = order.unit();
-    int merged = d * unit;
     DeviceBuffer input = buffer("pixel values", dtype, patches, patchSize);
     accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(patchSize, Math.max(3 * d, 2 * inter)));
     if (dtype == DType.F32) {
@@ -117,9 +115,9 @@ final class QwenVlVision implements AutoCloseable {
     DeviceBuffer up = buffer("merger activations", dtype, rows(), weights.mergerUp().out());
     DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
         weights.mergerDown().out()));
-    gemm.multiply(normed, weights.mergerUp().weight(), mergerAccumulators, rows(), weights.mergerUp().out(), merged);
+    weights.mergerUp().multiply(gemm, normed, mergerAccumulators, rows());
     kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
-    gemm.multiply(up, weights.mergerDown().weight(), mergerAccumulators, rows(), weights.mergerDown().out(), weights.mergerDown().in());
+    weights.mergerDown().multiply(gemm, up, mergerAccumulators, rows());
     DeviceBuffer down = buffer("merger output", dtype, rows(), weights.mergerDown().out());
     kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
     DeviceBuffer raster = buffer("raster order", DType.I32, rows());
@@ -143,8 +141,8 @@ final class QwenVlVision implements AutoCloseable {
     kernels.residualRmsNorm.launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
   }
 
-  private void multiply(DeviceBuffer input, LinearWeights w) {
-    gemm.multiply(input, w.weight(), accumulators, patches, w.out(), w.in());
+  private void multiply(DeviceBuffer input, Linear w) {
+    w.multiply(gemm, input, accumulators, patches);
   }
 
   /** One segment per range of rows; a row's slot is its own index, and a segment sees just itself. */

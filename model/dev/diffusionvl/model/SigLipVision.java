@@ -132,8 +132,8 @@ final class SigLipVision implements AutoCloseable {
     kernels.layerNorm.launch(stream, x, norm.weight(), norm.bias(), normed, rows, config.hiddenSize(), (float) config.layerNormEps());
   }
 
-  private void multiply(DeviceBuffer input, LinearWeights w, int rows) {
-    gemm.multiply(input, w.weight(), accumulators, rows, w.out(), w.in());
+  private void multiply(DeviceBuffer input, Linear w, int rows) {
+    w.multiply(gemm, input, accumulators, rows);
   }
 
   @Override

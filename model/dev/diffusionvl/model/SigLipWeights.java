@@ -13,14 +13,14 @@ import java.util.List;
  * @param positions [positions, C]
  * @param newline [H], the vector that ends a row of the mosaic
  */
-record SigLipWeights(LinearWeights patchEmbedding, DeviceBuffer positions, List<Layer> layers, LinearWeights projectorUp,
-    LinearWeights projectorDown, DeviceBuffer newline) {
+record SigLipWeights(Linear.Dense patchEmbedding, DeviceBuffer positions, List<Layer> layers, Linear projectorUp,
+    Linear projectorDown, DeviceBuffer newline) {
 
   /** LayerNorm's scale and shift. */
   record Norm(DeviceBuffer weight, DeviceBuffer bias) {}
 
   /** One encoder layer; qkv is [3 C, C] with bias. */
-  record Layer(Norm norm1, LinearWeights qkv, LinearWeights output, Norm norm2, LinearWeights up, LinearWeights down) {}
+  record Layer(Norm norm1, Linear qkv, Linear output, Norm norm2, Linear up, Linear down) {}
 
   static SigLipWeights load(WeightUploader uploader, SigLipConfig config) {
     List<Layer> layers = new ArrayList<>();
@@ -37,7 +37,7 @@ record SigLipWeights(LinearWeights patchEmbedding, DeviceBuffer positions, List<
     }
     String embeddings = "siglip.embeddings.";
     return new SigLipWeights(
-        new LinearWeights(uploader.channelsLast(embeddings + "patch_embedding.weight"),
+        new Linear.Dense(uploader.channelsLast(embeddings + "patch_embedding.weight"),
             uploader.tensor(embeddings + "patch_embedding.bias")),
         uploader.tensor(embeddings + "position_embedding.weight"),
         layers,

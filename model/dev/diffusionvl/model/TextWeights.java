@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.ArrayList;
@@ -9,7 +10,7 @@ import java.util.List;
 /**
  * Weights of the language model on the device (docs/model.md, "Tensors"), with the projections that share an input stacked into one matrix.
  */
-record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, DeviceBuffer head, List<Layer> layers) {
+record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, Linear head, List<Layer> layers) {
 
   /**
    * One decoder layer.
@@ -17,8 +18,8 @@ record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, DeviceBuffer 
    * @param qkv [q + 2 kv, H] with bias
    * @param gateUp [2 I, H]
    */
-  record Layer(DeviceBuffer inputNorm, LinearWeights qkv, LinearWeights output, DeviceBuffer postNorm, LinearWeights gateUp,
-      LinearWeights down) {}
+  record Layer(DeviceBuffer inputNorm, Linear qkv, Linear output, DeviceBuffer postNorm, Linear gateUp,
+      Linear down) {}
 
   static TextWeights load(WeightUploader uploader, TextConfig config) {
     List<Layer> layers = new ArrayList<>();
@@ -32,8 +33,8 @@ record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, DeviceBuffer 
           uploader.linear(false, p + "mlp.gate_proj", p + "mlp.up_proj"),
           uploader.linear(false, p + "mlp.down_proj")));
     }
-    DeviceBuffer embedding = uploader.tensor("embed_tokens.weight");
-    DeviceBuffer head = uploader.tiedHead() ? embedding : uploader.tensor("lm_head.weight");
-    return new TextWeights(embedding, uploader.tensor("norm.weight"), head, layers);
+    DeviceBuffer embedding = uploader.tensor(ModelShapes.EMBEDDING);
+    DeviceBuffer head = uploader.tiedHead() ? embedding : uploader.tensor(ModelShapes.LM_HEAD);
+    return new TextWeights(embedding, uploader.tensor("norm.weight"), new Linear.Dense(head, null), layers);
   }
 }

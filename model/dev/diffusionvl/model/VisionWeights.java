@@ -7,12 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Weights of the Qwen vision tower and its merger on the device (docs/model.md, "Tensors"). */
-record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, LinearWeights mergerUp,
-    LinearWeights mergerDown) {
+record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, Linear mergerUp,
+    Linear mergerDown) {
 
   /** One transformer block; gateUp is [2 F, D] with bias [2 F], F = intermediate size padded with zeros to a multiple of 8 (3420: 3424). */
-  record Block(DeviceBuffer norm1, LinearWeights qkv, LinearWeights projection, DeviceBuffer norm2, LinearWeights gateUp,
-      LinearWeights down) {}
+  record Block(DeviceBuffer norm1, Linear qkv, Linear projection, DeviceBuffer norm2, Linear gateUp,
+      Linear down) {}
 
   static VisionWeights load(WeightUploader uploader, VisionConfig config) {
     List<Block> blocks = new ArrayList<>();

@@ -85,8 +85,8 @@ final class WeightUploader implements AutoCloseable {
    * A linear layer like {@link #linear}, with zeros after each part, so that it has a multiple of {@link #ROW_MULTIPLE} output features.
    * Zeros are also what swiglu makes of them; the next layer takes them by {@link #paddedInputs}.
    */
-  LinearWeights paddedOutputs(boolean bias, String... names) {
-    return new LinearWeights(padded(".weight", names), bias ? padded(".bias", names) : null);
+  Linear.Dense paddedOutputs(boolean bias, String... names) {
+    return new Linear.Dense(padded(".weight", names), bias ? padded(".bias", names) : null);
   }
 
   private DeviceBuffer padded(String suffix, String... names) {
@@ -105,17 +105,17 @@ final class WeightUploader implements AutoCloseable {
   }
 
   /** A linear layer that takes the output of one with {@link #paddedOutputs}: rows of its weight end with zeros. */
-  LinearWeights paddedInputs(boolean bias, String name) {
+  Linear.Dense paddedInputs(boolean bias, String name) {
     long[] shape = source.shape(name + ".weight");
     DeviceBuffer vector = bias ? tensor(name + ".bias") : null;
     long columns = roundedUp(shape[1]);
     if (columns == shape[1]) {
-      return new LinearWeights(tensor(name + ".weight"), vector);
+      return new Linear.Dense(tensor(name + ".weight"), vector);
     }
     DeviceBuffer weight = allocate(name + ".weight", shape[0], columns);
     fill(name + ".weight", weight, 0, new Layout.PaddedRows(columns));
     whenFilled.add(() -> widenRows(weight, shape));
-    return new LinearWeights(weight, vector);
+    return new Linear.Dense(weight, vector);
   }
 
   /** The buffer begins with a matrix of fewer columns: its rows move to where they belong, zeros behind them. */
@@ -142,8 +142,8 @@ final class WeightUploader implements AutoCloseable {
   }
 
   /** A linear layer from the tensors {@code name.weight} and, with {@code bias}, {@code name.bias}; several are stacked along out. */
-  LinearWeights linear(boolean bias, String... names) {
-    return new LinearWeights(stacked(".weight", names), bias ? stacked(".bias", names) : null);
+  Linear.Dense linear(boolean bias, String... names) {
+    return new Linear.Dense(stacked(".weight", names), bias ? stacked(".bias", names) : null);
   }
 
   private DeviceBuffer stacked(String suffix, String... names) {

@@ -138,8 +138,8 @@ class PaddedWeightsTest {
   @Test
   void partsAreFollowedByZeros() {
     Values values = new Values();
-    LinearWeights up = load(u -> u.paddedOutputs(true, "mlp.gate_proj", "mlp.up_proj"));
-    LinearWeights down = load(u -> u.paddedInputs(true, "mlp.down_proj"));
+    Linear.Dense up = load(u -> u.paddedOutputs(true, "mlp.gate_proj", "mlp.up_proj"));
+    Linear.Dense down = load(u -> u.paddedInputs(true, "mlp.down_proj"));
     assertArrayEquals(new long[] {2 * PADDED, HIDDEN}, up.weight().shape());
     assertArrayEquals(new long[] {HIDDEN, PADDED}, down.weight().shape());
     float[] expected = new float[2 * PADDED * HIDDEN];
