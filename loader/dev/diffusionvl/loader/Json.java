@@ -9,6 +9,7 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -16,18 +17,20 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Strict JSON over Jackson's streaming parser: UTF-8 only, no duplicate names, nesting limited, nothing after the
- * value. The streaming parser alone is used because starting up data binding costs more than reading a small model's
- * files.
+ * Strict JSON over Jackson's streaming parser: UTF-8 only, no duplicate names, nesting limited, nothing after the value. The streaming
+ * parser alone is used: starting up data binding costs more than reading a small model's files, and a program that uses this library
+ * needs no data binding on its class path.
  */
-final class Json {
-  private static final int MAX_NESTING = 64;
+public final class Json {
+  /** Above any real file; below what RecordScan of train follows, so that a record nested deeper is a bad record, not a bad file. */
+  private static final int MAX_NESTING = 32;
   private static final JsonFactory FACTORY = JsonFactory.builder()
       // interning 150,000 vocabulary entries would only fill the JVM's string table
       .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
       .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
       .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_NESTING).build())
       .build();
+  private static final String MORE = "not valid JSON: something follows the value";
 
   /** Receives the parser standing on the first token of the file. */
   interface Reader<T> {
@@ -53,7 +56,7 @@ final class Json {
       parser.nextToken();
       T result = reader.read(parser);
       if (parser.nextToken() != null) {
-        throw BadInputException.of(file, "not valid JSON: something follows the value");
+        throw BadInputException.of(file, MORE);
       }
       return result;
     } catch (JsonProcessingException e) {
@@ -63,6 +66,31 @@ final class Json {
     } catch (IOException e) {
       // the text is in memory, so this can only be malformed UTF-8
       throw new BadInputException(file + ": not valid JSON: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * The value of a JSON text.
+   *
+   * @return a Map in the order of the text, List, String, Boolean, Long or BigInteger (integers), Double (any other number), or null
+   * @throws BadInputException with the place in the text, if it is not valid JSON, nested deeper than 32, or has a name twice in an object
+   */
+  public static Object tree(String text) {
+    try (JsonParser parser = FACTORY.createParser(text)) {
+      if (parser.nextToken() == null) {
+        throw new BadInputException("not valid JSON: empty");
+      }
+      Object value = value(parser);
+      if (parser.nextToken() != null) {
+        throw new BadInputException(MORE);
+      }
+      return value;
+    } catch (JsonProcessingException e) {
+      String problem = e.getOriginalMessage().lines().findFirst().orElse("");
+      String place = e.getLocation() == null ? "" : " (character " + e.getLocation().getCharOffset() + ")";
+      throw new BadInputException("not valid JSON" + place + ": " + problem, e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // the text is in memory
     }
   }
 
@@ -106,7 +134,7 @@ final class Json {
     return map;
   }
 
-  /** String, Boolean, Long (integers), Double (everything else that is a number), Map, List or null. */
+  /** String, Boolean, Long or BigInteger (integers), Double (everything else that is a number), Map, List or null. */
   static Object value(JsonParser parser) throws IOException {
     return switch (parser.currentToken()) {
       case START_OBJECT -> objectBody(parser);
@@ -119,7 +147,7 @@ final class Json {
       }
       case VALUE_STRING -> parser.getText();
       case VALUE_NUMBER_INT -> parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER
-          ? (Object) parser.getDoubleValue() : (Object) parser.getLongValue();
+          ? (Object) parser.getBigIntegerValue() : (Object) parser.getLongValue();
       case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
       case VALUE_TRUE -> true;
       case VALUE_FALSE -> false;

@@ -5,13 +5,9 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
+import dev.diffusionvl.loader.Json;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -32,17 +28,10 @@ final class ConversationFile implements AutoCloseable {
   /** Longest record that is read: far above any conversation, far below what a broken file could claim. */
   static final int MAX_RECORD_BYTES = 16 << 20;
 
-  /** Less than what the scan follows, so that a record that is nested deeper is a bad record, not a bad file. */
-  private static final int MAX_NESTING = 32;
-
   /** Bytes that are looked through for the id of a bad record. */
   private static final int BEGINNING = 4096;
 
-  private static final JsonFactory FACTORY = JsonFactory.builder()
-      .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-      .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_NESTING).build())
-      .build();
-  private static final JsonMapper JSON = JsonMapper.builder(FACTORY).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+  private static final JsonFactory FACTORY = new JsonFactory();
 
   private final Path file;
   private final Arena arena;
@@ -88,23 +77,19 @@ final class ConversationFile implements AutoCloseable {
   }
 
   /**
-   * A record, parsed.
+   * A record, parsed as {@link Json#tree} does it.
    *
    * @throws BadInputException if it is too long or not valid JSON
    */
-  JsonNode read(int record) {
+  Object read(int record) {
     int length = index.length(record);
     if (length > MAX_RECORD_BYTES) {
       throw new BadInputException("is " + length + " bytes long, the limit is " + MAX_RECORD_BYTES);
     }
     try {
-      return JSON.readTree(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes(record, length))).toString());
+      return Json.tree(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes(record, length))).toString());
     } catch (CharacterCodingException e) {
       throw new BadInputException("not UTF-8 text", e);
-    } catch (JsonProcessingException e) {
-      String problem = e.getOriginalMessage().lines().findFirst().orElse("");
-      String place = e.getLocation() == null ? "" : " (character " + e.getLocation().getCharOffset() + ")";
-      throw new BadInputException("not valid JSON" + place + ": " + problem, e);
     }
   }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * One conversation in the LLaVA format, its form checked:
@@ -29,17 +29,18 @@ public record ConversationRecord(String id, List<String> images, List<Turn> turn
   /**
    * Reads a record.
    *
+   * @param json as {@link dev.diffusionvl.loader.Json#tree} gives it
    * @param nameWithoutId its id if it has none
    * @throws BadInputException naming the field and what is wrong with it, if it is no such record
    */
-  public static ConversationRecord of(JsonNode json, String nameWithoutId) {
-    if (!json.isObject()) {
+  public static ConversationRecord of(Object json, String nameWithoutId) {
+    if (!(json instanceof Map<?, ?> fields)) {
       throw new BadInputException("expected an object, found " + describe(json));
     }
-    if (json.hasNonNull("video")) {
+    if (fields.get("video") != null) {
       throw new BadInputException("video: is not supported, images are");
     }
-    ConversationRecord record = new ConversationRecord(id(json, nameWithoutId), images(json), turns(json));
+    ConversationRecord record = new ConversationRecord(id(fields.get("id"), nameWithoutId), images(fields.get("image")), turns(fields));
     long placeholders = record.turns.stream().mapToLong(turn -> ChatPrompt.placeholders(turn.text())).sum();
     if (placeholders != record.images.size()) {
       throw new BadInputException("conversations: " + placeholders + " placeholders <image>, but " + record.images.size() + " images");
@@ -47,40 +48,36 @@ public record ConversationRecord(String id, List<String> images, List<Turn> turn
     return record;
   }
 
-  private static String id(JsonNode json, String absent) {
-    JsonNode id = json.path("id");
-    if (id.isMissingNode() || id.isNull()) {
-      return absent;
-    }
-    if (!id.isTextual() && !id.isNumber()) {
-      throw new BadInputException("id: expected a text or a number, found " + describe(id));
-    }
-    return id.asText();
+  private static String id(Object id, String absent) {
+    return switch (id) {
+      case null -> absent;
+      case String text -> text;
+      case Number number -> number.toString();
+      default -> throw new BadInputException("id: expected a text or a number, found " + describe(id));
+    };
   }
 
-  private static List<String> images(JsonNode json) {
-    JsonNode image = json.path("image");
-    if (image.isMissingNode() || image.isNull()) {
+  private static List<String> images(Object image) {
+    if (image == null) {
       return List.of();
     }
-    if (!image.isArray()) {
+    if (!(image instanceof List<?> list)) {
       return List.of(text("image", image));
     }
     List<String> names = new ArrayList<>();
-    for (JsonNode name : image) {
+    for (Object name : list) {
       names.add(text("image[" + names.size() + "]", name));
     }
     return names;
   }
 
-  private static List<Turn> turns(JsonNode json) {
-    JsonNode conversations = json.path("conversations");
-    if (!conversations.isArray()) {
-      throw new BadInputException("conversations: " + (conversations.isMissingNode() ? "missing"
-          : "expected a list, found " + describe(conversations)));
+  private static List<Turn> turns(Map<?, ?> record) {
+    Object conversations = required(record, "conversations", "conversations");
+    if (!(conversations instanceof List<?> list)) {
+      throw new BadInputException("conversations: expected a list, found " + describe(conversations));
     }
     List<Turn> turns = new ArrayList<>();
-    for (JsonNode turn : conversations) {
+    for (Object turn : list) {
       turns.add(turn("conversations[" + turns.size() + "]", turn, turns.size() % 2 == 0));
     }
     if (turns.isEmpty()) {
@@ -92,40 +89,48 @@ public record ConversationRecord(String id, List<String> images, List<Turn> turn
     return turns;
   }
 
-  private static Turn turn(String field, JsonNode turn, boolean user) {
-    if (!turn.isObject()) {
-      throw new BadInputException(field + ": expected an object, found " + describe(turn));
+  private static Turn turn(String field, Object json, boolean user) {
+    if (!(json instanceof Map<?, ?> turn)) {
+      throw new BadInputException(field + ": expected an object, found " + describe(json));
     }
-    String from = text(field + ".from", turn.path("from"));
+    String from = text(field + ".from", required(turn, "from", field + ".from"));
     if (!from.equals("human") && !from.equals("gpt")) {
       throw new BadInputException(field + ".from: '" + from + "' is neither human nor gpt");
     }
     if (from.equals("human") != user) {
       throw new BadInputException(field + ".from: is " + from + "; the turns must alternate, the human's first");
     }
-    String text = text(field + ".value", turn.path("value"));
+    String text = text(field + ".value", required(turn, "value", field + ".value"));
     if (text.isBlank()) {
       throw new BadInputException(field + ".value: is empty");
     }
     return new Turn(user, text);
   }
 
-  private static String text(String field, JsonNode value) {
-    if (!value.isTextual()) {
-      throw new BadInputException(field + ": " + (value.isMissingNode() ? "missing" : "expected a text, found " + describe(value)));
+  /** The value under a name; null is a value too. */
+  private static Object required(Map<?, ?> object, String name, String field) {
+    if (!object.containsKey(name)) {
+      throw new BadInputException(field + ": missing");
     }
-    return value.textValue();
+    return object.get(name);
   }
 
-  private static String describe(JsonNode value) {
-    return switch (value.getNodeType()) {
-      case OBJECT -> "an object";
-      case ARRAY -> "a list";
-      case STRING -> "a text";
-      case NUMBER -> "a number";
-      case BOOLEAN -> "a boolean";
-      case NULL -> "null";
-      default -> "something else";
+  private static String text(String field, Object value) {
+    if (!(value instanceof String text)) {
+      throw new BadInputException(field + ": expected a text, found " + describe(value));
+    }
+    return text;
+  }
+
+  private static String describe(Object value) {
+    return switch (value) {
+      case null -> "null";
+      case Map<?, ?> object -> "an object";
+      case List<?> list -> "a list";
+      case String text -> "a text";
+      case Number number -> "a number";
+      case Boolean flag -> "a boolean";
+      default -> throw new IllegalArgumentException(value.getClass() + " is no JSON value");
     };
   }
 }
