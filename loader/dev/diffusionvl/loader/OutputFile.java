@@ -76,14 +76,34 @@ public final class OutputFile implements AutoCloseable {
     if (!Files.exists(named, LinkOption.NOFOLLOW_LINKS)) {
       return create(named);
     }
-    Path target;
+    Path target = real(named);
+    return special(target) ? new OutputFile(target, false) : create(target);
+  }
+
+  /**
+   * Fails as {@link #open} would, before work is done for a file. A pipe is not opened: that would wait for its reader.
+   *
+   * @throws BadInputException if no file can be made there
+   * @throws OutputException if the disk is full
+   */
+  public static void requireWritable(Path named) {
+    if (!Files.exists(named, LinkOption.NOFOLLOW_LINKS) || !special(real(named))) {
+      open(named).close();
+    } else if (!Files.isWritable(named)) {
+      throw BadInputException.of(named, "cannot be written: permission denied");
+    }
+  }
+
+  private static Path real(Path named) {
     try {
-      target = named.toRealPath();
+      return named.toRealPath();
     } catch (IOException e) {
       throw new BadInputException(named + ": cannot be written: a link that leads nowhere", e);
     }
-    boolean special = !Files.isRegularFile(target) && !Files.isDirectory(target);
-    return special ? new OutputFile(target, false) : create(target);
+  }
+
+  private static boolean special(Path target) {
+    return !Files.isRegularFile(target) && !Files.isDirectory(target);
   }
 
   /** Writes a whole small file by {@link #create}. */

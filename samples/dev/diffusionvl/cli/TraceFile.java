@@ -5,39 +5,28 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.OutputFile;
 import dev.diffusionvl.model.GenerationListener;
-import java.io.IOException;
-import java.nio.file.Files;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.List;
 
-/** Collects the steps of a generation and writes them as JSON lines once it is complete: a file is whole or not there. */
+/**
+ * The steps of a generation as JSON lines: a file is whole or not there, a pipe or a device is written to when the generation is complete.
+ */
 final class TraceFile {
-  private final Path file;
-  private final List<String> lines = new ArrayList<>();
+  private final Path path;
+  private final StringBuilder lines = new StringBuilder();
 
   /** @throws BadInputException if no file can be made there, so that this is known before the work is done */
-  TraceFile(Path file) {
-    this.file = file;
+  TraceFile(Path path) {
+    this.path = path;
     try {
-      if (Files.isDirectory(file)) {
-        throw new IOException("is a directory");
-      }
-      Files.write(part(), List.of());
-      Files.delete(part());
-    } catch (IOException e) {
-      throw unwritable(e);
+      OutputFile.requireWritable(path);
+    } catch (BadInputException e) {
+      throw new BadInputException("--trace " + e.getMessage(), e);
     }
-  }
-
-  private BadInputException unwritable(IOException e) {
-    return new BadInputException("--trace " + file + ": cannot be written: " + e.getMessage());
-  }
-
-  private Path part() {
-    return file.resolveSibling(file.getFileName() + ".part");
   }
 
   void add(int block, int step, List<GenerationListener.Commit> committed) {
@@ -48,15 +37,13 @@ final class TraceFile {
     for (GenerationListener.Commit commit : committed) {
       commits.addObject().put("position", commit.position()).put("token", commit.token()).put("confidence", commit.confidence());
     }
-    lines.add(line.toString());
+    lines.append(line).append('\n');
   }
 
   void write() {
-    try {
-      Files.write(part(), lines);
-      Files.move(part(), file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } catch (IOException e) {
-      throw unwritable(e);
+    try (OutputFile file = OutputFile.open(path)) {
+      file.write(MemorySegment.ofArray(lines.toString().getBytes(StandardCharsets.UTF_8)));
+      file.commit();
     }
   }
 }

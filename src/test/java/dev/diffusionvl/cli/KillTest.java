@@ -2,7 +2,6 @@
 package dev.diffusionvl.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -50,7 +49,10 @@ class KillTest {
       assertEquals(List.of(), files(temp.resolve("tmp")), "temporary files");
       assertEquals(cached, files(cache), "native libraries");
       List<Path> results = files(work);
-      results.remove(work.resolve("trace.jsonl.part")); // the one moment in which it may be there; the next run deletes it
+      for (Path part : results.stream().filter(file -> file.toString().endsWith(".part")).toList()) {
+        Files.delete(part); // the two moments in which it may be there, hidden and under a random name
+      }
+      results = files(work);
       if (!results.isEmpty()) {
         assertEquals(List.of(trace), results);
         assertEquals(whole.size(), Files.readAllLines(trace).size());
@@ -61,17 +63,24 @@ class KillTest {
     assertEquals(List.of(trace), files(work));
   }
 
-  /** A killed writer's remains: the half file under its own name is replaced, the finished one never touched until then. */
+  /** The finished file is not touched until the new one is complete, and a link that was planted beside it never. */
   @Test
   void aTraceIsReplacedAsAWhole() throws Exception {
     Path trace = Files.writeString(temp.resolve("trace.jsonl"), "before\n");
-    Files.writeString(temp.resolve("trace.jsonl.part"), "{\"block\": 1");
+    Path precious = Files.writeString(temp.resolve("precious"), "keep");
+    Files.createSymbolicLink(temp.resolve("trace.jsonl.part"), precious);
     DvlProcess dvl = new DvlProcess(temp);
     DvlProcess.Outcome refused = dvl.run("generate", "--prompt", "Hello!", "--trace", trace.toString(), "--gen-length", "5000");
     assertEquals(3, refused.code(), refused.err());
     assertEquals("before\n", Files.readString(trace), "a refused request must not touch the old trace");
-    assertFalse(Files.exists(temp.resolve("trace.jsonl.part")));
     assertEquals(0, dvl.run("generate", "--prompt", "Hello!", "--trace", trace.toString(), "--gen-length", "8").code());
+    assertEquals("keep", Files.readString(precious));
+    try (Stream<Path> left = Files.list(temp)) {
+      assertEquals(List.of(), left.filter(file -> file.getFileName().toString().startsWith(".trace")).toList());
+    }
+    DvlProcess.Outcome full = dvl.run("generate", "--prompt", "Hello!", "--trace", "/dev/full", "--gen-length", "8");
+    assertEquals(4, full.code(), full.err());
+    assertTrue(full.err().contains("/dev/full: cannot be written: No space left on device"), full.err());
     for (String line : Files.readAllLines(trace)) {
       assertTrue(new ObjectMapper().readTree(line).has("committed"), line);
     }

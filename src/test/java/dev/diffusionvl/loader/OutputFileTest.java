@@ -101,6 +101,7 @@ class OutputFileTest {
   void pipesAreWrittenThrough() throws Exception {
     Path pipe = folder.resolve("pipe");
     Assumptions.assumeTrue(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor() == 0);
+    OutputFile.requireWritable(pipe);
     CompletableFuture<String> read = CompletableFuture.supplyAsync(() -> {
       try {
         return Files.readString(pipe);
@@ -124,7 +125,10 @@ class OutputFileTest {
       Path target = folder.resolve(place);
       String message = assertThrows(BadInputException.class, () -> OutputFile.create(target)).getMessage();
       assertTrue(message.startsWith(target.toString()), message);
+      assertThrows(BadInputException.class, () -> OutputFile.requireWritable(target));
     }
+    OutputFile.requireWritable(folder.resolve("new"));
+    OutputFile.requireWritable(folder.resolve("file"));
     assertEquals(List.of("file"), names());
   }
 
