@@ -17,6 +17,9 @@ enum Result : int {
   kSuccess = 0,
   kInvalidValue = 1,
   kIllegalAddress = 700,
+  kNoBinaryForGpu = 209,
+  kInvalidImage = 200,
+  kInvalidPtx = 218,
   kOutOfResources = 701,
   kLaunchFailed = 719,
 };
@@ -44,9 +47,10 @@ EMU_API void host_memory_removed(void* start);
 EMU_API size_t report_leaks();
 
 // ---- kernels and modules
-using Thunk = void (*)(void** args);  // runs one CUDA thread: args[i] points at the i-th parameter
+struct Kernel;
+using Thunk = void (*)(const Kernel& kernel, void** args);  // runs one CUDA thread: args[i] points at the i-th parameter
 
-// A kernel of a host module. DVL_EXPORT makes one static object per kernel; its constructor runs inside module_load().
+// A kernel of a module. In a host module DVL_EXPORT makes one static object per kernel; its constructor runs inside module_load().
 struct Kernel {
   const char* name;
   const char* file;  // as the compiler was given it
@@ -54,15 +58,19 @@ struct Kernel {
   int parameters;
   const uint32_t* parameter_size;
   const Kernel* next;
+  bool whole_block = false;   // the thunk runs all threads of a block, not one
+  unsigned max_threads = 0;   // per block; 0 = what the device allows
 
   EMU_API Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size);
 };
 
 struct Module;
 
-// Loads a host module: the bytes of an x86-64 shared object linked against this library. size 0 = read it from the ELF
-// header. On failure returns nullptr and says why. The image is copied.
-EMU_API Module* module_load(const void* image, size_t size, std::string& error);
+// Loads a module: a host module (the bytes of an x86-64 shared object linked against this library), PTX text, or a fat binary with PTX in
+// it. size 0 = read it from the image: its header, or the zero at the end of the text. On failure returns nullptr and says why. The image is
+// copied.
+EMU_API Module* module_load(const void* image, size_t size, std::string& error, Result* result = nullptr);
+EMU_API bool module_global(const Module* module, const char* name, void** start, size_t* bytes);  // a variable; false if there is none
 EMU_API const Kernel* module_find(const Module* module, const char* name);  // nullptr if there is none of that name
 EMU_API const Kernel* module_kernels(const Module* module);                 // first of the list linked by `next`
 EMU_API void module_unload(Module* module);

@@ -33,7 +33,15 @@
 
 namespace emu {
 
-using Site = std::source_location;  // where in the kernel's source; one pointer
+// Where in the kernel's source: of the call that is being compiled, or of an instruction of PTX.
+struct Site {
+  const char* file = "";
+  uint32_t line = 0, column = 0;
+
+  constexpr Site() = default;
+  constexpr Site(const char* file, uint32_t line, uint32_t column) : file(file), line(line), column(column) {}
+  constexpr Site(std::source_location l) : file(l.file_name()), line(l.line()), column(l.column()) {}
+};
 
 // ---- the built-in variables of the running CUDA thread
 struct ThreadView {
@@ -94,7 +102,7 @@ struct Signature<void (*)(A...)> {
     kKernel(*static_cast<std::remove_cv_t<A>*>(args[kIndex])...);
   }
   template <auto kKernel>
-  static void thunk(void** args) {
+  static void thunk(const Kernel&, void** args) {
     call<kKernel>(args, std::index_sequence_for<A...>{});
   }
 };

@@ -3,7 +3,7 @@
 #pragma once
 
 // The caller's place in the source, for the reports.
-#define EMU_SITE ::emu::Site site = ::emu::Site::current()
+#define EMU_SITE ::emu::Site site = std::source_location::current()
 
 // ---- barriers and fences
 inline void __syncthreads(EMU_SITE) { ::emu::block_barrier(0, ::emu::Vote::kNone, site); }
@@ -15,7 +15,7 @@ inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() { __threadfence(); }
 inline void __threadfence_system() { __threadfence(); }
 inline void __nanosleep(unsigned, EMU_SITE) { ::emu::yield_thread(site); }
-#define __trap() ::emu::trap("__trap()", ::emu::Site::current())
+#define __trap() ::emu::trap("__trap()", std::source_location::current())
 
 // ---- shuffles
 namespace emu {

@@ -203,6 +203,7 @@ std::mutex& launch_mutex() {
 
 int launch(const Kernel& kernel, void** args, const LaunchConfig& config) {
   if (!valid(config)) return kInvalidValue;
+  if (kernel.max_threads && config.block[0] * config.block[1] * config.block[2] > kernel.max_threads) return kInvalidValue;
   std::lock_guard<std::mutex> lock(launch_mutex());
   Job& job = current_job();
   job.kernel = &kernel;

@@ -1,141 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host modules: shared objects given as bytes, as cuModuleLoadData gives them. The image is not trusted: it may be any
-// bytes, of unknown length, so it is copied by the kernel (which answers "bad address" instead of faulting) and checked
-// before the dynamic loader sees it.
-#include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
-#include <sys/mman.h>
-#include <unistd.h>
+// The modules that are loaded, of whatever kind.
+#include "module.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <vector>
 
-#include "core.h"
-#include "module.h"
+#include "image_file.h"
 
 namespace emu {
-
-struct Module {
-  void* handle = nullptr;
-  int file = -1;  // stays open: the loader knows a module by its path, which holds this number
-  const Kernel* kernels = nullptr;
-  const char* start = nullptr;  // its image in memory
-  const char* end = nullptr;
-};
-
 namespace {
-
-constexpr size_t kMaxImage = size_t{1} << 30;
 
 std::mutex mutex;
 std::vector<Module*> loaded;
 const Kernel* registering = nullptr;  // the list built by the constructors of the module being loaded
 
-// A memory file that receives the image.
-class ImageFile {
- public:
-  ImageFile() : fd_(memfd_create("emulated-module", 0)) {}
-  ~ImageFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  ImageFile(const ImageFile&) = delete;
-  ImageFile& operator=(const ImageFile&) = delete;
-
-  bool valid() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
-  // Makes the file hold the first n bytes of the image; false if the image is not readable that far.
-  bool extend(const void* image, size_t n) {
-    while (size_ < n) {
-      const ssize_t wrote = pwrite(fd_, static_cast<const char*>(image) + size_, n - size_, static_cast<off_t>(size_));
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote <= 0) return false;
-      size_ += static_cast<size_t>(wrote);
-    }
-    return true;
-  }
-
-  template <class T>
-  bool read(T* to, size_t count, size_t offset) const {
-    const size_t bytes = count * sizeof(T);
-    return pread(fd_, to, bytes, static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes);
-  }
-
- private:
-  int fd_;
-  size_t size_ = 0;
-};
-
-const char* check_header(const Elf64_Ehdr& h) {
-  if (std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) return "not an ELF file";
-  if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_ident[EI_DATA] != ELFDATA2LSB) return "not a 64-bit little-endian ELF file";
-  if (h.e_machine == 190) return "a cubin, which needs a GPU; the emulated device takes host modules";
-  if (h.e_machine != EM_X86_64) return "not for x86-64";
-  if (h.e_type != ET_DYN) return "not a shared object";
-  if (h.e_ehsize != sizeof(Elf64_Ehdr) || h.e_phentsize != sizeof(Elf64_Phdr) || h.e_shentsize != sizeof(Elf64_Shdr))
-    return "header sizes are wrong";
-  if (h.e_phnum == 0 || h.e_phnum > 64 || h.e_shnum == 0 || h.e_shnum > 4096 || h.e_shstrndx >= h.e_shnum)
-    return "header counts are wrong";
-  if (h.e_phoff > kMaxImage || h.e_shoff > kMaxImage || h.e_shoff < sizeof(Elf64_Ehdr)) return "header offsets are wrong";
-  return nullptr;
-}
-
-// The end of the file's contents by its own tables, 0 if these make no sense.
-size_t image_size(const Elf64_Ehdr& h, const std::vector<Elf64_Phdr>& segments, const std::vector<Elf64_Shdr>& sections) {
-  size_t end = h.e_shoff + h.e_shnum * sizeof(Elf64_Shdr);
-  const auto include = [&](uint64_t offset, uint64_t size) {
-    if (offset > kMaxImage || size > kMaxImage) return false;
-    end = std::max<size_t>(end, offset + size);
-    return true;
-  };
-  for (const Elf64_Phdr& p : segments)
-    if (p.p_memsz > kMaxImage || p.p_vaddr > kMaxImage || (p.p_filesz > p.p_memsz) || !include(p.p_offset, p.p_filesz))
-      return 0;
-  if (sections[0].sh_type != SHT_NULL || sections[h.e_shstrndx].sh_type != SHT_STRTAB) return 0;
-  for (const Elf64_Shdr& s : sections)
-    if (s.sh_type != SHT_NOBITS && s.sh_type != SHT_NULL && !include(s.sh_offset, s.sh_size)) return 0;
-  return end <= kMaxImage ? end : 0;
-}
-
-bool has_segment(const std::vector<Elf64_Phdr>& segments, uint32_t type) {
-  for (const Elf64_Phdr& p : segments)
-    if (p.p_type == type && p.p_filesz) return true;
-  return false;
-}
-
-// Copies the image into the file. Returns what is wrong with it, or nullptr.
-const char* copy_image(ImageFile& file, const void* image, size_t size) {
-  Elf64_Ehdr h;
-  if (size && size < sizeof h) return "too short";
-  // An image that is not ELF may end anywhere, even within the first bytes of its last page.
-  if (!file.extend(image, SELFMAG) || !file.read(h.e_ident, SELFMAG, 0)) return "not readable";
-  if (std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) return "not an ELF file";
-  if (!file.extend(image, sizeof h) || !file.read(&h, 1, 0)) return "not readable";
-  if (const char* wrong = check_header(h)) return wrong;
-
-  std::vector<Elf64_Phdr> segments(h.e_phnum);
-  std::vector<Elf64_Shdr> sections(h.e_shnum);
-  const size_t tables = std::max(h.e_phoff + segments.size() * sizeof(Elf64_Phdr), h.e_shoff + sections.size() * sizeof(Elf64_Shdr));
-  if (size && tables > size) return "truncated";
-  if (!file.extend(image, tables)) return "not readable to its end";
-  if (!file.read(segments.data(), segments.size(), h.e_phoff) || !file.read(sections.data(), sections.size(), h.e_shoff))
-    return "not readable";
-
-  const size_t end = image_size(h, segments, sections);
-  if (!end) return "tables are wrong";
-  if (size && end > size) return "truncated";
-  if (!has_segment(segments, PT_LOAD) || !has_segment(segments, PT_DYNAMIC)) return "has nothing to load";
-  if (!file.extend(image, end)) return "not readable to its end";
-  return nullptr;
+// The first bytes of the image, as many as can be read up to four
+std::string first_bytes(const void* image, size_t size) {
+  ImageFile file;
+  std::string bytes;
+  char c;
+  while (bytes.size() < (size ? std::min<size_t>(size, 4) : 4) && file.extend(image, bytes.size() + 1) && file.read(&c, 1, bytes.size()) &&
+         (c || !bytes.empty()))
+    bytes += c;
+  return bytes;
 }
 
 }  // namespace
@@ -145,78 +35,33 @@ Kernel::Kernel(const char* name, const char* file, Thunk thunk, int parameters, 
   registering = this;  // module_load holds the lock
 }
 
-namespace {
-
-// Where the loader put the module, by its own program headers.
-void find_image(Module& m) {
-  link_map* map = nullptr;
-  if (dlinfo(m.handle, RTLD_DI_LINKMAP, &map) != 0) return;
-  struct Search {
-    const link_map* map;
-    Module* module;
-  } search{map, &m};
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* data) {
-        const auto& s = *static_cast<Search*>(data);
-        if (info->dlpi_addr != s.map->l_addr) return 0;
-        const auto* base = reinterpret_cast<const char*>(info->dlpi_addr);
-        s.module->start = base;
-        s.module->end = base;
-        for (int i = 0; i < info->dlpi_phnum; i++) {
-          const auto& p = info->dlpi_phdr[i];
-          if (p.p_type == PT_LOAD) s.module->end = std::max(s.module->end, base + p.p_vaddr + p.p_memsz);
-        }
-        return 1;
-      },
-      &search);
-}
-
-}  // namespace
-
 bool module_contains(const void* p) {
   std::lock_guard<std::mutex> lock(mutex);
-  for (const Module* m : loaded)
-    if (p >= m->start && p < m->end) return true;
-  return false;
+  return std::any_of(loaded.begin(), loaded.end(), [p](const Module* m) { return m->contains(p); });
 }
 
-Module* module_load(const void* image, size_t size, std::string& error) {
+Module* module_load(const void* image, size_t size, std::string& error, Result* result) {
+  if (result) *result = kInvalidImage;
   if (!image) {
     error = "no image";
     return nullptr;
   }
-  ImageFile file;
-  if (!file.valid()) {
-    error = std::string("no memory file: ") + std::strerror(errno);
-    return nullptr;
-  }
-  if (const char* wrong = copy_image(file, image, size)) {
-    error = std::string("module image: ") + wrong;
-    return nullptr;
-  }
+  const std::string start = first_bytes(image, size);
   std::lock_guard<std::mutex> lock(mutex);
   registering = nullptr;
-  const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  Result why = kInvalidImage;
+  std::unique_ptr<Module> m(is_ptx_image(start) ? load_ptx_module(image, size, error, why) : load_host_module(image, size, error));
   const Kernel* kernels = registering;
   registering = nullptr;
-  if (!handle) {
-    const char* why = dlerror();
-    error = std::string("module image: ") + (why ? why : "not loadable");
-    return nullptr;
-  }
+  if (result) *result = m ? kSuccess : why;
+  if (!m) return nullptr;
   if (!kernels) {
-    dlclose(handle);
     error = "module image: has no kernels for this device";
     return nullptr;
   }
-  auto* m = new Module;
-  m->handle = handle;
-  m->file = file.release();
   m->kernels = kernels;
-  find_image(*m);
-  loaded.push_back(m);
-  return m;
+  loaded.push_back(m.get());
+  return m.release();
 }
 
 const Kernel* module_kernels(const Module* module) { return module->kernels; }
@@ -227,12 +72,12 @@ const Kernel* module_find(const Module* module, const char* name) {
   return nullptr;
 }
 
+bool module_global(const Module* module, const char* name, void** start, size_t* bytes) { return module->global(name, start, bytes); }
+
 void module_unload(Module* module) {
   if (!module) return;
   std::lock_guard<std::mutex> lock(mutex);
   loaded.erase(std::find(loaded.begin(), loaded.end(), module));
-  dlclose(module->handle);
-  close(module->file);
   delete module;
 }
 

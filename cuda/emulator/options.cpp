@@ -32,6 +32,8 @@ bool apply(Options& o, const std::string& key, const std::string& value) {
   else if (key == "reports") o.kept_reports = static_cast<int>(std::max(0ll, number));
   else if (key == "stderr") o.print_reports = number != 0;
   else if (key == "sticky") o.sticky = number != 0;
+  else if (key == "approx") o.approximate = std::strtoull(value.c_str(), nullptr, 0);
+  else if (key == "mma") o.mma = std::strtoull(value.c_str(), nullptr, 0);
   else return false;
   return true;
 }

@@ -20,6 +20,8 @@ struct Options {
   int kept_reports = 64;
   bool print_reports = true;
   bool sticky = true;     // driver facade: a failed kernel spoils its context, as on a GPU
+  uint64_t approximate = 0;  // PTX: seed of the errors of approximate operations; 0 = none
+  uint64_t mma = 0;          // PTX: 0 = one product after the other, 1 = backwards, 2 = even ones first, 3 = one exact sum
 };
 
 // Parsed from the environment at first use. Changes between launches only.

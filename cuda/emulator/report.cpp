@@ -81,15 +81,15 @@ void keep(const std::string& line) {
 bool is_new(Site site, const void* pc, const char* format) {
   char key[400];
   std::snprintf(key, sizeof key, "%s:%p:%s:%u:%u:%.100s", worker && worker->job ? worker->job->kernel->name : "", pc,
-                base_name(site.file_name()), site.line(), site.column(), format);
+                base_name(site.file), site.line, site.column, format);
   return log().known.insert(key).second;
 }
 
 }  // namespace
 
 bool same_place(Site a, Site b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+  return a.line == b.line && a.column == b.column &&
+         (a.file == b.file || std::strcmp(a.file, b.file) == 0);
 }
 
 void finding_list(Site site, const void* pc, const char* format, va_list list) {
@@ -100,7 +100,7 @@ void finding_list(Site site, const void* pc, const char* format, va_list list) {
   if (!is_new(site, pc, format)) return;
   std::string line = who();
   if (pc) line += " at " + place_of(pc);
-  else if (site.line()) line += std::string(" at ") + base_name(site.file_name()) + ":" + std::to_string(site.line());
+  else if (site.line) line += std::string(" at ") + base_name(site.file) + ":" + std::to_string(site.line);
   keep(line.empty() ? message : line + ": " + message);
 }
 

@@ -19,7 +19,7 @@ void finding_list(Site site, const void* pc, const char* format, va_list list);
 // A finding after which the running block cannot go on.
 [[noreturn]] void give_up(Site site, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-inline unsigned line_of(Site site) { return site.line(); }
+inline unsigned line_of(Site site) { return site.line; }
 bool same_place(Site a, Site b);
 
 // ", n bytes past the end of an allocation of m bytes" if p is just behind one, else "" (device_memory.cpp).

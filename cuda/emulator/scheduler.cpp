@@ -110,11 +110,11 @@ inline void thread_exit(Worker& w, Fiber& f) {
 // The bottom of every fiber stack: runs threads until the next one to run already has a stack of its own.
 void thread_main() {
   Worker& w = *worker;
-  const Thunk thunk = w.job->kernel->thunk;
+  const Kernel& kernel = *w.job->kernel;
   void** const args = w.job->args;
   for (;;) {
     Fiber& f = *running();
-    thunk(args);
+    kernel.thunk(kernel, args);
     thread_exit(w, f);
     Fiber* next = take_next(w);
     if (next && !started(w, *next)) {
@@ -171,8 +171,11 @@ void start_block(Worker& w, uint64_t block) {
     warp.groups = 0;
   }
   w.ready_warps = w.warps == kMaxWarps ? kFullMask : (1u << w.warps) - 1;
+  if (job.kernel->whole_block) {  // one fiber does it all
+    w.alive = w.warp[0].alive = w.warp[0].ready = w.ready_warps = 1;
+  }
   w.order = options().order;
-  w.current_warp = w.order == Order::kReverse ? w.warps - 1 : 0;
+  w.current_warp = w.order == Order::kReverse && !job.kernel->whole_block ? w.warps - 1 : 0;
   w.barrier.arrived = w.barrier.votes = 0;
   std::memset(w.barrier.waiting, 0, sizeof w.barrier.waiting);
   w.random = (options().seed * 0x9e3779b97f4a7c15ull ^ job.number * 0xbf58476d1ce4e5b9ull) + block * 0x94d049bb133111ebull;

@@ -28,8 +28,8 @@
 #define DVL_SHARED(T, name) DVL_SHARED_ALIGNED(1, T, name)
 #define DVL_DYN_SHARED(name) unsigned char* name = static_cast<unsigned char*>(::emu::dynamic_shared())
 #define DVL_EXPORT(kernel) EMU_EXPORT(kernel)
-#define DVL_SITE , ::emu::Site site = ::emu::Site::current()
-#define DVL_SITE_ONLY ::emu::Site site = ::emu::Site::current()
+#define DVL_SITE , ::emu::Site site = std::source_location::current()
+#define DVL_SITE_ONLY ::emu::Site site = std::source_location::current()
 #define DVL_HERE , site
 #else
 #define DVL_SHARED_ALIGNED(alignment, T, name) \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Modules, functions and occupancy. The image of a module is a host module (see core.h); code for GPUs is refused.
+// Modules, functions and occupancy. The image of a module is PTX or a host module (see core.h); machine code of GPUs is refused.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -24,35 +24,47 @@ enum FunctionAttribute { // CUfunction_attribute
   CARVEOUT = 9,
 };
 
-constexpr unsigned FATBIN_MAGIC = 0xba55ed50, FATBIN_WRAPPER_MAGIC = 0x466243b1;
 constexpr unsigned short ELF_MACHINE_CUDA = 190;
 
-// What kind of code for a GPU the image is, or nullptr. PTX is text; the others begin with their magic number.
-const char* gpu_code(const unsigned char* image) {
-  unsigned magic;
-  if (image[0] == '/' || image[0] == '.' || image[0] == '\n' || image[0] == ' ' || image[0] == '\t') return "PTX";
-  if (image[0] == 0 || image[1] == 0) return nullptr;
-  std::memcpy(&magic, image, sizeof magic);
-  if (magic == FATBIN_MAGIC || magic == FATBIN_WRAPPER_MAGIC) return "a fat binary";
-  if (std::memcmp(image, "\177ELF", 4) != 0) return nullptr;
+bool is_cubin(const unsigned char* image) {
   unsigned short machine;
+  if (image[0] == 0 || std::memcmp(image, "\177ELF", 4) != 0) return false;
   std::memcpy(&machine, image + 18, sizeof machine); // e_machine
-  return machine == ELF_MACHINE_CUDA ? "a cubin" : nullptr;
+  return machine == ELF_MACHINE_CUDA;
+}
+
+// Options of the compiler for PTX (CUjit_option): what it says about a module that it refuses.
+enum JitOption { ERROR_LOG = 5, ERROR_LOG_BYTES = 6 };
+struct ErrorLog {
+  char* text = nullptr;
+  size_t bytes = 0;
+  void** used = nullptr; // the option's value becomes the length of what is there
+};
+
+void write_log(const ErrorLog& log, const std::string& text) {
+  size_t n = log.bytes ? std::min(text.size(), log.bytes - 1) : 0;
+  if (log.text && log.bytes) {
+    std::memcpy(log.text, text.data(), n);
+    log.text[n] = 0;
+  }
+  if (log.used) *log.used = reinterpret_cast<void*>(n);
 }
 
 // size 0: as the image itself says
-CUresult load(Context& context, const void* image, size_t size, CUmodule* out) {
+CUresult load(Context& context, const void* image, size_t size, CUmodule* out, const ErrorLog& log = {}) {
   if (!out || !image) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult error = refuse_during_capture()) return error;
-  if (const char* kind = gpu_code(static_cast<const unsigned char*>(image))) {
-    complain("the module is %s; the emulated device runs host modules, the same kernels compiled by g++", kind);
+  if (is_cubin(static_cast<const unsigned char*>(image))) {
+    complain("the module is a cubin, which needs a GPU; the emulated device runs PTX and host modules");
     return CUDA_ERROR_NO_BINARY_FOR_GPU;
   }
   std::string reason;
-  emu::Module* loaded = emu::module_load(image, size, reason);
+  emu::Result result;
+  emu::Module* loaded = emu::module_load(image, size, reason, &result);
+  write_log(log, loaded ? "" : reason);
   if (!loaded) {
     complain("the module cannot be loaded: %s", reason.c_str());
-    return CUDA_ERROR_INVALID_IMAGE;
+    return CUresult(result);
   }
   auto module = std::make_unique<Module>();
   module->image = loaded;
@@ -97,9 +109,15 @@ CUDA_API CUresult cuModuleLoadData(CUmodule* out, const void* image) {
   return with_context([&](Context& context) { return load(context, image, 0, out); });
 }
 
-// The options concern the compiler for PTX, which there is none of.
-CUDA_API CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned, int*, void**) {
-  return cuModuleLoadData(out, image);
+// Of the options only the error log has a meaning here.
+CUDA_API CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, int* options, void** values) {
+  if (count && (!options || !values)) return CUDA_ERROR_INVALID_VALUE;
+  ErrorLog log;
+  for (unsigned i = 0; i < count; i++) {
+    if (options[i] == ERROR_LOG) log.text = static_cast<char*>(values[i]);
+    if (options[i] == ERROR_LOG_BYTES) log.bytes = reinterpret_cast<size_t>(values[i]) & 0xffffffff, log.used = &values[i];
+  }
+  return with_context([&](Context& context) { return load(context, image, 0, out, log); });
 }
 
 CUDA_API CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return cuModuleLoadData(out, image); }
@@ -110,7 +128,7 @@ CUDA_API CUresult cuModuleLoad(CUmodule* out, const char* path) {
     std::ifstream file(path, std::ios::binary);
     std::vector<char> image((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file || image.empty()) return CUDA_ERROR_FILE_NOT_FOUND;
-    image.resize(std::max<size_t>(image.size(), 64)); // gpu_code looks at the first bytes
+    image.resize(std::max<size_t>(image.size(), 64)); // is_cubin looks at the first bytes
     return load(context, image.data(), image.size(), out);
   });
 }
@@ -148,11 +166,16 @@ CUDA_API CUresult cuModuleGetFunction(CUfunction* out, CUmodule handle, const ch
   });
 }
 
-// Host modules name their kernels only.
-CUDA_API CUresult cuModuleGetGlobal_v2(CUdeviceptr*, size_t*, CUmodule handle, const char* name) {
+// Host modules name their kernels only; PTX modules their variables too.
+CUDA_API CUresult cuModuleGetGlobal_v2(CUdeviceptr* out, size_t* bytes, CUmodule handle, const char* name) {
   return with_context([&](Context&) -> CUresult {
     if (!name) return CUDA_ERROR_INVALID_VALUE;
-    return state().registry.find<driver::Module>(handle) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+    auto* module = state().registry.find<driver::Module>(handle);
+    if (!module) return CUDA_ERROR_INVALID_HANDLE;
+    void* start;
+    if (!emu::module_global(module->image, name, &start, bytes)) return CUDA_ERROR_NOT_FOUND;
+    if (out) *out = reinterpret_cast<CUdeviceptr>(start);
+    return CUDA_SUCCESS;
   });
 }
 
@@ -176,7 +199,7 @@ CUDA_API CUresult cuFuncGetAttribute(int* value, int attribute, CUfunction handl
   return with_function(handle, [&](Function& function) -> CUresult {
     if (!value) return CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
-    case MAX_THREADS: *value = int(kMaxThreads); break;
+    case MAX_THREADS: *value = int(function.kernel->max_threads ? function.kernel->max_threads : kMaxThreads); break;
     case STATIC_SHARED: // not known before it runs
     case CONSTANT_BYTES:
     case LOCAL_BYTES:

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// A function as the machine runs it: instructions with everything looked up beforehand.
+//
+// The 32 lanes of a warp run together. A register is an array of 32 values of its own width, a predicate register a mask of 32 bits.
+// Constants and special registers are laid out the same way, so an instruction reads any operand as an array.
+#pragma once
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device_code.h"
+#include "program.h"
+
+namespace emu::ptx {
+
+struct Context;
+struct Function;
+struct Ins;
+struct Meeting;
+
+// Executes an instruction for the lanes of the mask (never none).
+using Run = void (*)(Context&, const Ins&, uint32_t lanes);
+// Executes an instruction at which lanes of a warp meet.
+using Meet = void (*)(Meeting&);
+
+// Where an operand's 32 values are
+enum Base : uint8_t { kRegisters, kConstants, kSpecial, kLaunch, kBases };
+constexpr uint32_t kNoRegister = ~0u;
+
+struct Operand {
+  uint32_t offset = 0;           // bytes from the base
+  uint32_t number = kNoRegister;  // of the register
+  Base base = kRegisters;
+  uint8_t bits = 32;             // width of one value; 1 = a predicate
+  bool negated = false;          // of a predicate
+};
+
+enum class Flow : uint8_t { kNext, kBranch, kTable, kCall, kReturn, kExit, kBarrier, kMeet };
+
+// How a barrier combines the predicates
+enum class BarrierVote : uint8_t { kNone, kAnd, kOr, kCount };
+
+struct Ins {
+  Run run = nullptr;
+  Meet meet = nullptr;
+  const Operand* o = nullptr;  // results first
+  uint8_t results = 0, operands = 0;
+  Flow flow = Flow::kNext;
+  bool guarded = false, guard_negated = false;
+  bool passes_undefined = false;  // copies values that may never have been written
+  bool aligned = false;           // all lanes of the warp at the same instruction
+  uint8_t mask = 0;               // kMeet: which operand is the mask of lanes; 0 = all lanes
+  uint8_t detail[6] = {};         // as the operation likes
+  uint32_t guard = 0;             // offset of the predicate
+  uint32_t guard_number = 0;
+  int64_t immediate = 0;          // distance of an address, or as the operation likes
+  uint32_t target = 0;            // branch: index of the instruction; call: index into Function::calls
+  const Statement* text = nullptr;
+};
+
+// A range of a frame's local memory
+struct Slot {
+  uint32_t offset, bytes;
+};
+
+struct Call {
+  const Function* callee = nullptr;  // nullptr: the address is the first operand
+  Run builtin = nullptr;             // a function of the device's own library (vprintf)
+  std::vector<Slot> results, parameters;
+};
+
+struct Image;
+
+struct Function {
+  const Image* image = nullptr;
+  const FunctionText* text = nullptr;
+  std::vector<Ins> code;
+  std::deque<std::vector<Operand>> operand_lists;
+  std::vector<char> constants;  // start is aligned in constant_base()
+  size_t register_bytes = 0;    // without predicates' masks of definedness
+  uint32_t registers = 0;
+  uint32_t local_bytes = 0;     // of every lane
+  struct Address {
+    uint32_t offset;  // of the 64-bit register
+    uint32_t number;
+    uint32_t local;   // which place in the frame it points to
+  };
+  std::vector<Address> addresses;  // registers that hold addresses of the frame's own variables
+  std::vector<Slot> results, parameters;
+  std::vector<Call> calls;
+  std::vector<std::vector<uint32_t>> tables;  // of brx.idx
+  std::vector<uint32_t> shared;               // which of the image's shared variables it uses, itself or by calls (kernels only)
+
+  const char* constant_base() const {
+    return reinterpret_cast<const char*>((reinterpret_cast<uintptr_t>(constants.data()) + 63) & ~uintptr_t{63});
+  }
+};
+
+// A variable of the module, placed in device memory.
+struct Global {
+  const Variable* variable;
+  char* address;
+};
+
+// A loaded module
+struct Image {
+  Program program;
+  std::vector<std::unique_ptr<Function>> functions;  // in the order of program.functions; nullptr: only declared
+  std::vector<Global> globals;                       // .global and .const, in the order of program.variables
+  std::vector<const Variable*> shared;               // .shared of the module and of its functions
+
+  ~Image();
+  const Function* function(std::string_view name) const;
+  const Global* global(std::string_view name) const;
+};
+
+// Makes an image of PTX text. Throws Refused.
+std::unique_ptr<Image> load(std::string_view text);
+
+// Where an instruction is, for reports: the CUDA source's line if the text names it, else the line of the PTX.
+Site site_of(const Context& c, const Ins& i);
+
+}  // namespace emu::ptx

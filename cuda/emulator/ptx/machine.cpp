@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+// Warps of a block: their order, how lanes part and come together again, and what they wait for.
+//
+// Lanes that part at a branch become strands. The strand that is furthest behind runs, until it reaches the next one, so that lanes come
+// together again as on a GPU. Where they must meet (.sync), a strand waits for the others whatever the order.
+#include "machine.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace emu::ptx {
+namespace {
+
+constexpr int kJumpsBack = 512;  // of one strand before others come first
+constexpr int kTurns = 8;        // of a warp before other warps come first
+
+char* map_memory(size_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) std::abort();
+  return static_cast<char*>(p);
+}
+
+// Before others: deeper in calls, then earlier in the code.
+bool behind(const Strand& a, const Strand& b) {
+  if (a.frame->depth != b.frame->depth) return a.frame->depth > b.frame->depth;
+  return a.pc < b.pc;
+}
+
+}  // namespace
+
+Machine::Machine(Worker& worker) : worker(worker), warps_(kMaxWarps), local_(map_memory(kMaxThreads * kLocalBytes)) {
+  if (kCheck) written_local = map_memory(kMaxThreads * kLocalBytes);
+}
+
+void Machine::run(const Function& kernel, void** args) {
+  prepare(kernel, args);
+  while (alive_) {
+    Warp* w = next_warp();
+    if (!w) deadlock();
+    run_warp(*w);
+  }
+}
+
+Warp* Machine::next_warp() {
+  const auto runnable = [&](const Warp& w) {
+    for (int s = 0; s < w.strands; s++)
+      if (w.strand[s].wait == Wait::kNothing) return true;
+    return false;
+  };
+  const unsigned n = worker.warps;
+  const unsigned start = worker.order == Order::kRandom ? next_random(worker) % n : last_warp_;
+  for (unsigned k = 1; k <= n; k++) {
+    const unsigned i = worker.order == Order::kReverse ? (start + n - k % n) % n : (start + k) % n;
+    if (!runnable(warps_[i])) continue;
+    last_warp_ = i;
+    return &warps_[i];
+  }
+  return nullptr;
+}
+
+void Machine::run_warp(Warp& w) {
+  for (int turn = 0; turn < kTurns;) {
+    Strand* s = choose(w);
+    if (!s) return;
+    fuel_ = kJumpsBack;
+    advance(w, *s);
+    if (fuel_ <= 0) turn++;
+  }
+}
+
+// Brings strands at the same instruction of the same frame together.
+void Machine::merge(Warp& w) {
+  for (int a = 0; a < w.strands; a++)
+    for (int b = w.strands - 1; b > a; b--) {
+      Strand &x = w.strand[a], &y = w.strand[b];
+      if (x.wait != Wait::kNothing || y.wait != Wait::kNothing || x.pc != y.pc || x.frame != y.frame) continue;
+      x.lanes |= y.lanes;
+      y = w.strand[--w.strands];
+    }
+}
+
+Strand* Machine::choose(Warp& w) {
+  if (w.strands == 1) return w.strand[0].wait == Wait::kNothing ? &w.strand[0] : nullptr;
+  merge(w);
+  for (int attempt = 0; attempt < 2; attempt++) {
+    Strand* best = nullptr;
+    uint32_t seen = 0;
+    for (int i = 0; i < w.strands; i++) {
+      Strand& s = w.strand[i];
+      if (s.wait != Wait::kNothing || s.tired) continue;
+      seen++;
+      const bool first = !best || (worker.order == Order::kForward   ? behind(s, *best)
+                                   : worker.order == Order::kReverse ? behind(*best, s)
+                                                                     : next_random(worker) % seen == 0);
+      if (first) best = &s;
+    }
+    if (best) return best;
+    for (int i = 0; i < w.strands; i++) w.strand[i].tired = false;
+  }
+  return nullptr;
+}
+
+// Where s comes together with a strand ahead of it.
+const Ins* Machine::stop_of(const Warp& w, const Strand& s) const {
+  const Ins* stop = nullptr;
+  for (int i = 0; i < w.strands; i++) {
+    const Strand& other = w.strand[i];
+    if (other.frame != s.frame || other.pc <= s.pc || other.wait != Wait::kNothing) continue;
+    if (!stop || other.pc < stop) stop = other.pc;
+  }
+  return stop;
+}
+
+void Machine::advance(Warp& w, Strand& s) {
+  Context c = context(w, s.frame);
+  const Ins* const code = s.frame->function->code.data();
+  const Ins* const stop = w.strands > 1 ? stop_of(w, s) : nullptr;
+  const Ins* pc = s.pc;
+  const uint32_t lanes = s.lanes;
+  for (;; pc++) {
+    if (pc == stop) break;
+    const Ins& i = *pc;
+    uint32_t m = lanes;
+    if (i.guarded) {
+      const uint32_t p = *reinterpret_cast<const uint32_t*>(c.base[kRegisters] + i.guard);
+      m &= i.guard_negated ? ~p : p;
+    }
+    if constexpr (kCheck) {
+      s.pc = pc;
+      check_defined(w, c, i, lanes);
+    }
+    if (i.flow == Flow::kNext) {
+      if (m) i.run(c, i, m);
+      continue;
+    }
+    if (i.flow == Flow::kBranch) {
+      if (!m) continue;
+      const Ins* target = code + i.target;
+      if (m != lanes) {
+        s.pc = target;
+        split(w, s, pc + 1, lanes & ~m);
+        if (target <= pc) fuel_ = 0, s.tired = true;
+        return;
+      }
+      if (target <= pc && --fuel_ <= 0) {
+        s.tired = true;
+        s.pc = target;
+        return;
+      }
+      pc = target - 1;
+      if (w.strands > 1) {
+        pc = target;
+        break;
+      }
+      continue;
+    }
+    s.pc = pc;
+    if (!m) continue;
+    if (m != lanes) split(w, s, pc + 1, lanes & ~m);
+    switch (i.flow) {
+      case Flow::kTable: branch_table(w, s, i, m); break;
+      case Flow::kCall: call(w, s, i, m); break;
+      case Flow::kReturn:
+        if (s.frame->caller) give_back(w, s, m);
+        else exit_lanes(w, s, m);
+        break;
+      case Flow::kExit: exit_lanes(w, s, m); break;
+      case Flow::kBarrier: arrive(w, s, i, m); break;
+      default: meet(w, s, i, m); break;
+    }
+    return;
+  }
+  s.pc = pc;
+}
+
+// Some lanes of s go on elsewhere.
+void Machine::split(Warp& w, Strand& s, const Ins* pc, uint32_t lanes) {
+  s.lanes &= ~lanes;
+  Strand& other = w.strand[w.strands++];
+  other = s;
+  other.pc = pc;
+  other.lanes = lanes;
+}
+
+void Machine::branch_table(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
+  const std::vector<uint32_t>& table = s.frame->function->tables[i.target];
+  const Context c = context(w, s.frame);
+  const uint32_t* index = values<uint32_t>(c, i.o[0]);
+  const Ins* code = s.frame->function->code.data();
+  while (lanes) {
+    const unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
+    if (index[first] >= table.size()) give_up_at(c, i, first, "branch %u of %zu", index[first], table.size());
+    uint32_t same = 0;
+    each_lane(lanes, [&](unsigned l) { same |= static_cast<uint32_t>(index[l] == index[first]) << l; });
+    lanes &= ~same;
+    const Ins* target = code + table[index[first]];
+    if (lanes) split(w, s, target, same);
+    else s.pc = target;
+  }
+}
+
+void Machine::exit_lanes(Warp& w, Strand& s, uint32_t lanes) {
+  for (Frame* f = s.frame; f;) {
+    Frame* caller = f->caller;
+    leave_frame(f, lanes);
+    f = caller;
+  }
+  s = w.strand[--w.strands];
+  w.alive &= ~lanes;
+  alive_ -= static_cast<unsigned>(__builtin_popcount(lanes));
+  each_lane(lanes, [&](unsigned l) {
+    speak_for(w, l);
+    CopyQueue& copies = worker.copy_queue[w.number * kWarpSize + l];
+    if (!copies.copies.empty()) copies_thread_exit(worker, worker.fiber[w.number * kWarpSize + l]);
+    copies.committed = 0;
+  });
+  // Lanes that have ended count as there.
+  for (int k = 0; k < w.strands; k++) {
+    const Strand other = w.strand[k];
+    if (other.wait == Wait::kMeet && complete_meeting(w, *other.pc, other.mask)) k = -1;
+  }
+  for (int b = 0; b < kBarriers; b++) release_if_complete(b);
+}
+
+// ---- frames
+Frame* Machine::take_frame(const Function& f) {
+  Frame* frame;
+  if (free_frames_.empty()) frames_.push_back(frame = new Frame());
+  else frame = free_frames_.back(), free_frames_.pop_back();
+  const size_t defined = kCheck ? f.registers * sizeof(uint32_t) : 0;
+  if (frame->memory.size() < f.register_bytes + defined + 64) frame->memory.resize(f.register_bytes + defined + 64);
+  frame->registers = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(frame->memory.data()) + 63) & ~uintptr_t{63});
+  frame->defined = reinterpret_cast<uint32_t*>(frame->registers + f.register_bytes);
+  std::memset(frame->registers, kPoison, f.register_bytes);
+  if (kCheck) std::memset(frame->defined, 0, defined);
+  frame->function = &f;
+  return frame;
+}
+
+void Machine::leave_frame(Frame* frame, uint32_t lanes) {
+  frame->lanes &= ~lanes;
+  if (!frame->lanes) free_frames_.push_back(frame);
+}
+
+void Machine::call(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
+  const Call& call = s.frame->function->calls[i.target];
+  if (call.callee) return enter(w, s, i, call, *call.callee, lanes);
+  // By address: groups of lanes with the same one
+  const Context c = context(w, s.frame);
+  const uint64_t* address = values<uint64_t>(c, i.o[0]);
+  while (lanes) {
+    const unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
+    const Function* callee = nullptr;
+    for (const auto& f : image->functions)
+      if (f && !f->text->entry && reinterpret_cast<uint64_t>(f.get()) == address[first]) callee = f.get();
+    if (!callee) give_up_at(c, i, first, "call of %#lx, which is no function", address[first]);
+    if (callee->results.size() != call.results.size() || callee->parameters.size() != call.parameters.size())
+      give_up_at(c, i, first, "call of %s with other parameters than it has", callee->text->name.c_str());
+    uint32_t same = 0;
+    each_lane(lanes, [&](unsigned l) { same |= static_cast<uint32_t>(address[l] == address[first]) << l; });
+    lanes &= ~same;
+    Strand* caller = &s;
+    if (lanes) {
+      split(w, s, s.pc, same);
+      caller = &w.strand[w.strands - 1];
+    }
+    enter(w, *caller, i, call, *callee, same);
+  }
+}
+
+namespace {
+
+// Copies a variable of one frame into one of another, for every lane.
+void hand_over(Machine& m, const Warp& w, uint32_t lanes, uint32_t from, Slot source, uint32_t to, Slot target) {
+  const uint32_t n = std::min(source.bytes, target.bytes);
+  each_lane(lanes, [&](unsigned l) {
+    char* local = m.local_of(w, l);
+    std::memcpy(local + to + target.offset, local + from + source.offset, n);
+    if constexpr (kCheck) {
+      char* written = m.written_local + (local - m.local_start());
+      std::memcpy(written + to + target.offset, written + from + source.offset, n);
+    }
+  });
+}
+
+}  // namespace
+
+void Machine::enter(Warp& w, Strand& s, const Ins& i, const Call& call, const Function& callee, uint32_t lanes) {
+  Frame* caller = s.frame;
+  const uint32_t local = caller->local + caller->function->local_bytes;
+  if (local + callee.local_bytes > kLocalBytes || caller->depth > 10'000)
+    give_up_at(context(w, caller), i, static_cast<unsigned>(__builtin_ctz(lanes)), "stack overflow: calls need more than %zu bytes of local memory",
+               kLocalBytes);
+  Frame* frame = take_frame(callee);
+  frame->caller = caller;
+  frame->call = &i;
+  frame->lanes = lanes;
+  frame->local = local;
+  frame->depth = caller->depth + 1;
+  place_addresses(w, frame);
+  for (size_t p = 0; p < callee.parameters.size(); p++)
+    hand_over(*this, w, lanes, caller->local, call.parameters[p], local, callee.parameters[p]);
+  s.frame = frame;
+  s.pc = callee.code.data();
+}
+
+void Machine::give_back(Warp& w, Strand& s, uint32_t lanes) {
+  Frame* frame = s.frame;
+  const Function& callee = *frame->function;
+  const Call& call = frame->caller->function->calls[frame->call->target];
+  for (size_t r = 0; r < callee.results.size(); r++)
+    hand_over(*this, w, lanes, frame->local, callee.results[r], frame->caller->local, call.results[r]);
+  s.pc = frame->call + 1;
+  s.frame = frame->caller;
+  leave_frame(frame, lanes);
+}
+
+// The registers that hold addresses of the frame's own variables
+void Machine::place_addresses(Warp& w, Frame* frame) {
+  const Function& f = *frame->function;
+  for (const Function::Address& a : f.addresses) {
+    auto* to = reinterpret_cast<uint64_t*>(frame->registers + a.offset);
+    for (unsigned l = 0; l < kWarpSize; l++) to[l] = frame->local + a.local;
+    if (kCheck) frame->defined[a.number] = kFullMask;
+  }
+  if (!kCheck) return;
+  for (unsigned l = 0; l < kWarpSize; l++) std::memset(written_local + (local_of(w, l) - local_) + frame->local, 0, f.local_bytes);
+}
+
+}  // namespace emu::ptx
