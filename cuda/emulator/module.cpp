@@ -50,15 +50,16 @@ Module* module_load(const void* image, size_t size, std::string& error, Result* 
   std::lock_guard<std::mutex> lock(mutex);
   registering = nullptr;
   Result why = kInvalidImage;
-  std::unique_ptr<Module> m(is_ptx_image(start) ? load_ptx_module(image, size, error, why) : load_host_module(image, size, error));
+  const bool ptx = is_ptx_image(start);
+  std::unique_ptr<Module> m(ptx ? load_ptx_module(image, size, error, why) : load_host_module(image, size, error));
   const Kernel* kernels = registering;
   registering = nullptr;
+  if (m && !ptx && !kernels) {  // PTX may have variables only
+    error = "module image: has no kernels for this device";
+    m = nullptr;
+  }
   if (result) *result = m ? kSuccess : why;
   if (!m) return nullptr;
-  if (!kernels) {
-    error = "module image: has no kernels for this device";
-    return nullptr;
-  }
   m->kernels = kernels;
   loaded.push_back(m.get());
   return m.release();

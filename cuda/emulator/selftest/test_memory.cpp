@@ -93,7 +93,7 @@ TEST(modules) {
 TEST(bad_module_images) {
   CHECK_CONTAINS(load_error(nullptr, 0), "no image");
   CHECK_CONTAINS(load_error("", 0), "not an ELF file");
-  CHECK_CONTAINS(load_error(".version 8.0\n.target sm_80\n", 0), "not an ELF file");
+  CHECK_CONTAINS(load_error(".version 8.0\n.target sm_80\nrubbish", 0), "PTX line 3: unknown directive 'rubbish'");
   // At the very end of a readable page, too.
   auto* page = static_cast<char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   mprotect(page + 4096, 4096, PROT_NONE);

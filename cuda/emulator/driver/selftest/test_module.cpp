@@ -38,8 +38,8 @@ TEST(driver_gpu_images) {
   std::vector<char> cubin = module_image("features");
   cubin[18] = char(190); // e_machine: CUDA
   CHECK_EQUAL(cuModuleLoadData(&module, cubin.data()), 209);
-  CHECK_EQUAL(cuModuleLoadData(&module, "//\n// PTX\n.version 8.0\n"), 209);
-  unsigned fat[16] = {0xba55ed50};
+  CHECK_EQUAL(cuModuleLoadData(&module, "//\n// PTX\n.version 8.0\nrubbish\n"), 218);
+  unsigned fat[16] = {0xba55ed50, 0x00100001}; // no entries
   CHECK_EQUAL(cuModuleLoadData(&module, fat), 209);
   CHECK_EQUAL(cuModuleLoadData(&module, "rubbish that is long enough to be looked at"), 200);
 }

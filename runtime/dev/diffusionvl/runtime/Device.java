@@ -172,8 +172,8 @@ public final class Device implements AutoCloseable {
   }
 
   /**
-   * Loads a program's own kernels from a file: PTX, a cubin or a fat binary. On the emulated device, which cannot run these, the
-   * host module beside it is taken, that is the file of the same name that ends in {@code .so}.
+   * Loads a program's own kernels from a file: PTX, a cubin or a fat binary on a GPU; PTX, a fat binary with PTX in it or a host module
+   * on the emulated device.
    *
    * @throws IllegalArgumentException when the file is not readable or not for this device
    * @throws CudaException when the driver refuses it, with the compiler's log for PTX
@@ -183,7 +183,8 @@ public final class Device implements AutoCloseable {
   }
 
   /**
-   * Loads a program's own kernels from memory: PTX, a cubin or a fat binary for a GPU, a host module for the emulated device.
+   * Loads a program's own kernels from memory: PTX, a cubin or a fat binary for a GPU; PTX, a fat binary with PTX in it or a host module
+   * for the emulated device.
    *
    * @param what for messages
    * @throws IllegalArgumentException when the image is not for this device
@@ -194,6 +195,9 @@ public final class Device implements AutoCloseable {
   }
 
   private String kernelFile(String op) {
+    if (emulated() && System.getProperty("dvl.emulated.kernels", "").equals("ptx")) { // what nvcc made for GPUs, interpreted
+      return "kernels/ptx/" + op + ".ptx";
+    }
     if (emulated()) {
       return "kernels/" + System.getProperty("dvl.emulated.build", "emulated") + "/" + op + ".so";
     }

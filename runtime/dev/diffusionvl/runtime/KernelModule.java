@@ -16,7 +16,8 @@ import jcuda.driver.JITOptions;
 
 /**
  * Compiled kernels loaded into a device: this library's own ones, or a program's. On a GPU a module is PTX text, a cubin or a fat
- * binary; on the emulated device it is a host module, the same CUDA source compiled by g++ ({@code make -C cuda module}).
+ * binary. The emulated device interprets PTX, also that in a fat binary; it also takes a host module, which is the same CUDA source
+ * compiled by g++ ({@code make -C cuda module}) and runs several times faster.
  *
  * {@snippet :
  * try (KernelModule module = device.loadModule(Path.of("vector_add.ptx"))) {
@@ -47,9 +48,9 @@ public final class KernelModule implements AutoCloseable {
       throw new IllegalArgumentException("module " + name + " is empty");
     }
     ModuleImage kind = ModuleImage.of(image);
-    if (device.emulated() != (kind == ModuleImage.HOST_MODULE)) {
+    if (kind == (device.emulated() ? ModuleImage.CUBIN : ModuleImage.HOST_MODULE)) {
       throw new IllegalArgumentException("module " + name + " is " + kind + ", which "
-          + (device.emulated() ? "the emulated device cannot run; compile its CUDA source to a host module with make -C cuda module"
+          + (device.emulated() ? "the emulated device cannot run; load PTX (nvcc -ptx) or a host module (make -C cuda module)"
               : "a GPU cannot run; load PTX or a cubin"));
     }
     KernelModule module = new KernelModule(device, name);
@@ -57,24 +58,16 @@ public final class KernelModule implements AutoCloseable {
     device.makeCurrent();
     int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadData(module.handle, terminated));
     if (status != 0) {
-      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX ? compilerLog(terminated) : ""));
+      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY ? compilerLog(terminated) : ""));
     }
     return module;
   }
 
-  /** The file; on the emulated device the host module beside PTX or a cubin, that is the file of the same name that ends in {@code .so}. */
   static KernelModule load(Device device, Path file) {
-    Path chosen = file;
     try {
-      if (device.emulated() && ModuleImage.of(Files.readAllBytes(file)) != ModuleImage.HOST_MODULE) {
-        Path sibling = file.resolveSibling(file.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ".so");
-        if (Files.isRegularFile(sibling)) {
-          chosen = sibling;
-        }
-      }
-      return load(device, chosen.toString(), Files.readAllBytes(chosen));
+      return load(device, file.toString(), Files.readAllBytes(file));
     } catch (IOException e) {
-      throw new IllegalArgumentException("module " + chosen + " cannot be read: " + e.getMessage(), e);
+      throw new IllegalArgumentException("module " + file + " cannot be read: " + e.getMessage(), e);
     }
   }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.AfterEach;
@@ -135,17 +136,18 @@ class LaunchTest {
   void modulesOfTheWrongKindAreRefusedClearly() throws IOException {
     byte[] ptx = Files.readAllBytes(NativeFiles.of("samples/vector_add.ptx"));
     byte[] host = Files.readAllBytes(NativeFiles.of("samples/vector_add.so"));
+    byte[] cubin = host.clone();
+    cubin[18] = (byte) 190; // e_machine: CUDA
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
-        () -> device.loadModule("mine", device.emulated() ? ptx : host));
-    assertTrue(e.getMessage().contains(device.emulated() ? "mine is PTX, which the emulated device cannot run" : "mine is a host module"),
+        () -> device.loadModule("mine", device.emulated() ? cubin : host));
+    assertTrue(e.getMessage().contains(device.emulated() ? "mine is a cubin, which the emulated device cannot run" : "mine is a host module"),
         e.getMessage());
-    Path lonely = Files.write(temp.resolve("lonely.ptx"), ptx);
-    if (device.emulated()) {
-      IllegalArgumentException alone = assertThrows(IllegalArgumentException.class, () -> device.loadModule(lonely));
-      assertTrue(alone.getMessage().contains("lonely.ptx") && alone.getMessage().contains("make -C cuda module"), alone.getMessage());
-      Files.write(temp.resolve("lonely.so"), host);
-    }
-    device.loadModule(lonely).close();
+    device.loadModule(Files.write(temp.resolve("lonely.ptx"), ptx)).close();
+    String unknown = new String(ptx, StandardCharsets.UTF_8).replace("add.f32", "addd.f32");
+    CudaException refused = assertThrows(CudaException.class, () -> device.loadModule("typo", unknown.getBytes(StandardCharsets.UTF_8)));
+    assertTrue(refused.getMessage().contains("typo"), refused.getMessage());
+    assertTrue(!device.emulated() || refused.getMessage().contains("line 31: instruction 'addd.f32' is not one that this device knows"),
+        refused.getMessage());
     assertThrows(IllegalArgumentException.class, () -> device.loadModule(temp.resolve("none.ptx")));
     assertThrows(IllegalArgumentException.class, () -> device.loadModule("empty", new byte[0]));
     CudaException missing = assertThrows(CudaException.class, () -> module.function("vector_sub"));
