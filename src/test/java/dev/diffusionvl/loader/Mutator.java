@@ -7,7 +7,7 @@ import java.util.Arrays;
 import java.util.Random;
 
 /** Damages files: the same seed gives the same damage. */
-final class Mutator {
+public final class Mutator {
   /** What breaks parsers: limits of integers, values of other kinds, structure, bad UTF-8. */
   private static final byte[][] TOKENS = {
     latin("-1"), latin("0"), latin("255"), latin("65536"), latin("2147483647"), latin("4294967296"),
@@ -19,7 +19,7 @@ final class Mutator {
 
   private final Random random;
 
-  Mutator(long seed) {
+  public Mutator(long seed) {
     this.random = new Random(seed);
   }
 
@@ -28,7 +28,7 @@ final class Mutator {
   }
 
   /** A copy with one to four kinds of damage. */
-  byte[] mutate(byte[] original) {
+  public byte[] mutate(byte[] original) {
     byte[] bytes = original;
     for (int n = 1 + random.nextInt(4); n > 0; n--) {
       bytes = mutateOnce(bytes);
