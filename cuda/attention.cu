@@ -4,15 +4,18 @@
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
 // Floor   the visible K and V once per segment and kv head; 16 or 64 rows at a time, so more often from L2.
-// Idea    All rows of a segment see the same keys, and the heads of a group read the same kv head. So (row, head of the group) are
-//         "packed rows", any of which may share a tile without a mask. Their keys are one list: the context, then the visible
-//         segments; nothing beyond it is loaded. Tiles of 64 keys go through two stages of cp.async, ldmatrix and m16n8k16
-//         products; scores, P and the output stay in registers (online softmax in base 2).
+// Idea    All rows of a segment see the same list of keys (the context, then the segment's own slots), or in a causal segment a beginning
+//         of it; the heads of a group read the same kv head. So (row, head of the group) are "packed rows", any of which may share a
+//         tile; a row's end in the list is its only mask. Nothing behind the end of a tile's last row is loaded. Tiles of 64 keys go
+//         through two stages of cp.async, ldmatrix and m16n8k16 products; scores, P and the output stay in registers (online softmax in
+//         base 2).
 //           attention_*        a warp has 16 of 64 rows and all keys: many rows (prefill, vision).
 //           attention_split_*  a warp has the block's 16 rows and 16 keys of every tile, and up to max_splits blocks share the list:
 //                              few rows (denoising), where latency counts. Partial results (maximum, sum, output) are merged in
 //                              the order of the warps, and by the last block in the order of the ranges.
-// Bits    of a row depend on its own keys and max_splits only: the ranges follow from the length of the list.
+// Bits    of a row depend on its own keys and max_splits only: its ranges follow from the length of its own list. In a causal segment two
+//         rows of a tile may have ranges of different lengths; the block then goes through both, each row within its own.
+//         A key that is hidden from one row of a tile and seen by another has the weight 0 for the one: its value must be finite.
 // Rounds  P to bf16 before P V (the sum of P is not rounded), and the result once; all else is f32.
 #include "attention_rows.cuh"
 #include "grid.cuh"
@@ -33,30 +36,44 @@ struct Arguments {
   float scale;
 };
 
-// One block: a tile of packed rows of a segment (blockIdx.z, from the last), kv head blockIdx.y; blockIdx.x = tile * max_splits + range.
+// How a list of keys is cut: `tiles` of every range but the last, and how many ranges there are.
+struct Ranges {
+  int tiles, count;
+
+  __device__ __forceinline__ Ranges(int keys, int most) {
+    const int all = (keys + kTile - 1) / kTile;
+    tiles = max((all + most - 1) / most, 1);
+    count = max((all + tiles - 1) / tiles, 1);
+  }
+  __device__ __forceinline__ int begin(int range) const { return range * tiles * kTile; }  // its first key
+};
+
+// One block: a tile of packed rows of a segment (blockIdx.z, from the last), kv head blockIdx.y; blockIdx.x, from the last:
+// tile * max_splits + range.
 template <int D, bool kSplit>
 __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsigned* arrived, int max_splits) {
   using R = Rows<D>;
   constexpr int kRows = kSplit ? 16 : 16 * kWarps, kKeys = kSplit ? kTile / kWarps : kTile;  // of the block, of a warp in a tile
   constexpr int kTileBytes = kTile * R::kRowBytes;
   DVL_DYN_SHARED(shared);
-  unsigned char* const rows_tile = shared;  // Q, then the output
+  unsigned char* const rows_tile = shared;  // Q, then the ends of the rows' keys, then the output
   unsigned char* const key_tiles = shared + kRows * R::kRowBytes;
   unsigned char* const value_tiles = key_tiles + kStages * kTileBytes;
 
-  const int which = int(gridDim.z) - 1 - int(blockIdx.z);  // a prompt's last segment has the longest list: it begins
+  // What has the longest list begins: a prompt's last segment, a causal segment's last tile.
+  const int which = int(gridDim.z) - 1 - int(blockIdx.z);
+  const int block = int(gridDim.x) - 1 - int(blockIdx.x);
   const Segment segment = a.segments[which];
   const int group = a.heads / a.kv_heads, kv_head = blockIdx.y;
-  const int tile = int(blockIdx.x) / max_splits, split = int(blockIdx.x) % max_splits;
+  const int tile = block / max_splits, split = block % max_splits;
   const int first_row = tile * kRows, packed_rows = segment.rows * group;
   if (first_row >= packed_rows) return;
-  dvl::KeyList list(a.segments, segment);
-  const int length = list.length();
-  const int tiles = (length + kTile - 1) / kTile;
-  const int range = max((tiles + max_splits - 1) / max_splits, 1);  // tiles of a split
-  const int splits = max((tiles + range - 1) / range, 1);
+  // keys of the tile's first and last row, whose lists are the shortest and the longest
+  const int fewest = segment.keys(first_row / group), most = segment.keys((min(first_row + kRows, packed_rows) - 1) / group);
+  const Ranges first_ranges(fewest, max_splits), last_ranges(most, max_splits);
+  const int splits = max(first_ranges.count, last_ranges.count);
   if (split >= splits) return;
-  const int begin = split * range * kTile, end = min(length, begin + range * kTile);
+  const int begin = first_ranges.begin(split), end = min(most, last_ranges.begin(split + 1));
 
   // where a packed row starts in q and out; < 0 behind the last
   const auto row_offset = [&](int row) {
@@ -65,14 +82,13 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   };
   const int64_t plane = int64_t(kv_head) * a.slots * D;
   const auto copy_keys = [&](int first, int stage) {  // and values, as the next group
-    dvl::KeyList again = list;
     if (first < end)
       copy_rows<D, kTile>(key_tiles + stage * kTileBytes, a.k + plane,
-                          [&](int key) { return first + key < end ? int64_t(list.slot(first + key)) * D : -1; });
+                          [&](int key) { return first + key < end ? int64_t(segment.slot_of_key(first + key)) * D : -1; });
     dvl::cp_async_commit();
     if (first < end)
       copy_rows<D, kTile>(value_tiles + stage * kTileBytes, a.v + plane,
-                          [&](int key) { return first + key < end ? int64_t(again.slot(first + key)) * D : -1; });
+                          [&](int key) { return first + key < end ? int64_t(segment.slot_of_key(first + key)) * D : -1; });
     dvl::cp_async_commit();
   };
   copy_rows<D, kRows>(rows_tile, a.q, row_offset);
@@ -86,13 +102,30 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   dvl::cp_async_wait<2>();
   __syncthreads();
   state.load_query(rows_tile, warp_row);
+  __syncthreads();  // everyone has Q: its place is free for where each row's range of its own list begins and ends
+  int* const row_begin = reinterpret_cast<int*>(rows_tile);
+  int* const row_end = row_begin + kRows;
+  if (threadIdx.x < kRows) {
+    const int keys = segment.keys((first_row + int(threadIdx.x)) / group);
+    const Ranges ranges(keys, max_splits);
+    if (kSplit) row_begin[threadIdx.x] = ranges.begin(split);
+    row_end[threadIdx.x] = min(keys, ranges.begin(split + 1));
+  }
   for (int first = begin, stage = 0; first < end; first += kTile, stage ^= 1) {
     uint32_t p[kKeys / 16][4];
     const bool busy = first_row + warp_row < packed_rows && first + warp_key < end;
     dvl::cp_async_wait<1>();  // keys are there
     __syncthreads();          // for everyone; and everyone is done with the other stage
     copy_keys(first + kTile, stage ^ 1);
-    if (busy) state.template weigh<kKeys>(key_tiles + stage * kTileBytes, warp_key, end - first - warp_key, scale, p);
+    if (busy) {
+      int valid[2];
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int row = warp_row + (lane >> 2) + 8 * half;
+        valid[half] = kSplit && first < row_begin[row] ? 0 : row_end[row] - first - warp_key;
+      }
+      state.template weigh<kKeys>(key_tiles + stage * kTileBytes, warp_key, valid, scale, p);
+    }
     dvl::cp_async_wait<2>();  // values too
     __syncthreads();
     if (busy) state.template add_values<kKeys>(value_tiles + stage * kTileBytes, warp_key, p);
@@ -149,13 +182,13 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
 }  // namespace
 
 #define ATTENTION(D)                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                        \
+  extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 2 : 3)                                                         \
       attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,            \
                             int kv_heads, int slots, float scale) {                                                                \
     attend<D, false>({q, k, v, segments, out, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                             \
   }                                                                                                                                \
   DVL_EXPORT(attention_d##D##_bf16);                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, 3)                                                                        \
+  extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 3 : 4)                                                         \
       attention_split_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,      \
                                   int kv_heads, int slots, float scale, float4* partial, unsigned* arrived, int max_splits) {      \
     dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                        \

@@ -31,15 +31,14 @@ __device__ __forceinline__ void attend(const float* q, const float* k, const flo
   if (thread < D) query[thread] = q[at + thread];
   __syncthreads();
 
-  dvl::KeyList list(segments, segment);
-  const int length = list.length();
+  const int length = segment.keys(row);
   float maximum = -INFINITY, sum = 0.f;
   float result = 0.f;  // unnormalised, of the thread's own dimension
   for (int first = 0; first < length; first += kTile) {
     const int keys = min(kTile, length - first);
     float score = -INFINITY;
     if (thread < keys) {
-      offset[thread] = plane + int64_t(list.slot(first + thread)) * D;
+      offset[thread] = plane + int64_t(segment.slot_of_key(first + thread)) * D;
       const float* key = k + offset[thread];
       float dot = 0.f;
 #pragma unroll

@@ -64,9 +64,11 @@ struct Warp16 {
     for (int s = 0; s < R::kSteps; s++) ldmatrix_x4<false>(query[s], tile + R::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
   }
 
-  // P of kKeys keys of a tile, of which `valid` are in the list, as A fragments; `out` is scaled to the new maximum.
+  // P of kKeys keys of a tile as A fragments; `out` is scaled to the new maximum. valid: how many of the keys the thread's two rows see,
+  // 0 or less: none, which changes no bit of the row's state.
   template <int kKeys>
-  __device__ __forceinline__ void weigh(const unsigned char* keys, int first_key, int valid, float scale, uint32_t (&p)[kKeys / 16][4]) {
+  __device__ __forceinline__ void weigh(const unsigned char* keys, int first_key, const int (&valid)[2], float scale,
+                                        uint32_t (&p)[kKeys / 16][4]) {
     const int lane = threadIdx.x & 31;
     float score[kKeys / 8][4] = {};
 #pragma unroll
@@ -85,7 +87,7 @@ struct Warp16 {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int key = 8 * n + 2 * (lane & 3) + (i & 1);
-        score[n][i] = key < valid ? score[n][i] * scale : -INFINITY;
+        score[n][i] = key < valid[i >> 1] ? score[n][i] * scale : -INFINITY;
         highest[i >> 1] = max(highest[i >> 1], score[n][i]);
       }
     }

@@ -90,15 +90,15 @@ final class ForwardPasses {
     int base = cache.length();
     int slot = base + riding * blockSize;
     segments.clear();
-    segments.add(0, rows, position, slot, 0, slot + rows, 0);
+    segments.add(0, rows, position, slot, 0, slot, Segments.Own.SELF);
     for (int draft = 1; draft <= speculate; draft++) {
-      segments.add(draft * rows, rows, position, slot + draft * rows, 0, slot, 1L << draft);
+      segments.add(draft * rows, rows, position, slot + draft * rows, 0, slot, Segments.Own.SELF);
     }
     for (int i = 0; i < riding; i++) {
       int at = i * blockSize;
-      segments.add(at, blockSize, position - riding * blockSize + at, base + at, 0, base + at + blockSize, 0);
+      segments.add(at, blockSize, position - riding * blockSize + at, base + at, 0, base + at, Segments.Own.SELF);
     }
-    segments.add(riding * blockSize, rows, position, slot, 0, slot + rows, 0);
+    segments.add(riding * blockSize, rows, position, slot, 0, slot, Segments.Own.SELF);
     segments.upload(stream);
   }
 

@@ -64,7 +64,7 @@ public final class ForwardProbe implements AutoCloseable {
     ids.set(stream, tokens);
     // Variants of one block, as self-speculation has them: each sees the context and itself.
     for (int i = 0; i < rows / block; i++) {
-      segments.add(i * block, block, context, context + i * block, 0, context, 1L << i);
+      segments.add(i * block, block, context, context + i * block, 0, context, Segments.Own.SELF);
     }
     segments.upload(stream);
   }

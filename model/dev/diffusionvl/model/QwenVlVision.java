@@ -150,7 +150,7 @@ final class QwenVlVision implements AutoCloseable {
     Segments segments = new Segments(device, bounds.length - 1);
     for (int i = 0; i + 1 < bounds.length; i++) {
       int begin = bounds[i];
-      segments.add(begin, bounds[i + 1] - begin, begin, begin, begin, bounds[i + 1], 0);
+      segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
     }
     segments.upload(stream);
     return segments;

@@ -98,7 +98,7 @@ final class SigLipVision implements AutoCloseable {
     segments.clear();
     for (int tile = 0; tile < tiles; tile++) {
       int begin = tile * config.positions();
-      segments.add(begin, config.positions(), begin, begin, begin, begin + config.positions(), 0);
+      segments.add(begin, config.positions(), begin, begin, 0, 0, Segments.Own.SELF);
     }
     segments.upload(stream);
     KeyValues kv = new KeyValues(k, v, new Heads(config.heads(), config.heads(), config.hiddenSize() / config.heads()), rows);

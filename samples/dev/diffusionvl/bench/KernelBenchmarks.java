@@ -69,6 +69,7 @@ final class KernelBenchmarks {
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context, false));
     }
     rows.add(() -> AttentionBenchmark.prefill(bench, bench.pick(352, 37), block));
+    rows.add(() -> AttentionBenchmark.causal(bench, bench.pick(352, 37)));
     rows.add(() -> new ResidualAddBenchmark(bench, block));
     rows.add(() -> new ResidualRmsNormBenchmark(bench, block));
     rows.add(() -> new SwigluBenchmark(bench, block));

@@ -15,7 +15,17 @@ import java.lang.foreign.MemorySegment;
  * {@link #upload}; launches use what was uploaded last. A table may hold the segments of several passes, each launched by its {@link #view}.
  */
 public final class Segments implements AutoCloseable {
-  private static final int FIELDS = 8;
+  private static final int FIELDS = 8; // the last one is reserved: 0
+
+  /** What a row sees of its own segment, behind the context. The order is that of the CUDA side. */
+  public enum Own {
+    /** Nothing; the context may hold the segment's slots all the same. */
+    NONE,
+    /** All rows of the segment: a block that is denoised, a draft, a window of an image. */
+    SELF,
+    /** The rows of the segment up to and including the row itself: autoregressive decoding, prefill and training. */
+    CAUSAL
+  }
 
   private final int capacity;
   private final DeviceBuffer buffer;
@@ -56,8 +66,8 @@ public final class Segments implements AutoCloseable {
   }
 
   /**
-   * Segments {@code first} to {@code first + viewed} as a pass of their own: visibility bits count from {@code first}. Rows keep their numbers. A
-   * view follows the table's uploads as long as its segments keep their sizes.
+   * Segments {@code first} to {@code first + viewed} as a pass of their own. Rows keep their numbers. A view follows the table's uploads as
+   * long as its segments keep their sizes.
    */
   public Segments view(int first, int viewed) {
     if (first < 0 || viewed < 0 || first > count - viewed) {
@@ -91,47 +101,36 @@ public final class Segments implements AutoCloseable {
   }
 
   /**
-   * Adds a segment.
+   * Adds a segment. Each of its rows sees the context, and of its own segment what {@code own} says; nothing else in a pass says who sees
+   * whom. All rows of a pass are stored before any of them sees, so a context may hold slots of other segments of the pass.
    *
    * @param row its first row among the rows of the pass
    * @param rows number of rows
-   * @param position absolute position of the first row
+   * @param position of the first row: row i is rotated by row {@code position + i} of the table of angles
    * @param slot cache slot of the first row
-   * @param contextBegin first visible cache slot
-   * @param contextEnd one past the last slot of the contiguous visible part
-   * @param visible bit t: the slots of segment t are visible too (t &lt; 64)
+   * @param contextBegin first slot of the context
+   * @param contextEnd one past its last slot
+   * @param own what a row sees of its own segment
+   * @throws IllegalArgumentException also when the context holds slots of a segment that sees itself: they would count twice
    */
-  public void add(int row, int rows, int position, int slot, int contextBegin, int contextEnd, long visible) {
+  public void add(int row, int rows, int position, int slot, int contextBegin, int contextEnd, Own own) {
     if (count == capacity) {
       throw new IllegalArgumentException("segments: more than " + capacity);
     }
-    if ((row | rows | position | slot | contextBegin) < 0 || contextEnd < contextBegin) {
-      throw new IllegalArgumentException("segments: row %d, rows %d, position %d, slot %d, context %d to %d".formatted(row, rows, position,
-          slot, contextBegin, contextEnd));
+    boolean twice = own != Own.NONE && Math.max(slot, contextBegin) < Math.min((long) slot + rows, contextEnd);
+    if ((row | rows | position | slot | contextBegin) < 0 || contextEnd < contextBegin || twice) {
+      String why = twice ? ": its own slots are in its context already" : "";
+      throw new IllegalArgumentException("segments: row %d, rows %d, position %d, slot %d, context %d to %d, sees of itself %s%s"
+          .formatted(row, rows, position, slot, contextBegin, contextEnd, own, why));
     }
-    long at = (long) count * FIELDS;
-    host.setAtIndex(JAVA_INT, at, row);
-    host.setAtIndex(JAVA_INT, at + 1, rows);
-    host.setAtIndex(JAVA_INT, at + 2, position);
-    host.setAtIndex(JAVA_INT, at + 3, slot);
-    host.setAtIndex(JAVA_INT, at + 4, contextBegin);
-    host.setAtIndex(JAVA_INT, at + 5, contextEnd);
-    host.setAtIndex(JAVA_INT, at + 6, (int) visible);
-    host.setAtIndex(JAVA_INT, at + 7, (int) (visible >>> 32));
+    int[] fields = {row, rows, position, slot, contextBegin, contextEnd, own.ordinal(), 0};
+    MemorySegment.copy(fields, 0, host, JAVA_INT, (long) count * FIELDS * Integer.BYTES, FIELDS);
     include(row, rows, position, slot, contextEnd);
     uploaded = false;
   }
 
-  /** Copies the segments to the device. @throws IllegalArgumentException when a visibility bit names no segment */
+  /** Copies the segments to the device. */
   public void upload(Stream stream) {
-    long known = count >= 64 ? -1L : (1L << count) - 1;
-    for (int i = 0; i < count; i++) {
-      long visible = host.getAtIndex(JAVA_INT, (long) i * FIELDS + 6) & 0xffffffffL
-          | (long) host.getAtIndex(JAVA_INT, (long) i * FIELDS + 7) << 32;
-      if ((visible & ~known) != 0) {
-        throw new IllegalArgumentException("segments: segment " + i + " sees segments that are not there: mask " + Long.toHexString(visible));
-      }
-    }
     stream.upload(host.asSlice(0, (long) count * FIELDS * Integer.BYTES), buffer);
     uploaded = true;
   }

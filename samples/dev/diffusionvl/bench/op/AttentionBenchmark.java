@@ -11,7 +11,7 @@ import dev.diffusionvl.runtime.op.Segments;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
-/** attention: a block behind a context, a whole prompt, or an image's patches in windows. */
+/** attention: a block behind a context, a whole prompt by blocks or causal, or an image's patches in windows. */
 public final class AttentionBenchmark extends KernelBenchmark {
   private final int rows;
   private final int heads;
@@ -33,7 +33,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
     int slots = context + rows;
     AttentionBenchmark benchmark = new AttentionBenchmark(bench, rows + " rows, ctx " + context + (split ? "" : ", not split"), rows,
         c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0, row -> slots, 1);
-    benchmark.segments.add(0, rows, context, context, 0, context, 1);
+    benchmark.segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
     benchmark.segments.upload(bench.stream());
     benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows) : null;
     return benchmark;
@@ -46,8 +46,18 @@ public final class AttentionBenchmark extends KernelBenchmark {
         row -> 0, row -> Math.min(rows, (row / block + 1) * block), (rows + block - 1) / block);
     for (int first = 0; first < rows; first += block) {
       int last = Math.min(first + block, rows);
-      benchmark.segments.add(first, last - first, first, first, 0, last, 0);
+      benchmark.segments.add(first, last - first, first, first, 0, first, Segments.Own.SELF);
     }
+    benchmark.segments.upload(bench.stream());
+    return benchmark;
+  }
+
+  /** A prompt of {@code rows} rows in one causal segment: a row sees the rows up to itself. */
+  public static AttentionBenchmark causal(Workbench bench, int rows) {
+    var c = bench.config().text();
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, "causal " + rows, rows, c.heads(), c.kvHeads(), c.headDim(), rows,
+        row -> 0, row -> row + 1, 1);
+    benchmark.segments.add(0, rows, 0, 0, 0, 0, Segments.Own.CAUSAL);
     benchmark.segments.upload(bench.stream());
     return benchmark;
   }
@@ -60,7 +70,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
         c.hiddenSize() / c.heads(), patches, row -> row / window * window, row -> Math.min((row / window + 1) * window, patches), count);
     for (int begin = 0; begin < patches; begin += window) {
       int end = Math.min(begin + window, patches);
-      benchmark.segments.add(begin, end - begin, begin, begin, begin, end, 0);
+      benchmark.segments.add(begin, end - begin, begin, begin, 0, 0, Segments.Own.SELF);
     }
     benchmark.segments.upload(bench.stream());
     return benchmark;

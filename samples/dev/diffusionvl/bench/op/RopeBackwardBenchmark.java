@@ -29,7 +29,7 @@ public final class RopeBackwardBenchmark extends KernelBenchmark {
     super(bench, "rope_backward", rows + " rows");
     this.rows = rows;
     segments = new Segments(bench.device(), 1);
-    segments.add(0, rows, 0, 0, 0, 0, 0);
+    segments.add(0, rows, 0, 0, 0, 0, Segments.Own.NONE);
     segments.upload(bench.stream());
     dq = input("dq", rows, heads, dim);
     dk = input("dk", kvHeads, rows, dim);

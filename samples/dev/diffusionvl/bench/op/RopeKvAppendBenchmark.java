@@ -40,7 +40,7 @@ public final class RopeKvAppendBenchmark extends KernelBenchmark {
     v = updated("v cache", bench.dtype(), 0, 1, kvHeads, slots, dim);
     q = output("q", bench.dtype(), rows, heads, dim);
     segments = new Segments(bench.device(), 1);
-    segments.add(0, rows, context, context, 0, context, 1);
+    segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
     segments.upload(bench.stream());
   }
 

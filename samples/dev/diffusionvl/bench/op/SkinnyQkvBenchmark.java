@@ -52,7 +52,7 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
     values = scratch("v cache", bench.dtype(), c.kvHeads(), slots, DIM);
     q = output("q", bench.dtype(), m, c.heads(), DIM);
     segments = new Segments(bench.device(), 1);
-    segments.add(0, m, context, context, 0, context, 1);
+    segments.add(0, m, context, context, 0, context, Segments.Own.SELF);
     segments.upload(bench.stream());
   }
 

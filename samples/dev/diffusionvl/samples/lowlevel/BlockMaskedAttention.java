@@ -42,8 +42,8 @@ public final class BlockMaskedAttention {
       dq.set(stream, q);
       dk.set(stream, k);
       dv.set(stream, v);
-      for (int b = 0; b < BLOCKS; b++) { // a segment is a block of rows; it sees the slots from 0 to its own end
-        segments.add(b * BLOCK, BLOCK, b * BLOCK, b * BLOCK, 0, (b + 1) * BLOCK, 0);
+      for (int b = 0; b < BLOCKS; b++) { // a segment is a block of rows; it sees what stands before it, and itself
+        segments.add(b * BLOCK, BLOCK, b * BLOCK, b * BLOCK, 0, b * BLOCK, Segments.Own.SELF);
       }
       segments.upload(stream);
       new Kernels(device).attention.launch(stream, dq, new KeyValues(dk, dv, new Heads(1, 1, DIM), ROWS), segments, out,

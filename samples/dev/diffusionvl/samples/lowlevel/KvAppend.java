@@ -49,7 +49,7 @@ public final class KvAppend {
       dSin.set(stream, sin);
       stream.fill(k, 0);
       stream.fill(v, 0);
-      segments.add(0, ROWS, POSITION, POSITION, 0, POSITION + ROWS, 0);
+      segments.add(0, ROWS, POSITION, POSITION, 0, POSITION, Segments.Own.SELF);
       segments.upload(stream);
       new Kernels(device).ropeKvAppend.launch(stream, dQkv, null, new Rope(dCos, dSin), segments, q,
           new KeyValues(k, v, new Heads(1, 1, DIM), SLOTS));

@@ -61,7 +61,7 @@ public class LaunchBenchmark {
     rope = new Rope(acc, acc);
     kv = new KeyValues(b, b, new Heads(16, 2, 128), 128);
     segments = new Segments(device, 1);
-    segments.add(0, 8, 100, 100, 0, 100, 1);
+    segments.add(0, 8, 100, 100, 0, 100, Segments.Own.SELF);
     segments.upload(stream);
     plan = LaunchPlan.record(stream, () -> {
       for (int i = 0; i < PLANNED; i++) {

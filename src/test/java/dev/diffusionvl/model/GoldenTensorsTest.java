@@ -108,7 +108,7 @@ class GoldenTensorsTest {
             prefill, 1);
         Segments segments = new Segments(device, prefill / block)) {
       for (int begin = 0; begin < prefill; begin += block) {
-        segments.add(begin, block, begin, begin, 0, begin + block, 0);
+        segments.add(begin, block, begin, begin, 0, begin, Segments.Own.SELF);
       }
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOf(embeddings, prefill * hidden));
@@ -120,7 +120,7 @@ class GoldenTensorsTest {
 
       cache.commit(prefill);
       segments.clear();
-      segments.add(0, block, prefill, prefill, 0, prefill, 1);
+      segments.add(0, block, prefill, prefill, 0, prefill, Segments.Own.SELF);
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOfRange(embeddings, prefill * hidden, slots * hidden));
       transformer.forward(Transformer.Rows.scored(segments), cache, rope);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
+import static dev.diffusionvl.runtime.op.Segments.Own.CAUSAL;
+import static dev.diffusionvl.runtime.op.Segments.Own.NONE;
+import static dev.diffusionvl.runtime.op.Segments.Own.SELF;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -36,12 +39,12 @@ class AttentionInvarianceTest extends OpTest {
   void resultsDoNotDependOnTheBatch(Form form) {
     int slots = 320;
     AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, slots, 15);
-    Part[] parts = {new Part(5, 140, 0, 140, 1), new Part(5, 310, 150, 300, 2), new Part(5, 145, 0, 0, 4)};
+    Part[] parts = {new Part(5, 140, 0, 140, SELF), new Part(5, 310, 150, 300, SELF), new Part(5, 145, 0, 0, CAUSAL)};
     float[] together = pass.run(form, parts);
     for (int i = 0; i < 3; i++) {
       Part p = parts[i];
       float[] queries = rows(pass.q, pass, 5 * i, 5 * i + 5);
-      float[] alone = pass.runFrom(form, queries, new Part(5, p.slot(), p.contextBegin(), p.contextEnd(), 1));
+      float[] alone = pass.runFrom(form, queries, new Part(5, p.slot(), p.contextBegin(), p.contextEnd(), p.own()));
       assertArrayEquals(rows(together, pass, 5 * i, 5 * i + 5), alone, form + ": segment " + i + ", seed " + seed);
     }
   }
@@ -53,10 +56,10 @@ class AttentionInvarianceTest extends OpTest {
     for (int context : new int[] {0, 56, 100, 249}) {
       int slots = context + 20;
       AttentionPass pass = new AttentionPass(this, form.dtype, 6, 2, DIM, slots, 16);
-      float[] fused = pass.run(form, new Part(8, context, 0, context, 0b01), new Part(8, context + 8, 0, context, 0b11));
-      float[] first = pass.runFrom(form, rows(pass.q, pass, 0, 8), new Part(8, context, 0, context, 1));
-      float[] second = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 8, 1));
-      float[] stored = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 16, 0));
+      float[] fused = pass.run(form, new Part(8, context, 0, context, SELF), new Part(8, context + 8, 0, context + 8, SELF));
+      float[] first = pass.runFrom(form, rows(pass.q, pass, 0, 8), new Part(8, context, 0, context, SELF));
+      float[] second = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 8, SELF));
+      float[] stored = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 16, NONE));
       assertArrayEquals(first, rows(fused, pass, 0, 8), form + ": first block, context " + context + ", seed " + seed);
       assertArrayEquals(second, rows(fused, pass, 8, 16), form + ": second block, context " + context + ", seed " + seed);
       assertArrayEquals(stored, second, form + ": all stored, context " + context + ", seed " + seed);
@@ -72,14 +75,14 @@ class AttentionInvarianceTest extends OpTest {
     AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, DIM, slots, 64);
     Part[] parts = new Part[8];
     for (int i = 0; i < 8; i++) {
-      parts[i] = new Part(8, context + 8 * i, 0, context, 1L << i);
+      parts[i] = new Part(8, context + 8 * i, 0, context, SELF);
     }
     float[] together = pass.run(form, parts);
     for (int i = 0; i < 8; i++) {
       for (int r = 0; r < 8; r++) {
         copySlot(pass, 1, slots, context + 8 * i + r, context + r);
       }
-      float[] alone = pass.runFrom(form, rows(pass.q, pass, 8 * i, 8 * i + 8), new Part(8, context, 0, context, 1));
+      float[] alone = pass.runFrom(form, rows(pass.q, pass, 8 * i, 8 * i + 8), new Part(8, context, 0, context, SELF));
       assertArrayEquals(rows(together, pass, 8 * i, 8 * i + 8), alone, form + ": variant " + i + ", seed " + seed);
     }
   }
@@ -89,10 +92,41 @@ class AttentionInvarianceTest extends OpTest {
   @EnumSource
   void rowsDoNotDependOnTheirNeighbours(Form form) {
     AttentionPass pass = new AttentionPass(this, form.dtype, 7, 1, DIM, 150, 21);
-    float[] together = pass.run(form, new Part(21, 0, 0, 150, 0));
+    float[] together = pass.run(form, new Part(21, 0, 0, 150, NONE));
     for (int row : new int[] {0, 1, 8, 9, 20}) {
-      assertArrayEquals(rows(together, pass, row, row + 1), pass.runFrom(form, rows(pass.q, pass, row, row + 1), new Part(1, 0, 0, 150, 0)),
+      float[] alone = pass.runFrom(form, rows(pass.q, pass, row, row + 1), new Part(1, 0, 0, 150, NONE));
+      assertArrayEquals(rows(together, pass, row, row + 1), alone,
           form + ": row " + row + ", seed " + seed);
+    }
+  }
+
+  /** A causal row is the same as one row that sees all keys up to itself, and in whatever pieces its segment is cut. */
+  @ParameterizedTest
+  @EnumSource
+  void causalRowsAreAsIfAlone(Form form) {
+    causalRows(form, 7, 1, 50, 30); // tiles of two rows and a part of one, and a tile of keys that begins
+    causalRows(form, 32, 32, 248, 20); // 4 ranges: behind 256 keys they have two tiles
+    if (!SMALL) {
+      causalRows(form, 3, 1, 0, 140);
+      causalRows(form, 32, 32, 504, 20);
+    }
+  }
+
+  private void causalRows(Form form, int heads, int kvHeads, int context, int count) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, heads, kvHeads, DIM, context + count, count);
+    float[] together = pass.run(form, new Part(count, context, 0, context, CAUSAL));
+    String what = form + ", " + heads + "/" + kvHeads + " heads, context " + context + ", seed " + seed;
+    for (int row = 0; row < count; row += SMALL ? 3 : Math.max(1, count / 15)) {
+      float[] query = rows(pass.q, pass, row, row + 1);
+      int at = context + row;
+      float[] alone = pass.runFrom(form, query, new Part(1, at, 0, at, CAUSAL));
+      assertArrayEquals(alone, rows(together, pass, row, row + 1), what + ": row " + row);
+      assertArrayEquals(pass.runFrom(form, query, new Part(1, 0, 0, at + 1, NONE)), alone, what + ": row " + row + ", all in the context");
+    }
+    for (int cut : new int[] {1, count / 2, count - 3}) {
+      float[] inTwo = pass.run(form, new Part(cut, context, 0, context, CAUSAL),
+          new Part(count - cut, context + cut, 0, context + cut, CAUSAL));
+      assertArrayEquals(together, inTwo, what + ": cut behind row " + cut);
     }
   }
 
@@ -102,8 +136,8 @@ class AttentionInvarianceTest extends OpTest {
   void workspacesAreUsedAgainAndAgain(Form form) {
     AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 400, 16);
     try (Stream other = device.newStream();
-        Segments large = pass.segments(new Part(8, 380, 0, 380, 1), new Part(8, 388, 0, 200, 3));
-        Segments small = pass.segments(new Part(3, 11, 4, 70, 0));
+        Segments large = pass.segments(new Part(8, 380, 0, 380, SELF), new Part(8, 388, 0, 200, CAUSAL));
+        Segments small = pass.segments(new Part(3, 11, 4, 70, NONE));
         AttentionWorkspace mine = form == Form.BF16_SPLIT ? pass.workspace(2, 8) : null;
         AttentionWorkspace its = form == Form.BF16_SPLIT ? new AttentionWorkspace(other, 4, 2, DIM, 2, 8) : null) {
       float[] largeOut = pass.run(pass.q, large, mine);
@@ -135,18 +169,18 @@ class AttentionInvarianceTest extends OpTest {
     DeviceBuffer k = buffer(form.dtype, pass.k);
     DeviceBuffer v = buffer(form.dtype, pass.v);
     DeviceBuffer out = empty(form.dtype, pass.q.length);
-    try (Segments segments = pass.segments(new Part(8, 0, 0, 0, 1)); AttentionWorkspace workspace = pass.workspace(1, 8)) {
+    try (Segments segments = pass.segments(new Part(8, 0, 0, 0, SELF)); AttentionWorkspace workspace = pass.workspace(1, 8)) {
       AttentionWorkspace used = form == Form.BF16_SPLIT ? workspace : null;
       float scale = (float) (1 / Math.sqrt(DIM));
       try (Graph graph = Graph.capture(stream,
           () -> kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 500), segments, out, scale, used))) {
         for (int context : new int[] {0, 3, 56, 57, 300, 492, 120}) {
           segments.clear();
-          segments.add(0, 8, 0, context, 0, context, 1);
+          segments.add(0, 8, 0, context, 0, context, SELF);
           segments.upload(stream);
           graph.launch(stream);
           float[] replayed = out.getFloats(stream);
-          assertArrayEquals(pass.run(form, new Part(8, context, 0, context, 1)), replayed, form + ": context " + context);
+          assertArrayEquals(pass.run(form, new Part(8, context, 0, context, SELF)), replayed, form + ": context " + context);
         }
       }
     }
@@ -166,7 +200,7 @@ class AttentionInvarianceTest extends OpTest {
         pass.k[slot * DIM] = slot == at ? 60 : -40 + slot % 5;
       }
       // the others weigh e^-170 or less: nothing in f32
-      float[] actual = pass.run(form, new Part(1, 0, 0, slots, 0));
+      float[] actual = pass.run(form, new Part(1, 0, 0, slots, NONE));
       for (int d = 0; d < DIM; d++) {
         assertEquals(pass.v[at * DIM + d], actual[d], 1e-6f, form + ": key " + at);
       }

@@ -26,8 +26,8 @@ final class AttentionPass {
     }
   }
 
-  /** rows, slot of the first, context begin and end, visible segments. */
-  record Part(int rows, int slot, int contextBegin, int contextEnd, long visible) {}
+  /** rows, slot of the first, context begin and end, what a row sees of its own part. */
+  record Part(int rows, int slot, int contextBegin, int contextEnd, Segments.Own own) {}
 
   private final OpTest test;
   private final DType dtype;
@@ -64,7 +64,7 @@ final class AttentionPass {
     Segments segments = new Segments(test.device, parts.length);
     int row = 0;
     for (Part p : parts) {
-      segments.add(row, p.rows(), 0, p.slot(), p.contextBegin(), p.contextEnd(), p.visible());
+      segments.add(row, p.rows(), 0, p.slot(), p.contextBegin(), p.contextEnd(), p.own());
       row += p.rows();
     }
     segments.upload(test.stream);
@@ -96,29 +96,31 @@ final class AttentionPass {
     return out.getFloats(test.stream);
   }
 
-  /** The slots that a part sees. */
-  static int[] visibleSlots(Part part, Part... parts) {
-    IntStream seen = IntStream.range(part.contextBegin(), part.contextEnd());
-    for (int t = 0; t < 64; t++) {
-      if ((part.visible() >>> t & 1) != 0) {
-        seen = IntStream.concat(seen, IntStream.range(parts[t].slot(), parts[t].slot() + parts[t].rows()));
-      }
-    }
-    return seen.toArray();
+  /** The slots that row i of a part sees. */
+  private static int[] visibleSlots(Part part, int i) {
+    int own = switch (part.own()) {
+      case NONE -> 0;
+      case SELF -> part.rows();
+      case CAUSAL -> i + 1;
+    };
+    IntStream context = IntStream.range(part.contextBegin(), part.contextEnd());
+    return IntStream.concat(context, IntStream.range(part.slot(), part.slot() + own)).toArray();
   }
 
   double[] expected(Part... parts) {
-    int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
-    double[] expected = new double[rows * rowWidth()];
-    int row = 0;
-    for (Part p : parts) {
-      int[] seen = visibleSlots(p, parts);
-      for (int i = 0; i < p.rows(); i++, row++) {
-        for (int head = 0; head < heads; head++) {
-          int at = (row * heads + head) * dim;
-          double[] one = AttentionOracle.head(q, at, k, v, head / (heads / kvHeads) * slots * dim, seen, dim, scale());
-          System.arraycopy(one, 0, expected, at, dim);
-        }
+    return expected(Arrays.stream(parts)
+        .flatMap(p -> IntStream.range(0, p.rows()).mapToObj(i -> visibleSlots(p, i)))
+        .toArray(int[][]::new));
+  }
+
+  /** In float64, for rows that see these slots. */
+  double[] expected(int[][] seen) {
+    double[] expected = new double[seen.length * rowWidth()];
+    for (int row = 0; row < seen.length; row++) {
+      for (int head = 0; head < heads; head++) {
+        int at = (row * heads + head) * dim;
+        double[] one = AttentionOracle.head(q, at, k, v, head / (heads / kvHeads) * slots * dim, seen[row], dim, scale());
+        System.arraycopy(one, 0, expected, at, dim);
       }
     }
     return expected;

@@ -2,6 +2,9 @@
 package dev.diffusionvl.runtime.op;
 
 import static dev.diffusionvl.runtime.op.AttentionPass.check;
+import static dev.diffusionvl.runtime.op.Segments.Own.CAUSAL;
+import static dev.diffusionvl.runtime.op.Segments.Own.NONE;
+import static dev.diffusionvl.runtime.op.Segments.Own.SELF;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -15,27 +18,28 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** attention against float64 over every kind of segment: prefill, denoise, fused store, speculation, batching, windows. */
+/** attention against float64 over every kind of segment: blocks, drafts, sequences side by side, windows, causal rows, training. */
 class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void everyShapeOfPass(Form form) {
     for (int dim : new int[] {128, 80, 72}) {
-      check(this, form, 2, 1, dim, 1, new Part(1, 0, 0, 1, 0)); // one key
-      check(this, form, 4, 4, dim, 9, new Part(3, 6, 0, 7, 0), new Part(5, 0, 2, 3, 0));
-      check(this, form, 7, 1, dim, 24, new Part(8, 0, 0, 8, 0), new Part(8, 8, 0, 16, 0), new Part(8, 16, 0, 24, 0)); // prefill
-      check(this, form, 8, 1, dim, 45, new Part(8, 37, 0, 37, 1)); // denoise: cache and itself
-      check(this, form, 2, 1, dim, 30, new Part(8, 13, 0, 13, 1), new Part(8, 21, 0, 13, 3)); // fused store
-      check(this, form, 2, 2, dim, 40, new Part(8, 5, 0, 5, 1), new Part(8, 13, 0, 5, 2), new Part(8, 21, 0, 5, 4)); // variants
-      check(this, form, 2, 1, dim, 300, new Part(2, 290, 3, 200, 1), new Part(1, 250, 201, 250, 2)); // two sequences in one cache
-      check(this, form, 1, 1, dim, 420, new Part(3, 412, 1, 410, 1)); // more than three tiles, ragged
-      check(this, form, 2, 1, dim, 129, new Part(1, 128, 0, 128, 1)); // two tiles and one key
-      check(this, form, 3, 1, dim, 150, new Part(43, 0, 0, 43, 0), new Part(0, 43, 0, 9, 0), new Part(100, 50, 43, 143, 0)); // windows
-      check(this, form, 6, 2, dim, 220, new Part(13, 190, 77, 190, 0b101), new Part(4, 3, 3, 60, 0), new Part(17, 203, 0, 0, 0b111));
+      check(this, form, 2, 1, dim, 1, new Part(1, 0, 0, 1, NONE)); // one key
+      check(this, form, 4, 4, dim, 9, new Part(3, 6, 0, 7, NONE), new Part(5, 0, 2, 3, NONE));
+      check(this, form, 7, 1, dim, 24, new Part(8, 0, 0, 0, SELF), new Part(8, 8, 0, 8, SELF), new Part(8, 16, 0, 24, NONE)); // prefill
+      check(this, form, 8, 1, dim, 45, new Part(8, 37, 0, 37, SELF)); // denoise: cache and itself
+      check(this, form, 2, 1, dim, 30, new Part(8, 13, 0, 13, SELF), new Part(8, 21, 0, 21, SELF)); // fused store
+      check(this, form, 2, 2, dim, 40, new Part(8, 5, 0, 5, SELF), new Part(8, 13, 0, 5, SELF), new Part(8, 21, 0, 5, SELF)); // variants
+      check(this, form, 2, 1, dim, 300, new Part(2, 290, 3, 200, SELF), new Part(1, 250, 201, 250, SELF)); // two sequences in one cache
+      check(this, form, 1, 1, dim, 420, new Part(3, 412, 1, 410, SELF)); // more than three tiles, ragged
+      check(this, form, 2, 1, dim, 129, new Part(1, 128, 0, 128, SELF)); // two tiles and one key
+      check(this, form, 3, 1, dim, 150, new Part(43, 0, 0, 0, SELF), new Part(0, 43, 0, 9, NONE), new Part(100, 50, 0, 0, SELF)); // windows
+      check(this, form, 6, 2, dim, 220, new Part(13, 190, 77, 190, SELF), new Part(4, 3, 3, 60, NONE), new Part(17, 203, 0, 0, CAUSAL));
     }
   }
 
@@ -44,7 +48,7 @@ class AttentionTest extends OpTest {
   @EnumSource(names = "BF16")
   void aWholeImage(Form form) {
     int patches = SMALL ? 130 : 1296;
-    check(this, form, 1, 1, 80, patches, new Part(patches, 0, 0, patches, 0));
+    check(this, form, 1, 1, 80, patches, new Part(patches, 0, 0, patches, NONE));
   }
 
   /** Lists whose length is at the edges of tiles and of the ranges that blocks share: up to 32 for one kv head. */
@@ -53,19 +57,71 @@ class AttentionTest extends OpTest {
   void everyLengthOfTheList(Form form) {
     for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193, 1000,
         2048, 2049, 2500}) {
-      check(this, form, 1, 1, 72, length + 3, new Part(1, 2, 3, length + 3, 0));
+      check(this, form, 1, 1, 72, length + 3, new Part(1, 2, 3, length + 3, NONE));
     }
-    check(this, form, 5, 1, 128, 700, new Part(9, 680, 0, 661, 1));
+    check(this, form, 5, 1, 128, 700, new Part(9, 680, 0, 661, SELF));
   }
 
   @ParameterizedTest
   @EnumSource
-  void sixtyFourSegments(Form form) {
-    Part[] parts = new Part[64];
+  void moreThanSixtyFourSegments(Form form) {
+    Part[] parts = new Part[100];
     for (int i = 0; i < parts.length; i++) {
-      parts[i] = new Part(i % 3, 5 + 2 * i, 0, i % 5, i == 7 ? -1L : 1L << i | 1L << (63 - i) | 0x8000_0000L);
+      parts[i] = new Part(i % 3, 5 + 2 * i, 0, i % 5, Segments.Own.values()[i % 7 % 3]);
     }
-    check(this, form, 2, 1, 80, 140, parts);
+    check(this, form, 2, 1, 80, 210, parts);
+  }
+
+  /** Autoregressive rows: alone, as a prompt without and with a cached context, drafts that are verified, sequences side by side. */
+  @ParameterizedTest
+  @EnumSource
+  void causalRows(Form form) {
+    for (int dim : new int[] {128, 80, 72}) {
+      check(this, form, 7, 1, dim, 9, new Part(1, 8, 0, 8, CAUSAL)); // one token
+      check(this, form, 2, 2, dim, 70, new Part(70, 0, 0, 0, CAUSAL)); // a prompt
+      check(this, form, 7, 1, dim, 90, new Part(25, 64, 1, 64, CAUSAL)); // behind a context; three rows share a tile of sixteen
+      check(this, form, 3, 1, dim, 120, new Part(5, 60, 0, 60, CAUSAL), new Part(5, 65, 0, 60, CAUSAL), new Part(5, 70, 0, 60, CAUSAL));
+      check(this, form, 2, 1, dim, 150, new Part(9, 33, 10, 30, CAUSAL), new Part(4, 140, 50, 130, CAUSAL), new Part(8, 42, 10, 42, SELF));
+    }
+    int rows = SMALL ? 70 : 300;
+    check(this, form, 4, 1, 72, rows + 40, new Part(rows, 40, 3, 40, CAUSAL));
+  }
+
+  /** Rows of one tile whose lists are cut into ranges of one and of two tiles: with 32 kv heads there are 4 ranges, of 256 keys at most. */
+  @ParameterizedTest
+  @EnumSource
+  void causalRowsAtTheEdgeOfARange(Form form) {
+    for (int context : SMALL ? new int[] {250} : new int[] {250, 256, 505}) {
+      check(this, form, 32, 32, 72, context + 12, new Part(12, context, 0, context, CAUSAL));
+    }
+  }
+
+  /** Training's pass of noisy rows and clean rows, from its four rules: more blocks than a mask of 64 bits could name. */
+  @ParameterizedTest
+  @EnumSource
+  void noisyAndCleanRows(Form form) {
+    int block = 2;
+    int blocks = SMALL ? 9 : 70;
+    int half = block * blocks;
+    AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, 72, 2 * half, 2 * half);
+    Part[] parts = new Part[2 * blocks];
+    for (int i = 0; i < blocks; i++) {
+      parts[i] = new Part(block, block * i, half, half + block * i, SELF);
+      parts[blocks + i] = new Part(block, half + block * i, half, half + block * i, SELF);
+    }
+    int[][] seen = new int[2 * half][];
+    for (int query = 0; query < 2 * half; query++) {
+      int row = query;
+      seen[query] = IntStream.range(0, 2 * half).filter(key -> {
+        int queryBlock = row % half / block;
+        int keyBlock = key % half / block;
+        if (row < half) {
+          return key < half ? queryBlock == keyBlock : queryBlock > keyBlock;
+        }
+        return key >= half && queryBlock >= keyBlock;
+      }).toArray();
+    }
+    assertRows("training's pass " + form, pass.expected(seen), pass.run(form, parts), 4 * half, form.tolerance);
   }
 
   @ParameterizedTest
@@ -74,7 +130,7 @@ class AttentionTest extends OpTest {
     for (int length : new int[] {1, 2, 3, 64, 300}) {
       AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, 128, length + 1, 2);
       Arrays.fill(pass.v, 1f);
-      for (float x : pass.run(form, new Part(2, 0, 0, length, 0))) {
+      for (float x : pass.run(form, new Part(2, 0, 0, length, NONE))) {
         // Rounding P to bf16 changes a weight by at most 2^-9 of itself: their sum rounds to 1.
         assertEquals(1f, x, form == Form.F32 ? 1e-6f : 0f, form + ", " + length + " keys, seed " + seed);
       }
@@ -85,7 +141,7 @@ class AttentionTest extends OpTest {
   @EnumSource
   void aSegmentThatSeesNothingGivesZeros(Form form) {
     AttentionPass pass = new AttentionPass(this, form.dtype, 3, 1, 128, 30, 9);
-    Part[] parts = {new Part(3, 0, 2, 2, 0), new Part(3, 3, 0, 30, 0), new Part(3, 6, 0, 0, 0)};
+    Part[] parts = {new Part(3, 0, 2, 2, NONE), new Part(3, 3, 0, 30, NONE), new Part(3, 6, 0, 0, NONE)};
     float[] out = pass.run(form, parts);
     int width = pass.rowWidth();
     for (int i = 0; i < out.length; i++) {
@@ -102,7 +158,7 @@ class AttentionTest extends OpTest {
     Arrays.fill(pass.k, -100f);
     for (int winner : new int[] {0, 37, 69}) {
       Arrays.fill(pass.k, winner * 128, winner * 128 + 128, 100f);
-      assertArrayEquals(Arrays.copyOfRange(pass.v, winner * 128, winner * 128 + 128), pass.run(form, new Part(1, 0, 0, 70, 0)),
+      assertArrayEquals(Arrays.copyOfRange(pass.v, winner * 128, winner * 128 + 128), pass.run(form, new Part(1, 0, 0, 70, NONE)),
           1e-6f, form + ", key " + winner);
       Arrays.fill(pass.k, winner * 128, winner * 128 + 128, -100f);
     }
@@ -114,9 +170,10 @@ class AttentionTest extends OpTest {
     AttentionPass pass = new AttentionPass(this, form.dtype, 1, 1, 128, 150, 1);
     Arrays.fill(pass.q, 1f);
     Arrays.fill(pass.k, Float.NEGATIVE_INFINITY);
-    assertArrayEquals(new float[128], pass.run(form, new Part(1, 0, 0, 150, 0)), form + ": all of them");
+    assertArrayEquals(new float[128], pass.run(form, new Part(1, 0, 0, 150, NONE)), form + ": all of them");
     Arrays.fill(pass.k, 149 * 128, 150 * 128, 1f); // in the third tile, after nothing but -inf
-    assertArrayEquals(Arrays.copyOfRange(pass.v, 149 * 128, 150 * 128), pass.run(form, new Part(1, 0, 0, 150, 0)), form + ": all but one");
+    assertArrayEquals(Arrays.copyOfRange(pass.v, 149 * 128, 150 * 128), pass.run(form, new Part(1, 0, 0, 150, NONE)),
+        form + ": all but one");
   }
 
   /** NaN in a key or value that one segment sees is in its rows, and in no other. */
@@ -127,7 +184,7 @@ class AttentionTest extends OpTest {
       AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, 80, 140, 6);
       float[] poisoned = inKeys ? pass.k : pass.v;
       poisoned[100 * 80 + 3] = Float.NaN;
-      float[] out = pass.run(form, new Part(3, 0, 0, 100, 0), new Part(3, 101, 90, 101, 0));
+      float[] out = pass.run(form, new Part(3, 0, 0, 100, NONE), new Part(3, 101, 90, 101, NONE));
       for (int i = 0; i < out.length; i++) {
         boolean poison = i / pass.rowWidth() >= 3 && (inKeys || i % 80 == 3);
         assertEquals(poison, Float.isNaN(out[i]), form + ": element " + i);
@@ -135,20 +192,36 @@ class AttentionTest extends OpTest {
     }
   }
 
+  /** A key that is NaN is in the causal rows from its own on; what a row must not see does not reach it. */
+  @ParameterizedTest
+  @EnumSource
+  void nanInACausalKeyStaysBehindIt(Form form) {
+    AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, 80, 140, 20);
+    pass.k[107 * 80 + 3] = Float.NaN;
+    float[] out = pass.run(form, new Part(20, 100, 0, 100, CAUSAL));
+    for (int i = 0; i < out.length; i++) {
+      assertEquals(i / pass.rowWidth() >= 7, Float.isNaN(out[i]), form + ": element " + i);
+    }
+  }
+
   @Test
   void refusesWhatDoesNotFit() {
     DeviceBuffer data = buffer(DType.F32, new float[4 * 128]);
     try (Segments segments = new Segments(device, 1)) {
-      segments.add(0, 1, 0, 3, 0, 5, 0);
+      segments.add(0, 1, 0, 3, 0, 5, NONE);
       segments.upload(stream);
       assertThrows(IllegalArgumentException.class,
           () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(1, 1, 128), 4), segments, data, 1f));
       assertThrows(IllegalArgumentException.class,
           () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(1, 1, 64), 8), segments, data, 1f));
-      assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, 0, 0, 1, 0));
+      assertThrows(IllegalArgumentException.class, () -> segments.add(0, 1, 0, 0, 0, 1, NONE));
       segments.clear();
-      segments.add(0, 1, 0, 0, 0, 1, 2);
-      assertThrows(IllegalArgumentException.class, () -> segments.upload(stream));
+      for (Segments.Own own : new Segments.Own[] {SELF, CAUSAL}) {
+        String message = assertThrows(IllegalArgumentException.class, () -> segments.add(0, 3, 0, 5, 2, 6, own)).getMessage();
+        assertTrue(message.contains("slot 5, context 2 to 6") && message.contains("in its context already"), message);
+        assertThrows(IllegalArgumentException.class, () -> segments.add(0, 3, 0, 5, 7, 9, own));
+      }
+      segments.add(0, 3, 0, 5, 2, 5, CAUSAL);
     }
   }
 
@@ -156,7 +229,7 @@ class AttentionTest extends OpTest {
   void aWorkspaceIsForOneShapeOfHeads() {
     DeviceBuffer data = buffer(DType.BF16, new float[40 * 128]);
     try (Segments segments = new Segments(device, 2); AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, 2, 128, 1, 8)) {
-      segments.add(0, 8, 0, 0, 0, 8, 0);
+      segments.add(0, 8, 0, 0, 0, 8, NONE);
       segments.upload(stream);
       assertTrue(workspace.fits(segments));
       for (int[] other : new int[][] {{2, 2, 128}, {4, 1, 128}, {4, 2, 80}}) { // heads, kv heads, head dim
@@ -164,14 +237,14 @@ class AttentionTest extends OpTest {
             new KeyValues(data, data, new Heads(other[0], other[1], other[2]), 8), segments, data, 1f, workspace)).getMessage();
         assertTrue(message.contains("workspace is for 4 heads, 2 kv heads, head dim 128, 1 tiles"), message);
       }
-      segments.add(8, 1, 0, 0, 0, 8, 0);
+      segments.add(8, 1, 0, 0, 0, 8, NONE);
       segments.upload(stream);
       assertFalse(workspace.fits(segments));
       assertThrows(IllegalArgumentException.class,
           () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(4, 2, 128), 8), segments, data, 1f, workspace));
       workspace.close();
       segments.clear();
-      segments.add(0, 8, 0, 0, 0, 8, 0);
+      segments.add(0, 8, 0, 0, 0, 8, NONE);
       segments.upload(stream);
       assertThrows(IllegalStateException.class,
           () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(4, 2, 128), 8), segments, data, 1f, workspace));

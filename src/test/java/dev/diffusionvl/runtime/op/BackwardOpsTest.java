@@ -176,8 +176,8 @@ class BackwardOpsTest extends OpTest {
         int width = (heads + 2 * kvHeads) * dim;
         DeviceBuffer gradient = empty(dtype, (long) rows * width);
         try (Segments segments = new Segments(device, 2)) {
-          segments.add(0, 4, 7, 1, 0, 0, 0);
-          segments.add(4, 7, 20, 5, 0, 0, 0);
+          segments.add(0, 4, 7, 1, 0, 0, Segments.Own.NONE);
+          segments.add(4, 7, 20, 5, 0, 0, Segments.Own.NONE);
           segments.upload(stream);
           kernels.ropeBackward.launch(stream, buffer(dtype, dq),
               new KeyValues(buffer(dtype, dk), buffer(dtype, dv), new Heads(heads, kvHeads, dim), slots),

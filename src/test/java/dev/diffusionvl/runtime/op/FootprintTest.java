@@ -109,8 +109,8 @@ class FootprintTest extends OpTest {
         DeviceBuffer out = guarded(dtype, 8 * 4 * dim);
         try (Segments segments = new Segments(device, 3);
             AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, kvHeads, dim, 2, 5)) {
-          segments.add(0, 5, 0, 200, 7, 190, 1);
-          segments.add(5, 3, 0, 321, 9, 150, 3);
+          segments.add(0, 5, 0, 200, 7, 190, Segments.Own.SELF);
+          segments.add(5, 3, 0, 321, 9, 150, Segments.Own.CAUSAL);
           segments.upload(stream);
           kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, kvHeads, dim), slots), segments, out, 0.1f);
           assertWritten("attention " + dtype + " " + dim, out);
@@ -132,30 +132,29 @@ class FootprintTest extends OpTest {
     return values;
   }
 
+  /** Two segments of two rows with the same queries over the same context: a row's result shows how much of its own segment it sees. */
   @Test
-  void aHiddenSegmentDoesNotCount() {
-    // Two segments with the same queries and keys, one of which sees one segment more: results must differ, and the other's not.
+  void hiddenRowsDoNotCount() {
     int dim = 128;
-    float[] keys = normal(DType.F32, 8 * dim, 1);
     float[] row = normal(DType.F32, dim, 1);
-    float[] q = new float[2 * dim];
-    System.arraycopy(row, 0, q, 0, dim);
-    System.arraycopy(row, 0, q, dim, dim);
-    DeviceBuffer k = buffer(DType.F32, keys);
-    float[] both = new float[0];
-    for (long mask : new long[] {0, 1, 2}) {
+    float[] q = new float[4 * dim];
+    for (int i = 0; i < 4; i++) {
+      System.arraycopy(row, 0, q, i * dim, dim);
+    }
+    DeviceBuffer k = buffer(DType.F32, normal(DType.F32, 8 * dim, 1));
+    for (Segments.Own own : Segments.Own.values()) {
       DeviceBuffer out = empty(DType.F32, q.length);
       try (Segments segments = new Segments(device, 2)) {
-        segments.add(0, 1, 0, 6, 0, 4, 0);
-        segments.add(1, 1, 0, 7, 0, 4, mask);
+        segments.add(0, 2, 0, 4, 0, 4, Segments.Own.NONE);
+        segments.add(2, 2, 0, 6, 0, 4, own);
         segments.upload(stream);
         kernels.attention.launch(stream, buffer(DType.F32, q), new KeyValues(k, k, new Heads(1, 1, dim), 8), segments, out, 0.1f);
       }
       float[] values = out.getFloats(stream);
-      boolean same = Arrays.equals(values, 0, dim, values, dim, 2 * dim);
-      assertEquals(mask == 0, same, "mask " + mask);
-      assertFalse(Arrays.equals(both, values), "mask " + mask + " sees what the mask before saw");
-      both = values;
+      assertTrue(Arrays.equals(values, 0, dim, values, dim, 2 * dim), "the first segment sees its context alone");
+      assertEquals(own == Segments.Own.NONE, Arrays.equals(values, 0, dim, values, 2 * dim, 3 * dim), own + ": context and itself");
+      boolean rowsAlike = Arrays.equals(values, 2 * dim, 3 * dim, values, 3 * dim, 4 * dim);
+      assertEquals(own != Segments.Own.CAUSAL, rowsAlike, own + ": row 0 and row 1");
     }
   }
 

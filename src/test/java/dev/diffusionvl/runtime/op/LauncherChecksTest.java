@@ -103,7 +103,7 @@ class LauncherChecksTest extends OpTest {
   @Test
   void skinnyProducts() {
     try (SkinnyWorkspace workspace = new SkinnyWorkspace(stream, 8); Segments segments = new Segments(device, 1)) {
-      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.add(0, 2, 3, 4, 0, 4, Segments.Own.SELF); // 2 rows, positions 3 and 4, slots 4 and 5
       segments.upload(stream);
       check("row_squares", List.of(f32("x", 16), f32("squares", 2)),
           b -> kernels.rowSquares.launch(stream, b.get(0), b.get(1), 2, 8));
@@ -159,7 +159,7 @@ class LauncherChecksTest extends OpTest {
   @Test
   void attentionAndRotary() {
     try (Segments segments = new Segments(device, 1)) {
-      segments.add(0, 2, 3, 4, 0, 4, 1); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.add(0, 2, 3, 4, 0, 4, Segments.Own.SELF); // 2 rows, positions 3 and 4, slots 4 and 5
       segments.upload(stream);
       check("attention", List.of(f32("q", 2 * 2 * 80), f32("keys", 6 * 80), f32("values", 6 * 80), f32("out", 2 * 2 * 80)),
           b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 80), 6), segments, b.get(3),
@@ -242,7 +242,7 @@ class LauncherChecksTest extends OpTest {
   @Test
   void operandsOverSegmentsOffAlignment() {
     try (SkinnyWorkspace workspace = new SkinnyWorkspace(stream, 8); Segments segments = new Segments(device, 1)) {
-      segments.add(0, 2, 3, 4, 0, 6, 0); // 2 rows, positions 3 and 4, slots 4 and 5
+      segments.add(0, 2, 3, 4, 0, 6, Segments.Own.NONE); // 2 rows, positions 3 and 4, slots 4 and 5
       segments.upload(stream);
       shifted("attention", List.of(f32("q", 2 * 2 * 80), f32("keys", 6 * 80), f32("values", 6 * 80), f32("out", 2 * 2 * 80)),
           Set.of("q", "keys", "values", "out"),

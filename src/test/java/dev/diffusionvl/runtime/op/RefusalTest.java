@@ -115,7 +115,7 @@ class RefusalTest extends OpTest {
     DeviceBuffer small = buffer(DType.F32, new float[3]);
     DeviceBuffer b = buffer(DType.BF16, new float[4 * 128]);
     try (Segments segments = new Segments(device, 1)) {
-      segments.add(0, 2, 5, 1, 0, 1, 1); // positions up to 7, slots up to 3
+      segments.add(0, 2, 5, 1, 0, 1, Segments.Own.SELF); // positions up to 7, slots up to 3
       segments.upload(stream);
       refused("attention", "keys is", () -> kernels.attention.launch(stream, f, new KeyValues(b, f, new Heads(2, 1, 128), 4), segments, f,
           1f));
@@ -166,7 +166,7 @@ class RefusalTest extends OpTest {
     refused("vision_rotary", "columns of q", () -> kernels.visionRotary.launch(stream, f, null, null, f,
         new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 4), 0)));
     try (Segments segments = new Segments(device, 1)) {
-      segments.add(0, 2, 0, 0, 0, 2, 0);
+      segments.add(0, 2, 0, 0, 0, 2, Segments.Own.NONE);
       segments.upload(stream);
       KeyValues wide = new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 1 << 30), 1 << 30);
       refused("rope_kv_append", "keys is", () -> kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, f, wide));
@@ -179,18 +179,18 @@ class RefusalTest extends OpTest {
   void segmentsThatCannotBe() {
     refused("segments", "capacity", () -> new Segments(device, 0));
     try (Segments segments = new Segments(device, 2)) {
-      refused("segments", "row -1", () -> segments.add(-1, 1, 0, 0, 0, 1, 0));
-      refused("segments", "row 0, rows -1", () -> segments.add(0, -1, 0, 0, 0, 1, 0));
-      refused("segments", "row 0, rows 1, position -1", () -> segments.add(0, 1, -1, 0, 0, 1, 0));
-      refused("segments", "row 0, rows 1, position 0, slot -1", () -> segments.add(0, 1, 0, -1, 0, 1, 0));
-      refused("segments", "row 0", () -> segments.add(0, 1, 0, 0, -1, 1, 0));
-      refused("segments", "row 0", () -> segments.add(0, 1, 0, 0, 3, 2, 0));
+      refused("segments", "row -1", () -> segments.add(-1, 1, 0, 0, 0, 1, Segments.Own.NONE));
+      refused("segments", "row 0, rows -1", () -> segments.add(0, -1, 0, 0, 0, 1, Segments.Own.NONE));
+      refused("segments", "row 0, rows 1, position -1", () -> segments.add(0, 1, -1, 0, 0, 1, Segments.Own.NONE));
+      refused("segments", "row 0, rows 1, position 0, slot -1", () -> segments.add(0, 1, 0, -1, 0, 1, Segments.Own.NONE));
+      refused("segments", "row 0", () -> segments.add(0, 1, 0, 0, -1, 1, Segments.Own.NONE));
+      refused("segments", "row 0", () -> segments.add(0, 1, 0, 0, 3, 2, Segments.Own.NONE));
       assertEquals(0, segments.count());
-      segments.add(2, 3, 0, 0, 0, 0, 0);
-      segments.add(5, 7, 0, 0, 0, 0, 0);
+      segments.add(2, 3, 0, 0, 0, 0, Segments.Own.NONE);
+      segments.add(5, 7, 0, 0, 0, 0, Segments.Own.NONE);
       assertEquals(12, segments.totalRows());
       assertEquals(7, segments.maxRows());
-      refused("segments", "more than 2", () -> segments.add(0, 1, 0, 0, 0, 1, 0));
+      refused("segments", "more than 2", () -> segments.add(0, 1, 0, 0, 0, 1, Segments.Own.NONE));
     }
   }
 }

@@ -41,7 +41,7 @@ class RotaryTest extends OpTest {
     DeviceBuffer v = empty(dtype, (long) kvHeads * slots * dim);
     try (Segments s = new Segments(device, 3)) {
       for (int[] g : segments) {
-        s.add(g[0], g[1], g[2], g[3], 0, 0, 0);
+        s.add(g[0], g[1], g[2], g[3], 0, 0, Segments.Own.NONE);
       }
       s.upload(stream);
       kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), optional(dtype, bias),

@@ -110,7 +110,7 @@ class RoundingPointsTest extends OpTest {
     DeviceBuffer k = empty(dtype, (long) heads * rows * dim);
     DeviceBuffer v = empty(dtype, (long) heads * rows * dim);
     try (Segments segments = new Segments(device, 1)) {
-      segments.add(0, rows, positions - rows, 0, 0, 0, 0);
+      segments.add(0, rows, positions - rows, 0, 0, 0, Segments.Own.NONE);
       segments.upload(stream);
       kernels.ropeKvAppend.launch(stream, buffer(DType.F32, acc), buffer(dtype, bias),
           new Rope(buffer(DType.F32, cos), buffer(DType.F32, sin)), segments, q, new KeyValues(k, v, new Heads(heads, heads, dim), rows));

@@ -212,7 +212,7 @@ class SkinnyFusedTest extends OpTest {
       // Segments of 1, 2, 3, ... rows, out of order: positions and slots run against the rows.
       for (int row = 0, size = 1; row < rows; row += size++) {
         int count = Math.min(size, rows - row);
-        segments.add(row, count, positions - row - count, slots - row - count, 0, 0, 0);
+        segments.add(row, count, positions - row - count, slots - row - count, 0, 0, Segments.Own.NONE);
       }
       segments.upload(stream);
       kernels.skinnyQkv.launch(stream, workspace, new Residual(dh, squares(dh, rows, k)),
@@ -264,8 +264,8 @@ class SkinnyFusedTest extends OpTest {
     DeviceBuffer q = empty(DType.BF16, 6 * DIM);
     DeviceBuffer cache = empty(DType.BF16, 2L * 9 * DIM);
     try (Segments segments = new Segments(device, 2)) {
-      segments.add(0, 2, 0, 0, 0, 0, 0);
-      segments.add(4, 2, 2, 7, 0, 0, 0);
+      segments.add(0, 2, 0, 0, 0, 0, Segments.Own.NONE);
+      segments.add(4, 2, 2, 7, 0, 0, Segments.Own.NONE);
       segments.upload(stream);
       kernels.skinnyQkv.launch(stream, workspace, new Residual(h, squares(h, 6, k)),
           new NormedLinear(buffer(DType.BF16, normal(DType.BF16, k, 1)), EPS, w, null, (1 + 2 * 1) * SkinnyQkv.HEAD_DIM, k),
