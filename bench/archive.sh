@@ -27,7 +27,7 @@ mkdir -p "$stage/lib" "$stage/tests/lib"
   --strip-debug --no-header-files --no-man-pages --compress zip-0 --generate-cds-archive --output "$stage/runtime"
 
 # Jars without compression of their own: the archive's is better. JCuda's compiler of PTX, two thirds of its natives, is never loaded here.
-for jar in "$build"/diffusionvl-"$version".jar "$build"/lib/*.jar; do
+for jar in "$build"/diffusionvl-"$version".jar "$build"/diffusionvl-"$version"-cli.jar "$build"/lib/*.jar; do
   unpacked=$build/dist/unpacked
   rm -rf "$unpacked"
   mkdir -p "$unpacked"

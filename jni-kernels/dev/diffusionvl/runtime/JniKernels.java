@@ -3,7 +3,7 @@ package dev.diffusionvl.runtime;
 
 /** Loads libdvl_jni.so, the driver calls that JCuda does not bind, and checks their results. */
 final class JniKernels {
-  private static final boolean AVAILABLE = NativeResources.load("jni/libdvl_jni.so");
+  private static final boolean AVAILABLE = NativeResources.loadJni("jni/libdvl_jni.so");
 
   private JniKernels() {}
 

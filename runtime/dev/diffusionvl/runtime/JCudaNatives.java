@@ -3,19 +3,21 @@ package dev.diffusionvl.runtime;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Makes unmodified JCuda 12.6 run on what this machine has: the emulated device's libraries, or the CUDA 12 or 13 libraries of a
- * GPU. Runs once per process, before any JCuda class, and is the only place that knows how JCuda finds its natives.
+ * GPU. Runs once per class loader, before any JCuda class, and is the only place that knows how JCuda finds its natives.
  *
  * <p>glibc satisfies a library's dependency from an already loaded library of the same soname, so loading our
  * {@code libcuda.so.1} first is all it takes. JCuda unpacks its own natives into {@code java.io.tmpdir} under a fixed name and
  * takes any file that is already there; a private folder that has them, named by that property for the time of loading, avoids both a
- * stale and a foreign file.
+ * stale and a foreign file. Class loaders that each have a copy of JCuda share the CUDA libraries: see {@link ProcessDevice}.
  */
 final class JCudaNatives {
   private static final String SUFFIX = "-12.6.0-linux-x86_64";
@@ -38,27 +40,39 @@ final class JCudaNatives {
   private JCudaNatives() {}
 
   /** Loads the natives for {@code wanted} (AUTO is resolved here) and returns the kind that serves this process. */
-  static synchronized DeviceSpec.Kind load(DeviceSpec.Kind wanted) {
-    if (loaded != null) {
-      if (wanted != DeviceSpec.Kind.AUTO && wanted != loaded) {
-        throw new IllegalStateException("this process already runs on the " + loaded.name().toLowerCase()
+  static DeviceSpec.Kind load(DeviceSpec.Kind wanted) {
+    synchronized (ProcessDevice.lock()) {
+      DeviceSpec.Kind chosen = ProcessDevice.chosen();
+      if (chosen != null && wanted != DeviceSpec.Kind.AUTO && wanted != chosen) {
+        throw new IllegalStateException("this process already runs on the " + chosen.name().toLowerCase()
             + " device; the device is chosen once per process");
+      }
+      if (loaded == null) {
+        loaded = load(chosen, wanted);
+        ProcessDevice.choose(loaded);
       }
       return loaded;
     }
-    DeviceSpec.Kind kind = wanted;
+  }
+
+  private static DeviceSpec.Kind load(DeviceSpec.Kind chosen, DeviceSpec.Kind wanted) {
+    DeviceSpec.Kind kind = chosen != null ? chosen : wanted;
     if (kind == DeviceSpec.Kind.AUTO) {
       kind = CudaLibraries.driverTraces().isEmpty() ? DeviceSpec.Kind.EMULATED : DeviceSpec.Kind.GPU;
     }
     if (kind == DeviceSpec.Kind.GPU) {
       loadGpu();
     } else {
-      loadEmulated("libcuda.so.1");
-      loadEmulated("libcublas.so.12");
+      byte[] driver = NativeResources.bytes(emulated("libcuda.so.1"));
+      String build = driver == null ? "missing" : NativeCache.key(driver);
+      if (ProcessDevice.needsEmulated(build)) {
+        loadEmulated("libcuda.so.1");
+        loadEmulated("libcublas.so.12");
+        ProcessDevice.loadedEmulated(build);
+      }
       loadJCuda("jcuda.driver.JCudaDriver", null);
       loadJCuda("jcuda.jcublas.JCublas2", null);
     }
-    loaded = kind;
     return kind;
   }
 
@@ -80,8 +94,7 @@ final class JCudaNatives {
     if (Files.exists(light)) {
       load(light);
     }
-    load(cublas);
-    checkFunctions(cublas, CUBLAS_FUNCTIONS);
+    checkFunctions(cublas, load(cublas), CUBLAS_FUNCTIONS);
     loadJCuda("jcuda.driver.JCudaDriver", null);
     loadJCuda("jcuda.jcublas.JCublas2", name);
   }
@@ -91,10 +104,17 @@ final class JCudaNatives {
    *
    * @throws DeviceUnavailableException when there is no libcudnn.so.9, saying where it was looked for
    */
-  static synchronized void loadCudnn() {
-    if (cudnnLoaded) {
-      return;
+  static void loadCudnn() {
+    synchronized (ProcessDevice.lock()) {
+      if (!cudnnLoaded) {
+        requireCudnn();
+        loadJCuda("jcuda.jcudnn.JCudnn", null);
+        cudnnLoaded = true;
+      }
     }
+  }
+
+  private static void requireCudnn() {
     if (loaded == null) {
       throw new IllegalStateException("no device is open");
     }
@@ -107,22 +127,22 @@ final class JCudaNatives {
             + "; install cuDNN 9 (package libcudnn9-cuda-12 or -13, or pip's nvidia-cudnn) or name its folder with "
             + "-Ddvl.cuda.libs=FOLDER");
       }
-      load(cudnn);
-      checkFunctions(cudnn, CUDNN_FUNCTIONS);
+      checkFunctions(cudnn, load(cudnn), CUDNN_FUNCTIONS);
     }
-    loadJCuda("jcuda.jcudnn.JCudnn", null);
-    cudnnLoaded = true;
   }
 
   private static void loadEmulated(String library) {
-    String name = System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
-    if (!NativeResources.load(name)) {
+    String name = emulated(library);
+    if (!NativeResources.use(name, JCudaNatives::load)) {
       throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
     }
   }
 
-  private static void checkFunctions(Path library, List<String> functions) {
-    SymbolLookup symbols = SymbolLookup.loaderLookup();
+  private static String emulated(String library) {
+    return System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
+  }
+
+  private static void checkFunctions(Path library, SymbolLookup symbols, List<String> functions) {
     for (String function : functions) {
       if (symbols.find(function).isEmpty()) {
         throw new DeviceUnavailableException(library + " has no function " + function + ", which is needed");
@@ -130,11 +150,22 @@ final class JCudaNatives {
     }
   }
 
-  private static void load(Path library) {
+  /** Loads a library for the whole process, until it ends: for no class loader, so that each can, and none takes it away. */
+  private static SymbolLookup load(Path library) {
+    try {
+      return SymbolLookup.libraryLookup(library, Arena.global());
+    } catch (IllegalArgumentException e) {
+      throw new DeviceUnavailableException(library + " does not load: " + reason(library, e), e);
+    }
+  }
+
+  /** What the system's loader says of a library that does not load, which libraryLookup keeps to itself. */
+  private static String reason(Path library, IllegalArgumentException absent) {
     try {
       System.load(library.toString());
+      return absent.getMessage();
     } catch (UnsatisfiedLinkError e) {
-      throw new DeviceUnavailableException(library + " does not load: " + e.getMessage(), e);
+      return e.getMessage();
     }
   }
 
@@ -145,7 +176,12 @@ final class JCudaNatives {
     if (cublas != null && !cublas.equals("libcublas.so.12") && NativePatch.renameDependency(elf, "libcublas.so.12", cublas) == 0) {
       throw new DeviceUnavailableException(file + " does not depend on libcublas.so.12: unknown JCublas version");
     }
-    NativeCache.ofUser().use(file, elf, path -> initialise(className, path.toAbsolutePath().getParent()));
+    Consumer<Path> loader = path -> initialise(className, path.toAbsolutePath().getParent());
+    if (ProcessDevice.firstWith(file)) {
+      NativeCache.ofUser().use(file, elf, loader);
+    } else {
+      NativeCache.useTemporary(file, elf, loader);
+    }
   }
 
   private static void initialise(String className, Path natives) {

@@ -113,7 +113,8 @@ final class NativeCache {
     }
   }
 
-  private static void useTemporary(String name, byte[] content, Consumer<Path> loader) {
+  /** As {@link #use} with a file that is nobody else's, and gone when the call has returned. */
+  static void useTemporary(String name, byte[] content, Consumer<Path> loader) {
     try {
       Path folder = Files.createTempDirectory("dvl-natives-"); // created with mode 0700
       Path file = folder.resolve(name);
@@ -130,7 +131,7 @@ final class NativeCache {
   }
 
   /** Tells versions apart; that the content is right is checked by comparing it. */
-  private static String key(byte[] content) {
+  static String key(byte[] content) {
     CRC32C checksum = new CRC32C();
     checksum.update(content);
     return Long.toHexString(checksum.getValue()) + "-" + Integer.toHexString(content.length);

@@ -7,6 +7,7 @@ import java.net.URI;
 import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 
 /** Files under {@code /dvl/native} of the class path: the emulated device's libraries, our own JNI library and the compiled kernels. */
 final class NativeResources {
@@ -42,18 +43,40 @@ final class NativeResources {
     return bytes(name);
   }
 
-  /** Loads a library, directly where the class path is a folder, else by way of the cache; false when the build did not make it. */
-  static boolean load(String name) {
+  /**
+   * Calls {@code loader} with a file that holds a resource: the resource itself where the class path is a folder, else an unpacked one.
+   *
+   * @return false when the build did not make it
+   */
+  static boolean use(String name, Consumer<Path> loader) {
     URL url = NativeResources.class.getResource(ROOT + name);
     if (url == null) {
       return false;
     }
     if (url.getProtocol().equals("file")) {
-      System.load(Path.of(URI.create(url.toString())).toAbsolutePath().toString());
+      loader.accept(Path.of(URI.create(url.toString())).toAbsolutePath());
     } else {
-      String file = name.substring(name.lastIndexOf('/') + 1);
-      NativeCache.ofUser().use(file, bytes(name), path -> System.load(path.toAbsolutePath().toString()));
+      NativeCache.ofUser().use(lastName(name), bytes(name), path -> loader.accept(path.toAbsolutePath()));
     }
     return true;
+  }
+
+  /** Loads our library of JNI methods for this class loader; false when the build did not make it. */
+  static boolean loadJni(String name) {
+    Consumer<Path> loader = path -> System.load(path.toString());
+    synchronized (ProcessDevice.lock()) {
+      if (ProcessDevice.firstWith(lastName(name))) {
+        return use(name, loader);
+      }
+      byte[] content = bytes(name);
+      if (content != null) {
+        NativeCache.useTemporary(lastName(name), content, loader);
+      }
+      return content != null;
+    }
+  }
+
+  private static String lastName(String name) {
+    return name.substring(name.lastIndexOf('/') + 1);
   }
 }

@@ -8,7 +8,10 @@ import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.DeviceUnavailableException;
 import dev.diffusionvl.bench.BenchCommand;
+import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
+import java.util.Properties;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -17,7 +20,7 @@ import picocli.CommandLine.Command;
     name = "dvl",
     description = "DiffusionVL on the JVM: block-diffusion vision-language inference by CUDA kernels.",
     mixinStandardHelpOptions = true,
-    version = "dvl 0.1.0",
+    versionProvider = Dvl.Version.class,
     subcommands = {GenerateCommand.class, InspectCommand.class, BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
@@ -78,6 +81,18 @@ public final class Dvl implements Runnable {
   @Override
   public void run() {
     throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate, inspect or bench");
+  }
+
+  /** The version that the build wrote down. */
+  static final class Version implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() throws IOException {
+      Properties build = new Properties();
+      try (InputStream in = Dvl.class.getResourceAsStream("build.properties")) {
+        build.load(in);
+      }
+      return new String[] {"dvl " + build.getProperty("version")};
+    }
   }
 
   /** An option has a value that cannot be. */

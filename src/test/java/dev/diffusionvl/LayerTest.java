@@ -5,11 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassModel;
 import java.lang.classfile.constantpool.ClassEntry;
 import java.lang.classfile.constantpool.PoolEntry;
 import java.lang.classfile.constantpool.Utf8Entry;
+import java.lang.module.ModuleDescriptor;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,7 +42,17 @@ class LayerTest {
       "cli", Set.of("bench", "train", "model", "loader", "runtime"),
       "samples", Set.of("train", "model", "loader", "runtime"));
 
+  /** Layers that are not in the library's jar. */
+  private static final Set<String> PROGRAMS = Set.of("bench", "cli", "samples");
+
+  /** What only programs depend on; the POM has it as optional. */
+  private static final Pattern OPTIONAL = Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/");
+
+  /** Public classes of the library that are nobody's business. */
+  private static final Set<String> HIDDEN = Set.of("dev.diffusionvl.loader.webp");
+
   private static final Map<String, Set<String>> USES = new TreeMap<>(); // package → packages that its classes name
+  private static final List<String> OPTIONAL_USES = new ArrayList<>();
 
   @BeforeAll
   static void readClasses() throws IOException, URISyntaxException {
@@ -53,6 +65,9 @@ class LayerTest {
         for (String text : names(ClassFile.of().parse(file))) {
           for (Matcher name = NAMED.matcher(text); name.find(); ) {
             uses.add(name.group(1).substring(0, name.group(1).length() - 1));
+          }
+          if (OPTIONAL.matcher(text).find()) {
+            OPTIONAL_USES.add(root.relativize(file) + " names " + text);
           }
         }
       }
@@ -68,6 +83,25 @@ class LayerTest {
         .filter(used -> !layer(used).equals(layer(own)) && !MAY_USE.getOrDefault(layer(own), Set.of()).contains(layer(used)))
         .forEach(used -> violations.add(own + " uses " + used)));
     assertEquals(List.of(), violations);
+  }
+
+  @Test
+  void onlyProgramsUseOptionalLibraries() {
+    assertTrue(!OPTIONAL_USES.isEmpty(), "the pattern is out of date");
+    assertEquals(List.of(), OPTIONAL_USES.stream().filter(use -> !PROGRAMS.contains(layer(use))).toList());
+  }
+
+  @Test
+  void theModuleExportsTheLibrary() throws IOException {
+    Set<String> library = new TreeSet<>();
+    USES.keySet().stream().filter(own -> !PROGRAMS.contains(layer(own))).forEach(own -> library.add((ROOT + own).replace('/', '.')));
+    library.removeAll(HIDDEN);
+    try (InputStream in = LayerTest.class.getResourceAsStream("/META-INF/versions/25/module-info.class")) {
+      ModuleDescriptor module = ModuleDescriptor.read(in);
+      Set<String> exported = new TreeSet<>();
+      module.exports().forEach(export -> exported.add(export.source()));
+      assertEquals(library, exported);
+    }
   }
 
   @Test

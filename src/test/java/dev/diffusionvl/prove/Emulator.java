@@ -79,7 +79,11 @@ public final class Emulator {
   }
 
   private static Optional<MemorySegment> find(String function) {
-    return SymbolLookup.loaderLookup().find(function);
+    try {
+      return SymbolLookup.libraryLookup("libcuda.so.1", Arena.global()).find(function); // the loaded one
+    } catch (IllegalArgumentException e) {
+      return Optional.empty();
+    }
   }
 
   private static Object call(FunctionDescriptor type, String function, Object... arguments) {
