@@ -50,7 +50,7 @@ class ConsumerTest {
         "-Dbuild.dir=" + OUT, "-Ddiffusionvl.version=" + VERSION,
         "org.apache.maven.plugins:maven-install-plugin:3.1.4:install-file", "-DpomFile=" + Path.of("pom.xml").toAbsolutePath(),
         "-Dfile=" + jar(""), "-Dsources=" + jar("-sources"), "-Djavadoc=" + jar("-javadoc"), "package"));
-    if (Boolean.getBoolean("dvl.consumer.offline")) {
+    if (System.getProperty("dvl.consumer.settings").equals("offline=true")) {
       command.addAll(List.of("-o", "-Daether.offline.protocols=file"));
     }
     run(command);
