@@ -2,6 +2,7 @@
 // Block-masked attention over segments in f32, for fidelity tests (bf16: attention.cu).
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
+//         lse [rows, heads] or null: log of the sum of exp(score), for the way back.
 // Floor   the visible K and V read once per kv head; this plain version reads them once per query row and head.
 // Idea    one block = one query row and head. Per tile of 128 keys: a thread scores a key (dot product against q in shared memory), the
 //         block agrees on maximum and sum (online softmax), then a thread owns an output dimension and adds up P * V.
@@ -17,8 +18,8 @@ constexpr int kTile = kThreads;
 constexpr int kWarps = kThreads / 32;
 
 template <int D>
-__device__ __forceinline__ void attend(const float* q, const float* k, const float* v, const Segment* segments, float* out, int heads,
-                                       int kv_heads, int slots, float scale) {
+__device__ __forceinline__ void attend(const float* q, const float* k, const float* v, const Segment* segments, float* out, float* lse,
+                                       int heads, int kv_heads, int slots, float scale) {
   DVL_SHARED(float[D], query);
   DVL_SHARED(float[kTile], weight);
   DVL_SHARED(int64_t[kTile], offset);  // of the tile's keys in k and v
@@ -65,16 +66,17 @@ __device__ __forceinline__ void attend(const float* q, const float* k, const flo
     __syncthreads();  // before the next tile overwrites `weight`
   }
   if (thread < D) out[at + thread] = sum == 0.f ? 0.f : result / sum;
+  if (lse != nullptr && thread == 0) lse[int64_t(segment.row + row) * heads + head] = maximum + logf(sum);
 }
 
 }  // namespace
 
-#define ATTENTION(D)                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(kThreads, 4)                                                                      \
-      attention_d##D##_f32(const float* q, const float* k, const float* v, const Segment* segments, float* out, int heads,      \
-                           int kv_heads, int slots, float scale) {                                                              \
-    attend<D>(q, k, v, segments, out, heads, kv_heads, slots, scale);                                                        \
-  }                                                                                                                             \
+#define ATTENTION(D)                                                                                                         \
+  extern "C" __global__ void __launch_bounds__(kThreads, 4)                                                                  \
+      attention_d##D##_f32(const float* q, const float* k, const float* v, const Segment* segments, float* out, float* lse,  \
+                           int heads, int kv_heads, int slots, float scale) {                                                \
+    attend<D>(q, k, v, segments, out, lse, heads, kv_heads, slots, scale);                                                   \
+  }                                                                                                                          \
   DVL_EXPORT(attention_d##D##_f32)
 
 ATTENTION(128);

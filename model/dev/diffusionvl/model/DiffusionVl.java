@@ -157,7 +157,8 @@ public final class DiffusionVl implements AutoCloseable {
     return parameters;
   }
 
-  TextWeights text() {
+  /** Weights of the language model as kernels use them. */
+  public TextWeights text() {
     return text;
   }
 
@@ -165,7 +166,8 @@ public final class DiffusionVl implements AutoCloseable {
     return vision;
   }
 
-  Kernels kernels() {
+  /** The launchers of the model's device. */
+  public Kernels kernels() {
     return kernels;
   }
 

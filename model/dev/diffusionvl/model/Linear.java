@@ -8,9 +8,11 @@ import dev.diffusionvl.runtime.Gemm;
  * A linear layer y = x wᵀ + b in one of the formats that weights have on the device; parts may be stacked along out. A format is a record
  * here: how cuBLAS multiplies with it is its {@link #multiply}, which of our own kernels do is what {@link FusedLayers} asks.
  */
-sealed interface Linear {
+public sealed interface Linear {
+  /** Output features. */
   int out();
 
+  /** Input features. */
   int in();
 
   /** [out] in the activations' type, or null. */
@@ -23,6 +25,14 @@ sealed interface Linear {
    * @param y [rows, out], rounded to its own dtype
    */
   void multiply(Gemm gemm, DeviceBuffer x, DeviceBuffer y, int rows);
+
+  /**
+   * The gradient of x: dx = dy w.
+   *
+   * @param dy [rows, out]
+   * @param dx [rows, in]
+   */
+  void inputGradient(Gemm gemm, DeviceBuffer dy, DeviceBuffer dx, int rows);
 
   /** All weights as numbers of the activations' type. @param weight [out, in] */
   record Dense(DeviceBuffer weight, DeviceBuffer bias) implements Linear {
@@ -39,6 +49,11 @@ sealed interface Linear {
     @Override
     public void multiply(Gemm gemm, DeviceBuffer x, DeviceBuffer y, int rows) {
       gemm.multiply(x, weight, y, rows, out(), in());
+    }
+
+    @Override
+    public void inputGradient(Gemm gemm, DeviceBuffer dy, DeviceBuffer dx, int rows) {
+      gemm.inputGradient(dy, weight, dx, rows, out(), in());
     }
   }
 }

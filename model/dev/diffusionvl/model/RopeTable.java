@@ -11,7 +11,7 @@ import dev.diffusionvl.runtime.op.Rope;
  * cos and sin of rotary angles, f32 [rows][pairs]. Made on the host: the device's accurate sincos for large angles needs local
  * memory, and a table is read once per row.
  */
-final class RopeTable implements AutoCloseable {
+public final class RopeTable implements AutoCloseable {
   private final Rope buffers;
 
   private RopeTable(Device device, Stream stream, float[] angles, int rows, int pairs) {
@@ -30,7 +30,7 @@ final class RopeTable implements AutoCloseable {
   }
 
   /** Positions 0, 1, … with inv[j] = θ^(−2j/headDim); angles in f32 as the reference computes them. */
-  static RopeTable text(Device device, Stream stream, int positions, int headDim, double theta) {
+  public static RopeTable text(Device device, Stream stream, int positions, int headDim, double theta) {
     int pairs = headDim / 2;
     float[] inverse = inverseFrequencies(pairs, theta);
     float[] angles = new float[Math.multiplyExact(positions, pairs)];
@@ -46,7 +46,7 @@ final class RopeTable implements AutoCloseable {
    * Patches at (y, x): the first half of the pairs turn with y, the second with x; θ = 10000 over headDim/2 (docs/model.md,
    * "Qwen vision tower").
    */
-  static RopeTable vision(Device device, Stream stream, int[] y, int[] x, int headDim) {
+  public static RopeTable vision(Device device, Stream stream, int[] y, int[] x, int headDim) {
     int pairs = headDim / 2;
     int half = pairs / 2;
     float[] inverse = inverseFrequencies(half, 10000);
@@ -68,7 +68,8 @@ final class RopeTable implements AutoCloseable {
     return inverse;
   }
 
-  Rope buffers() {
+  /** The tables. */
+  public Rope buffers() {
     return buffers;
   }
 

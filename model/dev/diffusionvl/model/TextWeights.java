@@ -10,7 +10,7 @@ import java.util.List;
 /**
  * Weights of the language model on the device (docs/model.md, "Tensors"), with the projections that share an input stacked into one matrix.
  */
-record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, Linear head, List<Layer> layers) {
+public record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, Linear head, List<Layer> layers) {
 
   /**
    * One decoder layer.
@@ -18,7 +18,7 @@ record TextWeights(DeviceBuffer embedding, DeviceBuffer finalNorm, Linear head, 
    * @param qkv [q + 2 kv, H] with bias
    * @param gateUp [2 I, H]
    */
-  record Layer(DeviceBuffer inputNorm, Linear qkv, Linear output, DeviceBuffer postNorm, Linear gateUp,
+  public record Layer(DeviceBuffer inputNorm, Linear qkv, Linear output, DeviceBuffer postNorm, Linear gateUp,
       Linear down) {}
 
   static TextWeights load(WeightUploader uploader, TextConfig config) {

@@ -55,22 +55,12 @@ public final class Attention extends Op {
   public void launch(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale,
       AttentionWorkspace workspace) {
     checkFloat("q", q);
+    Kernel kernel = checked(q, kv, segments, out);
     Heads heads = kv.heads();
     int headDim = heads.dim();
-    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
-    checkKeyValues(kv, q.dtype(), segments.slotEnd());
-    long elements = times(segments.totalRows(), (long) heads.query() * headDim);
-    check("q", q, q.dtype(), elements);
-    check("out", out, q.dtype(), elements);
-    checkAligned("q", q);
-    checkAligned("keys", kv.keys());
-    checkAligned("values", kv.values());
-    checkAligned("out", out);
-    Kernel kernel = headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
     int count = segments.count();
     if (q.dtype() == DType.F32) {
-      Launch launch = stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), heads.query(), count, THREADS, 0);
-      arguments(launch, q, kv, segments, out, scale).go();
+      launchF32(stream, kernel, q, kv, segments, out, null, scale);
       return;
     }
     int packedRows = Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue());
@@ -90,7 +80,46 @@ public final class Attention extends Op {
         .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();
   }
 
-  /** What all of the kernels take. */
+  /**
+   * The same for the way forward of training, without a workspace.
+   *
+   * @param q F32; see above for the others
+   * @param logSumExp F32 [rows, heads]: gets the logarithm of the sum of exp(scale · score), which {@link AttentionBackward} needs; −∞ for a
+   *     row that sees nothing
+   */
+  public void launchForTraining(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, DeviceBuffer logSumExp,
+      float scale) {
+    check("q", q, DType.F32, 0);
+    Kernel kernel = checked(q, kv, segments, out);
+    check("log-sum-exp", logSumExp, DType.F32, times(segments.totalRows(), kv.heads().query()));
+    launchF32(stream, kernel, q, kv, segments, out, logSumExp, scale);
+  }
+
+  private static void launchF32(Stream stream, Kernel kernel, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out,
+      DeviceBuffer logSumExp, float scale) {
+    stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), kv.heads().query(), segments.count(), THREADS, 0)
+        .ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp)
+        .i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale).go();
+  }
+
+  /** The kernels for the operands, which are checked. */
+  private Kernel checked(DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out) {
+    Heads heads = kv.heads();
+    int headDim = heads.dim();
+    require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
+    checkFloat("q", q);
+    checkKeyValues(kv, q.dtype(), segments.slotEnd());
+    long elements = times(segments.totalRows(), (long) heads.query() * headDim);
+    check("q", q, q.dtype(), elements);
+    check("out", out, q.dtype(), elements);
+    checkAligned("q", q);
+    checkAligned("keys", kv.keys());
+    checkAligned("values", kv.values());
+    checkAligned("out", out);
+    return headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
+  }
+
+  /** What the kernels on tensor cores take. */
   private static Launch arguments(Launch launch, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale) {
     return launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out)
         .i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale);

@@ -37,6 +37,7 @@ public final class Kernels {
   public final SwigluBackward swigluBackward = new SwigluBackward(device);
   public final ActivationBackward activationBackward = new ActivationBackward(device);
   public final RopeBackward ropeBackward = new RopeBackward(device);
+  public final AttentionBackward attentionBackward = new AttentionBackward(device);
   public final ScatterAddRows scatterAddRows = new ScatterAddRows(device);
   public final CrossEntropy crossEntropy = new CrossEntropy(device);
   public final Adamw adamw = new Adamw(device);

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import static dev.diffusionvl.train.TextActivations.from;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Linear;
+import dev.diffusionvl.model.RopeTable;
+import dev.diffusionvl.model.TextWeights;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.Segments;
+
+/**
+ * The language model's way forward and back for one pass, written out layer by layer (docs/model.md, "Language model" and "Training objective").
+ *
+ * <pre>
+ *   forward   x = embedding
+ *             per layer:  m = x + O attention(rope(QKV norm(x)))      x' = m + down swiglu(gate, up of norm(m))
+ *             loss = Σ weight cross-entropy(head norm(x), label)      over the targets, some rows of logits at a time
+ *   backward  the same lines from the last to the first
+ * </pre>
+ *
+ * <p>What the last layer does for rows that only serve as context is left out, behind their keys and values: nothing depends on it.
+ */
+final class LanguageModelTraining {
+  private final TextConfig config;
+  private final TextWeights weights;
+  private final Kernels kernels;
+  private final Stream stream;
+  private final Gemm gemm;
+  private final Twin gradients;
+  private final boolean recompute;
+  private final float eps;
+  private final float scale;
+
+  /** @param gradients to which the gradients of the weights are added; a weight without a place there is not trained */
+  LanguageModelTraining(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+    this.config = model.config().text();
+    this.weights = model.text();
+    this.kernels = model.kernels();
+    this.stream = stream;
+    this.gemm = gemm;
+    this.gradients = gradients;
+    this.recompute = recompute;
+    this.eps = (float) config.rmsNormEps();
+    this.scale = (float) (1 / Math.sqrt(config.headDim()));
+  }
+
+  /**
+   * Loss and gradients of one pass.
+   *
+   * @param features [feature rows, H], image rows of the pass; null if there are none
+   * @param dFeatures F32, shape of features: their gradient is added to it; null if it is not wanted
+   * @param a large enough for the pass; the losses of the targets are left there
+   */
+  void run(DevicePass pass, DeviceBuffer features, DeviceBuffer dFeatures, RopeTable rope, TextActivations a) {
+    embed(pass, features, a);
+    int last = config.layers() - 1;
+    for (int i = 0; i < config.layers(); i++) {
+      forward(i, i == last ? pass.firstLearning() : 0, pass, rope, a);
+    }
+    learn(pass, a);
+    for (int i = last; i >= 0; i--) {
+      int first = i == last ? pass.firstLearning() : 0;
+      if (recompute && i < last) {
+        forward(i, first, pass, rope, a);
+      }
+      backward(i, first, pass, rope, a);
+    }
+    unembed(pass, features, dFeatures, a);
+  }
+
+  private void embed(DevicePass pass, DeviceBuffer features, TextActivations a) {
+    int h = config.hiddenSize();
+    kernels.gatherRows.launch(stream, weights.embedding(), pass.tokens(), null, a.input(0), pass.rows(), h, config.vocabSize());
+    if (features != null) {
+      kernels.gatherRows.launch(stream, features, pass.features(), null, a.input(0), pass.rows(), h, (int) features.shape()[0]);
+    }
+  }
+
+  private void unembed(DevicePass pass, DeviceBuffer features, DeviceBuffer dFeatures, TextActivations a) {
+    DeviceBuffer table = gradients.of(weights.embedding());
+    if (table != null) {
+      pass.tokenRows().add(kernels, stream, a.dHidden, table, config.hiddenSize());
+    }
+    if (features != null && dFeatures != null) {
+      pass.featureRows().add(kernels, stream, a.dHidden, dFeatures, config.hiddenSize());
+    }
+  }
+
+  /** @param first row that goes through the layer; the rows before it leave their keys and values only */
+  private void forward(int index, int first, DevicePass pass, RopeTable rope, TextActivations a) {
+    TextWeights.Layer w = weights.layers().get(index);
+    TextActivations.Layer kept = a.layer(index);
+    DeviceBuffer x = a.input(index);
+    int h = config.hiddenSize();
+    int rows = pass.rows();
+    kernels.rmsNorm.launch(stream, x, w.inputNorm(), a.normed, rows, h, eps);
+    w.qkv().multiply(gemm, a.normed, a.accumulators, rows);
+    kernels.ropeKvAppend.launch(stream, a.accumulators, w.qkv().bias(), rope.buffers(), pass.segments(), kept.query(), kept.keyValues());
+    Segments attending = first == 0 ? pass.segments() : pass.learningSegments();
+    kernels.attention.launchForTraining(stream, kept.query(), kept.keyValues(), attending, kept.context(), kept.logSumExp(), scale);
+
+    int count = rows - first;
+    DeviceBuffer middle = from(kept.middle(), first);
+    DeviceBuffer out = from(a.input(index + 1), first);
+    w.output().multiply(gemm, from(kept.context(), first), a.product, count);
+    copyRows(from(x, first), middle, count);
+    kernels.residualAdd.launch(stream, middle, a.product, null, count, h);
+    kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
+    w.gateUp().multiply(gemm, a.normed, from(kept.gateUp(), first), count);
+    kernels.swiglu.launch(stream, from(kept.gateUp(), first), null, a.activated, count, config.intermediateSize());
+    w.down().multiply(gemm, a.activated, a.product, count);
+    copyRows(middle, out, count);
+    kernels.residualAdd.launch(stream, out, a.product, null, count, h);
+  }
+
+  /** From the last layer's output to the losses, and back: dHidden becomes the gradient of the last layer's output. */
+  private void learn(DevicePass pass, TextActivations a) {
+    int h = config.hiddenSize();
+    int targets = pass.targets();
+    kernels.gatherRows.launch(stream, a.input(config.layers()), pass.targetRows(), null, a.learning, targets, h, pass.rows());
+    kernels.rmsNorm.launch(stream, a.learning, weights.finalNorm(), a.learningNormed, targets, h, eps);
+    for (int first = 0; first < targets; first += TextActivations.LOGIT_ROWS) {
+      int count = Math.min(TextActivations.LOGIT_ROWS, targets - first);
+      DeviceBuffer normed = from(a.learningNormed, first);
+      weights.head().multiply(gemm, normed, a.logits, count);
+      kernels.crossEntropy.launch(stream, a.logits, pass.labels().slice(first, count), pass.weights().slice(first, count),
+          a.losses.slice(first, count), count, config.vocabSize());
+      backward(weights.head(), normed, a.logits, from(a.dLearningNormed, first), count);
+    }
+    stream.fill(a.dLearning, 0);
+    normBackward(a.learning, weights.finalNorm(), a.dLearningNormed, a.dLearning, targets, a);
+    stream.fill(a.dHidden, 0);
+    kernels.gatherRows.launch(stream, a.dLearning, pass.targetOfRow(), null, a.dHidden, pass.rows(), h, Math.max(1, targets));
+  }
+
+  private void backward(int index, int first, DevicePass pass, RopeTable rope, TextActivations a) {
+    TextWeights.Layer w = weights.layers().get(index);
+    TextActivations.Layer kept = a.layer(index);
+    int h = config.hiddenSize();
+    int inter = config.intermediateSize();
+    int rows = pass.rows();
+    int count = rows - first;
+    DeviceBuffer dOut = from(a.dHidden, first);
+    DeviceBuffer gateUp = from(kept.gateUp(), first);
+    DeviceBuffer middle = from(kept.middle(), first);
+
+    kernels.swiglu.launch(stream, gateUp, null, a.activated, count, inter);
+    backward(w.down(), a.activated, dOut, a.dActivated, count);
+    kernels.swigluBackward.launch(stream, gateUp, a.dActivated, gateUp, count, inter);
+    kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
+    backward(w.gateUp(), a.normed, gateUp, a.dNormed, count);
+    normBackward(middle, w.postNorm(), a.dNormed, dOut, count, a);
+
+    backward(w.output(), from(kept.context(), first), dOut, from(a.dContext, first), count);
+    if (first > 0) {
+      stream.fill(a.dQuery, 0); // of rows that do not attend
+    }
+    Segments attending = first == 0 ? pass.segments() : pass.learningSegments();
+    kernels.attentionBackward.launch(stream, kept.query(), kept.keyValues(), attending, kept.context(), kept.logSumExp(), a.dContext, a.dQuery,
+        a.dKeyValues, a.delta, scale);
+    kernels.ropeBackward.launch(stream, a.dQuery, a.dKeyValues, rope.buffers(), pass.segments(), a.dQkv);
+    kernels.rmsNorm.launch(stream, a.input(index), w.inputNorm(), a.normed, rows, h, eps);
+    backward(w.qkv(), a.normed, a.dQkv, a.dNormed, rows);
+    normBackward(a.input(index), w.inputNorm(), a.dNormed, a.dHidden, rows, a);
+  }
+
+  /** Gradients of a linear layer: of its weight and bias where they are trained, and of its input. */
+  private void backward(Linear w, DeviceBuffer x, DeviceBuffer dy, DeviceBuffer dx, int rows) {
+    DeviceBuffer dWeight = w instanceof Linear.Dense dense ? gradients.of(dense.weight()) : null;
+    if (dWeight != null) {
+      gemm.addWeightGradient(dy, x, dWeight, rows, w.out(), w.in());
+    }
+    DeviceBuffer dBias = gradients.of(w.bias());
+    if (dBias != null) {
+      kernels.columnSum.launch(stream, dy, dBias, rows, w.out());
+    }
+    w.inputGradient(gemm, dy, dx, rows);
+  }
+
+  /** Adds the gradient of x to dx. */
+  private void normBackward(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer dy, DeviceBuffer dx, int rows, TextActivations a) {
+    kernels.rmsNormBackward.launch(stream, x, weight, dy, dx, gradients.of(weight), a.scratch, rows, config.hiddenSize(), eps);
+  }
+
+  private void copyRows(DeviceBuffer source, DeviceBuffer target, int rows) {
+    long elements = (long) rows * config.hiddenSize();
+    stream.copy(source.slice(0, elements), target.slice(0, elements));
+  }
+}

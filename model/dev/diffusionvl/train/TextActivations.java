@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Heads;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.RmsNormBackward;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What a training pass over the language model keeps for the way back, and what it works on: [rows, …] each. */
+final class TextActivations implements AutoCloseable {
+  /** Rows whose logits are in memory at a time. */
+  static final int LOGIT_ROWS = 128;
+
+  /**
+   * What a layer keeps. With recomputation all layers share one of these.
+   *
+   * @param query [rows, heads, D], rotated
+   * @param keyValues of all rows; a row's slot is its number
+   * @param context [rows, heads, D]: attention output
+   * @param logSumExp F32 [rows, heads]: of the attention's scores
+   * @param middle [rows, H]: the residual stream between attention and MLP
+   * @param gateUp [rows, 2 I]
+   */
+  record Layer(DeviceBuffer query, KeyValues keyValues, DeviceBuffer context, DeviceBuffer logSumExp, DeviceBuffer middle,
+      DeviceBuffer gateUp) {}
+
+  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final Device device;
+  private final DType dtype;
+  private final TextConfig config;
+  private final int rows;
+  private final List<DeviceBuffer> inputs = new ArrayList<>();
+  private final List<Layer> layers = new ArrayList<>();
+  final DeviceBuffer normed;
+  final DeviceBuffer accumulators;
+  final DeviceBuffer product;
+  final DeviceBuffer activated;
+  final DeviceBuffer dHidden;
+  final DeviceBuffer dNormed;
+  final DeviceBuffer dActivated;
+  final DeviceBuffer dContext;
+  final DeviceBuffer dQuery;
+  final KeyValues dKeyValues;
+  final DeviceBuffer dQkv;
+  final DeviceBuffer delta;
+  final DeviceBuffer scratch;
+  final DeviceBuffer learning;
+  final DeviceBuffer learningNormed;
+  final DeviceBuffer dLearning;
+  final DeviceBuffer dLearningNormed;
+  final DeviceBuffer logits;
+  final DeviceBuffer losses;
+
+  /**
+   * @param rows most rows of a pass
+   * @param targets most targets of a pass
+   * @param recompute keep only what goes into the layers, and compute the rest again on the way back
+   */
+  TextActivations(Device device, DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
+    this.device = device;
+    this.dtype = dtype;
+    this.config = config;
+    this.rows = rows;
+    int h = config.hiddenSize();
+    int inter = config.intermediateSize();
+    int q = config.heads() * config.headDim();
+    int qkv = q + 2 * config.kvHeads() * config.headDim();
+    try {
+      for (int i = 0; i <= config.layers(); i++) {
+        inputs.add(own("layer input", dtype, rows, h));
+      }
+      for (int i = 0; i < config.layers(); i++) {
+        layers.add(i > 0 && recompute ? layers.getFirst() : layer(q, h, inter));
+      }
+      normed = own("normalised rows", dtype, rows, h);
+      accumulators = own("accumulators", DType.F32, rows, qkv);
+      product = own("products", dtype, rows, h);
+      activated = own("MLP activations", dtype, rows, inter);
+      dHidden = own("gradient of the residual stream", dtype, rows, h);
+      dNormed = own("gradient behind a norm", dtype, rows, h);
+      dActivated = own("gradient of the MLP activations", dtype, rows, inter);
+      dContext = own("gradient of the attention output", dtype, rows, q);
+      dQuery = own("gradient of the queries", dtype, rows, q);
+      dKeyValues = keyValues("gradient of the keys", "gradient of the values");
+      dQkv = own("gradient of queries, keys and values", dtype, rows, qkv);
+      delta = own("attention delta", DType.F32, rows, config.heads());
+      scratch = own("norm scratch", DType.F32, RmsNormBackward.scratch(rows, h));
+      learning = own("learning rows", dtype, targets, h);
+      learningNormed = own("learning rows, normalised", dtype, targets, h);
+      dLearning = own("gradient of the learning rows", dtype, targets, h);
+      dLearningNormed = own("gradient behind the final norm", dtype, targets, h);
+      logits = own("logits", dtype, Math.min(targets, LOGIT_ROWS), config.vocabSize());
+      losses = own("losses", DType.F32, targets);
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
+    }
+  }
+
+  private Layer layer(int q, int h, int inter) {
+    return new Layer(own("queries", dtype, rows, q), keyValues("keys", "values"), own("attention output", dtype, rows, q),
+        own("log-sum-exp", DType.F32, rows, config.heads()), own("middle of the layer", dtype, rows, h),
+        own("gate and up", dtype, rows, 2L * inter));
+  }
+
+  private KeyValues keyValues(String keys, String values) {
+    Heads heads = new Heads(config.heads(), config.kvHeads(), config.headDim());
+    return new KeyValues(own(keys, dtype, config.kvHeads(), rows, config.headDim()),
+        own(values, dtype, config.kvHeads(), rows, config.headDim()), heads, rows);
+  }
+
+  private DeviceBuffer own(String what, DType type, long... shape) {
+    DeviceBuffer buffer = device.allocate("training: " + what, type, shape);
+    owned.add(buffer);
+    return buffer;
+  }
+
+  /** What goes into a layer [rows, H]; at the number of layers, what comes out of the last one. */
+  DeviceBuffer input(int layer) {
+    return inputs.get(layer);
+  }
+
+  Layer layer(int layer) {
+    return layers.get(layer);
+  }
+
+  int rows() {
+    return rows;
+  }
+
+  /** The buffer [rows, …] from row {@code first} on. */
+  static DeviceBuffer from(DeviceBuffer buffer, int first) {
+    long[] shape = buffer.shape();
+    long width = buffer.elements() / shape[0];
+    shape[0] -= first;
+    return buffer.slice(first * width, shape);
+  }
+
+  @Override
+  public void close() {
+    owned.forEach(DeviceBuffer::close);
+  }
+}
