@@ -89,7 +89,7 @@ class AttentionTest extends OpTest {
 
   /** Rows of one tile whose lists are cut into ranges of one and of two tiles: with 32 kv heads there are 4 ranges, of 256 keys at most. */
   @ParameterizedTest
-  @EnumSource
+  @EnumSource(names = "BF16_SPLIT")
   void causalRowsAtTheEdgeOfARange(Form form) {
     for (int context : SMALL ? new int[] {250} : new int[] {250, 256, 505}) {
       check(this, form, 32, 32, 72, context + 12, new Part(12, context, 0, context, CAUSAL));
