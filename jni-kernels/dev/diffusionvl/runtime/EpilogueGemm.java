@@ -96,7 +96,7 @@ public final class EpilogueGemm implements AutoCloseable {
     if (closed) {
       throw new IllegalStateException(this + " is closed");
     }
-    stream.checkTakes("a matrix product");
+    stream.checkOpen();
     if (stream.device() != device) {
       throw new IllegalArgumentException(this + " was prepared for another device than the stream's");
     }

@@ -95,7 +95,7 @@ public final class Conv implements AutoCloseable {
     if (images == 0) {
       return;
     }
-    stream.checkTakes("a convolution");
+    stream.checkOpen();
     boolean bf16 = x.dtype() == DType.BF16;
     int type = bf16 ? cudnnDataType.CUDNN_DATA_BFLOAT16 : cudnnDataType.CUDNN_DATA_FLOAT;
     check(JCudnn.cudnnSetTensor4dDescriptor(xShape, NHWC, type, images, channels, height, width), "cudnnSetTensor4dDescriptor", detail);

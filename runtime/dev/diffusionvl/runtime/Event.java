@@ -22,7 +22,7 @@ public final class Event implements AutoCloseable {
   /** Queues the event. */
   public void record(Stream stream) {
     checkOpen();
-    stream.checkTakes("an event");
+    stream.checkOpen();
     Cuda.check(JCudaDriver.cuEventRecord(handle, stream.handle()), "cuEventRecord");
   }
 

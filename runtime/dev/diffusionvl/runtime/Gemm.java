@@ -120,12 +120,12 @@ public final class Gemm implements AutoCloseable {
     if (m == 0) {
       return;
     }
-    stream.checkTakes("a matrix product");
+    stream.checkOpen();
     if (workspace != null) {
       stream.address(workspace); // a captured product needs it for as long as its graph lives
     }
     // A first product may load its kernel, which is forbidden, but harmless, in a thread that captures.
-    int status = stream.recording() ? Cuda.duringCapture(() -> product(form, left, right, result, m, n, k))
+    int status = stream.capturing() ? Cuda.duringCapture(() -> product(form, left, right, result, m, n, k))
         : product(form, left, right, result, m, n, k);
     if (status != 0) { // the detail is built for a failure only
       check(status, "cublasGemmEx", "%s %s, %s %s, %s %s, m %d, n %d, k %d".formatted(form.left, left, form.right, right, form.result, result,

@@ -120,7 +120,7 @@ public final class Graph implements AutoCloseable {
       Cuda.check(status, "cuStreamEndCapture", "the captured work waited for a stream, allocated or freed memory");
       return captured;
     } finally {
-      stream.endRecording();
+      stream.endCapture();
     }
   }
 
@@ -146,8 +146,8 @@ public final class Graph implements AutoCloseable {
       throw new IllegalArgumentException("the graph was captured on another device than the stream's");
     }
     uses.checkOpen();
-    stream.checkTakes("a graph");
-    if (loop && stream.recording()) {
+    stream.checkOpen();
+    if (loop && stream.capturing()) {
       throw new IllegalStateException("a graph with a loop cannot be part of another graph");
     }
     stream.uses(uses);

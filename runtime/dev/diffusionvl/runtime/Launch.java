@@ -189,12 +189,8 @@ public final class Launch {
     }
     function.checkParameters(sizes, count);
     stream.uses(function.module());
-    if (stream.plan() != null) {
-      stream.plan().add(this);
-      return;
-    }
     if (clusterX != 0 || programmatic || cooperative) {
-      JniKernels.require("a launch with attributes");
+      JniKernels.require("a launch that overlaps");
       writeHeader(block, base + ADDRESSES);
       int status = (int) JniCalls.launch(base, 1, stream.address());
       if (status != 0) {
@@ -215,17 +211,6 @@ public final class Launch {
     int[] rest = {gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, clusterX, clusterY, clusterZ, programmatic ? 1 : 0,
         cooperative ? 1 : 0};
     MemorySegment.copy(rest, 0, target, JAVA_INT, 16, rest.length);
-  }
-
-  /** A copy of this launch that stays valid: the header, whose parameters lie in memory of the arena too. */
-  MemorySegment copy(Arena target) {
-    MemorySegment copy = target.allocate(end, 16);
-    MemorySegment.copy(block, 0, copy, 0, end);
-    for (int i = 0; i < count; i++) {
-      copy.set(JAVA_LONG, ADDRESSES + 8L * i, block.get(JAVA_LONG, ADDRESSES + 8L * i) - base + copy.address());
-    }
-    writeHeader(copy, copy.address() + ADDRESSES);
-    return copy;
   }
 
   String describe() {

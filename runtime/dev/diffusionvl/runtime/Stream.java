@@ -12,8 +12,7 @@ public final class Stream implements AutoCloseable {
   private final Device device;
   private final Handles.StreamHandle handle = new Handles.StreamHandle();
   private final Launch launch;
-  private Uses recording; // null unless a graph is being captured or a plan recorded
-  private LaunchPlan plan; // the latter
+  private Uses captured; // null unless a graph is being captured
   private boolean closed;
 
   Stream(Device device) {
@@ -83,7 +82,7 @@ public final class Stream implements AutoCloseable {
    * pinned bytes must not change until the copy has run.
    */
   public void uploadAsync(PinnedBuffer source, long offset, DeviceBuffer target) {
-    checkTakes("a copy");
+    checkOpen();
     long address = source.address(offset, target.bytes());
     uses(source);
     queueUpload(address, target, target.bytes());
@@ -94,7 +93,7 @@ public final class Stream implements AutoCloseable {
    * data is there once the stream, or an event recorded after this call, has been synchronised.
    */
   public void downloadAsync(DeviceBuffer source, PinnedBuffer target, long offset) {
-    checkTakes("a copy");
+    checkOpen();
     long address = target.address(offset, source.bytes());
     uses(target);
     queueDownload(source, address, source.bytes());
@@ -118,7 +117,7 @@ public final class Stream implements AutoCloseable {
 
   /** Queues a copy of all of {@code source} to the start of {@code target}; same dtype. */
   public void copy(DeviceBuffer source, DeviceBuffer target) {
-    checkTakes("a copy");
+    checkOpen();
     if (source.dtype() != target.dtype() || source.bytes() > target.bytes()) {
       throw new IllegalArgumentException("copy of " + source + " into " + target);
     }
@@ -137,7 +136,7 @@ public final class Stream implements AutoCloseable {
    * @param target dtype of source [at least rows, at least columns]
    */
   public void copyRows(DeviceBuffer source, DeviceBuffer target) {
-    checkTakes("a copy");
+    checkOpen();
     long[] from = source.shape();
     long[] to = target.shape();
     if (source.dtype() != target.dtype() || from.length != 2 || to.length != 2 || from[0] > to[0] || from[1] > to[1]) {
@@ -159,7 +158,7 @@ public final class Stream implements AutoCloseable {
 
   /** Queues filling the buffer with one byte value. */
   public void fill(DeviceBuffer target, int byteValue) {
-    checkTakes("a fill");
+    checkOpen();
     long address = address(target);
     if (target.bytes() > 0) {
       Cuda.check(JCudaDriver.cuMemsetD8Async(Handles.devicePointer(address), (byte) byteValue, target.bytes(), handle),
@@ -169,7 +168,7 @@ public final class Stream implements AutoCloseable {
 
   /** What is queued from now on waits, on the device, until the event's last record has happened. */
   public void waitFor(Event event) {
-    checkTakes("an event");
+    checkOpen();
     Cuda.check(JCudaDriver.cuStreamWaitEvent(handle, event.handle(), 0), "cuStreamWaitEvent");
   }
 
@@ -185,70 +184,51 @@ public final class Stream implements AutoCloseable {
       throw new IllegalArgumentException(buffer + " is on another device than the stream");
     }
     long address = buffer.address();
-    if (recording != null) {
-      recording.add(buffer.owner());
+    if (captured != null) {
+      captured.add(buffer.owner());
     }
     return address;
   }
 
   private void uses(PinnedBuffer buffer) {
-    if (recording != null) {
-      recording.add(buffer);
+    if (captured != null) {
+      captured.add(buffer);
     }
   }
 
   void uses(KernelModule module) {
-    if (recording != null) {
-      recording.add(module);
+    if (captured != null) {
+      captured.add(module);
     }
   }
 
   void uses(Uses others) {
-    if (recording != null) {
-      recording.addAll(others);
+    if (captured != null) {
+      captured.addAll(others);
     }
   }
 
   Uses beginCapture() {
     checkOpen();
-    if (recording != null) {
+    if (captured != null) {
       throw new IllegalStateException("the stream is being captured already");
     }
-    recording = new Uses();
-    return recording;
+    captured = new Uses();
+    return captured;
   }
 
-  LaunchPlan beginPlan() {
-    plan = new LaunchPlan(device, beginCapture());
-    return plan;
+  void endCapture() {
+    captured = null;
   }
 
-  void endRecording() {
-    recording = null;
-    plan = null;
-  }
-
-  /** Whether work is recorded rather than queued. */
-  boolean recording() {
-    return recording != null;
-  }
-
-  /** The plan that takes the launches, or null when they are queued. */
-  LaunchPlan plan() {
-    return plan;
-  }
-
-  /** Open, and able to take more than kernel launches. */
-  void checkTakes(String what) {
-    checkOpen();
-    if (plan != null) {
-      throw new IllegalStateException(what + " cannot be part of a launch plan, which holds kernel launches only");
-    }
+  /** Whether work is captured rather than queued. */
+  boolean capturing() {
+    return captured != null;
   }
 
   private void checkMayWait(String call) {
     checkOpen();
-    if (recording != null) {
+    if (captured != null) {
       throw new IllegalStateException(call + " waits for the stream, which is being captured; copy by uploadAsync or "
           + "downloadAsync from or to pinned memory there");
     }

@@ -10,13 +10,12 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Graph;
 import dev.diffusionvl.runtime.KernelFunction;
 import dev.diffusionvl.runtime.Launch;
-import dev.diffusionvl.runtime.LaunchPlan;
 import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * What a kernel costs that does next to nothing: as a node of a graph, launched one by one, issued by a plan; with and without programmatic
- * dependent launch. One block of read_sum over 64 numbers stands for any kernel.
+ * What a kernel costs that does next to nothing: as a node of a graph and launched one by one; with and without programmatic dependent
+ * launch. One block of read_sum over 64 numbers stands for any kernel.
  */
 final class LaunchCost {
   static final List<Column> COLUMNS = List.of(new Column("launch", "mode", -22), new Column("us", "us", 10), new Column("p10", "us_p10", 8),
@@ -37,10 +36,9 @@ final class LaunchCost {
             (dependent ? launch.overlapping() : launch).go();
           }
         };
-        try (Graph graph = Graph.capture(bench.stream(), many); LaunchPlan plan = LaunchPlan.record(bench.stream(), many)) {
-          Quantiles[] micros = bench.timer().interleaved(bench.warmups(), bench.pick(100, 2), () -> graph.launch(bench.stream()), many,
-              () -> plan.issue(bench.stream()));
-          String[] modes = {"graph node", "launched", "planned"};
+        try (Graph graph = Graph.capture(bench.stream(), many)) {
+          Quantiles[] micros = bench.timer().interleaved(bench.warmups(), bench.pick(100, 2), () -> graph.launch(bench.stream()), many);
+          String[] modes = {"graph node", "launched"};
           for (int i = 0; i < modes.length; i++) {
             row.accept(new Row("launch").put("mode", modes[i] + suffix).put("launches", launches).times("", micros[i].times(1.0 / launches)));
           }

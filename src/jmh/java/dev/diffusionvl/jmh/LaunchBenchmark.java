@@ -5,7 +5,6 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
-import dev.diffusionvl.runtime.LaunchPlan;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -18,7 +17,6 @@ import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
@@ -37,8 +35,6 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 1)
 @Fork(value = 2, jvmArgsAppend = {"--enable-native-access=ALL-UNNAMED", "-Ddvl.emulated.build=stub"})
 public class LaunchBenchmark {
-  private static final int PLANNED = 100;
-
   private Device device;
   private Stream stream;
   private Kernels kernels;
@@ -48,7 +44,6 @@ public class LaunchBenchmark {
   private Segments segments;
   private Rope rope;
   private KeyValues kv;
-  private LaunchPlan plan;
 
   @Setup
   public void open() {
@@ -63,16 +58,10 @@ public class LaunchBenchmark {
     segments = new Segments(device, 1);
     segments.add(0, 8, 100, 100, 0, 100, Segments.Own.SELF);
     segments.upload(stream);
-    plan = LaunchPlan.record(stream, () -> {
-      for (int i = 0; i < PLANNED; i++) {
-        rmsNorm();
-      }
-    });
   }
 
   @TearDown
   public void close() {
-    plan.close();
     segments.close();
     a.close();
     b.close();
@@ -91,12 +80,5 @@ public class LaunchBenchmark {
   @Benchmark
   public void ropeKvAppend() {
     kernels.ropeKvAppend.launch(stream, acc, b, rope, segments, a, kv);
-  }
-
-  /** One launch of a plan that issues a hundred by a single call. */
-  @Benchmark
-  @OperationsPerInvocation(PLANNED)
-  public void planned() {
-    plan.issue(stream);
   }
 }

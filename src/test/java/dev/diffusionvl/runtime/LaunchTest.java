@@ -17,7 +17,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A program's own modules; parameters checked against the kernel; launches with attributes; launch plans. */
+/** A program's own modules; parameters checked against the kernel; launches with attributes. */
 class LaunchTest {
   private static final int N = 300;
 
@@ -171,64 +171,6 @@ class LaunchTest {
         () -> stream.launch(add, 1, 1, 1, 64, 64, 1, 0).overlapping().ptr(x).ptr(y).ptr(sum).i32(N).go());
     assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx"), tooLarge.getMessage());
     assertTrue(tooLarge.getMessage().contains("block 64 x 64 x 1"), tooLarge.getMessage());
-  }
-
-  @Test
-  void aPlanIssuesItsLaunchesInOrder() {
-    assumeTrue(JniKernels.available());
-    try (LaunchPlan plan = LaunchPlan.record(stream, () -> {
-      launch().ptr(x).ptr(y).ptr(sum).i32(N).go(); // sum = x + y
-      launch().overlapping().ptr(sum).ptr(sum).ptr(sum).i32(N).go(); // sum = 2 sum
-      launch().ptr(sum).ptr(x).ptr(sum).i32(N).go(); // sum += x
-    })) {
-      assertEquals(3, plan.launches());
-      assertAdded(0);
-      launch().ptr(x).ptr(x).ptr(sum).i32(5).go(); // uses the stream's block again
-      plan.issue(stream);
-      float[] result = sum.getFloats(stream);
-      for (int i = 0; i < N; i++) {
-        assertEquals(5f * i, result[i]);
-      }
-      plan.set(1, 3, 10); // the middle launch doubles 10 elements only
-      plan.issue(stream);
-      result = sum.getFloats(stream);
-      for (int i = 0; i < N; i++) {
-        assertEquals((i < 10 ? 5f : 3f) * i, result[i], "element " + i);
-      }
-      assertThrows(IllegalArgumentException.class, () -> plan.set(1, 4, 10));
-      assertThrows(IllegalArgumentException.class, () -> plan.set(1, -1, 10));
-      assertThrows(IndexOutOfBoundsException.class, () -> plan.set(3, 3, 10));
-      try (Graph graph = Graph.capture(stream, () -> plan.issue(stream))) {
-        assertEquals(3, graph.nodes());
-      }
-      sum.close();
-      IllegalStateException e = assertThrows(IllegalStateException.class, () -> plan.issue(stream));
-      assertTrue(e.getMessage().contains("'sum'"), e.getMessage());
-    }
-  }
-
-  @Test
-  void aPlanHoldsLaunchesOnlyAndNamesTheOneThatFails() {
-    assumeTrue(JniKernels.available());
-    try (Event event = device.newEvent(false); Gemm gemm = new Gemm(stream); PinnedBuffer pinned = device.allocatePinned("p", 4 * N);
-        Graph graph = Graph.capture(stream, () -> launch().ptr(x).ptr(y).ptr(sum).i32(N).go())) {
-      for (Runnable other : new Runnable[] {() -> stream.fill(x, 0), () -> stream.copy(x, y), () -> gemm.multiply(x, y, sum, 1, 1, 1),
-          () -> event.record(stream), () -> stream.waitFor(event), () -> graph.launch(stream), () -> stream.uploadAsync(pinned, 0, x),
-          () -> stream.downloadAsync(x, pinned, 0), stream::synchronize}) {
-        IllegalStateException e = assertThrows(IllegalStateException.class, () -> LaunchPlan.record(stream, other));
-        assertTrue(e.getMessage().contains("launch plan") || e.getMessage().contains("captured"), e.getMessage());
-      }
-    }
-    LaunchPlan plan = LaunchPlan.record(stream, () -> {
-      launch().ptr(x).ptr(y).ptr(sum).i32(7).go();
-      stream.launch(add, 1, 1, 1, 2000, 0).ptr(x).ptr(y).ptr(sum).i32(N).go();
-    });
-    CudaException e = assertThrows(CudaException.class, () -> plan.issue(stream));
-    assertTrue(e.getMessage().contains("launch 1 of 2") && e.getMessage().contains("block 2000"), e.getMessage());
-    assertAdded(7);
-    plan.close();
-    plan.close();
-    assertThrows(IllegalStateException.class, () -> plan.issue(stream));
   }
 
   /** Structs and doubles are placed and sized; what a kernel sees of them is the driver's business. */
