@@ -9,10 +9,7 @@
 namespace dvl {
 
 using CUresult = int;
-using CUcontext = void*;
 using CUfunction = void*;
-using CUgraph = void*;
-using CUgraphNode = void*;
 using CUstream = void*;
 
 // Answered instead of a CUresult when the loaded driver or library does not have the function.

@@ -84,9 +84,6 @@ EMU_API unsigned arrive(unsigned* counter, unsigned last, Site site);
 EMU_API void* dynamic_shared();
 EMU_API void* static_shared(const void* key, size_t size, size_t align, const char* name);
 
-// ---- graphs: the value of a conditional node's handle
-EMU_API void set_condition(uint64_t handle, unsigned value, Site site);
-
 EMU_API void yield_thread(Site site);                       // lets every other ready thread of the block run first
 [[noreturn]] EMU_API void trap(const char* why, Site site);  // ends the launch with a report
 

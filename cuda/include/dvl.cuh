@@ -350,15 +350,6 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], 
 #endif
 }
 
-// ---- graphs: whether the loop with this handle runs its body once more
-__device__ __forceinline__ void set_condition(unsigned long long handle, bool again DVL_SITE) {
-#ifdef DVL_EMULATED
-  ::emu::set_condition(handle, again, site);
-#else
-  cudaGraphSetConditional(handle, again ? 1u : 0u);
-#endif
-}
-
 }  // namespace dvl
 
 using dvl::bf16;

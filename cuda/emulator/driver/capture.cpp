@@ -20,10 +20,7 @@ Node* add_node(Graph& graph, Work work, const std::vector<Node*>& dependencies) 
 }
 
 void destroy_graph(Graph& graph) {
-  for (Node* node : graph.nodes) {
-    if (auto* loop = std::get_if<LoopWork>(&node->work)) destroy_graph(*loop->body);
-    state().registry.destroy(node);
-  }
+  for (Node* node : graph.nodes) state().registry.destroy(node);
   state().registry.destroy(&graph);
 }
 

@@ -19,7 +19,6 @@ struct Node : Object {
 
 struct Graph : Object {
   std::vector<Node*> nodes; // in the order of creation; the registry owns them
-  std::map<uint64_t, std::shared_ptr<Condition>> conditions; // by handle
 };
 
 // An instantiated graph: copies of the nodes' work in an order that respects the dependencies.

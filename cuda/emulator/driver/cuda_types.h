@@ -74,9 +74,8 @@ enum CUmemorytype : unsigned { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2,
                                CU_MEMORYTYPE_UNIFIED = 4 };
 enum CUcaptureStatus : int { CAPTURE_NONE = 0, CAPTURE_ACTIVE = 1, CAPTURE_INVALIDATED = 2 };
 enum CUcaptureMode : int { CAPTURE_GLOBAL = 0, CAPTURE_THREAD_LOCAL = 1, CAPTURE_RELAXED = 2 };
-enum CUgraphNodeType : int { NODE_KERNEL = 0, NODE_MEMCPY = 1, NODE_MEMSET = 2, NODE_HOST = 3, NODE_GRAPH = 4,
-                             NODE_EMPTY = 5, NODE_WAIT_EVENT = 6, NODE_EVENT_RECORD = 7,
-                             NODE_CONDITIONAL = 13 };
+enum CUgraphNodeType : int { NODE_KERNEL = 0, NODE_MEMCPY = 1, NODE_MEMSET = 2, NODE_HOST = 3,
+                             NODE_EMPTY = 5, NODE_WAIT_EVENT = 6, NODE_EVENT_RECORD = 7 };
 
 struct CUuuid {
   unsigned char bytes[16];
@@ -137,19 +136,6 @@ struct CUDA_KERNEL_NODE_PARAMS {
   CUcontext ctx;
 };
 
-// CUgraphNodeParams for a conditional node; the other kinds of node have functions of their own.
-struct CUgraphNodeParams {
-  CUgraphNodeType type;
-  int reserved0[3];
-  uint64_t handle;
-  int condition_type; // 0 if, 1 while, 2 switch
-  unsigned size;
-  CUgraph* bodies; // out
-  CUcontext context;
-  uint64_t reserved1[25];
-  uint64_t reserved2;
-};
-
 struct CUDA_HOST_NODE_PARAMS {
   CUhostFn fn;
   void* userData;
@@ -164,4 +150,4 @@ struct CUlaunchConfig {
 
 static_assert(sizeof(CUDA_MEMCPY2D) == 128 && sizeof(CUDA_MEMCPY3D) == 200, "CUDA's ABI");
 static_assert(sizeof(CUDA_KERNEL_NODE_PARAMS) == 72 && sizeof(CUlaunchConfig) == 56, "CUDA's ABI");
-static_assert(sizeof(CUDA_MEMSET_NODE_PARAMS) == 40 && sizeof(CUgraphNodeParams) == 256, "CUDA's ABI");
+static_assert(sizeof(CUDA_MEMSET_NODE_PARAMS) == 40, "CUDA's ABI");

@@ -4,11 +4,12 @@
 #include <unordered_map>
 
 #include "capture.h"
-#include "conditional.h"
 #include "graph_access.h"
 
 namespace emu::driver {
+namespace {
 
+// Nodes so that each comes after its dependencies, otherwise as they were created; shorter than the graph if it has a cycle.
 std::vector<Node*> ordered(const Graph& graph) {
   std::vector<Node*> result, waiting = graph.nodes;
   std::unordered_set<const Node*> placed;
@@ -29,17 +30,12 @@ std::vector<Node*> ordered(const Graph& graph) {
   }
 }
 
-namespace {
-
 using Items = std::vector<GraphExec::Item>;
 
 CUresult instantiate(const Graph& graph, CUgraphExec* out) {
   auto items = std::make_shared<Items>();
   for (const Node* node : ordered(graph)) items->push_back({handle_of<CUgraphNode>(node), node->work});
   if (items->size() != graph.nodes.size()) return CUDA_ERROR_INVALID_VALUE;
-  for (auto& item : *items) {
-    if (CUresult error = complete(item.work)) return error;
-  }
   auto exec = std::make_unique<GraphExec>();
   exec->items = std::move(items);
   *out = handle_of<CUgraphExec>(state().registry.add(std::move(exec), nullptr));
@@ -105,7 +101,6 @@ CUDA_API CUresult cuGraphDestroy(CUgraph handle) {
 CUDA_API CUresult cuGraphClone(CUgraph* out, CUgraph handle) {
   return with_graph(handle, [&](Graph& graph) -> CUresult {
     if (!out) return CUDA_ERROR_INVALID_VALUE;
-    if (!graph.conditions.empty()) return CUDA_ERROR_NOT_SUPPORTED;
     Graph* copy = new_graph();
     std::unordered_map<const Node*, Node*> twin;
     for (const Node* node : graph.nodes) twin[node] = add_node(*copy, node->work, {});
@@ -227,7 +222,6 @@ CUDA_API CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     auto items = exec->items; // a host node may let another thread destroy the graph
     bool capturing = stream->capture;
     for (const auto& item : *items) {
-      if (capturing && std::holds_alternative<LoopWork>(item.work)) return CUDA_ERROR_NOT_SUPPORTED;
       CUresult error = capturing ? record(*stream, item.work) : replay(context, item.work);
       if (error) return error;
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "work.h"
 
-#include "conditional.h"
 
 #include <algorithm>
 #include <cstring>
@@ -72,16 +71,6 @@ CUresult check_one(const Context&, const RecordWork& record) {
   return state().registry.find<Event>(record.event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult check_all(const Context& context, const WorkList& list) {
-  for (const Work& work : list.all) {
-    if (CUresult error = check(context, work)) return error;
-  }
-  return CUDA_SUCCESS;
-}
-
-CUresult check_one(const Context& context, const ChildWork& child) { return check_all(context, *child.items); }
-CUresult check_one(const Context& context, const LoopWork& loop) { return check_all(context, *loop.items); }
-
 template <class Other> CUresult check_one(const Context&, const Other&) { return CUDA_SUCCESS; }
 
 void written(void* p, size_t bytes) {
@@ -139,24 +128,6 @@ CUresult run_one(Context&, const RecordWork& record) {
 }
 
 CUresult run_one(Context&, const LibraryWork& library) { return library.body(); }
-CUresult run_all(Context& context, const WorkList& list) {
-  for (const Work& work : list.all) {
-    if (CUresult error = run(context, work)) return error;
-  }
-  return CUDA_SUCCESS;
-}
-
-CUresult run_one(Context& context, const ChildWork& child) { return run_all(context, *child.items); }
-
-CUresult run_one(Context& context, const LoopWork& loop) {
-  Condition& condition = *loop.condition;
-  if (condition.assigned_at_launch) condition.value = condition.initial;
-  while (condition.value) {
-    if (CUresult error = run_all(context, *loop.items)) return error;
-  }
-  return CUDA_SUCCESS;
-}
-
 CUresult run_one(Context&, const EmptyWork&) { return CUDA_SUCCESS; }
 CUresult run_one(Context&, const WaitWork&) { return CUDA_SUCCESS; } // whatever it waits for has run
 
@@ -187,8 +158,7 @@ bool in_pinned_memory(const void* p, size_t bytes) {
 CUgraphNodeType type_of(const Work& work) {
   // in the order of Work's alternatives; a library's work counts as a kernel
   constexpr CUgraphNodeType TYPES[] = {NODE_EMPTY, NODE_KERNEL,       NODE_MEMCPY,     NODE_MEMSET,
-                                       NODE_HOST,  NODE_EVENT_RECORD, NODE_WAIT_EVENT, NODE_KERNEL,
-                                       NODE_GRAPH, NODE_CONDITIONAL};
+                                       NODE_HOST,  NODE_EVENT_RECORD, NODE_WAIT_EVENT, NODE_KERNEL};
   static_assert(std::size(TYPES) == std::variant_size_v<Work>);
   return TYPES[work.index()];
 }

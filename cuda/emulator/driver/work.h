@@ -68,26 +68,7 @@ struct LibraryWork {
   std::function<CUresult()> body;
 };
 
-// A graph inside a graph, as it was when it was added.
-struct WorkList;
-struct ChildWork {
-  std::shared_ptr<const WorkList> items;
-};
-
-// A loop: its body, a graph of its own until instantiation and a list from then on, runs while the condition is not 0.
-struct Condition;
-struct Graph;
-struct LoopWork {
-  std::shared_ptr<Condition> condition;
-  Graph* body;
-  std::shared_ptr<const WorkList> items;
-};
-
-using Work = std::variant<EmptyWork, KernelWork, CopyWork, FillWork, HostWork, RecordWork, WaitWork, LibraryWork, ChildWork, LoopWork>;
-
-struct WorkList {
-  std::vector<Work> all;
-};
+using Work = std::variant<EmptyWork, KernelWork, CopyWork, FillWork, HostWork, RecordWork, WaitWork, LibraryWork>;
 
 CUgraphNodeType type_of(const Work& work);
 

@@ -217,9 +217,3 @@ extern "C" __global__ void switches(float* out, int what, int n) {
   out[blockIdx.x * blockDim.x + threadIdx.x] = v + d[0];
 }
 DVL_EXPORT(switches);
-
-// ---- graphs
-extern "C" __global__ void count_down(unsigned long long handle, int* left) {
-  dvl::set_condition(handle, --*left > 0);
-}
-DVL_EXPORT(count_down);

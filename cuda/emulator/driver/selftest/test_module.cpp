@@ -135,3 +135,16 @@ TEST(driver_occupancy) {
   cuDeviceGetAttribute(&multiprocessors, 16, 0);
   CHECK_EQUAL(grid, 2 * multiprocessors);
 }
+
+TEST(driver_parameters_of_a_kernel) {
+  OwnContext context;
+  CUfunction scale = function("features", "scale"); // x, y, n, factor
+  size_t offset[4], size[4];
+  for (size_t i = 0; i < 4; i++) CHECK_EQUAL(cuFuncGetParamInfo(scale, i, &offset[i], &size[i]), 0);
+  CHECK_EQUAL(size[1], 8u);
+  CHECK_EQUAL(size[3], 4u);
+  CHECK_EQUAL(offset[1], 8u);
+  CHECK_EQUAL(offset[3], 20u);
+  CHECK_EQUAL(cuFuncGetParamInfo(scale, 4, offset, size), 1);
+  CHECK_EQUAL(cuFuncGetParamInfo(scale, 0, nullptr, size), 1);
+}

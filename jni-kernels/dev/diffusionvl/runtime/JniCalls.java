@@ -9,10 +9,6 @@ final class JniCalls {
   /** The loaded driver is too old to have the function. */
   static final int NO_SUCH_FUNCTION = -1;
 
-  /** The calls that {@link #loop} makes, for messages. */
-  static final String[] LOOP_STEPS = {"cuCtxGetCurrent", "cuGraphAddMemsetNode", "cuGraphConditionalHandleCreate", "cuGraphAddNode",
-      "cuGraphAddChildGraphNode", "cuGraphAddKernelNode"};
-
   private JniCalls() {}
 
   /**
@@ -21,13 +17,6 @@ final class JniCalls {
    * @return 0, or the status of the launch that failed in the low half and its index in the high half
    */
   static native long launch(long launches, int count, long stream);
-
-  /**
-   * Fills an empty graph with a loop around a captured body: see {@code graph.cpp}.
-   *
-   * @return 0, or the status of the call that failed in the low half and its index in {@link #LOOP_STEPS} in the high half
-   */
-  static native long loop(long graph, long body, long conditionKernel, long remaining, long iterations, int limit);
 
   /**
    * Encodes a tensor map into the 128 bytes at {@code map}, innermost dimension first.

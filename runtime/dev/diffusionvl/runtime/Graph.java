@@ -26,15 +26,13 @@ public final class Graph implements AutoCloseable {
   private final CUgraphExec handle;
   private final int nodes;
   private final Uses uses;
-  private final boolean loop;
   private boolean closed;
 
-  private Graph(Device device, CUgraphExec handle, int nodes, Uses uses, boolean loop) {
+  private Graph(Device device, CUgraphExec handle, int nodes, Uses uses) {
     this.device = device;
     this.handle = handle;
     this.nodes = nodes;
     this.uses = uses;
-    this.loop = loop;
     uses.complete();
     LeakTracker.opened(this, "graph of " + nodes + " nodes");
   }
@@ -50,59 +48,16 @@ public final class Graph implements AutoCloseable {
     Uses uses = stream.beginCapture();
     Handles.GraphHandle captured = captured(stream, work);
     try {
-      return instantiate(stream.device(), captured, uses, false);
+      return instantiate(stream.device(), captured, uses);
     } finally {
       JCudaDriver.cuGraphDestroy(captured);
     }
   }
 
-  /**
-   * Captures a loop that the device runs without the host: {@code body}, then again for as long as {@code remaining[0]} is greater
-   * than 0 after it and there were fewer than {@code limit} iterations. The body may hold kernels, copies, fills, products and
-   * graphs without loops.
-   *
-   * @param remaining I32 [1] or more, written by the body
-   * @param iterations I32 [1] or more: set to the number of iterations that the launch has run
-   * @param limit most iterations of a launch, at least 1
-   * @throws UnsupportedOperationException when this build or the driver (before CUDA 12.3) has no conditional nodes
-   */
-  public static Graph captureLoop(Stream stream, DeviceBuffer remaining, DeviceBuffer iterations, int limit, Runnable body) {
-    JniKernels.require("a loop in a graph");
-    if (limit < 1) {
-      throw new IllegalArgumentException("a loop of at most " + limit + " iterations");
-    }
-    for (DeviceBuffer counter : new DeviceBuffer[] {remaining, iterations}) {
-      if (counter.dtype() != DType.I32 || counter.elements() < 1) {
-        throw new IllegalArgumentException("the counters of a loop are I32, this is " + counter);
-      }
-    }
-    KernelFunction condition = stream.device().kernel("loop_condition", "loop_condition");
-    Uses uses = stream.beginCapture();
-    Handles.GraphHandle captured = captured(stream, body, remaining, iterations);
-    Handles.GraphHandle whole = new Handles.GraphHandle();
-    try {
-      Cuda.check(JCudaDriver.cuGraphCreate(whole, 0), "cuGraphCreate");
-      long result = JniCalls.loop(whole.address(), captured.address(), condition.address(), remaining.address(),
-          iterations.address(), limit);
-      if (result != 0) {
-        JniKernels.check((int) result, JniCalls.LOOP_STEPS[(int) (result >>> 32)], "a loop in a graph");
-      }
-      return instantiate(stream.device(), whole, uses, true);
-    } finally {
-      JCudaDriver.cuGraphDestroy(captured);
-      if (whole.address() != 0) {
-        JCudaDriver.cuGraphDestroy(whole);
-      }
-    }
-  }
-
-  /** Ends the recording that the stream has begun, and with it, if anything fails, the capture. */
-  private static Handles.GraphHandle captured(Stream stream, Runnable work, DeviceBuffer... used) {
+  /** Runs the work between the begin and the end of a capture; both have their end if anything fails. */
+  private static Handles.GraphHandle captured(Stream stream, Runnable work) {
     Handles.GraphHandle captured = new Handles.GraphHandle();
     try {
-      for (DeviceBuffer buffer : used) {
-        stream.address(buffer);
-      }
       Cuda.check(JCudaDriver.cuStreamBeginCapture(stream.handle(), THREAD_LOCAL), "cuStreamBeginCapture");
       int status;
       Throwable failure = null;
@@ -124,12 +79,12 @@ public final class Graph implements AutoCloseable {
     }
   }
 
-  private static Graph instantiate(Device device, CUgraph captured, Uses uses, boolean loop) {
+  private static Graph instantiate(Device device, CUgraph captured, Uses uses) {
     long[] nodes = new long[1];
     Cuda.check(JCudaDriver.cuGraphGetNodes(captured, null, nodes), "cuGraphGetNodes");
     CUgraphExec handle = new CUgraphExec();
     Cuda.check(JCudaDriver.cuGraphInstantiate(handle, captured, 0), "cuGraphInstantiate", nodes[0] + " nodes");
-    return new Graph(device, handle, Math.toIntExact(nodes[0]), uses, loop);
+    return new Graph(device, handle, Math.toIntExact(nodes[0]), uses);
   }
 
   /**
@@ -147,14 +102,11 @@ public final class Graph implements AutoCloseable {
     }
     uses.checkOpen();
     stream.checkOpen();
-    if (loop && stream.capturing()) {
-      throw new IllegalStateException("a graph with a loop cannot be part of another graph");
-    }
     stream.uses(uses);
     Cuda.check(JCudaDriver.cuGraphLaunch(handle, stream.handle()), "cuGraphLaunch");
   }
 
-  /** Number of nodes: launches, copies, fills and products; a loop or another graph is one. */
+  /** Number of nodes: launches, copies, fills and products; another graph is one. */
   public int nodes() {
     return nodes;
   }

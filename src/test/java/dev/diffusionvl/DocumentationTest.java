@@ -34,7 +34,7 @@ class DocumentationTest {
   private static final Pattern QUOTED = Pattern.compile("\"([^\"]+)\"");
 
   /** Kernels without a launcher of their own: attention in f32, a node of a graph's loop. */
-  private static final Set<String> PARTS_OF_OTHERS = Set.of("attention_simt", "attention_backward_simt", "loop_condition");
+  private static final Set<String> PARTS_OF_OTHERS = Set.of("attention_simt", "attention_backward_simt");
 
   private static final Map<Path, String> FILES = new TreeMap<>(); // comments of several lines joined to one
 

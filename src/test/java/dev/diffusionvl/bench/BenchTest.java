@@ -90,7 +90,6 @@ class BenchTest {
     }
     ops.remove("attention_simt"); // attention in f32
     ops.remove("attention_backward_simt"); // its gradient in f32
-    ops.remove("loop_condition"); // a node of a graph's loop
     return ops;
   }
 

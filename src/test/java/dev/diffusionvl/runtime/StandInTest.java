@@ -140,7 +140,6 @@ class StandInTest {
     Outcome outcome = run(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"), path, Probe.class.getName(), "without");
     assertEquals(0, outcome.code(), outcome.err());
     assertTrue(outcome.out().contains("a launch that overlaps needs libdvl_jni.so, which is not in this build"), outcome.out());
-    assertTrue(outcome.out().contains("a loop in a graph needs"), outcome.out());
     assertTrue(outcome.out().contains("graph of 1"), outcome.out());
   }
 
@@ -187,13 +186,10 @@ class StandInTest {
         case "cudnn" -> JCudaNatives.loadCudnn();
         case "without" -> {
           try (Stream stream = device.newStream(); DeviceBuffer b = device.allocate("b", DType.I32, 1)) {
-            for (Runnable needsIt : new Runnable[] {() -> stream.launch(device.kernel("read_sum", "read_sum_f32"), 1, 1, 1, 32, 0).overlapping().ptr(b).ptr(b).u64(0).go(),
-                () -> Graph.captureLoop(stream, b, b, 1, () -> {})}) {
-              try {
-                needsIt.run();
-              } catch (UnsupportedOperationException e) {
-                System.out.println(e.getMessage());
-              }
+            try {
+              stream.launch(device.kernel("read_sum", "read_sum_f32"), 1, 1, 1, 32, 0).overlapping().ptr(b).ptr(b).u64(0).go();
+            } catch (UnsupportedOperationException e) {
+              System.out.println(e.getMessage());
             }
             try (Graph graph = Graph.capture(stream, () -> stream.fill(b, 0))) {
               graph.launch(stream);
