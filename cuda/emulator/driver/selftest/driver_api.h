@@ -105,8 +105,6 @@ CUresult cuGraphLaunch(CUgraphExec, CUstream);
 CUresult cuGraphExecDestroy(CUgraphExec);
 CUresult cuGraphAddHostNode(CUgraphNode*, CUgraph, const CUgraphNode*, size_t, const CUDA_HOST_NODE_PARAMS*);
 CUresult cuFuncGetParamInfo(CUfunction, size_t, size_t*, size_t*);
-CUresult cuTensorMapEncodeTiled(void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const unsigned*, const unsigned*, int,
-                                int, int, int);
 CUresult cuArrayDestroy(void*);
 }
 

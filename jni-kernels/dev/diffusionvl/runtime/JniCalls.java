@@ -18,14 +18,6 @@ final class JniCalls {
    */
   static native long launch(long launches, int count, long stream);
 
-  /**
-   * Encodes a tensor map into the 128 bytes at {@code map}, innermost dimension first.
-   *
-   * @param sizes {@code rank} dimensions in elements, then rank - 1 strides in bytes
-   * @param boxes {@code rank} extents of the box, then rank element strides
-   */
-  static native int encodeTiled(long map, int type, long address, int rank, long[] sizes, int[] boxes, int swizzle);
-
   /** Prepares a product with an epilogue; its address is put into {@code result}. Returns a cuBLAS status. */
   static native int prepareProduct(int in, int out, int m, int n, int k, int epilogue, long workspaceBytes, long[] result);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -27,11 +26,10 @@ public final class Launch {
   // Pointer trees costs 13 µs a launch, this costs about one.
   private static final long ADDRESSES = HEADER_BYTES;
   private static final long VALUES = ADDRESSES + 8L * MAX_PARAMETERS;
-  private static final long MAX_VALUE_BYTES = 4096; // CUDA's limit for all parameters of a kernel
 
   private final Stream stream;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment block = arena.allocate(VALUES + MAX_VALUE_BYTES, 16);
+  private final MemorySegment block = arena.allocate(VALUES + 8L * MAX_PARAMETERS, 8);
   private final long base = block.address();
   private final Pointer addresses = Handles.pointer(base + ADDRESSES);
   private final int[] sizes = new int[MAX_PARAMETERS];
@@ -49,7 +47,6 @@ public final class Launch {
   private boolean programmatic;
   private boolean cooperative;
   private int count;
-  private long end; // of the values so far
 
   Launch(Stream stream) {
     this.stream = stream;
@@ -70,7 +67,6 @@ public final class Launch {
     programmatic = false;
     cooperative = false;
     count = 0;
-    end = VALUES;
     return this;
   }
 
@@ -121,31 +117,13 @@ public final class Launch {
     return i64(value);
   }
 
-  /** A {@code double}. */
-  public Launch f64(double value) {
-    block.set(JAVA_DOUBLE, next(8), value);
-    return this;
-  }
-
-  /** A struct by value, or an array in one: all bytes of {@code value}. */
-  public Launch struct(MemorySegment value) {
-    if (value.byteSize() > MAX_VALUE_BYTES) {
-      throw new IllegalArgumentException("parameter %d of %s has %d bytes".formatted(count, function.name(), value.byteSize()));
-    }
-    long at = next((int) value.byteSize());
-    MemorySegment.copy(value, 0, block, at, value.byteSize());
-    return this;
-  }
-
   private long next(int size) {
-    long at = size <= 8 ? end + 7 & -8 : end + 15 & -16;
-    if (count == MAX_PARAMETERS || at + size > block.byteSize()) {
-      throw new IllegalArgumentException("%s: more than %d parameters or %d bytes of them".formatted(function.name(), MAX_PARAMETERS,
-          MAX_VALUE_BYTES));
+    if (count == MAX_PARAMETERS) {
+      throw new IllegalArgumentException("%s: more than %d parameters".formatted(function.name(), MAX_PARAMETERS));
     }
+    long at = VALUES + 8L * count;
     block.set(JAVA_LONG, ADDRESSES + 8L * count, base + at);
     sizes[count++] = size;
-    end = at + size;
     return at;
   }
 

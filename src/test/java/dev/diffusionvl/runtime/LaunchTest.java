@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -171,18 +169,5 @@ class LaunchTest {
         () -> stream.launch(add, 1, 1, 1, 64, 64, 1, 0).overlapping().ptr(x).ptr(y).ptr(sum).i32(N).go());
     assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx"), tooLarge.getMessage());
     assertTrue(tooLarge.getMessage().contains("block 64 x 64 x 1"), tooLarge.getMessage());
-  }
-
-  /** Structs and doubles are placed and sized; what a kernel sees of them is the driver's business. */
-  @Test
-  void structsAreParametersToo() {
-    assumeTrue(JniKernels.available());
-    try (Arena arena = Arena.ofConfined()) {
-      IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
-          () -> launch().f32(1).struct(arena.allocate(24)).f64(2).i32(3).go());
-      assertTrue(e.getMessage().contains("the launch has 4 of [4, 24, 8, 4]"), e.getMessage());
-      assertThrows(IllegalArgumentException.class, () -> launch().struct(arena.allocate(5000)));
-    }
-    assertArrayEquals(new float[N], sum.getFloats(stream));
   }
 }
