@@ -74,7 +74,7 @@ have() {
 
 versions() { # symbol version nodes of the CUDA libraries that the runtime may load
   local lib
-  local names='cublasGemmEx|cublasCreate_v2|cublasLtMatmul|cudnnCreate|cuLaunchKernelEx|cuCtxCreate_v2|cuGraphKernelNodeSetParams_v2'
+  local names='cublasGemmEx|cublasCreate_v2|cudnnCreate|cuLaunchKernelEx|cuCtxCreate_v2|cuGraphKernelNodeSetParams_v2'
   find / -xdev -not -path '/tmp/*' -not -path '*/target/*' -not -path '*/.cache/*' \
     \( -name 'libcublas.so.1?' -o -name 'libcudnn.so.9' -o -name 'libcublasLt.so.1?' -o -name 'libcuda.so.1' \) 2> /dev/null |
     while read -r lib; do

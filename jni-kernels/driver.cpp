@@ -11,12 +11,4 @@ void* driver_symbol(const char* name) {
   return driver ? dlsym(driver, name) : nullptr;
 }
 
-void* blas_symbol(const char* name) {
-  static void* const blas = [] {
-    void* loaded = dlopen("libcublas.so.12", RTLD_NOW | RTLD_NOLOAD);
-    return loaded ? loaded : dlopen("libcublas.so.13", RTLD_NOW | RTLD_NOLOAD);
-  }();
-  return blas ? dlsym(blas, name) : nullptr;
-}
-
 } // namespace dvl

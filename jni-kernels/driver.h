@@ -12,7 +12,7 @@ using CUresult = int;
 using CUfunction = void*;
 using CUstream = void*;
 
-// Answered instead of a CUresult when the loaded driver or library does not have the function.
+// Answered instead of a CUresult when the loaded driver does not have the function.
 constexpr CUresult NO_SUCH_FUNCTION = -1;
 
 struct CUlaunchAttribute {
@@ -38,14 +38,10 @@ static_assert(sizeof(CUlaunchAttribute) == 72 && sizeof(CUlaunchConfig) == 56, "
 // Address of a function of the loaded driver, or nullptr.
 void* driver_symbol(const char* name);
 
-// The same of the loaded cuBLAS, 12 or 13, and what it depends on, which is cublasLt.
-void* blas_symbol(const char* name);
-
 // A function by name, looked up at first use.
 template <class... Arguments> class DriverFunction {
 public:
-  explicit DriverFunction(const char* name, void* (*symbol)(const char*) = driver_symbol)
-      : call_(reinterpret_cast<CUresult (*)(Arguments...)>(symbol(name))) {}
+  explicit DriverFunction(const char* name) : call_(reinterpret_cast<CUresult (*)(Arguments...)>(driver_symbol(name))) {}
   CUresult operator()(Arguments... arguments) const { return call_ ? call_(arguments...) : NO_SUCH_FUNCTION; }
 
 private:

@@ -18,15 +18,6 @@ final class JniCalls {
    */
   static native long launch(long launches, int count, long stream);
 
-  /** Prepares a product with an epilogue; its address is put into {@code result}. Returns a cuBLAS status. */
-  static native int prepareProduct(int in, int out, int m, int n, int k, int epilogue, long workspaceBytes, long[] result);
-
-  /** Queues a prepared product; {@code bias} is 0 when the epilogue has none. Returns a cuBLAS status. */
-  static native int multiply(long product, long x, long w, long bias, long y, long workspace, long workspaceBytes, long stream);
-
-  /** Frees a prepared product. */
-  static native void freeProduct(long product);
-
   /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
   static native int parameterSizes(long function, int[] sizes);
 }

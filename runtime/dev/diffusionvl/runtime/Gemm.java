@@ -15,8 +15,8 @@ import jcuda.jcublas.cublasOperation;
 import jcuda.runtime.cudaStream_t;
 
 /**
- * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it, and its gradients. f32 accumulation;
- * TF32 is never used. For one thread at a time, like its stream. With a bias or GELU in the same pass: {@link EpilogueGemm}.
+ * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it, and its gradients.
+ * f32 accumulation; TF32 is never used. For one thread at a time, like its stream.
  */
 public final class Gemm implements AutoCloseable {
   private static final int COMPUTE_32F = 68; // CUBLAS_COMPUTE_32F
