@@ -19,9 +19,7 @@ struct CUlaunchAttribute {
   int id;
   int pad;
   union {
-    unsigned cluster[3];
     int programmatic;
-    int cooperative;
     char bytes[64];
   };
 };

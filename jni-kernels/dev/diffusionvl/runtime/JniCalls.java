@@ -11,12 +11,9 @@ final class JniCalls {
 
   private JniCalls() {}
 
-  /**
-   * Issues {@code count} launches laid out by {@link Launch} one after the other.
-   *
-   * @return 0, or the status of the launch that failed in the low half and its index in the high half
-   */
-  static native long launch(long launches, int count, long stream);
+  /** Queues a launch that may start while the one before it ends; {@code parameters} points to the addresses of the values. */
+  static native int launchOverlapping(long function, long parameters, int gridX, int gridY, int gridZ, int blockX, int blockY, int blockZ,
+      int sharedBytes, long stream);
 
   /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
   static native int parameterSizes(long function, int[] sizes);

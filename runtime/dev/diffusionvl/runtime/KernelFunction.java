@@ -51,19 +51,10 @@ public final class KernelFunction {
 
   /** Registers that a thread uses; a nominal figure on the emulated device. */
   public int registers() {
-    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS);
-  }
-
-  /** Largest number of threads of a block that the kernel can be launched with. */
-  public int maxThreads() {
-    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
-  }
-
-  private int attribute(int attribute) {
     checkOpen();
     device.makeCurrent();
     int[] value = new int[1];
-    Cuda.check(JCudaDriver.cuFuncGetAttribute(value, attribute, handle), "cuFuncGetAttribute", name);
+    Cuda.check(JCudaDriver.cuFuncGetAttribute(value, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, handle), "cuFuncGetAttribute", name);
     return value[0];
   }
 

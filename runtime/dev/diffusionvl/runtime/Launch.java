@@ -19,19 +19,16 @@ import jcuda.driver.JCudaDriver;
  */
 public final class Launch {
   static final int MAX_PARAMETERS = 64;
-  /** Of a launch in the layout that the native library takes (PlannedLaunch in jni-kernels/launch.cpp). */
-  static final int HEADER_BYTES = 64;
 
-  // The block: a header, the addresses of the values, the values. JCuda gets a single raw pointer to the addresses: building its
+  // The block: the addresses of the values, then the values. JCuda gets a single raw pointer to the addresses: building its
   // Pointer trees costs 13 µs a launch, this costs about one.
-  private static final long ADDRESSES = HEADER_BYTES;
-  private static final long VALUES = ADDRESSES + 8L * MAX_PARAMETERS;
+  private static final long VALUES = 8L * MAX_PARAMETERS;
 
   private final Stream stream;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment block = arena.allocate(VALUES + 8L * MAX_PARAMETERS, 8);
+  private final MemorySegment block = arena.allocate(2 * VALUES, 8);
   private final long base = block.address();
-  private final Pointer addresses = Handles.pointer(base + ADDRESSES);
+  private final Pointer addresses = Handles.pointer(base);
   private final int[] sizes = new int[MAX_PARAMETERS];
   private KernelFunction function;
   private int gridX;
@@ -41,11 +38,7 @@ public final class Launch {
   private int blockY;
   private int blockZ;
   private int sharedBytes;
-  private int clusterX;
-  private int clusterY;
-  private int clusterZ;
-  private boolean programmatic;
-  private boolean cooperative;
+  private boolean overlapping;
   private int count;
 
   Launch(Stream stream) {
@@ -61,11 +54,7 @@ public final class Launch {
     blockY = by;
     blockZ = bz;
     sharedBytes = shared;
-    clusterX = 0;
-    clusterY = 0;
-    clusterZ = 0;
-    programmatic = false;
-    cooperative = false;
+    overlapping = false;
     count = 0;
     return this;
   }
@@ -122,7 +111,7 @@ public final class Launch {
       throw new IllegalArgumentException("%s: more than %d parameters".formatted(function.name(), MAX_PARAMETERS));
     }
     long at = VALUES + 8L * count;
-    block.set(JAVA_LONG, ADDRESSES + 8L * count, base + at);
+    block.set(JAVA_LONG, 8L * count, base + at);
     sizes[count++] = size;
     return at;
   }
@@ -132,25 +121,7 @@ public final class Launch {
    * on the emulated device). It must itself wait for what it reads, by {@code griddepcontrol.wait}.
    */
   public Launch overlapping() {
-    programmatic = true;
-    return this;
-  }
-
-  /** Blocks come in clusters of this size, which must divide the grid (compute capability 9.0; ignored on the emulated device). */
-  public Launch cluster(int x, int y, int z) {
-    if (x < 1 || y < 1 || z < 1 || gridX % x != 0 || gridY % y != 0 || gridZ % z != 0) {
-      throw new IllegalArgumentException("%s: clusters of %d x %d x %d do not divide the grid of %d x %d x %d".formatted(function.name(),
-          x, y, z, gridX, gridY, gridZ));
-    }
-    clusterX = x;
-    clusterY = y;
-    clusterZ = z;
-    return this;
-  }
-
-  /** All blocks are on the device at once, so that they can wait for each other; refused by the driver when they do not fit. */
-  public Launch cooperative() {
-    cooperative = true;
+    overlapping = true;
     return this;
   }
 
@@ -159,7 +130,7 @@ public final class Launch {
    *
    * @throws IllegalArgumentException when the parameters cannot be the kernel's
    * @throws CudaException naming kernel, grid and block when the driver refuses the launch
-   * @throws UnsupportedOperationException when a launch with attributes meets a driver, or a build, that has none
+   * @throws UnsupportedOperationException when an overlapping launch meets a driver, or a build, that has none
    */
   public void go() {
     if (gridX == 0 || gridY == 0 || gridZ == 0) {
@@ -167,10 +138,10 @@ public final class Launch {
     }
     function.checkParameters(sizes, count);
     stream.uses(function.module());
-    if (clusterX != 0 || programmatic || cooperative) {
+    if (overlapping) {
       JniKernels.require("a launch that overlaps");
-      writeHeader(block, base + ADDRESSES);
-      int status = (int) JniCalls.launch(base, 1, stream.address());
+      int status = JniCalls.launchOverlapping(function.address(), base, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes,
+          stream.address());
       if (status != 0) {
         JniKernels.check(status, "cuLaunchKernelEx", describe());
       }
@@ -183,17 +154,9 @@ public final class Launch {
     }
   }
 
-  private void writeHeader(MemorySegment target, long addressesAt) {
-    target.set(JAVA_LONG, 0, function.address());
-    target.set(JAVA_LONG, 8, addressesAt);
-    int[] rest = {gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, clusterX, clusterY, clusterZ, programmatic ? 1 : 0,
-        cooperative ? 1 : 0};
-    MemorySegment.copy(rest, 0, target, JAVA_INT, 16, rest.length);
-  }
-
   String describe() {
     return "%s, grid %d x %d x %d, block %d x %d x %d, shared %d bytes".formatted(function.name(), gridX, gridY, gridZ, blockX, blockY,
-        blockZ, sharedBytes) + (clusterX == 0 ? "" : ", clusters of %d x %d x %d".formatted(clusterX, clusterY, clusterZ));
+        blockZ, sharedBytes);
   }
 
   void close() {

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A program's own modules; parameters checked against the kernel; launches with attributes. */
+/** A program's own modules; parameters checked against the kernel; launches that overlap. */
 class LaunchTest {
   private static final int N = 300;
 
@@ -76,7 +76,6 @@ class LaunchTest {
     launch().ptr(x).ptr(y).ptr(sum).i32(N).go();
     assertAdded(N);
     assertEquals("vector_add", add.name());
-    assertTrue(add.maxThreads() >= 128);
     assertTrue(add.registers() > 0);
   }
 
@@ -155,16 +154,11 @@ class LaunchTest {
   }
 
   @Test
-  void attributesAreAccepted() {
+  void launchesMayOverlap() {
     assumeTrue(JniKernels.available() && (device.emulated() || device.computeCapability() >= 90));
-    launch().overlapping().cluster(3, 1, 1).ptr(x).ptr(y).ptr(sum).i32(N).go();
-    assertAdded(N);
-    stream.fill(sum, 0);
-    launch().cooperative().ptr(x).ptr(y).ptr(sum).i32(100).go();
+    launch().overlapping().ptr(x).ptr(y).ptr(sum).i32(100).go();
     assertAdded(100);
-    launch().ptr(x).ptr(x).ptr(sum).i32(0).go(); // the attributes are gone
-    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> launch().cluster(2, 1, 1));
-    assertTrue(e.getMessage().contains("clusters of 2 x 1 x 1 do not divide the grid of 3 x 1 x 1"), e.getMessage());
+    launch().ptr(x).ptr(x).ptr(sum).i32(0).go(); // does not overlap any more
     CudaException tooLarge = assertThrows(CudaException.class,
         () -> stream.launch(add, 1, 1, 1, 64, 64, 1, 0).overlapping().ptr(x).ptr(y).ptr(sum).i32(N).go());
     assertTrue(tooLarge.getMessage().contains("cuLaunchKernelEx"), tooLarge.getMessage());
