@@ -41,19 +41,6 @@ public record TensorView(String name, TensorType type, long[] shape, long byteSi
     };
   }
 
-  /** All elements as floats; for tensors that fit an array. */
-  public float[] toFloats() {
-    float[] values = new float[Math.toIntExact(elements())];
-    if (type == TensorType.F32 && data != null) {
-      MemorySegment.copy(data, FLOAT, 0, values, 0, values.length);
-      return values;
-    }
-    for (int i = 0; i < values.length; i++) {
-      values[i] = floatAt(i);
-    }
-    return values;
-  }
-
   @Override
   public String toString() {
     return name + " " + type + Arrays.toString(shape);

@@ -43,11 +43,6 @@ final class PassGraphs implements AutoCloseable {
     graph.launch(stream);
   }
 
-  /** Number of graphs. */
-  int size() {
-    return graphs.size();
-  }
-
   @Override
   public void close() {
     graphs.values().forEach(Graph::close);

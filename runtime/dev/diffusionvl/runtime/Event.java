@@ -6,8 +6,6 @@ import jcuda.driver.JCudaDriver;
 
 /** A point in a stream, for waiting and timing. */
 public final class Event implements AutoCloseable {
-  private static final int NOT_READY = 600; // CUDA_ERROR_NOT_READY
-
   private final Device device;
   private final CUevent handle = new CUevent();
   private boolean closed;
@@ -30,16 +28,6 @@ public final class Event implements AutoCloseable {
   public void synchronize() {
     checkOpen();
     Cuda.check(JCudaDriver.cuEventSynchronize(handle), "cuEventSynchronize");
-  }
-
-  /** True when everything queued before the last record has run; does not wait. */
-  public boolean happened() {
-    checkOpen();
-    int status = JCudaDriver.cuEventQuery(handle);
-    if (status != NOT_READY) {
-      Cuda.check(status, "cuEventQuery");
-    }
-    return status == 0;
   }
 
   CUevent handle() {

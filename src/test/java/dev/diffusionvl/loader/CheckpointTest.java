@@ -68,7 +68,7 @@ class CheckpointTest {
 
   /** Bytes are compared, or what they stand for where the types differ. */
   private static long mismatch(TensorView a, TensorView b) {
-    return a.type() == b.type() ? a.data().mismatch(b.data()) : Arrays.mismatch(a.toFloats(), b.toFloats());
+    return a.type() == b.type() ? a.data().mismatch(b.data()) : Arrays.mismatch(TestCheckpoints.floats(a), TestCheckpoints.floats(b));
   }
 
   /** Names that look like another part's canonical names must not become them. */

@@ -60,13 +60,22 @@ public final class TestCheckpoints {
     return tensors;
   }
 
+  /** All elements of a tensor that fits an array. */
+  public static float[] floats(TensorView view) {
+    float[] values = new float[Math.toIntExact(view.elements())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = view.floatAt(i);
+    }
+    return values;
+  }
+
   /** The same tensor with its elements converted; to F32 exactly, to F16 or BF16 rounded. */
   public static Tensor convert(Tensor tensor, TensorType type) {
     TensorView view = new TensorView("", tensor.type(), tensor.shape(), tensor.bytes(),
         MemorySegment.ofArray(tensor.data()));
     int bytes = Math.toIntExact(view.elements() * type.bytes());
     ByteBuffer out = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
-    for (float value : view.toFloats()) {
+    for (float value : floats(view)) {
       switch (type) {
         case F32 -> out.putFloat(value);
         case F16 -> out.putShort(Float.floatToFloat16(value));

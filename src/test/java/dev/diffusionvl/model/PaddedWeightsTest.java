@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.Safetensors;
 import dev.diffusionvl.loader.SafetensorsWriter;
+import dev.diffusionvl.loader.TestCheckpoints;
 import dev.diffusionvl.loader.VisionConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -131,7 +132,7 @@ class PaddedWeightsTest {
     SafetensorsWriter.writeFile(file, List.of(parameters.toFile(entry, "it", stream)));
     try (Safetensors read = Safetensors.open(file)) {
       assertArrayEquals(entry.shape(), read.tensor("it").shape());
-      return read.tensor("it").toFloats();
+      return TestCheckpoints.floats(read.tensor("it"));
     }
   }
 

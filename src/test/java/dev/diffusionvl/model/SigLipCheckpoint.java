@@ -90,7 +90,7 @@ public final class SigLipCheckpoint {
     Map<String, double[]> tensors = new LinkedHashMap<>();
     try (Checkpoint checkpoint = Checkpoint.open(folder)) {
       for (String name : checkpoint.names()) {
-        float[] values = checkpoint.tensor(name).toFloats();
+        float[] values = TestCheckpoints.floats(checkpoint.tensor(name));
         double[] wide = new double[values.length];
         for (int i = 0; i < wide.length; i++) {
           wide[i] = values[i];
