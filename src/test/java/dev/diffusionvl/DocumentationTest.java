@@ -33,7 +33,7 @@ class DocumentationTest {
   private static final Pattern INSIDE = Pattern.compile("(\"[A-Z][^\"]+\")");
   private static final Pattern QUOTED = Pattern.compile("\"([^\"]+)\"");
 
-  /** Kernels without a launcher of their own: attention in f32, a node of a graph's loop. */
+  /** Kernels without a launcher of their own: attention and its gradient in f32. */
   private static final Set<String> PARTS_OF_OTHERS = Set.of("attention_simt", "attention_backward_simt");
 
   private static final Map<Path, String> FILES = new TreeMap<>(); // comments of several lines joined to one

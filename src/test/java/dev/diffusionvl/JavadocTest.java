@@ -29,10 +29,10 @@ import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 
-/** Every public type has Javadoc, in the runtime and jni-kernels every public method too; and what there is of it is well formed. */
+/** Every public type has Javadoc, in the runtime every public method too; and what there is of it is well formed. */
 class JavadocTest {
-  private static final List<String> ROOTS = List.of("runtime", "jni-kernels", "loader", "model", "samples");
-  private static final List<String> METHODS_TOO = List.of("runtime", "jni-kernels");
+  private static final List<String> ROOTS = List.of("runtime", "loader", "model", "samples");
+  private static final List<String> METHODS_TOO = List.of("runtime");
 
   private final DiagnosticCollector<JavaFileObject> problems = new DiagnosticCollector<>();
   private final List<String> missing = new ArrayList<>();
