@@ -64,7 +64,8 @@ public final class KernelFunction {
     if (bytes > dynamicShared) {
       device.makeCurrent();
       int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-      Cuda.check(Cuda.duringCapture(() -> JCudaDriver.cuFuncSetAttribute(handle, attribute, bytes)), "cuFuncSetAttribute", name + " with " + bytes + " bytes of shared memory");
+      Cuda.check(Cuda.duringCapture(() -> JCudaDriver.cuFuncSetAttribute(handle, attribute, bytes)), "cuFuncSetAttribute",
+          () -> name + " with " + bytes + " bytes of shared memory");
       dynamicShared = bytes;
     }
   }
