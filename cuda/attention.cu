@@ -3,6 +3,7 @@
 // speculation and vision windows are the same kernel with other segments. f32: attention_simt.cu.
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
+//         lse [rows, heads] f32 or null (attention_*): log of the sum of exp(scale * score), for the way back.
 // Floor   the visible K and V once per segment and kv head; 16 or 64 rows at a time, so more often from L2.
 // Idea    All rows of a segment see the same list of keys (the context, then the segment's own slots), or in a causal segment a beginning
 //         of it; the heads of a group read the same kv head. So (row, head of the group) are "packed rows", any of which may share a
@@ -32,6 +33,7 @@ struct Arguments {
   const bf16 *q, *k, *v;
   const Segment* segments;
   bf16* out;
+  float* lse;
   int heads, kv_heads, slots;
   float scale;
 };
@@ -135,14 +137,17 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   Softmax& softmax = state.softmax;
   for (int half = 0; half < 2; half++) softmax.sum[half] = dvl::warp_sum<4>(softmax.sum[half]);
 
-  const auto put = [&](int piece, const float (&value)[4], float inverse0, float inverse1) {
-    const int row = warp_row + (lane >> 2), offset = 4 * (lane & 3);
-    *reinterpret_cast<uint32_t*>(rows_tile + R::at(row, piece) + offset) = dvl::pack_bf16(value[0] * inverse0, value[1] * inverse0);
-    *reinterpret_cast<uint32_t*>(rows_tile + R::at(row + 8, piece) + offset) = dvl::pack_bf16(value[2] * inverse1, value[3] * inverse1);
-  };
   if constexpr (!kSplit) {
 #pragma unroll
-    for (int piece = 0; piece < R::kPieces; piece++) put(piece, state.out[piece], softmax.inverse(0), softmax.inverse(1));
+    for (int piece = 0; piece < R::kPieces; piece++)
+      put<D>(rows_tile, warp_row, piece, state.out[piece], softmax.inverse(0), softmax.inverse(1));
+    if (a.lse != nullptr && (lane & 3) == 0) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int64_t offset = row_offset(warp_row + (lane >> 2) + 8 * half);
+        if (offset >= 0) a.lse[offset / D] = (softmax.maximum[half] + log2f(softmax.sum[half])) / dvl::kLog2E;
+      }
+    }
   } else {
     // Warps meet in the memory of the keys; then blocks in that of the grid, each warp with its share of the pieces.
     float4* const met = reinterpret_cast<float4*>(key_tiles);
@@ -169,30 +174,26 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
     }
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++)
-      if (warp + s * kWarps < R::kPieces) put(warp + s * kWarps, out[s], total.inverse(0), total.inverse(1));
+      if (warp + s * kWarps < R::kPieces) put<D>(rows_tile, 0, warp + s * kWarps, out[s], total.inverse(0), total.inverse(1));
   }
   __syncthreads();
-  for (int item = threadIdx.x; item < kRows * R::kPieces; item += kThreads) {
-    const int row = item / R::kPieces, piece = item % R::kPieces;
-    const int64_t offset = row_offset(row);
-    if (offset >= 0) dvl::copy16(a.out + offset + piece * 8, rows_tile + R::at(row, piece));
-  }
+  store_rows<D, kRows>(a.out, rows_tile, row_offset);
 }
 
 }  // namespace
 
 #define ATTENTION(D)                                                                                                               \
   extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 2 : 3)                                                         \
-      attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,            \
-                            int kv_heads, int slots, float scale) {                                                                \
-    attend<D, false>({q, k, v, segments, out, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                             \
+      attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, float* lse,           \
+                            int heads, int kv_heads, int slots, float scale) {                                                     \
+    attend<D, false>({q, k, v, segments, out, lse, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                           \
   }                                                                                                                                \
   DVL_EXPORT(attention_d##D##_bf16);                                                                                               \
   extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 3 : 4)                                                         \
       attention_split_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,      \
                                   int kv_heads, int slots, float scale, float4* partial, unsigned* arrived, int max_splits) {      \
     dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                        \
-    attend<D, true>({q, k, v, segments, out, heads, kv_heads, slots, scale}, partial, arrived, max_splits);                     \
+    attend<D, true>({q, k, v, segments, out, nullptr, heads, kv_heads, slots, scale}, partial, arrived, max_splits);               \
   }                                                                                                                                \
   DVL_EXPORT(attention_split_d##D##_bf16)
 

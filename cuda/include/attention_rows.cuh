@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of sixteen rows by one warp on tensor cores: tiles of rows in shared memory, scores, online softmax, P V, and the merging
-// of partial results. Used by attention.cu, whose head tells the whole.
+// Attention of sixteen rows by one warp on tensor cores: tiles of rows in shared memory and products with them, scores, online softmax,
+// P V, and the merging of partial results. Used by attention.cu and attention_backward.cu, whose heads tell the whole.
 #pragma once
 #include "dvl.cuh"
 
@@ -39,6 +39,69 @@ __device__ __forceinline__ void copy_rows(unsigned char* tile, const bf16* from,
   }
 }
 
+// Columns 16 s to 16 s + 15 of sixteen rows of a tile, as an A fragment.
+template <int D>
+__device__ __forceinline__ void load_rows(uint32_t (&a)[4], const unsigned char* tile, int first_row, int s) {
+  const int lane = threadIdx.x & 31;
+  ldmatrix_x4<false>(a, tile + Rows<D>::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
+}
+
+// low, high += a * the transpose of eight rows of a tile each, in columns 16 s to 16 s + 15.
+template <int D>
+__device__ __forceinline__ void multiply_transposed(float (&low)[4], float (&high)[4], const uint32_t (&a)[4],
+                                                    const unsigned char* tile, int first_row, int s) {
+  const int lane = threadIdx.x & 31;
+  uint32_t b[4];
+  ldmatrix_x4<false>(b, tile + Rows<D>::at(first_row + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
+  mma_bf16(low, a, b[0], b[1]);
+  mma_bf16(high, a, b[2], b[3]);
+}
+
+// out += a * sixteen rows of a tile
+template <int D>
+__device__ __forceinline__ void multiply(float (&out)[Rows<D>::kPieces][4], const uint32_t (&a)[4], const unsigned char* tile,
+                                         int first_row) {
+  using R = Rows<D>;
+  const int lane = threadIdx.x & 31;
+#pragma unroll
+  for (int s = 0; s < R::kSteps; s++) {
+    uint32_t b[4];
+    ldmatrix_x4<true>(b, tile + R::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
+    mma_bf16(out[2 * s], a, b[0], b[1]);
+    if (2 * s + 1 < R::kPieces) mma_bf16(out[2 * s + 1], a, b[2], b[3]);
+  }
+}
+
+// Sixteen rows of products of which a thread has four in every eight columns, rounded, as A fragments.
+template <int kColumns>
+__device__ __forceinline__ void pack(const float (&value)[kColumns / 8][4], uint32_t (&a)[kColumns / 16][4]) {
+#pragma unroll
+  for (int j = 0; j < kColumns / 16; j++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) a[j][i] = pack_bf16(value[2 * j + i / 2][2 * (i % 2)], value[2 * j + i / 2][2 * (i % 2) + 1]);
+  }
+}
+
+// Eight columns of a warp's sixteen rows, each of a thread's two rows times a factor, rounded, into a tile.
+template <int D>
+__device__ __forceinline__ void put(unsigned char* tile, int first_row, int piece, const float (&value)[4], float upper, float lower) {
+  using R = Rows<D>;
+  const int row = first_row + (int(threadIdx.x & 31) >> 2), offset = 4 * int(threadIdx.x & 3);
+  *reinterpret_cast<uint32_t*>(tile + R::at(row, piece) + offset) = pack_bf16(value[0] * upper, value[1] * upper);
+  *reinterpret_cast<uint32_t*>(tile + R::at(row + 8, piece) + offset) = pack_bf16(value[2] * lower, value[3] * lower);
+}
+
+// Copies kCount rows of a tile; offset(row) = where in `to` the row starts, < 0: it is left out.
+template <int D, int kCount, class Offset>
+__device__ __forceinline__ void store_rows(bf16* to, const unsigned char* tile, Offset offset) {
+  using R = Rows<D>;
+  for (int item = threadIdx.x; item < kCount * R::kPieces; item += kThreads) {
+    const int row = item / R::kPieces, piece = item % R::kPieces;
+    const int64_t target = offset(row);
+    if (target >= 0) copy16(to + target + piece * 8, tile + R::at(row, piece));
+  }
+}
+
 // Maximum and sum of two rows, lane / 4 and that + 8 of a warp's sixteen. Scores are in units of log 2.
 struct Softmax {
   float maximum[2] = {-INFINITY, -INFINITY};
@@ -59,9 +122,8 @@ struct Warp16 {
   float out[R::kPieces][4] = {};
 
   __device__ __forceinline__ void load_query(const unsigned char* tile, int first_row) {
-    const int lane = threadIdx.x & 31;
 #pragma unroll
-    for (int s = 0; s < R::kSteps; s++) ldmatrix_x4<false>(query[s], tile + R::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
+    for (int s = 0; s < R::kSteps; s++) load_rows<D>(query[s], tile, first_row, s);
   }
 
   // P of kKeys keys of a tile as A fragments; `out` is scaled to the new maximum. valid: how many of the keys the thread's two rows see,
@@ -74,12 +136,8 @@ struct Warp16 {
 #pragma unroll
     for (int j = 0; j < kKeys / 16; j++) {
 #pragma unroll
-      for (int s = 0; s < R::kSteps; s++) {
-        uint32_t b[4];
-        ldmatrix_x4<false>(b, keys + R::at(first_key + 16 * j + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
-        mma_bf16(score[2 * j], query[s], b[0], b[1]);
-        mma_bf16(score[2 * j + 1], query[s], b[2], b[3]);
-      }
+      for (int s = 0; s < R::kSteps; s++)
+        multiply_transposed<D>(score[2 * j], score[2 * j + 1], query[s], keys, first_key + 16 * j, s);
     }
     float highest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
@@ -109,27 +167,14 @@ struct Warp16 {
 #pragma unroll
       for (int n = 0; n < R::kPieces; n++) out[n][2 * half] *= correction, out[n][2 * half + 1] *= correction;
     }
-#pragma unroll
-    for (int j = 0; j < kKeys / 16; j++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) p[j][i] = pack_bf16(score[2 * j + i / 2][2 * (i % 2)], score[2 * j + i / 2][2 * (i % 2) + 1]);
-    }
+    pack<kKeys>(score, p);
   }
 
   // out += P V
   template <int kKeys>
   __device__ __forceinline__ void add_values(const unsigned char* values, int first_key, const uint32_t (&p)[kKeys / 16][4]) {
-    const int lane = threadIdx.x & 31;
 #pragma unroll
-    for (int j = 0; j < kKeys / 16; j++) {
-#pragma unroll
-      for (int s = 0; s < R::kSteps; s++) {
-        uint32_t b[4];
-        ldmatrix_x4<true>(b, values + R::at(first_key + 16 * j + (lane & 15), 2 * s + (lane >> 4)));
-        mma_bf16(out[2 * s], p[j], b[0], b[1]);
-        if (2 * s + 1 < R::kPieces) mma_bf16(out[2 * s + 1], p[j], b[2], b[3]);
-      }
-    }
+    for (int j = 0; j < kKeys / 16; j++) multiply<D>(out, p[j], values, first_key + 16 * j);
   }
 };
 

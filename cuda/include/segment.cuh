@@ -26,5 +26,12 @@ struct Segment {
     const int behind = index - (context_end - context_begin);
     return (behind < 0 ? context_end : slot) + behind;
   }
+  // The first row that sees a slot of [begin, end); `rows` when none does. The rows behind it see that slot too.
+  __device__ __forceinline__ int first_row_that_sees(int begin, int end) const {
+    if (max(begin, context_begin) < min(end, context_end)) return 0;
+    const int first = max(begin - slot, 0);
+    if (own == kNone || first >= min(end - slot, rows)) return rows;
+    return own == kCausal ? first : 0;
+  }
 };
 static_assert(sizeof(Segment) == 32, "mirrored in Java");

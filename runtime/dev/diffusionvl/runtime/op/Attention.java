@@ -57,49 +57,49 @@ public final class Attention extends Op {
     checkFloat("q", q);
     Kernel kernel = checked(q, kv, segments, out);
     Heads heads = kv.heads();
-    int headDim = heads.dim();
-    int count = segments.count();
-    if (q.dtype() == DType.F32) {
-      launchF32(stream, kernel, q, kv, segments, out, null, scale);
-      return;
-    }
-    int packedRows = Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue());
-    if (workspace == null) {
-      int shared = sharedBytes(TILE_ROWS, headDim);
-      Launch launch = stream.launch(allowing(kernel.tiled.of(q.dtype()), shared), blocks(packedRows, TILE_ROWS), heads.keyValue(), count,
-          THREADS, shared);
-      arguments(launch, q, kv, segments, out, scale).go();
+    if (q.dtype() == DType.F32 || workspace == null) {
+      launchWhole(stream, kernel, q, kv, segments, out, null, scale);
       return;
     }
     workspace.check(heads, segments);
-    int shared = sharedBytes(AttentionWorkspace.TILE_ROWS, headDim);
-    int tiles = blocks(packedRows, AttentionWorkspace.TILE_ROWS);
-    Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles * workspace.maxSplits(), heads.keyValue(), count,
-        THREADS, shared);
-    arguments(launch, q, kv, segments, out, scale)
+    int shared = sharedBytes(AttentionWorkspace.TILE_ROWS, heads.dim());
+    int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), AttentionWorkspace.TILE_ROWS);
+    Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles * workspace.maxSplits(), heads.keyValue(),
+        segments.count(), THREADS, shared);
+    launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out);
+    sizes(launch, kv, scale)
         .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();
   }
 
   /**
    * The same for the way forward of training, without a workspace.
    *
-   * @param q F32; see above for the others
+   * @param q BF16 or F32; see above for the others
    * @param logSumExp F32 [rows, heads]: gets the logarithm of the sum of exp(scale · score), which {@link AttentionBackward} needs; −∞ for a
    *     row that sees nothing
    */
   public void launchForTraining(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, DeviceBuffer logSumExp,
       float scale) {
-    check("q", q, DType.F32, 0);
+    checkFloat("q", q);
     Kernel kernel = checked(q, kv, segments, out);
     check("log-sum-exp", logSumExp, DType.F32, times(segments.totalRows(), kv.heads().query()));
-    launchF32(stream, kernel, q, kv, segments, out, logSumExp, scale);
+    launchWhole(stream, kernel, q, kv, segments, out, logSumExp, scale);
   }
 
-  private static void launchF32(Stream stream, Kernel kernel, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out,
+  /** One block goes through all keys of its rows. */
+  private static void launchWhole(Stream stream, Kernel kernel, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out,
       DeviceBuffer logSumExp, float scale) {
-    stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), kv.heads().query(), segments.count(), THREADS, 0)
-        .ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp)
-        .i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale).go();
+    Heads heads = kv.heads();
+    Launch launch;
+    if (q.dtype() == DType.F32) {
+      launch = stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), heads.query(), segments.count(), THREADS, 0);
+    } else {
+      int shared = sharedBytes(TILE_ROWS, heads.dim());
+      int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), TILE_ROWS);
+      launch = stream.launch(allowing(kernel.tiled.of(DType.BF16), shared), tiles, heads.keyValue(), segments.count(), THREADS, shared);
+    }
+    launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp);
+    sizes(launch, kv, scale).go();
   }
 
   /** The kernels for the operands, which are checked. */
@@ -119,10 +119,8 @@ public final class Attention extends Op {
     return headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
   }
 
-  /** What the kernels on tensor cores take. */
-  private static Launch arguments(Launch launch, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, float scale) {
-    return launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out)
-        .i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale);
+  private static Launch sizes(Launch launch, KeyValues kv, float scale) {
+    return launch.i32(kv.heads().query()).i32(kv.heads().keyValue()).i32(kv.slots()).f32(scale);
   }
 
   private static KernelFunction allowing(KernelFunction kernel, int sharedBytes) {

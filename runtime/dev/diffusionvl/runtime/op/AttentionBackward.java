@@ -4,19 +4,43 @@ package dev.diffusionvl.runtime.op;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.KernelFunction;
+import dev.diffusionvl.runtime.Launch;
 import dev.diffusionvl.runtime.Stream;
 import java.util.List;
 
-/** Gradient of {@link Attention} (docs/model.md, "Training objective"), in two launches: of the queries, then of keys and values. */
+/**
+ * Gradient of {@link Attention} (docs/model.md, "Training objective"), in two launches: of the queries, then of keys and values. BF16 runs on
+ * tensor cores, F32 on plain kernels.
+ */
 public final class AttentionBackward extends Op {
   private static final int THREADS = 128;
-  private static final int TILE = 16; // packed rows of a block, and slots
+  private static final int STAGES = 2;
+  private static final int PASSED = 32; // rows of a tile of a stage, on tensor cores
+
+  /**
+   * The kernels of one dtype for heads of one size.
+   *
+   * @param kept rows that a block keeps: packed query rows in one kernel, slots in the other
+   */
+  private record Form(DType dtype, Instances queries, Instances keys, int kept, int sharedBytes) {
+    Form(Device device, String file, int headDim, DType dtype, int kept, int sharedBytes) {
+      this(dtype, new Instances(device, file, "attention_backward_q_d" + headDim, List.of(dtype)),
+          new Instances(device, file, "attention_backward_kv_d" + headDim, List.of(dtype)), kept, sharedBytes);
+    }
+
+    Launch launch(Stream stream, Instances instances, int items, int heads, int segments) {
+      KernelFunction kernel = instances.of(dtype);
+      kernel.allowDynamicShared(sharedBytes);
+      return stream.launch(kernel, blocks(items, kept), heads, segments, THREADS, sharedBytes);
+    }
+  }
 
   /** The kernels for heads of one size. */
-  private record Kernel(Instances queries, Instances keys) {
+  private record Kernel(Form simt, Form tiled) {
     Kernel(Device device, int headDim) {
-      this(new Instances(device, "attention_backward_simt", "attention_backward_q_d" + headDim, List.of(DType.F32)),
-          new Instances(device, "attention_backward_simt", "attention_backward_kv_d" + headDim, List.of(DType.F32)));
+      this(new Form(device, "attention_backward_simt", headDim, DType.F32, 16, 0),
+          new Form(device, "attention_backward", headDim, DType.BF16, 64, 2 * (64 + STAGES * PASSED) * blocks(headDim, 16) * 32));
     }
   }
 
@@ -32,8 +56,10 @@ public final class AttentionBackward extends Op {
   }
 
   /**
-   * @param q F32 [rows, heads, head dim], 16-byte aligned
-   * @param kv dtype of q, 16-byte aligned; heads of 128, 80 or 72 dimensions
+   * All buffers but {@code logSumExp} and {@code delta} start at a multiple of 16 bytes.
+   *
+   * @param q BF16 or F32 [rows, heads, head dim]
+   * @param kv dtype of q; heads of 128, 80 or 72 dimensions
    * @param segments the rows, and what they see
    * @param out as q: what {@link Attention} made
    * @param logSumExp F32 [rows, heads]: likewise
@@ -63,13 +89,18 @@ public final class AttentionBackward extends Op {
     checkAligned("q", q);
     checkAligned("keys", kv.keys());
     checkAligned("values", kv.values());
+    checkAligned("out", out);
     checkAligned("gradient of out", dOut);
+    checkAligned("gradient of q", dq);
+    checkAligned("gradient of keys", dKv.keys());
+    checkAligned("gradient of values", dKv.values());
     Kernel kernel = headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
+    Form form = q.dtype() == DType.F32 ? kernel.simt : kernel.tiled;
     int packedRows = Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue());
-    stream.launch(kernel.queries.of(q.dtype()), blocks(packedRows, TILE), heads.keyValue(), segments.count(), THREADS, 0)
+    form.launch(stream, form.queries, packedRows, heads.keyValue(), segments.count())
         .ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptr(logSumExp).ptr(dOut).ptr(dq).ptr(delta)
         .i32(heads.query()).i32(heads.keyValue()).i32(kv.slots()).f32(scale).go();
-    stream.launch(kernel.keys.of(q.dtype()), blocks(kv.slots(), TILE), heads.keyValue(), 1, THREADS, 0)
+    form.launch(stream, form.keys, kv.slots(), heads.keyValue(), 1)
         .ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(logSumExp).ptr(dOut).ptr(delta).ptr(dKv.keys()).ptr(dKv.values())
         .i32(segments.count()).i32(heads.query()).i32(heads.keyValue()).i32(kv.slots()).f32(scale).go();
   }
