@@ -213,7 +213,7 @@ __device__ __forceinline__ void backward_kv(const Arguments& a, const float* del
       }
       if (threadIdx.x < 2 * kTile) of_rows[s * 2 * kTile + threadIdx.x] = pending;
       dvl::cp_async_wait<0>();  // the rows are there
-      __syncthreads();          // for everyone; and everyone is done with the other stage
+      __syncthreads();          // for everyone; and everyone is done with the other rows
       copy_next(s ^ 1);
       int seen_from[2];  // the first packed row that sees the thread's slots
 #pragma unroll

@@ -5,6 +5,7 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.bench.op.ActivationBackwardBenchmark;
 import dev.diffusionvl.bench.op.AdamwBenchmark;
+import dev.diffusionvl.bench.op.AttentionBackwardBenchmark;
 import dev.diffusionvl.bench.op.AttentionBenchmark;
 import dev.diffusionvl.bench.op.BiasActivationBenchmark;
 import dev.diffusionvl.bench.op.BlendRowsBenchmark;
@@ -98,6 +99,7 @@ final class KernelBenchmarks {
     rows.add(() -> new LayerNormBackwardBenchmark(bench, passRows));
     rows.add(() -> new SwigluBackwardBenchmark(bench, passRows));
     rows.add(() -> new ActivationBackwardBenchmark(bench, passRows));
+    rows.add(() -> new AttentionBackwardBenchmark(bench, passRows));
     rows.add(() -> new RopeBackwardBenchmark(bench, passRows));
     rows.add(() -> new ScatterAddRowsBenchmark(bench, passRows));
     rows.add(() -> new CrossEntropyBenchmark(bench, bench.pick(512, 8)));

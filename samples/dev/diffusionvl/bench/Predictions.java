@@ -51,6 +51,8 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("swiglu_backward", STREAMING),
       Map.entry("activation_backward", STREAMING),
       Map.entry("rope_backward", STREAMING),
+      Map.entry("attention_backward", new Predictions(0.3, 8, "scores made twice, so 5 of 7 products count; half of the ceiling from "
+          + "mma.sync with two blocks of four warps per SM; two launches")),
       Map.entry("scatter_add_rows", STREAMING),
       Map.entry("adamw", STREAMING),
       Map.entry("gradient_norm", STREAMING),
