@@ -38,6 +38,14 @@ class AttentionBackwardTest extends OpTest {
     return segments;
   }
 
+  /** Two samples in one pass: nobody sees anything of the other one, and the second one's context begins in the middle of a tile. */
+  private static List<Segment> both(List<Segment> first, List<Segment> second) {
+    int rows = first.getLast().row() + first.getLast().rows();
+    List<Segment> all = new ArrayList<>(first);
+    second.forEach(s -> all.add(new Segment(s.row() + rows, s.rows(), s.slot() + rows, s.contextBegin() + rows, s.contextEnd() + rows, s.own())));
+    return all;
+  }
+
   private static List<Segment> windows(int... rows) {
     List<Segment> segments = new ArrayList<>();
     int row = 0;
@@ -53,6 +61,7 @@ class AttentionBackwardTest extends OpTest {
     check(training(4, 8, 5), 2, 1, 128, 0);
     check(training(3, 4, 4), 4, 2, 80, 3);
     check(training(3, 8, 1), 14, 2, 72, 0);
+    check(both(training(2, 4, 1), training(3, 4, 2)), 2, 1, 72, 0);
     if (!SMALL) {
       check(training(5, 8, 3), 16, 2, 128, 1);
       check(training(12, 8, 7), 7, 1, 80, 0);
