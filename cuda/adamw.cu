@@ -6,8 +6,8 @@
 //         clip f32 [1]: a factor of all gradients of the step, in device memory because the device has just computed it.
 // Floor   grad, m, v, master read once, m, v, master, weight written once.
 // Idea    elementwise, 4 elements a thread.
-// Rounds  the weight; the state is f32. c1 and c2 are 1 - b1^t and 1 - b2^t of step t.
-#include "dvl.cuh"
+// Rounds  the weight; the state is f32.
+#include "adamw.cuh"
 #include "rows.cuh"
 
 namespace {
@@ -17,7 +17,7 @@ constexpr int kEach = 4;
 
 template <class T>
 __device__ __forceinline__ void adamw(float* master, T* weight, float* m, float* v, const float* grad, const float* clip, int64_t n,
-                                      float rate, float b1, float b2, float eps, float decay, float c1, float c2) {
+                                      const dvl::AdamwStep& step) {
   const int64_t at = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kEach;
   if (at >= n) return;
   const int count = n - at < kEach ? int(n - at) : kEach;
@@ -29,13 +29,7 @@ __device__ __forceinline__ void adamw(float* master, T* weight, float* m, float*
   dvl::load_piece(v + at, count, wide, second);
   dvl::load_piece(grad + at, count, wide, g);
 #pragma unroll
-  for (int i = 0; i < kEach; i++) {
-    const float scaled = g[i] * factor;
-    first[i] = b1 * first[i] + (1.f - b1) * scaled;
-    second[i] = b2 * second[i] + (1.f - b2) * scaled * scaled;
-    w[i] -= rate * decay * w[i];
-    w[i] -= rate * (first[i] / c1) / (sqrtf(second[i] / c2) + eps);
-  }
+  for (int i = 0; i < kEach; i++) step.update(g[i] * factor, w[i], first[i], second[i]);
   dvl::store_piece(m + at, count, wide, first);
   dvl::store_piece(v + at, count, wide, second);
   dvl::store_piece(master + at, count, wide, w);
@@ -48,7 +42,7 @@ __device__ __forceinline__ void adamw(float* master, T* weight, float* m, float*
   extern "C" __global__ void __launch_bounds__(kThreads)                                                                       \
       adamw_##suffix(float* master, T* weight, float* m, float* v, const float* grad, const float* clip, int64_t n, float rate, \
                      float b1, float b2, float eps, float decay, float c1, float c2) {                                         \
-    adamw(master, weight, m, v, grad, clip, n, rate, b1, b2, eps, decay, c1, c2);                                              \
+    adamw(master, weight, m, v, grad, clip, n, {rate, b1, b2, eps, decay, c1, c2});                                              \
   }                                                                                                                            \
   DVL_EXPORT(adamw_##suffix)
 

@@ -4,6 +4,7 @@ package dev.diffusionvl.bench;
 import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.bench.op.ActivationBackwardBenchmark;
+import dev.diffusionvl.bench.op.Adamw8bitBenchmark;
 import dev.diffusionvl.bench.op.AdamwBenchmark;
 import dev.diffusionvl.bench.op.AttentionBackwardBenchmark;
 import dev.diffusionvl.bench.op.AttentionBenchmark;
@@ -104,6 +105,7 @@ final class KernelBenchmarks {
     rows.add(() -> new ScatterAddRowsBenchmark(bench, passRows));
     rows.add(() -> new CrossEntropyBenchmark(bench, bench.pick(512, 8)));
     rows.add(() -> new AdamwBenchmark(bench, passRows));
+    rows.add(() -> new Adamw8bitBenchmark(bench, passRows));
     rows.add(() -> new GradientNormBenchmark(bench, passRows));
   }
 

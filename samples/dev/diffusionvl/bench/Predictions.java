@@ -55,6 +55,7 @@ record Predictions(double efficiency, double fixedMicros, String source) {
           + "mma.sync with two blocks of four warps per SM; two launches")),
       Map.entry("scatter_add_rows", STREAMING),
       Map.entry("adamw", STREAMING),
+      Map.entry("adamw_8bit", new Predictions(0.8, 2.5, "eight transcendentals per element stay behind the bytes; " + NODE)),
       Map.entry("gradient_norm", STREAMING),
       Map.entry("cross_entropy", new Predictions(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));

@@ -18,7 +18,16 @@ public final class Adamw extends Op {
    * @param decay decoupled weight decay
    * @param step counted from 1
    */
-  public record Settings(float rate, float beta1, float beta2, float eps, float decay, int step) {}
+  public record Settings(float rate, float beta1, float beta2, float eps, float decay, int step) {
+    /** What the first moment is divided by: moments begin at 0. */
+    float correction1() {
+      return (float) (1 - Math.pow(beta1, step));
+    }
+
+    float correction2() {
+      return (float) (1 - Math.pow(beta2, step));
+    }
+  }
 
   public Adamw(Device device) {
     super(device, "adamw");
@@ -46,7 +55,6 @@ public final class Adamw extends Op {
     int blocks = Math.toIntExact((n + THREADS * EACH - 1) / (THREADS * EACH));
     stream.launch(instance(weight.dtype()), blocks, 1, 1, THREADS, 0)
         .ptr(master).ptr(weight).ptr(m).ptr(v).ptr(gradient).ptr(clip).i64(n).f32(settings.rate()).f32(settings.beta1())
-        .f32(settings.beta2()).f32(settings.eps()).f32(settings.decay())
-        .f32((float) (1 - Math.pow(settings.beta1(), settings.step()))).f32((float) (1 - Math.pow(settings.beta2(), settings.step()))).go();
+        .f32(settings.beta2()).f32(settings.eps()).f32(settings.decay()).f32(settings.correction1()).f32(settings.correction2()).go();
   }
 }

@@ -41,6 +41,7 @@ public final class Kernels {
   public final ScatterAddRows scatterAddRows = new ScatterAddRows(device);
   public final CrossEntropy crossEntropy = new CrossEntropy(device);
   public final Adamw adamw = new Adamw(device);
+  public final Adamw8bit adamw8bit = new Adamw8bit(device);
   public final GradientNorm gradientNorm = new GradientNorm(device);
 
   public Kernels(Device device) {

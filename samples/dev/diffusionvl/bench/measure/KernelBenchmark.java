@@ -84,6 +84,11 @@ public abstract class KernelBenchmark implements AutoCloseable {
     return add(Operand.normal(name, true, dtype, mean, deviation, dimensions));
   }
 
+  /** The same, all zeros. */
+  protected final Operand zeros(String name, DType dtype, long... dimensions) {
+    return add(Operand.zeros(name, dtype, dimensions));
+  }
+
   protected final Operand ints(String name, int... values) {
     return add(Operand.ints(name, false, values));
   }

@@ -3,10 +3,13 @@ package dev.diffusionvl.bench.measure;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /** An argument of a measured launch, in as many copies as keep it out of the cache. */
 public final class Operand {
-  private enum Content { NORMAL, INTS, NOTHING, SCRATCH }
+  private enum Content { NORMAL, INTS, ZEROS, NOTHING, SCRATCH }
 
   private final String name;
   private final DType dtype;
@@ -35,6 +38,11 @@ public final class Operand {
 
   public static Operand ints(String name, boolean written, int... values) {
     return new Operand(name, DType.I32, new long[] {values.length}, written, Content.INTS, 0, 0, values);
+  }
+
+  /** Read and written, all zeros before. */
+  public static Operand zeros(String name, DType dtype, long... shape) {
+    return new Operand(name, dtype, shape, true, Content.ZEROS, 0, 0, null);
   }
 
   public static Operand output(String name, DType dtype, long... shape) {
@@ -84,12 +92,16 @@ public final class Operand {
     switch (content) {
       case NORMAL -> bench.kernels().fillNormal.launch(bench.stream(), copies[copy], mean, deviation, 31L * copy + name.hashCode());
       case INTS -> copies[copy].set(bench.stream(), ints);
+      case ZEROS -> bench.stream().fill(copies[copy], 0);
       case NOTHING, SCRATCH -> bench.stream().fill(copies[copy], 0xff);
     }
   }
 
   /** All elements of copy 0 as floats. */
   public float[] read(Workbench bench) {
+    if (dtype == DType.U8) {
+      return readBytes(bench);
+    }
     if (dtype != DType.I32) {
       return copies[0].getFloats(bench.stream());
     }
@@ -99,6 +111,18 @@ public final class Operand {
       floats[i] = values[i];
     }
     return floats;
+  }
+
+  private float[] readBytes(Workbench bench) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(bytes());
+      bench.stream().download(copies[0], host);
+      float[] floats = new float[(int) bytes()];
+      for (int i = 0; i < floats.length; i++) {
+        floats[i] = host.get(ValueLayout.JAVA_BYTE, i) & 255;
+      }
+      return floats;
+    }
   }
 
   public void close() {
