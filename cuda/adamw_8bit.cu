@@ -73,7 +73,9 @@ __device__ __forceinline__ void adamw(float* master, T* weight, const State& sta
   if (block * kBlock >= n) return;
   const int count = n - at >= kEach ? kEach : max(int(n - at), 0);
   const bool wide = dvl::aligned16(master) && dvl::aligned16(weight) && dvl::aligned16(grad);
-  const float factor = *clip, old_m = state.m_scale[block], old_v = state.v_scale[block];
+  const int lane = threadIdx.x & 31;  // lane 0 alone reads and writes the scales
+  const float factor = *clip, old_m = dvl::shuffle(lane == 0 ? state.m_scale[block] : 0.f, 0);
+  const float old_v = dvl::shuffle(lane == 0 ? state.v_scale[block] : 0.f, 0);
   float w[kEach], g[kEach], first[kEach], second[kEach];
   unsigned m[kEach], v[kEach];
   dvl::load_piece(master + at, count, wide, w);
@@ -102,7 +104,7 @@ __device__ __forceinline__ void adamw(float* master, T* weight, const State& sta
   }
   store_codes(state.m + at, count, m);
   store_codes(state.v + at, count, v);
-  if ((threadIdx.x & 31) == 0) {
+  if (lane == 0) {
     state.m_scale[block] = most_m;
     state.v_scale[block] = most_v;
   }

@@ -5,8 +5,8 @@
 //
 // Shape   q, out, dout, dq [rows, heads, D]; k, v, dk, dv [kv_heads, slots, D]; lse, delta f32 [rows, heads]. D = 128, 80 or 72.
 // Floor   seven products of 2 D operations per visible pair of query and key: scores and dout v are made twice, once per kernel.
-// Idea    "Packed rows" as in attention.cu: (row, head of the group), so a tile of rows holds all heads that read a key, and the sum over the
-//         heads of a group is the sum over rows. Products are m16n8k16; fragments come by ldmatrix, transposed where rows are summed over.
+// Idea    "Packed rows" as in attention.cu: (row, head of the group), so a tile of rows holds all heads that read a key, and the sum over
+//         the heads of a group is the sum over rows. Products are m16n8k16; fragments come by ldmatrix, transposed where rows are summed.
 //           _q   a block has 64 packed rows of a segment, a warp 16 of them with q, dout and dq in registers. Tiles of 32 keys and values
 //                go through two stages of cp.async. Makes delta first, from out and dout, and leaves it for _kv.
 //           _kv  a block has 64 slots, a warp 16 of them with dk and dv in registers; scores are transposed (slot by row). It tests 512

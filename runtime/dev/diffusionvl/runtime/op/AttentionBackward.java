@@ -10,8 +10,8 @@ import dev.diffusionvl.runtime.Stream;
 import java.util.List;
 
 /**
- * Gradient of {@link Attention} (docs/model.md, "Training objective"), in two launches: of the queries, then of keys and values. BF16 runs on
- * tensor cores, F32 on plain kernels.
+ * Gradient of {@link Attention} (docs/model.md, "Training objective"), in two launches: of the queries, then of keys and values. BF16 runs
+ * on tensor cores, F32 on plain kernels.
  */
 public final class AttentionBackward extends Op {
   private static final int THREADS = 128;

@@ -39,7 +39,8 @@ public final class Adamw8bitBenchmark extends KernelBenchmark {
   @Override
   public void launch(int copy) {
     Adamw8bit.Moments moments = new Adamw8bit.Moments(m.at(copy), mScale.at(copy), v.at(copy), vScale.at(copy));
-    bench.kernels().adamw8bit.launch(bench.stream(), master.at(copy), weight.at(copy), moments, gradient.at(copy), clip.at(copy), SETTINGS, 1);
+    bench.kernels().adamw8bit.launch(bench.stream(), master.at(copy), weight.at(copy), moments, gradient.at(copy), clip.at(copy),
+        SETTINGS, 1);
   }
 
   @Override

@@ -107,14 +107,15 @@ class Adamw8bitTest extends OpTest {
       int begin = i / 256 * 256;
       double most = Arrays.stream(moment, begin, Math.min(begin + 256, moment.length)).map(Math::abs).max().orElseThrow();
       String where = what + " element " + i + " (seed " + seed + ")";
-      assertEquals(most, scales[i / 256], most * 1e-5, where);
+      assertEquals(most, scales[i / 256], most * 3e-5, where); // 1 - 0.999 in f32
       double part = moment[i] / most;
       double coded = value.applyAsDouble(codes[i] & 255);
       double lowest = value.applyAsDouble(1);
       if (Math.abs(part) < lowest) {
         assertTrue(Math.abs(coded) <= lowest * 1.0001 && (zeroIsALevel || coded > 0), where + ": " + part + " became " + coded);
       } else {
-        assertTrue(coded * part > 0 && Math.abs(Math.log(coded / part) / Math.log(2)) <= step * 1.001, where + ": " + part + " became " + coded);
+        double octaves = Math.abs(Math.log(coded / part) / Math.log(2));
+        assertTrue(coded * part > 0 && octaves <= step * 1.001, where + ": " + part + " became " + coded);
       }
     }
   }

@@ -42,7 +42,8 @@ class AttentionBackwardTest extends OpTest {
   private static List<Segment> both(List<Segment> first, List<Segment> second) {
     int rows = first.getLast().row() + first.getLast().rows();
     List<Segment> all = new ArrayList<>(first);
-    second.forEach(s -> all.add(new Segment(s.row() + rows, s.rows(), s.slot() + rows, s.contextBegin() + rows, s.contextEnd() + rows, s.own())));
+    second.forEach(s -> all.add(
+        new Segment(s.row() + rows, s.rows(), s.slot() + rows, s.contextBegin() + rows, s.contextEnd() + rows, s.own())));
     return all;
   }
 
@@ -191,8 +192,8 @@ class AttentionBackwardTest extends OpTest {
   }
 
   /** The chain rule for one row and head; returns log Σ exp. */
-  private static double gradients(Segment segment, int i, int slots, float[] q, float[] k, float[] v, float[] dOut, int at, int plane, int dim,
-      double scale, double[] dq, double[] dk, double[] dv) {
+  private static double gradients(Segment segment, int i, int slots, float[] q, float[] k, float[] v, float[] dOut, int at, int plane,
+      int dim, double scale, double[] dq, double[] dk, double[] dv) {
     int[] keys = IntStream.range(0, slots).filter(slot -> segment.sees(i, slot)).toArray();
     double[] p = new double[keys.length];
     double[] dp = new double[keys.length];
