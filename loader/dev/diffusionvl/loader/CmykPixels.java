@@ -5,8 +5,6 @@ import java.awt.image.Raster;
 
 /** Four-colour pixels as RGB, without profiles, in the fixed-point arithmetic of Pillow and libjpeg. */
 final class CmykPixels {
-  private static final int HALF = 1 << 15;
-
   private CmykPixels() {}
 
   /** @param bits of a sample, 8 or 16; of 16 the high byte counts */
@@ -65,17 +63,11 @@ final class CmykPixels {
 
   /** YCCK stands for the RGB that the inks leave of white, so the stored ink is the inverse of that RGB. */
   private static void yccToInvertedRgb(int[] row) {
+    YccPixels.toRgb(row, 4);
     for (int x = 0; x < row.length; x += 4) {
-      int luma = row[x];
-      int blue = row[x + 1] - 128;
-      int red = row[x + 2] - 128;
-      row[x] = 255 - Math.clamp(luma + (fixed(1.40200) * red + HALF >> 16), 0, 255);
-      row[x + 1] = 255 - Math.clamp(luma + (-fixed(0.34414) * blue - fixed(0.71414) * red + HALF >> 16), 0, 255);
-      row[x + 2] = 255 - Math.clamp(luma + (fixed(1.77200) * blue + HALF >> 16), 0, 255);
+      for (int c = 0; c < 3; c++) {
+        row[x + c] = 255 - row[x + c];
+      }
     }
-  }
-
-  private static int fixed(double value) {
-    return (int) (value * (1 << 16) + 0.5);
   }
 }

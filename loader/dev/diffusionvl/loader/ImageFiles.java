@@ -4,6 +4,8 @@ package dev.diffusionvl.loader;
 import dev.diffusionvl.loader.webp.WebpFile;
 import java.awt.image.BufferedImage;
 import java.awt.image.IndexColorModel;
+import java.awt.image.Raster;
+import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,7 +23,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * Reads PNG, JPEG, WebP, GIF (first frame), BMP and TIFF (first page) as 8-bit RGB, with the samples that Pillow's
  * convert("RGB") gives: transparency is dropped, not composited; grey values are copied without gamma; colour profiles
  * are ignored. Of 16-bit samples the high byte counts (Pillow does the same but for grey, which it would clip to
- * white). EXIF orientation is applied. All methods may be called by several threads at the same time.
+ * white). Orientation is applied, by EXIF or XMP. TIFF files are read if their combination of colours, samples and compression was
+ * compared with Pillow's result, and refused by name otherwise. All methods may be called by several threads at the same time.
  *
  * <p>Memory: at most 24 bytes a pixel and a small multiple of the file's size. What a header claims is believed up to
  * 178,956,970 pixels, and in PNG, JPEG and GIF files up to what so many bytes can be the compressed form of.
@@ -75,8 +78,13 @@ public final class ImageFiles {
     }
   }
 
-  /** A picture that a program already has, by the same rules. */
+  /**
+   * A picture that a program already has, by the same rules.
+   *
+   * @throws BadInputException if its colours are of an unusual kind: floating point, signed, neither RGB, grey, CMYK nor a palette
+   */
   public static RgbImage of(BufferedImage image) {
+    RasterColours.requireUsual(image);
     return RasterPixels.toRgb(image);
   }
 
@@ -87,23 +95,44 @@ public final class ImageFiles {
     if (WebpFile.isWebp(file)) {
       return webp();
     }
-    return GifScreen.isGif(file) ? gif() : other();
+    if (GifScreen.isGif(file)) {
+      return gif();
+    }
+    if (TiffTags.isBigTiff(file)) {
+      throw new BadInputException(name + ": format: BigTIFF is not supported; save it as a TIFF");
+    }
+    if (PngChunks.isPng(file)) {
+      return png();
+    }
+    TiffTags tags = TiffTags.of(file);
+    return tags.present() ? tiff(tags) : RasterPixels.toRgb(decode(file, r -> r.read(0)));
   }
 
   private RgbImage jpeg() throws IOException {
     JpegHeader header = new JpegHeader(file);
-    boolean fourColours = header.colour() == JpegHeader.Colour.CMYK || header.colour() == JpegHeader.Colour.YCCK;
     byte[] plain = header.plainFile();
-    RgbImage rgb = fourColours
-        ? CmykPixels.ofJpeg(decode(plain, r -> r.readRaster(0, null)), header.colour())
+    boolean fourColours = header.colour() == JpegHeader.Colour.CMYK || header.colour() == JpegHeader.Colour.YCCK;
+    RgbImage rgb = fourColours ? CmykPixels.ofJpeg(stored(plain, header), header.colour())
+        : header.colour() == JpegHeader.Colour.YCBCR && header.halfRows() ? YccPixels.toRgb(stored(plain, header))
         : RasterPixels.toRgb(decode(plain, r -> r.read(0)));
     return Orientation.upright(rgb, header.orientation());
+  }
+
+  /** The components before any conversion of colours, those of fewer rows or columns at full size. */
+  private Raster stored(byte[] plain, JpegHeader header) throws IOException {
+    WritableRaster raster = (WritableRaster) decode(plain, r -> r.readRaster(0, null));
+    for (int band = 0; band < raster.getNumBands(); band++) {
+      if (header.halfRows(band)) {
+        HalfRows.interpolate(raster, band);
+      }
+    }
+    return raster;
   }
 
   private RgbImage webp() {
     WebpFile webp = WebpFile.decode(file, this::checkSize);
     RgbImage rgb = new RgbImage(webp.width(), webp.height(), webp.rgb());
-    return Orientation.upright(rgb, webp.exif() == null ? Orientation.UPRIGHT : Orientation.ofExif(webp.exif()));
+    return Orientation.upright(rgb, Orientation.of(webp.exif(), webp.xmp()));
   }
 
   private RgbImage gif() throws IOException {
@@ -115,12 +144,18 @@ public final class ImageFiles {
     return screen.place(RasterPixels.toRgb(image), background);
   }
 
-  private RgbImage other() throws IOException {
-    TiffTags.of(file).requireCredible();
-    BufferedImage image = decode(file, r -> r.read(0));
-    byte[] exif = PngExif.find(file);
-    TiffTags tags = TiffTags.of(exif != null ? exif : file);
-    return Orientation.upright(RasterPixels.toRgb(withTiffPalette(image, tags)), Orientation.of(tags));
+  private RgbImage tiff(TiffTags tags) throws IOException {
+    tags.requireCredible();
+    int photometric = TiffLayout.requireSupported(tags, name);
+    BufferedImage image = decode(tags.withoutProfile(), r -> r.read(0));
+    RgbImage rgb = photometric == TiffLayout.CMYK ? CmykPixels.toRgb(image.getRaster(), 8)
+        : RasterPixels.toRgb(withTiffPalette(image, tags));
+    return Orientation.upright(rgb, Orientation.ofTiff(tags));
+  }
+
+  private RgbImage png() throws IOException {
+    PngChunks chunks = new PngChunks(file);
+    return Orientation.upright(RasterPixels.toRgb(decode(chunks.plainFile(), r -> r.read(0))), chunks.orientation());
   }
 
   /** The JDK rounds a TIFF palette's 16 bits, the reference cuts them. */

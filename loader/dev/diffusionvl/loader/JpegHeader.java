@@ -3,6 +3,7 @@ package dev.diffusionvl.loader;
 
 import java.io.ByteArrayOutputStream;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * What a JPEG file says before its pixels. Its colour model is settled here by libjpeg's rules and the file rewritten
@@ -13,7 +14,11 @@ final class JpegHeader {
   /** How the stored components are meant. */
   enum Colour { GREY, RGB, YCBCR, CMYK, YCCK }
 
+  private static final int TEMPORARY = 0x01;
+  private static final int RST0 = 0xD0;
+  private static final int RST7 = 0xD7;
   private static final int SOI = 0xD8;
+  private static final int EOI = 0xD9;
   private static final int SOS = 0xDA;
   private static final int COMMENT = 0xFE;
   private static final int APP0 = 0xE0;
@@ -21,13 +26,19 @@ final class JpegHeader {
   private static final int APP14 = 0xEE;
   private static final int APP15 = 0xEF;
   private static final int NO_ADOBE = -1;
+  private static final String EXIF = "Exif\0\0";
+  private static final String XMP = "http://ns.adobe.com/xap/1.0/\0";
 
   private final byte[] file;
   private final ByteArrayOutputStream kept = new ByteArrayOutputStream();
-  private int orientation = Orientation.UPRIGHT;
+  private final ByteArrayOutputStream exif = new ByteArrayOutputStream();
+  private byte[] xmp;
   private boolean jfif;
   private int adobeTransform = NO_ADOBE;
   private int[] componentIds = {};
+  /** By component: samples across and down in a unit of the image. */
+  private int[] across = {};
+  private int[] down = {};
   private int scan;
 
   /** @throws IllegalArgumentException saying what is wrong, if the header is no JPEG header or ends too early */
@@ -43,11 +54,24 @@ final class JpegHeader {
   }
 
   static boolean isJpeg(byte[] file) {
-    return file.length >= 3 && file[0] == (byte) 0xFF && file[1] == (byte) SOI && file[2] == (byte) 0xFF;
+    return file.length >= 3 && file[0] == (byte) 0xFF && file[1] == (byte) SOI;
   }
 
   int orientation() {
-    return orientation;
+    return Orientation.of(exif.size() == 0 ? null : exif.toByteArray(), xmp);
+  }
+
+  /**
+   * Whether a component has all columns but half the rows (chroma of 4:4:0), which the JDK's reader only doubles where the reference
+   * interpolates.
+   */
+  boolean halfRows(int component) {
+    return across[component] == Arrays.stream(across).max().orElseThrow()
+        && 2 * down[component] == Arrays.stream(down).max().orElseThrow();
+  }
+
+  boolean halfRows() {
+    return IntStream.range(0, across.length).anyMatch(this::halfRows);
   }
 
   Colour colour() {
@@ -94,15 +118,18 @@ final class JpegHeader {
     return bytes;
   }
 
-  /** Reads the segment at `at` and returns where the next begins. */
+  /** Reads the segment at `at` and returns where the next begins. Stray bytes and lone markers are passed over, as libjpeg does. */
   private int segment(int at) {
-    if (byteAt(at) != 0xFF) {
-      throw new IllegalArgumentException("no marker at byte " + at);
-    }
-    int marker = byteAt(at + 1);
-    if (marker == 0xFF) {
+    int marker = byteAt(at) == 0xFF ? byteAt(at + 1) : -1;
+    if (marker == -1 || marker == 0xFF) {
       // any number of fill bytes may precede a marker
       return at + 1;
+    }
+    if (marker == 0 || marker == TEMPORARY || marker >= RST0 && marker <= RST7) {
+      return at + 2;
+    }
+    if (marker == SOI || marker == EOI) {
+      throw new IllegalArgumentException(marker == EOI ? "ends before its pixels" : "another file begins before its pixels");
     }
     if (marker == SOS) {
       scan = at;
@@ -126,7 +153,14 @@ final class JpegHeader {
   private void application(int marker, byte[] payload) {
     switch (marker) {
       case APP0 -> jfif |= startsWith(payload, "JFIF\0") && payload.length >= 12;
-      case APP1 -> orientation = orientation == Orientation.UPRIGHT ? Orientation.ofApp1(payload) : orientation;
+      case APP1 -> {
+        if (startsWith(payload, EXIF)) {
+          // a long block is continued in further segments
+          exif.write(payload, EXIF.length(), payload.length - EXIF.length());
+        } else if (startsWith(payload, XMP)) {
+          xmp = Arrays.copyOfRange(payload, XMP.length(), payload.length);
+        }
+      }
       case APP14 -> {
         if (startsWith(payload, "Adobe") && payload.length >= 12) {
           adobeTransform = payload[11] & 0xFF;
@@ -145,8 +179,12 @@ final class JpegHeader {
     if (payload.length < 6 + 3 * componentIds.length) {
       throw new IllegalArgumentException("frame header ends too early");
     }
+    across = new int[componentIds.length];
+    down = new int[componentIds.length];
     for (int i = 0; i < componentIds.length; i++) {
       componentIds[i] = payload[6 + 3 * i] & 0xFF;
+      across[i] = payload[7 + 3 * i] >> 4 & 0xF;
+      down[i] = payload[7 + 3 * i] & 0xF;
     }
   }
 

@@ -3,23 +3,36 @@ package dev.diffusionvl.loader;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
-/** How a camera was held, by the orientation tag of EXIF: 1 upright, 2 to 8 mirrored or turned. */
+/** How a camera was held, by the orientation tag of EXIF or XMP: 1 upright, 2 to 8 mirrored or turned. */
 final class Orientation {
   static final int UPRIGHT = 1;
 
   private static final byte[] EXIF_PREFIX = "Exif\0\0".getBytes(StandardCharsets.US_ASCII);
+  private static final Pattern IN_XMP = Pattern.compile("tiff:Orientation(?:=\"|>)([0-9])");
 
   private Orientation() {}
 
-  /** Of the payload of a JPEG APP1 segment, which may also hold something else than EXIF. */
-  static int ofApp1(byte[] payload) {
-    return isPrefixed(payload) ? ofExif(payload) : UPRIGHT;
+  /**
+   * By an EXIF block (with the prefix that it has in JPEG files or without) or, where that does not say, by an XMP packet. Either may be
+   * null.
+   */
+  static int of(byte[] exif, byte[] xmp) {
+    if (exif != null) {
+      TiffTags tags = TiffTags.of(isPrefixed(exif) ? Arrays.copyOfRange(exif, EXIF_PREFIX.length, exif.length) : exif);
+      if (tags.has(TiffTags.ORIENTATION)) {
+        return of(tags);
+      }
+    }
+    return xmp == null ? UPRIGHT : ofXmp(xmp);
   }
 
-  /** Of an EXIF block, with the prefix that it has in JPEG files or without. */
-  static int ofExif(byte[] exif) {
-    return of(TiffTags.of(isPrefixed(exif) ? Arrays.copyOfRange(exif, EXIF_PREFIX.length, exif.length) : exif));
+  /** Of the first orientation that an XMP packet names, as an attribute or an element. */
+  private static int ofXmp(byte[] xmp) {
+    Matcher matcher = IN_XMP.matcher(new String(xmp, StandardCharsets.ISO_8859_1));
+    return matcher.find() ? usable(matcher.group(1).charAt(0) - '0') : UPRIGHT;
   }
 
   private static boolean isPrefixed(byte[] exif) {
@@ -27,10 +40,18 @@ final class Orientation {
         && Arrays.equals(exif, 0, EXIF_PREFIX.length, EXIF_PREFIX, 0, EXIF_PREFIX.length);
   }
 
-  /** Of a TIFF file or an EXIF block. */
+  /** Of a TIFF file, which has a tag for an XMP packet too. */
+  static int ofTiff(TiffTags tags) {
+    return tags.has(TiffTags.ORIENTATION) ? of(tags) : of(null, tags.bytes(TiffTags.XMP));
+  }
+
+  /** By the tag alone. */
   static int of(TiffTags tags) {
-    short[] values = tags.shorts(TiffTags.ORIENTATION);
-    return values.length == 1 && values[0] >= UPRIGHT && values[0] <= 8 ? values[0] : UPRIGHT;
+    return usable(tags.number(TiffTags.ORIENTATION, UPRIGHT));
+  }
+
+  private static int usable(long value) {
+    return value >= UPRIGHT && value <= 8 ? (int) value : UPRIGHT;
   }
 
   /** The image as it should be looked at. */

@@ -23,7 +23,7 @@ final class PixelBound {
     if (GifScreen.isGif(file)) {
       return GIF_PIXELS * file.length;
     }
-    return PngExif.isPng(file) && file.length >= PNG_HEADER ? DEFLATE * file.length * 8 / pngBits(file) : Long.MAX_VALUE;
+    return PngChunks.isPng(file) && file.length >= PNG_HEADER ? DEFLATE * file.length * 8 / pngBits(file) : Long.MAX_VALUE;
   }
 
   /** Bits of a pixel. */

@@ -3,17 +3,26 @@ package dev.diffusionvl.loader;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
 
 /** The first directory of a TIFF structure, which TIFF files and EXIF blocks are. Broken ones have no tags. */
 final class TiffTags {
   static final int ORIENTATION = 0x0112;
   static final int COLOUR_MAP = 0x0140;
+  static final int XMP = 700;
 
+  private static final int ICC_PROFILE = 34675;
+  /** Next to the profile's number, so that the entries stay in order. */
+  private static final int UNKNOWN_TAG = 34676;
   private static final int BITS_PER_SAMPLE = 0x0102;
   private static final int STRIP_BYTE_COUNTS = 0x0117;
   private static final int TILE_BYTE_COUNTS = 0x0145;
   private static final int JPEG_LENGTH = 0x0202;
 
+  private static final int TYPE_BYTE = 1;
+  private static final int TYPE_UNDEFINED = 7;
   private static final int TYPE_SHORT = 3;
   private static final int TYPE_LONG = 4;
   /** Bytes of a value by type. */
@@ -34,15 +43,92 @@ final class TiffTags {
     return new TiffTags(tiff.order(little ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN));
   }
 
+  /** Whether the bytes are a TIFF file (an EXIF block too). */
+  boolean present() {
+    return tiff.limit() > 0;
+  }
+
+  /** A file with 64-bit offsets, which is another format than TIFF in spite of its name. */
+  static boolean isBigTiff(byte[] bytes) {
+    return startsWith(bytes, 'I', 'I', 43, 0) || startsWith(bytes, 'M', 'M', 0, 43);
+  }
+
+  boolean has(int tag) {
+    return entry(tag) >= 0;
+  }
+
   /** The values of a tag of 16-bit numbers; none if it is missing or reaches beyond the data. */
   short[] shorts(int tag) {
+    int entry = entry(tag);
+    return entry >= 0 && number16(entry + 2) == TYPE_SHORT ? values(entry + 4) : NONE;
+  }
+
+  /** The bytes of a tag; null if it is missing, of another type, short enough for the entry itself, or reaches beyond the data. */
+  byte[] bytes(int tag) {
+    int entry = entry(tag);
+    if (entry < 0 || number16(entry + 2) != TYPE_BYTE && number16(entry + 2) != TYPE_UNDEFINED) {
+      return null;
+    }
+    long start = number32(entry + 8);
+    long end = start + number32(entry + 4);
+    return end - start <= 4 || end > tiff.limit() ? null : Arrays.copyOfRange(tiff.array(), (int) start, (int) end);
+  }
+
+  /** As {@link #shorts}, each as the unsigned number it is. */
+  int[] numbers(int tag) {
+    short[] values = shorts(tag);
+    int[] numbers = new int[values.length];
+    for (int i = 0; i < numbers.length; i++) {
+      numbers[i] = values[i] & 0xFFFF;
+    }
+    return numbers;
+  }
+
+  /** The first value of a tag of 16-bit or 32-bit numbers. */
+  long number(int tag, long absent) {
+    int entry = entry(tag);
+    if (entry < 0 || number32(entry + 4) != 1) {
+      return absent;
+    }
+    return switch (number16(entry + 2)) {
+      case TYPE_SHORT -> number16(entry + 8);
+      case TYPE_LONG -> number32(entry + 8);
+      default -> absent;
+    };
+  }
+
+  /** A tag that stands in the directory more than once, or -1. */
+  int repeated() {
+    Set<Integer> seen = new HashSet<>();
     int at = directory();
     for (int entry = at; entry < at + entries(at) * ENTRY_BYTES; entry += ENTRY_BYTES) {
-      if (number16(entry) == tag && number16(entry + 2) == TYPE_SHORT) {
-        return values(entry + 4);
+      if (!seen.add(number16(entry))) {
+        return number16(entry);
       }
     }
-    return NONE;
+    return -1;
+  }
+
+  /** The file without its colour profile, from which the JDK's reader would choose how to take the samples. */
+  byte[] withoutProfile() {
+    int entry = entry(ICC_PROFILE);
+    if (entry < 0) {
+      return tiff.array();
+    }
+    byte[] copy = tiff.array().clone();
+    ByteBuffer.wrap(copy).order(tiff.order()).putShort(entry, (short) UNKNOWN_TAG);
+    return copy;
+  }
+
+  /** Where the entry of a tag stands, or -1. */
+  private int entry(int tag) {
+    int at = directory();
+    for (int entry = at; entry < at + entries(at) * ENTRY_BYTES; entry += ENTRY_BYTES) {
+      if (number16(entry) == tag) {
+        return entry;
+      }
+    }
+    return -1;
   }
 
   /**

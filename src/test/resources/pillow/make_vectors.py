@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageCms, ImageOps
 
 RANDOM = random.Random(7)
+MORE = random.Random(8)
 IMAGES = Path("images")
 WIDTH, HEIGHT = 21, 13
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
@@ -166,6 +167,116 @@ def small_frame_gif(name, **options):
     (IMAGES / name).write_bytes(bytes(data))
 
 
+def tiff(name, photometric, bits, extra=(), compression=1, planar=1, predictor=1, order="<", tiled=False):
+    """A TIFF of random samples of one of the kinds that are read (Pillow itself writes only some)."""
+    samples = [[[MORE.randrange(1 << b) for b in bits] for _ in range(WIDTH)] for _ in range(HEIGHT)]
+
+    def rows(ys, xs, channels):
+        out = b""
+        for y in ys:
+            line, used, before = 0, 0, [0] * len(channels)
+            for x in xs:
+                pixel = [samples[min(y, HEIGHT - 1)][min(x, WIDTH - 1)][c] for c in channels]
+                stored = [(a - b) % 256 for a, b in zip(pixel, before)] if predictor == 2 else pixel
+                before = pixel
+                for value, c in zip(stored, channels):
+                    if bits[c] == 16:
+                        value = int.from_bytes(struct.pack(order + "H", value), "big")
+                    line, used = line << bits[c] | value, used + bits[c]
+            size = (used + 7) // 8
+            out += (line << (size * 8 - used)).to_bytes(size, "big")
+        return out
+
+    groups = [range(len(bits))] if planar == 1 else [[c] for c in range(len(bits))]
+    if tiled:
+        chunks = [rows(range(y, y + 16), range(x, x + 16), g) for g in groups for y in range(0, HEIGHT, 16) for x in range(0, WIDTH, 16)]
+    else:
+        chunks = [rows(range(y, min(HEIGHT, y + 5)), range(WIDTH), g) for g in groups for y in range(0, HEIGHT, 5)]
+    if compression == 8:
+        chunks = [zlib.compress(c) for c in chunks]
+    data = bytearray(struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 0))
+    offsets = []
+    for c in chunks:
+        offsets.append(len(data))
+        data += c + b"\0" * (len(c) & 1)
+    tags = {256: [WIDTH], 257: [HEIGHT], 258: list(bits), 259: [compression], 262: [photometric], 277: [len(bits)], 284: [planar]}
+    if extra:
+        tags[338] = list(extra)
+    if predictor == 2:
+        tags[317] = [2]
+    if photometric == 3:
+        tags[320] = [MORE.randrange(65536) for _ in range(3 << bits[0])]
+    tags.update({322: [16], 323: [16], 324: offsets, 325: [len(c) for c in chunks]} if tiled
+                else {273: offsets, 278: [5], 279: [len(c) for c in chunks]})
+    values = {t: struct.pack(order + "HI"[t in (273, 279, 324, 325)] * len(v), *v) for t, v in tags.items()}
+    entries = b""
+    for t in sorted(values):
+        v = values[t]
+        place = v.ljust(4, b"\0") if len(v) <= 4 else struct.pack(order + "I", len(data))
+        data += v if len(v) > 4 else b""
+        entries += struct.pack(order + "HHI", t, 4 if t in (273, 279, 324, 325) else 3, len(tags[t])) + place
+    data += b"\0" * (len(data) & 1)
+    struct.pack_into(order + "I", data, 4, len(data))
+    (IMAGES / name).write_bytes(bytes(data) + struct.pack(order + "H", len(values)) + entries + b"\0" * 4)
+
+
+def tiff_kinds():
+    for bits in (1, 2, 4, 8):
+        tiff(f"tiff_white_is_zero{bits}.tif", 0, [bits])
+        tiff(f"tiff_grey{bits}_big.tif", 1, [bits], compression=8, order=">")
+        tiff(f"tiff_palette{bits}.tif", 3, [bits], tiled=bits == 4)
+    tiff("tiff_grey_alpha.tif", 1, [8] * 2, [2])
+    tiff("tiff_rgb_planes.tif", 2, [8] * 3, planar=2, compression=8, predictor=2)
+    tiff("tiff_rgb_tiles.tif", 2, [8] * 3, compression=8, predictor=2, tiled=True)
+    tiff("tiff_rgb16.tif", 2, [16] * 3)
+    tiff("tiff_rgb16_big.tif", 2, [16] * 3, order=">", tiled=True)
+    tiff("tiff_rgba16.tif", 2, [16] * 4, [2])
+    tiff("tiff_rgbx.tif", 2, [8] * 4, [0])
+    tiff("tiff_rgba_planes.tif", 2, [8] * 4, [2], planar=2)
+    tiff("tiff_cmyk_planes.tif", 5, [8] * 4, planar=2)
+    grey = picture().convert("L")
+    grey.save(IMAGES / "tiff_jpeg_grey.tif", compression="jpeg", quality=80)
+    picture().convert("YCbCr").save(IMAGES / "tiff_jpeg_ycbcr.tif", compression="jpeg", quality=80)
+    bilevel = picture().convert("1")
+    bilevel.save(IMAGES / "tiff_fax3_reversed.tif", compression="group3", tiffinfo={266: 2, 262: 0, 292: 1})
+    picture().save(IMAGES / "tiff_xmp.tif", tiffinfo={700: xmp(6)})
+
+
+def xmp(orientation):
+    return f'<x:xmpmeta><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+
+
+def insert(data, at, extra):
+    return data[:at] + extra + data[at:]
+
+
+def odd_headers():
+    """Stray bytes between segments, half the rows of chroma, orientation outside EXIF."""
+    buffer = io.BytesIO()
+    picture(48, 40).save(buffer, "JPEG", quality=85, subsampling=1)
+    data = buffer.getvalue()
+    frame = data.index(b"\xff\xc0")
+    # the blocks of 4:2:2 in the order of 4:4:0: three by five units of 16 x 8 are five by three of 8 x 16
+    for name, width, height in (("jpeg440.jpg", 37, 45), ("jpeg440_even.jpg", 40, 48)):
+        changed = bytearray(data)
+        struct.pack_into(">HH", changed, frame + 5, height, width)
+        changed[frame + 11] = 0x12
+        (IMAGES / name).write_bytes(bytes(changed))
+    (IMAGES / "jpeg_stray.jpg").write_bytes(insert(data, frame, b"\0\x17\x80stray"))
+    (IMAGES / "jpeg_lone_restart.jpg").write_bytes(insert(data, frame, b"\xff\xd3"))
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + xmp(8)
+    (IMAGES / "jpeg_xmp.jpg").write_bytes(insert(data, frame, b"\xff\xe1" + struct.pack(">H", len(packet) + 2) + packet))
+    picture().save(IMAGES / "webp_xmp.webp", lossless=True, xmp=xmp(5))
+    block = exif(6)
+    lines = block.hex()
+    text = f"\nexif\n{len(block):8}\n" + "\n".join(lines[i:i + 72] for i in range(0, len(lines), 72)) + "\n"
+    keyword = b"Raw profile type exif\0"
+    png("raw_profile.png", 2, 8, [(b"tEXt", keyword + text.encode())])
+    png("raw_profile_deflated.png", 2, 8, [(b"zTXt", keyword + b"\0" + zlib.compress(text.encode()))])
+    png("raw_profile_unicode.png", 2, 8, [(b"iTXt", keyword + b"\0\0en\0\0" + text.encode())])
+    png("xmp.png", 2, 8, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(7))])
+
+
 def others():
     small_frame_gif("gif_small_frame.gif")
     small_frame_gif("gif_small_frame_transparent.gif", transparency=5)
@@ -244,4 +355,6 @@ if __name__ == "__main__":
     others()
     resizes()
     webps()
+    tiff_kinds()
+    odd_headers()
     answers()

@@ -21,6 +21,7 @@ public final class WebpFile {
   private final ByteBuffer bytes;
   private final SizeCheck sizeCheck;
   private byte[] exif;
+  private byte[] xmp;
   private int width;
   private int height;
   private byte[] rgb;
@@ -98,6 +99,7 @@ public final class WebpFile {
         }
       }
       case "EXIF" -> exif = Arrays.copyOfRange(file, from, to);
+      case "XMP " -> xmp = Arrays.copyOfRange(file, from, to);
       default -> { }
     }
   }
@@ -155,5 +157,10 @@ public final class WebpFile {
   /** The EXIF block, or null. */
   public byte[] exif() {
     return exif;
+  }
+
+  /** The XMP packet, or null. */
+  public byte[] xmp() {
+    return xmp;
   }
 }
