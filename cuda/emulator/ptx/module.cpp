@@ -41,7 +41,7 @@ class PtxModule : public Module {
       std::vector<uint32_t>& sizes = sizes_.emplace_back();
       for (size_t i = 0; i < f->text->parameters; i++) sizes.push_back(static_cast<uint32_t>(f->text->variables[i].bytes));
       sizes.push_back(0);
-      kernels_.emplace_back(*f, file_of(*f), &run_kernel, sizes);
+      kernels_.emplace_back(*f, file_name(), &run_kernel, sizes);
     }
   }
   bool global(const char* name, void** start, size_t* bytes) const override {
@@ -53,10 +53,10 @@ class PtxModule : public Module {
   }
 
  private:
-  // The source of the kernel's first line, if the text has lines
-  const char* file_of(const ptx::Function& f) const {
-    for (const ptx::Statement& s : f.text->statements)
-      if (const auto file = image_->program.files.find(s.place.file); s.place.line && file != image_->program.files.end()) return file->second.c_str();
+  // The CUDA source, if the text names it; a kernel's lines may come from headers.
+  const char* file_name() const {
+    for (const auto& [number, name] : image_->program.files)
+      if (name.ends_with(".cu")) return name.c_str();
     return "PTX";
   }
 
