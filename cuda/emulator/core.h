@@ -111,11 +111,13 @@ EMU_API std::string take_journal();
 EMU_API void add_report(const std::string& text);
 
 // ---- options: comma-separated key=value, from DVL_EMULATOR at first use, then by set_options
-//   sched=fwd|rev|rand  order of warps and lanes      cp=defer|eager|rand  when a cp.async takes place
+//   sched=fwd|rev|rand  order of blocks, warps, lanes cp=defer|eager|rand  when a cp.async takes place
 //   seed=N              of the random choices         workers=N            native threads (default: the CPUs, at most 8)
 //   strict=0|1|2        legal but suspect patterns    preempt=N            check build: switch about every N-th access
 //   gridrace=0|1        check build: races between blocks
 //   reports=N           findings kept in full         stderr=0|1           print findings as they appear
+//   mma=0|1|2|3         PTX: order of an mma's sums   approx=N             PTX: approximate operations are off by up to their
+//                       (0 as the host modules do)                         documented error, each seed N another way (0: not)
 //   sticky=0|1          driver facade: after a failed kernel every call fails until the context is gone (default 1)
 EMU_API void set_options(const char* options);
 

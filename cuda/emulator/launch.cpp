@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <string>
 #include <thread>
@@ -49,6 +50,15 @@ inline bool spin_until(Condition condition) {
     sched_yield();
   }
   return condition();
+}
+
+// Which block comes i-th. Random: steps of a size that has no factor in common with their number.
+uint64_t block_at(const Job& job, uint64_t i) {
+  if (options().order == Order::kForward) return i;
+  if (options().order == Order::kReverse) return job.blocks - 1 - i;
+  uint64_t step = (options().seed * 0x9e3779b97f4a7c15ull + job.number) >> 32 | 1;
+  while (std::gcd(step, job.blocks) != 1) step += 2;
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(i) * (step % job.blocks) + options().seed) % job.blocks);
 }
 
 // Native threads that live as long as the process. Kernels never run on a caller's thread: that may be a Java thread,
@@ -126,7 +136,7 @@ class Pool {
     for (;;) {
       const uint64_t i = job.next_block.fetch_add(1);
       if (i >= job.blocks || job.failed) break;
-      run_block(w, options().order == Order::kReverse ? job.blocks - 1 - i : i);
+      run_block(w, block_at(job, i));
     }
     w.job = nullptr;
   }

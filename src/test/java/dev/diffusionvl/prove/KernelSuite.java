@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.prove;
 
+import static org.junit.platform.engine.discovery.DiscoverySelectors.selectMethod;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectUniqueId;
 
@@ -33,15 +34,23 @@ final class KernelSuite {
    * @param failure null when it passed or was skipped
    * @param skipped it could not run here
    * @param ops files in cuda/ (without ending) whose kernels it launched
+   * @param kernels names of these kernels
    * @param millis how long it took
    */
-  record Outcome(String id, String name, String failure, boolean skipped, Collection<String> ops, long millis) {}
+  record Outcome(String id, String name, String failure, boolean skipped, Collection<String> ops, Collection<String> kernels,
+      long millis) {}
 
   private KernelSuite() {}
 
   /** All kernel tests. */
   static List<Outcome> runAll() {
     return execute(KERNEL_TESTS);
+  }
+
+  /** The golden cases in f32. */
+  static List<Outcome> runGoldens() {
+    return execute(List.of(selectMethod("dev.diffusionvl.model.GoldenTest", "everyDecisionOfTheReferenceInF32",
+        "dev.diffusionvl.model.GoldenCase")));
   }
 
   /** The static gates. */
@@ -93,14 +102,16 @@ final class KernelSuite {
         return;
       }
       Collection<String> ops = new TreeSet<>();
+      Collection<String> kernels = new TreeSet<>();
       for (String kernel : Emulator.present() ? Emulator.takeLaunched() : List.<String>of()) {
         ops.add(kernel.replaceFirst("^cuda/", "").replaceFirst("\\.cu .*", ""));
+        kernels.add(kernel.substring(kernel.lastIndexOf(' ') + 1));
       }
       long millis = (System.nanoTime() - started.get(test.getUniqueId())) / 1_000_000;
       String name = test.getUniqueIdObject().getSegments().stream().filter(s -> s.getType().equals("class")).map(s -> s.getValue())
           .reduce("", (a, b) -> b).replaceFirst(".*\\.", "") + " " + test.getDisplayName();
       outcomes.add(new Outcome(test.getUniqueId(), name, bad ? text(result.getThrowable().orElseThrow()) : null,
-          result.getStatus() == Status.ABORTED, ops, millis));
+          result.getStatus() == Status.ABORTED, ops, kernels, millis));
     }
 
     /** Messages of the failure, its causes and what came after it: the device's findings are among them. */

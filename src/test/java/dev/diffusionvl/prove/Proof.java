@@ -13,6 +13,8 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /** The main program behind {@code cuda/prove}: every kernel test in four schedules of the check build, then every mutant. */
@@ -89,6 +91,35 @@ public final class Proof {
     return lines.getFirst() + lines.stream().filter(l -> l.startsWith("kernel ")).findFirst().map(l -> "\n       " + l).orElse("");
   }
 
+  /** The kernel tests and the golden cases on PTX; {@code ran} gets the kernels that ran in tests that all passed. */
+  private boolean provePtx(SortedSet<String> kernels, SortedSet<String> ran) {
+    if (kernels.isEmpty()) {
+      say("no PTX in this build (nvcc was not found): what is shipped for GPUs was not run");
+      return true;
+    }
+    boolean good = true;
+    List<String> variants = new ArrayList<>(List.of(PtxSuite.PLAIN));
+    variants.addAll(PtxSuite.PERTURBED);
+    for (String options : variants) {
+      for (boolean goldens : new boolean[] {false, true}) {
+        long start = System.nanoTime();
+        PtxSuite.Result result = PtxSuite.run(options, goldens);
+        say("PTX, %s, %s: %s (%.0f s)", goldens ? "golden cases in f32" : "kernel tests", options,
+            result.failures().isEmpty() ? "ok" : result.failures().size() + " FAILED", (System.nanoTime() - start) / 1e9);
+        result.failures().forEach(f -> say("  %s", f.replace("\n", "\n    ")));
+        good &= result.failures().isEmpty();
+        if (!goldens && options.equals(PtxSuite.PLAIN)) {
+          ran.addAll(result.ran());
+        }
+      }
+    }
+    ran.retainAll(kernels);
+    if (!good) {
+      ran.clear();
+    }
+    return good && ran.containsAll(kernels);
+  }
+
   private boolean run(List<String> wanted) throws IOException, InterruptedException {
     List<Mutant> mutants = Mutant.all(Mutant.CUDA).stream().filter(m -> wanted.isEmpty() || wanted.contains(m.op())).toList();
     List<String> kernels = kernels().stream().filter(k -> wanted.isEmpty() || wanted.contains(k)).toList();
@@ -122,6 +153,12 @@ public final class Proof {
       failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
       clean &= failures.isEmpty();
     }
+    SortedSet<String> ptx = new TreeSet<>();
+    SortedSet<String> ran = new TreeSet<>();
+    if (wanted.isEmpty()) {
+      ptx.addAll(PtxSuite.kernels());
+      good &= provePtx(ptx, ran);
+    }
     int killed = 0;
     if (clean) { // else a failing test says nothing about a mutant
       MutantRunner runner = new MutantRunner(passed);
@@ -139,7 +176,7 @@ public final class Proof {
         say("%s %s (%.1f s): %s", verdict.killed() ? "killed" : "ALIVE ", mutant, verdict.millis() / 1e3, brief(verdict.how()));
       }
     }
-    say("kernels %d, mutants %d/%d killed, races %d", kernels.size(), killed, mutants.size(), races);
+    say("kernels %d, mutants %d/%d killed, races %d, ptx %d/%d", kernels.size(), killed, mutants.size(), races, ran.size(), ptx.size());
     return good && clean && killed == mutants.size();
   }
 
