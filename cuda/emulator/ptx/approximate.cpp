@@ -72,7 +72,9 @@ float approximate(Approximation a, float x, float y) {
   if (!options().approximate || !std::isfinite(nearest) || value == 0) return nearest;
   // Results that are exact by a table or by a power of two are so on hardware as well.
   if (a == Approximation::kPower && x == std::rint(x)) return nearest;
-  const auto off = static_cast<float>(value + deviation(a, x, y) * largest_error(a, value));
+  const double error = largest_error(a, value);
+  auto off = static_cast<float>(value + deviation(a, x, y) * error);
+  if (std::fabs(off - value) > error) off = std::nextafter(off, nearest);  // rounding has carried it too far
   return std::isfinite(off) ? off : nearest;
 }
 

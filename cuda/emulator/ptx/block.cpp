@@ -51,7 +51,7 @@ void Machine::start_warp(Warp& w, const Function& kernel) {
   frame->depth = 0;
   place_addresses(w, frame);
   w.strands = 1;
-  w.strand[0] = {kernel.code.data(), frame, w.alive, 0, Wait::kNothing, 0, false};
+  w.strand[0] = {kernel.code.data(), frame, w.alive, 0, Wait::kNothing, 0, 0};
 }
 
 void Machine::special_registers(Warp& w) {
@@ -128,7 +128,6 @@ void Machine::release_if_complete(int id) {
         case BarrierVote::kCount: each_lane(s.lanes, [&](unsigned l) { values<uint32_t>(c, i.o[0])[l] = b.votes; });
       }
       s.wait = Wait::kNothing;
-      s.tired = false;
       s.pc++;
     }
   }
@@ -183,7 +182,6 @@ bool Machine::complete_meeting(Warp& w, const Ins& i, uint32_t mask) {
   i.meet(meeting);
   for (int k = 0; k < parts; k++) {
     strand[k]->wait = Wait::kNothing;
-    strand[k]->tired = false;
     strand[k]->pc++;
   }
   return true;

@@ -13,8 +13,8 @@
 namespace emu::ptx {
 namespace {
 
-constexpr int kJumpsBack = 512;  // of one strand before others come first
-constexpr int kTurns = 8;        // of a warp before other warps come first
+constexpr uint32_t kJumpsBack = 512;  // of one strand before others come first
+constexpr int kTurns = 8;             // of a warp before other warps come first
 
 char* map_memory(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -64,9 +64,7 @@ void Machine::run_warp(Warp& w) {
   for (int turn = 0; turn < kTurns;) {
     Strand* s = choose(w);
     if (!s) return;
-    fuel_ = kJumpsBack;
-    advance(w, *s);
-    if (fuel_ <= 0) turn++;
+    turn += advance(w, *s) ? 1 : 0;
   }
 }
 
@@ -82,14 +80,17 @@ void Machine::merge(Warp& w) {
 }
 
 Strand* Machine::choose(Warp& w) {
-  if (w.strands == 1) return w.strand[0].wait == Wait::kNothing ? &w.strand[0] : nullptr;
+  if (w.strands == 1) {
+    w.strand[0].jumps = 0;
+    return w.strand[0].wait == Wait::kNothing ? &w.strand[0] : nullptr;
+  }
   merge(w);
   for (int attempt = 0; attempt < 2; attempt++) {
     Strand* best = nullptr;
     uint32_t seen = 0;
     for (int i = 0; i < w.strands; i++) {
       Strand& s = w.strand[i];
-      if (s.wait != Wait::kNothing || s.tired) continue;
+      if (s.wait != Wait::kNothing || s.jumps >= kJumpsBack) continue;
       seen++;
       const bool first = !best || (worker.order == Order::kForward   ? behind(s, *best)
                                    : worker.order == Order::kReverse ? behind(*best, s)
@@ -97,7 +98,7 @@ Strand* Machine::choose(Warp& w) {
       if (first) best = &s;
     }
     if (best) return best;
-    for (int i = 0; i < w.strands; i++) w.strand[i].tired = false;
+    for (int i = 0; i < w.strands; i++) w.strand[i].jumps = 0;
   }
   return nullptr;
 }
@@ -113,7 +114,8 @@ const Ins* Machine::stop_of(const Warp& w, const Strand& s) const {
   return stop;
 }
 
-void Machine::advance(Warp& w, Strand& s) {
+// Runs the strand until it parts, waits, ends or reaches another one; true when it has jumped back so often that others come first.
+bool Machine::advance(Warp& w, Strand& s) {
   Context c = context(w, s.frame);
   const Ins* const code = s.frame->function->code.data();
   const Ins* const stop = w.strands > 1 ? stop_of(w, s) : nullptr;
@@ -138,22 +140,13 @@ void Machine::advance(Warp& w, Strand& s) {
     if (i.flow == Flow::kBranch) {
       if (!m) continue;
       const Ins* target = code + i.target;
-      if (m != lanes) {
+      const bool tired = target <= pc && ++s.jumps >= kJumpsBack;
+      if (m != lanes) split(w, s, pc + 1, lanes & ~m);
+      if (m != lanes || tired || w.strands > 1) {
         s.pc = target;
-        split(w, s, pc + 1, lanes & ~m);
-        if (target <= pc) fuel_ = 0, s.tired = true;
-        return;
-      }
-      if (target <= pc && --fuel_ <= 0) {
-        s.tired = true;
-        s.pc = target;
-        return;
+        return tired;
       }
       pc = target - 1;
-      if (w.strands > 1) {
-        pc = target;
-        break;
-      }
       continue;
     }
     s.pc = pc;
@@ -170,9 +163,10 @@ void Machine::advance(Warp& w, Strand& s) {
       case Flow::kBarrier: arrive(w, s, i, m); break;
       default: meet(w, s, i, m); break;
     }
-    return;
+    return false;
   }
   s.pc = pc;
+  return false;
 }
 
 // Some lanes of s go on elsewhere.
@@ -182,6 +176,7 @@ void Machine::split(Warp& w, Strand& s, const Ins* pc, uint32_t lanes) {
   other = s;
   other.pc = pc;
   other.lanes = lanes;
+  other.jumps = 0;
 }
 
 void Machine::branch_table(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
@@ -222,111 +217,6 @@ void Machine::exit_lanes(Warp& w, Strand& s, uint32_t lanes) {
     if (other.wait == Wait::kMeet && complete_meeting(w, *other.pc, other.mask)) k = -1;
   }
   for (int b = 0; b < kBarriers; b++) release_if_complete(b);
-}
-
-// ---- frames
-Frame* Machine::take_frame(const Function& f) {
-  Frame* frame;
-  if (free_frames_.empty()) frames_.push_back(frame = new Frame());
-  else frame = free_frames_.back(), free_frames_.pop_back();
-  const size_t defined = kCheck ? f.registers * sizeof(uint32_t) : 0;
-  if (frame->memory.size() < f.register_bytes + defined + 64) frame->memory.resize(f.register_bytes + defined + 64);
-  frame->registers = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(frame->memory.data()) + 63) & ~uintptr_t{63});
-  frame->defined = reinterpret_cast<uint32_t*>(frame->registers + f.register_bytes);
-  std::memset(frame->registers, kPoison, f.register_bytes);
-  if (kCheck) std::memset(frame->defined, 0, defined);
-  frame->function = &f;
-  return frame;
-}
-
-void Machine::leave_frame(Frame* frame, uint32_t lanes) {
-  frame->lanes &= ~lanes;
-  if (!frame->lanes) free_frames_.push_back(frame);
-}
-
-void Machine::call(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
-  const Call& call = s.frame->function->calls[i.target];
-  if (call.callee) return enter(w, s, i, call, *call.callee, lanes);
-  // By address: groups of lanes with the same one
-  const Context c = context(w, s.frame);
-  const uint64_t* address = values<uint64_t>(c, i.o[0]);
-  while (lanes) {
-    const unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
-    const Function* callee = nullptr;
-    for (const auto& f : image->functions)
-      if (f && !f->text->entry && reinterpret_cast<uint64_t>(f.get()) == address[first]) callee = f.get();
-    if (!callee) give_up_at(c, i, first, "call of %#lx, which is no function", address[first]);
-    if (callee->results.size() != call.results.size() || callee->parameters.size() != call.parameters.size())
-      give_up_at(c, i, first, "call of %s with other parameters than it has", callee->text->name.c_str());
-    uint32_t same = 0;
-    each_lane(lanes, [&](unsigned l) { same |= static_cast<uint32_t>(address[l] == address[first]) << l; });
-    lanes &= ~same;
-    Strand* caller = &s;
-    if (lanes) {
-      split(w, s, s.pc, same);
-      caller = &w.strand[w.strands - 1];
-    }
-    enter(w, *caller, i, call, *callee, same);
-  }
-}
-
-namespace {
-
-// Copies a variable of one frame into one of another, for every lane.
-void hand_over(Machine& m, const Warp& w, uint32_t lanes, uint32_t from, Slot source, uint32_t to, Slot target) {
-  const uint32_t n = std::min(source.bytes, target.bytes);
-  each_lane(lanes, [&](unsigned l) {
-    char* local = m.local_of(w, l);
-    std::memcpy(local + to + target.offset, local + from + source.offset, n);
-    if constexpr (kCheck) {
-      char* written = m.written_local + (local - m.local_start());
-      std::memcpy(written + to + target.offset, written + from + source.offset, n);
-    }
-  });
-}
-
-}  // namespace
-
-void Machine::enter(Warp& w, Strand& s, const Ins& i, const Call& call, const Function& callee, uint32_t lanes) {
-  Frame* caller = s.frame;
-  const uint32_t local = caller->local + caller->function->local_bytes;
-  if (local + callee.local_bytes > kLocalBytes || caller->depth > 10'000)
-    give_up_at(context(w, caller), i, static_cast<unsigned>(__builtin_ctz(lanes)), "stack overflow: calls need more than %zu bytes of local memory",
-               kLocalBytes);
-  Frame* frame = take_frame(callee);
-  frame->caller = caller;
-  frame->call = &i;
-  frame->lanes = lanes;
-  frame->local = local;
-  frame->depth = caller->depth + 1;
-  place_addresses(w, frame);
-  for (size_t p = 0; p < callee.parameters.size(); p++)
-    hand_over(*this, w, lanes, caller->local, call.parameters[p], local, callee.parameters[p]);
-  s.frame = frame;
-  s.pc = callee.code.data();
-}
-
-void Machine::give_back(Warp& w, Strand& s, uint32_t lanes) {
-  Frame* frame = s.frame;
-  const Function& callee = *frame->function;
-  const Call& call = frame->caller->function->calls[frame->call->target];
-  for (size_t r = 0; r < callee.results.size(); r++)
-    hand_over(*this, w, lanes, frame->local, callee.results[r], frame->caller->local, call.results[r]);
-  s.pc = frame->call + 1;
-  s.frame = frame->caller;
-  leave_frame(frame, lanes);
-}
-
-// The registers that hold addresses of the frame's own variables
-void Machine::place_addresses(Warp& w, Frame* frame) {
-  const Function& f = *frame->function;
-  for (const Function::Address& a : f.addresses) {
-    auto* to = reinterpret_cast<uint64_t*>(frame->registers + a.offset);
-    for (unsigned l = 0; l < kWarpSize; l++) to[l] = frame->local + a.local;
-    if (kCheck) frame->defined[a.number] = kFullMask;
-  }
-  if (!kCheck) return;
-  for (unsigned l = 0; l < kWarpSize; l++) std::memset(written_local + (local_of(w, l) - local_) + frame->local, 0, f.local_bytes);
 }
 
 }  // namespace emu::ptx

@@ -31,7 +31,7 @@ struct Strand {
   uint32_t mask;  // of a meeting it waits for
   Wait wait;
   uint8_t barrier;
-  bool tired;     // has jumped back so often that others come first
+  uint32_t jumps;  // back, since others came first
 };
 
 struct Warp {
@@ -147,7 +147,7 @@ class Machine {
   Strand* choose(Warp& w);
   void merge(Warp& w);
   const Ins* stop_of(const Warp& w, const Strand& s) const;
-  void advance(Warp& w, Strand& s);
+  bool advance(Warp& w, Strand& s);
   void split(Warp& w, Strand& s, const Ins* pc, uint32_t lanes);
   void branch_table(Warp& w, Strand& s, const Ins& i, uint32_t lanes);
   void call(Warp& w, Strand& s, const Ins& i, uint32_t lanes);
@@ -172,7 +172,6 @@ class Machine {
   char* local_;
   unsigned alive_ = 0;
   unsigned last_warp_ = 0;
-  int fuel_ = 0;  // jumps back until another strand or warp comes first
 };
 
 // ---- checks that operations ask for (checks.cpp). `what` begins with the operation.

@@ -61,11 +61,11 @@ void make_ldmatrix(Decoder& d) {
 //
 // The order in which the products of a sum are added is the hardware's own business. This device adds them one after the other, as the
 // kernels compiled by g++ do; the option mma=N chooses other orders.
-struct Order_ {
+struct SumOrder {
   int k[16];
 };
-Order_ order_of(uint64_t choice, int n) {
-  Order_ o{};
+SumOrder order_of(uint64_t choice, int n) {
+  SumOrder o{};
   for (int k = 0; k < n; k++) o.k[k] = choice == 1 ? n - 1 - k : choice == 2 ? (k * 2) % n + (k * 2 >= n) : k;
   return o;
 }
@@ -103,7 +103,7 @@ void multiply(Meeting& m) {
     }
   }
   const uint64_t choice = options().mma;
-  const Order_ order = order_of(choice, depth);
+  const SumOrder order = order_of(choice, depth);
   for (int x = 0; x < 16; x++)
     for (int y = 0; y < 8; y++) {
       if (choice == 3) {  // exact products, one sum in f64, rounded once
