@@ -2,7 +2,7 @@
 // Gradient of LayerNorm. With r = rsqrt(var + eps), n = (x - mean) r and y = n w + b:
 //   dx = r (w dy - mean(w dy) - n mean(w dy n)),   dw = sum over the rows of dy n,   db = sum over the rows of dy.
 //
-// Shape   x, dy, dx [rows, width], weight [width]; partial f32 [blocks, 2, width]: sums of dy n and of dy over the rows block,
+// Shape   x, dy, dx [rows, width], weight [width]; partial f32 [2, blocks, width]: sums of dy n, then of dy, over the rows block,
 //         block + blocks, ...
 // Floor   x, dy and dx read once, dx written once; further reads hit L1.
 // Idea    as rms_norm_backward: a block goes through its rows in order and owns its part of `partial`; column_sum adds these up.
@@ -19,8 +19,8 @@ template <class T>
 __device__ __forceinline__ void layer_norm_backward(const T* x, const T* weight, const T* dy, T* dx, float* partial, int rows, int width,
                                                     float eps) {
   DVL_SHARED(float[kThreads / 32], sums);
-  float* products = partial + int64_t(blockIdx.x) * 2 * width;
-  float* plain = products + width;
+  float* products = partial + int64_t(blockIdx.x) * width;
+  float* plain = products + int64_t(gridDim.x) * width;
   const bool wide = width % kEach == 0 && dvl::aligned16(x) && dvl::aligned16(dy) && dvl::aligned16(dx) && dvl::aligned16(weight);
   for (int row = blockIdx.x; row < rows; row += gridDim.x) {
     const int64_t at = int64_t(row) * width;

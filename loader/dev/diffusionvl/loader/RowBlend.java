@@ -16,6 +16,33 @@ public record RowBlend(int[] index, float[] weight) {
     return index.length / TERMS;
   }
 
+  /**
+   * The way back: row {@code t} of the result is the sum of weight · row {@code r} over the rows {@code r} that row {@code t} of the table has
+   * a weight in, in their order. A mosaic only shrinks pictures, so that no row of a picture is in more than four.
+   *
+   * @param tableRows rows of the table that are looked at; the newline vector may stand behind them
+   * @throws IllegalStateException if one of these rows is in more than four sums
+   */
+  public RowBlend transposed(int tableRows) {
+    int[] source = new int[tableRows * TERMS];
+    float[] share = new float[source.length];
+    int[] used = new int[tableRows];
+    for (int i = 0; i < index.length; i++) {
+      int t = index[i];
+      if (weight[i] == 0 || t >= tableRows) {
+        continue;
+      }
+      boolean again = used[t] > 0 && source[t * TERMS + used[t] - 1] == i / TERMS; // at a border
+      if (!again && used[t] == TERMS) {
+        throw new IllegalStateException("row " + t + " of the table is in more than " + TERMS + " sums");
+      }
+      int at = t * TERMS + (again ? used[t] - 1 : used[t]++);
+      source[at] = i / TERMS;
+      share[at] += weight[i];
+    }
+    return new RowBlend(source, share);
+  }
+
   /** Fills row after row. */
   static final class Builder {
     private final int[] index;

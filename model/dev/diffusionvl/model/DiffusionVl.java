@@ -162,7 +162,8 @@ public final class DiffusionVl implements AutoCloseable {
     return text;
   }
 
-  VisionTower vision() {
+  /** The vision tower with what follows it. */
+  public VisionTower vision() {
     return vision;
   }
 

@@ -9,7 +9,7 @@ import java.util.List;
  * From images to rows of embeddings, by the vision tower of one checkpoint family. Works on its session's stream, for one thread at a
  * time.
  */
-interface ImageEncoder extends AutoCloseable {
+public interface ImageEncoder extends AutoCloseable {
   /** An image resized and cut as the tower takes it. Nothing of it is on the device yet. */
   interface Input {
     /** Embeddings that the image takes in the prompt. */

@@ -13,7 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The Qwen-VL family's tower: {@link QwenVlVision} over the whole image, one embedding per merge unit. */
-record QwenVlTower(ModelConfig config, VisionWeights weights) implements VisionTower {
+public record QwenVlTower(ModelConfig config, VisionWeights weights) implements VisionTower {
 
   @Override
   public ImageEncoder newEncoder(Kernels kernels, Stream stream, Gemm gemm) {

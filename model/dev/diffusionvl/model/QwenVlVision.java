@@ -100,8 +100,8 @@ final class QwenVlVision implements AutoCloseable {
     kernels.gatherRows.launch(stream, embedded, windowRows, null, x, patches, d, patches);
 
     try (RopeTable rope = RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads());
-        Segments windows = segments(order.windowBounds());
-        Segments whole = segments(new int[] {0, patches})) {
+        Segments windows = WindowOrder.segments(device, stream, order.windowBounds());
+        Segments whole = WindowOrder.segments(device, stream, 0, patches)) {
       kernels.rmsNorm.launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
       for (int i = 0; i < config.depth(); i++) {
         Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
@@ -143,17 +143,6 @@ final class QwenVlVision implements AutoCloseable {
 
   private void multiply(DeviceBuffer input, Linear w) {
     w.multiply(gemm, input, accumulators, patches);
-  }
-
-  /** One segment per range of rows; a row's slot is its own index, and a segment sees just itself. */
-  private Segments segments(int[] bounds) {
-    Segments segments = new Segments(device, bounds.length - 1);
-    for (int i = 0; i + 1 < bounds.length; i++) {
-      int begin = bounds[i];
-      segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
-    }
-    segments.upload(stream);
-    return segments;
   }
 
   @Override

@@ -22,9 +22,9 @@ import java.util.List;
  *
  * @param convolution whether patches are embedded by cuDNN; otherwise by a matrix product
  */
-record SigLipTower(ModelConfig config, SigLipWeights weights, boolean convolution) implements VisionTower {
+public record SigLipTower(ModelConfig config, SigLipWeights weights, boolean convolution) implements VisionTower {
   /** Tiles in one pass of the tower: bounds the scratch memory of an image of many. */
-  private static final int TILES_AT_ONCE = 8;
+  public static final int TILES_AT_ONCE = 8;
 
   @Override
   public List<String> remarks() {

@@ -12,7 +12,7 @@ import dev.diffusionvl.runtime.op.Kernels;
 import java.util.List;
 
 /** The weights of a family's vision tower and of what follows it, and the encoders that use them. */
-interface VisionTower {
+public sealed interface VisionTower permits QwenVlTower, SigLipTower {
   /** The tower of the configuration's family. */
   static VisionTower load(WeightUploader uploader, ModelConfig config) {
     return switch (config.family()) {

@@ -7,11 +7,11 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Weights of the Qwen vision tower and its merger on the device (docs/model.md, "Tensors"). */
-record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, Linear mergerUp,
+public record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, Linear mergerUp,
     Linear mergerDown) {
 
   /** One transformer block; gateUp is [2 F, D] with bias [2 F], F = intermediate size padded with zeros to a multiple of 8 (3420: 3424). */
-  record Block(DeviceBuffer norm1, Linear qkv, Linear projection, DeviceBuffer norm2, Linear gateUp,
+  public record Block(DeviceBuffer norm1, Linear qkv, Linear projection, DeviceBuffer norm2, Linear gateUp,
       Linear down) {}
 
   static VisionWeights load(WeightUploader uploader, VisionConfig config) {
@@ -32,5 +32,10 @@ record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuff
         uploader.tensor("merger.ln_q.weight"),
         uploader.linear(true, "merger.mlp.0"),
         uploader.linear(true, "merger.mlp.2"));
+  }
+
+  /** F: the intermediate size with what pads it. */
+  public static int inner(VisionConfig config) {
+    return Math.toIntExact(WeightUploader.roundedUp(config.intermediateSize()));
   }
 }

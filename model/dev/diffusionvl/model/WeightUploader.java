@@ -128,7 +128,8 @@ final class WeightUploader implements AutoCloseable {
     }
   }
 
-  private static long roundedUp(long features) {
+  /** Features of a padded layer. */
+  static long roundedUp(long features) {
     return (features + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
   }
 

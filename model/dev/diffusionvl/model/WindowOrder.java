@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.Segments;
+
 /**
  * The order in which the vision tower sees an image's patches (docs/model.md, "Qwen vision tower"): merge units (unit x unit patches)
  * sorted by attention window, windows anchored at the top left, edge windows smaller.
@@ -11,14 +15,14 @@ package dev.diffusionvl.model;
  * @param y patch row of each patch in window order
  * @param x patch column of each patch in window order
  */
-record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y, int[] x) {
+public record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y, int[] x) {
 
   /**
    * @param gridHeight patches down, a multiple of {@code merge}
    * @param gridWidth patches across, a multiple of {@code merge}
    * @param window units along a window's side
    */
-  static WindowOrder of(int gridHeight, int gridWidth, int merge, int window) {
+  public static WindowOrder of(int gridHeight, int gridWidth, int merge, int window) {
     int unitRows = gridHeight / merge;
     int unitColumns = gridWidth / merge;
     int unit = merge * merge;
@@ -50,7 +54,7 @@ record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y, int[]
   }
 
   /** Row of the processor's output that stands at each place in window order. */
-  int[] patchOrder() {
+  public int[] patchOrder() {
     int[] rows = new int[unitOrder.length * unit];
     for (int i = 0; i < rows.length; i++) {
       rows[i] = unitOrder[i / unit] * unit + i % unit;
@@ -59,11 +63,26 @@ record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y, int[]
   }
 
   /** For each unit in raster order, its place in window order. */
-  int[] inverseUnitOrder() {
+  public int[] inverseUnitOrder() {
     int[] inverse = new int[unitOrder.length];
     for (int k = 0; k < unitOrder.length; k++) {
       inverse[unitOrder[k]] = k;
     }
     return inverse;
+  }
+
+  /**
+   * Uploads one segment per range of rows. A row's slot is its own number, and a row sees the rows of its range.
+   *
+   * @param bounds rows at which the ranges begin, and the end
+   */
+  public static Segments segments(Device device, Stream stream, int... bounds) {
+    Segments segments = new Segments(device, bounds.length - 1);
+    for (int i = 0; i + 1 < bounds.length; i++) {
+      int begin = bounds[i];
+      segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
+    }
+    segments.upload(stream);
+    return segments;
   }
 }

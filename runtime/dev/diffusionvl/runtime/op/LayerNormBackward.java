@@ -28,11 +28,12 @@ public final class LayerNormBackward extends Op {
    * @param weight dtype of x [width]
    * @param dy dtype of x [rows, width], gradient of the norm's output
    * @param dx dtype of x [rows, width]: the gradient of x is added to it
-   * @param dWeightAndBias F32 [2, width]: the gradients of weight and bias are added to it; null: they are not wanted
+   * @param dWeight F32 [width]: the gradient of the weight is added to it; null: it is not wanted
+   * @param dBias F32 [width]: likewise for the bias
    * @param scratch F32, {@link #scratch} elements
    */
-  public void launch(Stream stream, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer dy, DeviceBuffer dx, DeviceBuffer dWeightAndBias,
-      DeviceBuffer scratch, int rows, int width, float eps) {
+  public void launch(Stream stream, DeviceBuffer x, DeviceBuffer weight, DeviceBuffer dy, DeviceBuffer dx, DeviceBuffer dWeight,
+      DeviceBuffer dBias, DeviceBuffer scratch, int rows, int width, float eps) {
     require(rows >= 0, "rows", rows);
     require(width > 0, "width", width);
     checkFloat("x", x);
@@ -40,13 +41,20 @@ public final class LayerNormBackward extends Op {
     check("weight", weight, x.dtype(), width);
     check("dy", dy, x.dtype(), times(rows, width));
     check("dx", dx, x.dtype(), times(rows, width));
-    checkOptional("gradients of weight and bias", dWeightAndBias, DType.F32, 2L * width);
+    checkOptional("weight gradient", dWeight, DType.F32, width);
+    checkOptional("bias gradient", dBias, DType.F32, width);
     check("scratch", scratch, DType.F32, scratch(rows, width));
     int blocks = Math.min(rows, MAX_BLOCKS);
     stream.launch(instance(x.dtype()), blocks, 1, 1, THREADS, 0)
         .ptr(x).ptr(weight).ptr(dy).ptr(dx).ptr(scratch).i32(rows).i32(width).f32(eps).go();
-    if (dWeightAndBias != null && rows > 0) {
-      columnSum.launch(stream, scratch, dWeightAndBias, blocks, Math.multiplyExact(2, width));
+    addSums(stream, scratch, 0, dWeight, blocks, width);
+    addSums(stream, scratch, blocks, dBias, blocks, width);
+  }
+
+  /** Adds up the blocks' parts of a gradient. */
+  private void addSums(Stream stream, DeviceBuffer partial, int firstRow, DeviceBuffer gradient, int blocks, int width) {
+    if (gradient != null && blocks > 0) {
+      columnSum.launch(stream, partial.slice((long) firstRow * width, (long) blocks * width), gradient, blocks, width);
     }
   }
 }

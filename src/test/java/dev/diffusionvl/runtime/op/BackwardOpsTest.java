@@ -93,7 +93,8 @@ class BackwardOpsTest extends OpTest {
         float[] before = normal(DType.F32, 2 * shape[1], 1);
         DeviceBuffer dx = buffer(dtype, bypass);
         DeviceBuffer parameters = buffer(DType.F32, before);
-        kernels.layerNormBackward.launch(stream, buffer(dtype, x), buffer(dtype, weight), buffer(dtype, dy), dx, parameters,
+        kernels.layerNormBackward.launch(stream, buffer(dtype, x), buffer(dtype, weight), buffer(dtype, dy), dx,
+            parameters.slice(0, shape[1]), parameters.slice(shape[1], shape[1]),
             empty(DType.F32, LayerNormBackward.scratch(shape[0], shape[1])), shape[0], shape[1], 1e-6f);
         BackwardOracle.Norm expected = BackwardOracle.layerNorm(x, weight, dy, shape[0], shape[1], 1e-6f);
         String what = "layer_norm_backward " + dtype + Arrays.toString(shape);

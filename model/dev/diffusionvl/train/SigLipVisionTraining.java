@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.ImageTiles;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.RowBlend;
+import dev.diffusionvl.loader.SigLipConfig;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Linear;
+import dev.diffusionvl.model.SigLipTower;
+import dev.diffusionvl.model.SigLipWeights;
+import dev.diffusionvl.model.WindowOrder;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.BiasActivation;
+import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Segments;
+import dev.diffusionvl.train.VisionActivations.Keep;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/**
+ * The SigLIP tower, its projector and the mosaic of tiles, forward and back, layer by layer (docs/model.md, "SigLIP tower" and "Image
+ * preprocessing: SigLIP").
+ *
+ * <pre>
+ *   forward   x = patches · patch embedding + positions
+ *             per layer:  m = x + output attention(QKV norm(x))      x' = m + down gelu(up norm(m))
+ *             table = down gelu(up x), and the newline vector behind it
+ *             features = blends of rows of the table
+ *   backward  the same lines from the last to the first
+ * </pre>
+ *
+ * <p>The tower takes {@link SigLipTower#TILES_AT_ONCE} tiles at a time. Of an image with more, the last ones' activations are kept.
+ */
+final class SigLipVisionTraining implements VisionTraining {
+  private static final int CHANNELS = 3;
+
+  /** Neighbouring tiles of an image that go through the tower together. */
+  private record Pass(ImageTiles image, int first, int tiles) {}
+
+  private final Device device;
+  private final DType dtype;
+  private final ModelConfig config;
+  private final SigLipConfig tower;
+  private final SigLipWeights weights;
+  private final Kernels kernels;
+  private final Stream stream;
+  private final Gemm gemm;
+  private final Twin gradients;
+  private final LinearGradients linear;
+  private final Keep keep;
+  private final int c;
+  private final int hidden;
+  private final float scale;
+  private VisionActivations a;
+  private DeviceBuffer pixels; // [tiles, side, side, 3]
+  private Segments segments; // a tile each
+  private Pass held; // whose activations are in memory
+  private int rows;
+
+  SigLipVisionTraining(DiffusionVl model, SigLipWeights weights, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+    this.device = stream.device();
+    this.dtype = model.dtype();
+    this.config = model.config();
+    this.tower = config.sigLip();
+    this.weights = weights;
+    this.kernels = model.kernels();
+    this.stream = stream;
+    this.gemm = gemm;
+    this.gradients = gradients;
+    this.linear = new LinearGradients(kernels, stream, gemm, gradients);
+    this.keep = VisionTraining.keep(gradients.of(weights.positions()) != null, recompute);
+    this.c = tower.hiddenSize();
+    this.hidden = config.text().hiddenSize();
+    this.scale = (float) (1 / Math.sqrt((double) c / tower.heads()));
+  }
+
+  private static VisionActivations.Shape shape(ModelConfig config) {
+    SigLipConfig tower = config.sigLip();
+    int h = config.text().hiddenSize();
+    return new VisionActivations.Shape(tower.layers(), tower.hiddenSize(), tower.heads(), tower.intermediateSize(),
+        CHANNELS * tower.patchSize() * tower.patchSize(), 1, h, h);
+  }
+
+  /** See {@link VisionTraining#bytes}. */
+  static long bytes(ModelConfig config, DType dtype, int tiles, Keep keep) {
+    SigLipConfig tower = config.sigLip();
+    int atOnce = Math.min(tiles, SigLipTower.TILES_AT_ONCE);
+    TrainingMemory memory = TrainingMemory.counting();
+    new VisionActivations(memory, dtype, shape(config), atOnce * tower.positions(), keep);
+    memory.own("tiles", dtype, atOnce, tower.imageSize(), tower.imageSize(), CHANNELS);
+    long table = (long) tiles * tower.positions() + 1;
+    memory.own("gradient of the table", DType.F32, table, config.text().hiddenSize());
+    memory.own("its blend", DType.F32, table, 2L * RowBlend.TERMS);
+    return memory.bytes();
+  }
+
+  @Override
+  public void features(PreparedImage image, DeviceBuffer target) {
+    ImageTiles tiles = ((PreparedImage.Tiles) image).tiles();
+    int newline = tiles.tiles() * tower.positions();
+    try (DeviceBuffer table = device.allocate("table of features", dtype, newline + 1, hidden)) {
+      for (int first = 0; first < tiles.tiles(); first += SigLipTower.TILES_AT_ONCE) {
+        forward(pass(tiles, first));
+        stream.copy(a.features.slice(0, rows, hidden), table.slice((long) first * tower.positions() * hidden, rows, hidden));
+      }
+      stream.copy(weights.newline(), table.slice((long) newline * hidden, hidden));
+      blend(tiles.rows(), table, target, newline + 1);
+    }
+  }
+
+  private static Pass pass(ImageTiles image, int first) {
+    return new Pass(image, first, Math.min(SigLipTower.TILES_AT_ONCE, image.tiles() - first));
+  }
+
+  /** Blends rows of a table, and waits for it. */
+  private void blend(RowBlend rows, DeviceBuffer table, DeviceBuffer target, int tableRows) {
+    try (DeviceBuffer index = device.allocate("rows to blend", DType.I32, rows.index().length);
+        DeviceBuffer weight = device.allocate("their weights", DType.F32, rows.weight().length)) {
+      index.set(stream, rows.index());
+      weight.set(stream, rows.weight());
+      kernels.blendRows.launch(stream, table, index, weight, target, rows.rows(), hidden, tableRows);
+      stream.synchronize();
+    }
+  }
+
+  /** From the pixels to the features of the tiles. */
+  private void forward(Pass pass) {
+    embed(pass);
+    for (int i = 0; i < tower.layers(); i++) {
+      forward(i);
+    }
+    Linear up = weights.projectorUp();
+    Linear down = weights.projectorDown();
+    up.multiply(gemm, a.input(tower.layers()), a.accumulators, rows);
+    activate(up, a.projected, a.projectedActivated, BiasActivation.GELU_ERF);
+    down.multiply(gemm, a.projectedActivated, a.accumulators, rows);
+    kernels.biasActivation.launch(stream, a.accumulators, down.bias(), a.features, rows, hidden, BiasActivation.NONE);
+    held = pass;
+  }
+
+  private void embed(Pass pass) {
+    held = null;
+    rows = pass.tiles() * tower.positions();
+    if (a == null || a.rows() < rows) {
+      close(); // before the allocation: both at once may not fit
+      a = new VisionActivations(TrainingMemory.on(device), dtype, shape(config), rows, keep);
+      pixels = device.allocate("tiles", dtype, pass.tiles(), tower.imageSize(), tower.imageSize(), CHANNELS);
+    }
+    if (segments == null || segments.count() != pass.tiles()) {
+      closeSegments();
+      segments = WindowOrder.segments(device, stream, IntStream.rangeClosed(0, pass.tiles()).map(i -> i * tower.positions()).toArray());
+    }
+    ImageTiles image = pass.image();
+    int side = tower.imageSize();
+    int each = image.pixels().length / image.tiles();
+    pixels.set(stream, Arrays.copyOfRange(image.pixels(), pass.first() * each, (pass.first() + pass.tiles()) * each));
+    kernels.extractPatches.launch(stream, pixels, a.pixels, pass.tiles(), side, side, CHANNELS, tower.patchSize());
+    weights.patchEmbedding().multiply(gemm, a.pixels, a.accumulators, rows);
+    kernels.positionEmbedding.launch(stream, a.accumulators, weights.patchEmbedding().bias(), weights.positions(), a.input(0), rows, c,
+        tower.positions());
+  }
+
+  private void forward(int index) {
+    SigLipWeights.Layer w = weights.layers().get(index);
+    VisionActivations.Layer kept = a.layer(index);
+    KeyValues kv = a.keyValues(kept.keys(), kept.values(), rows);
+    DeviceBuffer x = a.input(index);
+    norm(x, w.norm1());
+    w.qkv().multiply(gemm, a.normed, a.accumulators, rows);
+    kernels.visionRotary.launch(stream, a.accumulators, w.qkv().bias(), null, kept.query(), kv);
+    kernels.attention.launchForTraining(stream, kept.query(), kv, segments, kept.context(), kept.logSumExp(), scale);
+    addProduct(x, w.output(), kept.context(), kept.middle());
+
+    norm(kept.middle(), w.norm2());
+    w.up().multiply(gemm, a.normed, a.accumulators, rows);
+    activate(w.up(), before(kept), behind(kept), BiasActivation.GELU_TANH);
+    addProduct(kept.middle(), w.down(), behind(kept), a.input(index + 1));
+  }
+
+  /** What goes into the activation of the MLP [rows, F]. */
+  private DeviceBuffer before(VisionActivations.Layer kept) {
+    return kept.mlp().slice(0, rows, tower.intermediateSize());
+  }
+
+  /** What the activation of the MLP makes of it. */
+  private DeviceBuffer behind(VisionActivations.Layer kept) {
+    return kept.mlp().slice((long) rows * tower.intermediateSize(), rows, tower.intermediateSize());
+  }
+
+  /** Ends the product of a layer with an activation, and keeps what went into it. */
+  private void activate(Linear w, DeviceBuffer before, DeviceBuffer behind, int activation) {
+    kernels.biasActivation.launch(stream, a.accumulators, w.bias(), before, rows, w.out(), BiasActivation.NONE);
+    kernels.biasActivation.launch(stream, a.accumulators, w.bias(), behind, rows, w.out(), activation);
+  }
+
+  /** out = x + w(branch). */
+  private void addProduct(DeviceBuffer x, Linear w, DeviceBuffer branch, DeviceBuffer out) {
+    w.multiply(gemm, branch, a.accumulators, rows);
+    stream.copy(x.slice(0, rows, c), out.slice(0, rows, c));
+    kernels.residualAdd.launch(stream, out, a.accumulators, w.bias(), rows, c);
+  }
+
+  private void norm(DeviceBuffer x, SigLipWeights.Norm norm) {
+    kernels.layerNorm.launch(stream, x, norm.weight(), norm.bias(), a.normed, rows, c, (float) tower.layerNormEps());
+  }
+
+  @Override
+  public void backward(PreparedImage image, DeviceBuffer dFeatures) {
+    addNewline(((PreparedImage.Tiles) image).tiles(), dFeatures);
+    if (keep == Keep.OUTPUT && gradients.of(weights.projectorUp().bias()) == null) {
+      return; // the rest is frozen
+    }
+    ImageTiles tiles = ((PreparedImage.Tiles) image).tiles();
+    int tableRows = tiles.tiles() * tower.positions();
+    try (DeviceBuffer dTable = device.allocate("gradient of the table of features", DType.F32, tableRows, hidden)) {
+      blend(tiles.rows().transposed(tableRows), dFeatures, dTable, image.rows());
+      int last = (tiles.tiles() - 1) / SigLipTower.TILES_AT_ONCE * SigLipTower.TILES_AT_ONCE;
+      for (int first = last; first >= 0; first -= SigLipTower.TILES_AT_ONCE) { // the last ones may still be in memory
+        Pass pass = pass(tiles, first);
+        if (held == null || held.image() != tiles || held.first() != first) {
+          forward(pass);
+        }
+        held = null; // some of what was kept is overwritten
+        backward(dTable.slice((long) first * tower.positions() * hidden, rows, hidden));
+      }
+      stream.synchronize();
+    }
+  }
+
+  private void addNewline(ImageTiles tiles, DeviceBuffer dFeatures) {
+    DeviceBuffer dNewline = gradients.of(weights.newline());
+    if (dNewline == null) {
+      return;
+    }
+    int newline = tiles.tiles() * tower.positions();
+    int[] index = tiles.rows().index();
+    int[] origin = IntStream.range(0, tiles.rows().rows()).map(row -> index[row * RowBlend.TERMS] == newline ? 0 : -1).toArray();
+    addRows(origin, dFeatures, dNewline, hidden);
+  }
+
+  /** table[origin of row] += x[row]. */
+  private void addRows(int[] origin, DeviceBuffer x, DeviceBuffer table, int width) {
+    try (ScatterList list = new ScatterList(device, stream, origin)) {
+      list.add(kernels, stream, x, table, width);
+      stream.synchronize();
+    }
+  }
+
+  /** From the gradient of the tiles' features, F32 [rows, H], to that of the pixels. */
+  private void backward(DeviceBuffer dFeatures) {
+    kernels.biasActivation.launch(stream, dFeatures, null, a.features, rows, hidden, BiasActivation.NONE); // rounds
+    linear.backward(weights.projectorDown(), a.projectedActivated, a.features, a.dProjected, rows);
+    kernels.activationBackward.launch(stream, a.projected, a.dProjected, a.dProjected, (long) rows * hidden, BiasActivation.GELU_ERF);
+    DeviceBuffer dx = keep == Keep.OUTPUT ? null : a.dHidden;
+    linear.backward(weights.projectorUp(), a.input(tower.layers()), a.dProjected, dx, rows);
+    if (keep == Keep.OUTPUT) {
+      return;
+    }
+    for (int i = tower.layers() - 1; i >= 0; i--) {
+      if (keep == Keep.LAYER_INPUTS && i < tower.layers() - 1) {
+        forward(i);
+      }
+      backward(i);
+    }
+    linear.backward(weights.patchEmbedding(), a.pixels, a.dHidden, null, rows);
+    int[] positions = IntStream.range(0, rows).map(row -> row % tower.positions()).toArray();
+    addRows(positions, a.dHidden, gradients.of(weights.positions()), c);
+  }
+
+  private void backward(int index) {
+    SigLipWeights.Layer w = weights.layers().get(index);
+    VisionActivations.Layer kept = a.layer(index);
+    linear.backward(w.down(), behind(kept), a.dHidden, a.dActivated, rows);
+    kernels.activationBackward.launch(stream, before(kept), a.dActivated, a.dActivated, (long) rows * tower.intermediateSize(),
+        BiasActivation.GELU_TANH);
+    norm(kept.middle(), w.norm2());
+    linear.backward(w.up(), a.normed, a.dActivated, a.dNormed, rows);
+    normBackward(kept.middle(), w.norm2());
+
+    linear.backward(w.output(), kept.context(), a.dHidden, a.dContext, rows);
+    KeyValues dKv = a.keyValues(a.dKeys, a.dValues, rows);
+    kernels.attentionBackward.launch(stream, kept.query(), a.keyValues(kept.keys(), kept.values(), rows), segments, kept.context(),
+        kept.logSumExp(), a.dContext, a.dQuery, dKv, a.delta, scale);
+    kernels.ropeBackward.launch(stream, a.dQuery, dKv, null, segments, a.dQkv);
+    norm(a.input(index), w.norm1());
+    linear.backward(w.qkv(), a.normed, a.dQkv, a.dNormed, rows);
+    normBackward(a.input(index), w.norm1());
+  }
+
+  /** Adds the gradient of x, which came to dNormed, to dHidden. */
+  private void normBackward(DeviceBuffer x, SigLipWeights.Norm norm) {
+    kernels.layerNormBackward.launch(stream, x, norm.weight(), a.dNormed, a.dHidden, gradients.of(norm.weight()), gradients.of(norm.bias()),
+        a.scratch, rows, c, (float) tower.layerNormEps());
+  }
+
+  private void closeSegments() {
+    if (segments != null) {
+      stream.synchronize(); // they may be in use
+      segments.close();
+      segments = null;
+    }
+  }
+
+  @Override
+  public void close() {
+    held = null;
+    closeSegments();
+    if (a != null) {
+      a.close();
+      pixels.close();
+      a = null;
+    }
+  }
+}
