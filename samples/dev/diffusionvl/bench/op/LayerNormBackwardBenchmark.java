@@ -35,8 +35,8 @@ public final class LayerNormBackwardBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().layerNormBackward.launch(bench.stream(), x.at(copy), weight.at(copy), dy.at(copy), dx.at(copy), parameters.at(copy),
-        scratch.at(copy), rows, WIDTH, EPS);
+    bench.kernels().layerNormBackward.launch(bench.stream(), x.at(copy), weight.at(copy), dy.at(copy), dx.at(copy),
+        parameters.at(copy).slice(0, WIDTH), parameters.at(copy).slice(WIDTH, WIDTH), scratch.at(copy), rows, WIDTH, EPS);
   }
 
   @Override

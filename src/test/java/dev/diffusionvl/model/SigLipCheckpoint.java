@@ -86,7 +86,7 @@ public final class SigLipCheckpoint {
   }
 
   /** What a checkpoint holds, for oracles. */
-  static TensorMap read(Path folder) {
+  public static TensorMap read(Path folder) {
     Map<String, double[]> tensors = new LinkedHashMap<>();
     try (Checkpoint checkpoint = Checkpoint.open(folder)) {
       for (String name : checkpoint.names()) {
