@@ -33,6 +33,7 @@ final class LanguageModelTraining {
   private final Stream stream;
   private final Gemm gemm;
   private final Twin gradients;
+  private final LinearGradients linear;
   private final boolean recompute;
   private final float eps;
   private final float scale;
@@ -45,6 +46,7 @@ final class LanguageModelTraining {
     this.stream = stream;
     this.gemm = gemm;
     this.gradients = gradients;
+    this.linear = new LinearGradients(kernels, stream, gemm, gradients);
     this.recompute = recompute;
     this.eps = (float) config.rmsNormEps();
     this.scale = (float) (1 / Math.sqrt(config.headDim()));
@@ -131,7 +133,7 @@ final class LanguageModelTraining {
       weights.head().multiply(gemm, normed, a.logits, count);
       kernels.crossEntropy.launch(stream, a.logits, pass.labels().slice(first, count), pass.weights().slice(first, count),
           a.losses.slice(first, count), count, config.vocabSize());
-      backward(weights.head(), normed, a.logits, from(a.dLearningNormed, first), count);
+      linear.backward(weights.head(), normed, a.logits, from(a.dLearningNormed, first), count);
     }
     stream.fill(a.dLearning, 0);
     normBackward(a.learning, weights.finalNorm(), a.dLearningNormed, a.dLearning, targets, a);
@@ -151,13 +153,13 @@ final class LanguageModelTraining {
     DeviceBuffer middle = from(kept.middle(), first);
 
     kernels.swiglu.launch(stream, gateUp, null, a.activated, count, inter);
-    backward(w.down(), a.activated, dOut, a.dActivated, count);
+    linear.backward(w.down(), a.activated, dOut, a.dActivated, count);
     kernels.swigluBackward.launch(stream, gateUp, a.dActivated, gateUp, count, inter);
     kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
-    backward(w.gateUp(), a.normed, gateUp, a.dNormed, count);
+    linear.backward(w.gateUp(), a.normed, gateUp, a.dNormed, count);
     normBackward(middle, w.postNorm(), a.dNormed, dOut, count, a);
 
-    backward(w.output(), from(kept.context(), first), dOut, from(a.dContext, first), count);
+    linear.backward(w.output(), from(kept.context(), first), dOut, from(a.dContext, first), count);
     if (first > 0) {
       stream.fill(a.dQuery, 0); // of rows that do not attend
     }
@@ -166,21 +168,8 @@ final class LanguageModelTraining {
         a.dKeyValues, a.delta, scale);
     kernels.ropeBackward.launch(stream, a.dQuery, a.dKeyValues, rope.buffers(), pass.segments(), a.dQkv);
     kernels.rmsNorm.launch(stream, a.input(index), w.inputNorm(), a.normed, rows, h, eps);
-    backward(w.qkv(), a.normed, a.dQkv, a.dNormed, rows);
+    linear.backward(w.qkv(), a.normed, a.dQkv, a.dNormed, rows);
     normBackward(a.input(index), w.inputNorm(), a.dNormed, a.dHidden, rows, a);
-  }
-
-  /** Gradients of a linear layer: of its weight and bias where they are trained, and of its input. */
-  private void backward(Linear w, DeviceBuffer x, DeviceBuffer dy, DeviceBuffer dx, int rows) {
-    DeviceBuffer dWeight = w instanceof Linear.Dense dense ? gradients.of(dense.weight()) : null;
-    if (dWeight != null) {
-      gemm.addWeightGradient(dy, x, dWeight, rows, w.out(), w.in());
-    }
-    DeviceBuffer dBias = gradients.of(w.bias());
-    if (dBias != null) {
-      kernels.columnSum.launch(stream, dy, dBias, rows, w.out());
-    }
-    w.inputGradient(gemm, dy, dx, rows);
   }
 
   /** Adds the gradient of x to dx. */

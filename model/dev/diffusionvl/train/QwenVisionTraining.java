@@ -34,8 +34,8 @@ final class QwenVisionTraining implements VisionTraining {
   private static final float EPS = 1e-6f;
 
   /** Where the patches of an image stand and what they see. */
-  private record Geometry(WindowOrder order, RopeTable rope, Segments windows, Segments whole, DeviceBuffer toRaster, DeviceBuffer toWindows)
-      implements AutoCloseable {
+  private record Geometry(WindowOrder order, RopeTable rope, Segments windows, Segments whole, DeviceBuffer toRaster,
+      DeviceBuffer toWindows) implements AutoCloseable {
     static Geometry of(Device device, Stream stream, VisionConfig config, PixelValues pixels) {
       WindowOrder order = WindowOrder.of(pixels.gridHeight(), pixels.gridWidth(), config.spatialMergeSize(),
           config.windowSize() / config.spatialMergeSize() / config.patchSize());
@@ -240,7 +240,8 @@ final class QwenVisionTraining implements VisionTraining {
 
     linear.backward(w.projection(), kept.context(), a.dHidden, a.dContext, patches);
     KeyValues dKv = a.keyValues(a.dKeys, a.dValues, patches);
-    kernels.attentionBackward.launch(stream, kept.query(), a.keyValues(kept.keys(), kept.values(), patches), segments(index), kept.context(),
+    KeyValues kv = a.keyValues(kept.keys(), kept.values(), patches);
+    kernels.attentionBackward.launch(stream, kept.query(), kv, segments(index), kept.context(),
         kept.logSumExp(), a.dContext, a.dQuery, dKv, a.delta, scale);
     kernels.ropeBackward.launch(stream, a.dQuery, dKv, geometry.rope().buffers(), geometry.whole(), a.dQkv);
     norm(a.input(index), w.norm1());

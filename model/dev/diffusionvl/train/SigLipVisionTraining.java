@@ -35,6 +35,8 @@ import java.util.stream.IntStream;
  *   backward  the same lines from the last to the first
  * </pre>
  *
+ * <p>Patches are embedded by a matrix product, also where inference has cuDNN: in bf16 the embeddings then differ by a rounding.
+ *
  * <p>The tower takes {@link SigLipTower#TILES_AT_ONCE} tiles at a time. Of an image with more, the last ones' activations are kept.
  */
 final class SigLipVisionTraining implements VisionTraining {
@@ -53,6 +55,7 @@ final class SigLipVisionTraining implements VisionTraining {
   private final Gemm gemm;
   private final Twin gradients;
   private final LinearGradients linear;
+  private final TileMosaic mosaic;
   private final Keep keep;
   private final int c;
   private final int hidden;
@@ -77,6 +80,7 @@ final class SigLipVisionTraining implements VisionTraining {
     this.keep = VisionTraining.keep(gradients.of(weights.positions()) != null, recompute);
     this.c = tower.hiddenSize();
     this.hidden = config.text().hiddenSize();
+    this.mosaic = new TileMosaic(kernels, stream, tower.positions(), hidden);
     this.scale = (float) (1 / Math.sqrt((double) c / tower.heads()));
   }
 
@@ -110,23 +114,12 @@ final class SigLipVisionTraining implements VisionTraining {
         stream.copy(a.features.slice(0, rows, hidden), table.slice((long) first * tower.positions() * hidden, rows, hidden));
       }
       stream.copy(weights.newline(), table.slice((long) newline * hidden, hidden));
-      blend(tiles.rows(), table, target, newline + 1);
+      mosaic.assemble(tiles, table, target);
     }
   }
 
   private static Pass pass(ImageTiles image, int first) {
     return new Pass(image, first, Math.min(SigLipTower.TILES_AT_ONCE, image.tiles() - first));
-  }
-
-  /** Blends rows of a table, and waits for it. */
-  private void blend(RowBlend rows, DeviceBuffer table, DeviceBuffer target, int tableRows) {
-    try (DeviceBuffer index = device.allocate("rows to blend", DType.I32, rows.index().length);
-        DeviceBuffer weight = device.allocate("their weights", DType.F32, rows.weight().length)) {
-      index.set(stream, rows.index());
-      weight.set(stream, rows.weight());
-      kernels.blendRows.launch(stream, table, index, weight, target, rows.rows(), hidden, tableRows);
-      stream.synchronize();
-    }
   }
 
   /** From the pixels to the features of the tiles. */
@@ -212,14 +205,17 @@ final class SigLipVisionTraining implements VisionTraining {
 
   @Override
   public void backward(PreparedImage image, DeviceBuffer dFeatures) {
-    addNewline(((PreparedImage.Tiles) image).tiles(), dFeatures);
+    ImageTiles tiles = ((PreparedImage.Tiles) image).tiles();
+    DeviceBuffer dNewline = gradients.of(weights.newline());
+    if (dNewline != null) {
+      mosaic.addNewline(tiles, dFeatures, dNewline);
+    }
     if (keep == Keep.OUTPUT && gradients.of(weights.projectorUp().bias()) == null) {
       return; // the rest is frozen
     }
-    ImageTiles tiles = ((PreparedImage.Tiles) image).tiles();
     int tableRows = tiles.tiles() * tower.positions();
     try (DeviceBuffer dTable = device.allocate("gradient of the table of features", DType.F32, tableRows, hidden)) {
-      blend(tiles.rows().transposed(tableRows), dFeatures, dTable, image.rows());
+      mosaic.backward(tiles, dFeatures, dTable);
       int last = (tiles.tiles() - 1) / SigLipTower.TILES_AT_ONCE * SigLipTower.TILES_AT_ONCE;
       for (int first = last; first >= 0; first -= SigLipTower.TILES_AT_ONCE) { // the last ones may still be in memory
         Pass pass = pass(tiles, first);
@@ -229,25 +225,6 @@ final class SigLipVisionTraining implements VisionTraining {
         held = null; // some of what was kept is overwritten
         backward(dTable.slice((long) first * tower.positions() * hidden, rows, hidden));
       }
-      stream.synchronize();
-    }
-  }
-
-  private void addNewline(ImageTiles tiles, DeviceBuffer dFeatures) {
-    DeviceBuffer dNewline = gradients.of(weights.newline());
-    if (dNewline == null) {
-      return;
-    }
-    int newline = tiles.tiles() * tower.positions();
-    int[] index = tiles.rows().index();
-    int[] origin = IntStream.range(0, tiles.rows().rows()).map(row -> index[row * RowBlend.TERMS] == newline ? 0 : -1).toArray();
-    addRows(origin, dFeatures, dNewline, hidden);
-  }
-
-  /** table[origin of row] += x[row]. */
-  private void addRows(int[] origin, DeviceBuffer x, DeviceBuffer table, int width) {
-    try (ScatterList list = new ScatterList(device, stream, origin)) {
-      list.add(kernels, stream, x, table, width);
       stream.synchronize();
     }
   }
@@ -269,8 +246,7 @@ final class SigLipVisionTraining implements VisionTraining {
       backward(i);
     }
     linear.backward(weights.patchEmbedding(), a.pixels, a.dHidden, null, rows);
-    int[] positions = IntStream.range(0, rows).map(row -> row % tower.positions()).toArray();
-    addRows(positions, a.dHidden, gradients.of(weights.positions()), c);
+    mosaic.addPositions(a.dHidden, gradients.of(weights.positions()), rows, c);
   }
 
   private void backward(int index) {

@@ -16,8 +16,8 @@ import dev.diffusionvl.train.VisionActivations.Keep;
  * frozen: where nothing of the tower is trained its activations are not kept, and the way back ends at the projector.
  *
  * <p>A pass takes several images one after another, first forward, then back. Only the activations of one are in memory: those of the last
- * forward pass. {@link #backward} of another image runs its forward pass again. So memory does not grow with the images of a pass, and a pass
- * with one image computes nothing twice.
+ * forward pass. {@link #backward} of another image runs its forward pass again. So memory does not grow with the images of a pass, and a
+ * pass with one image computes nothing twice.
  *
  * <p>For one thread at a time, like its stream. Holds memory for the largest image so far.
  */

@@ -46,13 +46,13 @@ final class FileGradients {
     return new double[] {Math.sqrt(squares), sum, waves};
   }
 
-  /** The norm within 1e-5; the sums, in which errors of a tensor's many elements add up, within 5e-4 of the norm. */
+  /** The norm within 1e-4; the sums, in which errors of a tensor's many elements add up, within 5e-4 of the norm. */
   static void assertProbe(String name, JsonNode expected, float[] actual) {
     assertTrue(expected != null && expected.size() == 3, name + " has a golden probe");
     double[] probe = probe(actual);
     double norm = expected.get(0).asDouble();
     for (int i = 0; i < probe.length; i++) {
-      assertEquals(expected.get(i).asDouble(), probe[i], (i == 0 ? 1e-5 : 5e-4) * norm, name + ", number " + i + " of the probe");
+      assertEquals(expected.get(i).asDouble(), probe[i], (i == 0 ? 1e-4 : 5e-4) * norm, name + ", number " + i + " of the probe");
     }
   }
 }

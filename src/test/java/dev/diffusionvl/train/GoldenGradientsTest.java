@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.NamingScheme;
+import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GoldenCase;
 import dev.diffusionvl.model.ImageEncoder;
@@ -38,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Gradients of every tensor, those of the vision tower and the merger included, against the golden steps of an independent implementation. */
+/** Gradients of every tensor, those of the vision tower and the merger included, against golden steps of an independent implementation. */
 class GoldenGradientsTest {
   private static final List<String> NAMES = TrainingCase.NAMES;
 
@@ -77,15 +78,16 @@ class GoldenGradientsTest {
   private Result step(TrainingCase golden, Predicate<DeviceBuffer> trained, boolean recompute) {
     List<PreparedImage> images = images(golden);
     int featureRows = images.stream().mapToInt(PreparedImage::rows).sum();
-    int hidden = model.config().text().hiddenSize();
+    TextConfig text = model.config().text();
+    int hidden = text.hiddenSize();
     PassRows rows = new BlockDiffusionObjective(golden.blockSize(), model.config().maskTokenId(), 1e-3)
         .rows(golden.samples(), golden.noises(0), golden.samples().size());
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         Twin gradients = new Twin(device, "gradients", model.parameters(), trained);
         DevicePass pass = new DevicePass(device, stream, rows);
-        RopeTable rope = RopeTable.text(device, stream, rows.positions(), model.config().text().headDim(), model.config().text().ropeTheta());
-        TextActivations a = new TextActivations(device, DType.F32, model.config().text(), rows.rows(), rows.targets().size(), recompute);
+        RopeTable rope = RopeTable.text(device, stream, rows.positions(), text.headDim(), text.ropeTheta());
+        TextActivations a = new TextActivations(device, DType.F32, text, rows.rows(), rows.targets().size(), recompute);
         DeviceBuffer features = device.allocate("features", DType.F32, Math.max(1, featureRows), hidden);
         DeviceBuffer dFeatures = device.allocate("gradient of the features", DType.F32, Math.max(1, featureRows), hidden);
         VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute)) {
@@ -107,7 +109,8 @@ class GoldenGradientsTest {
       for (float value : a.losses.getFloats(stream)) {
         loss += value;
       }
-      return new Result(loss, FileGradients.read(model, gradients, stream), before - device.memory().free(), planned(images, trained, recompute));
+      return new Result(loss, FileGradients.read(model, gradients, stream), before - device.memory().free(),
+          planned(images, trained, recompute));
     }
   }
 
