@@ -150,6 +150,27 @@ class Adamw8bitTest extends OpTest {
     assertArrayEquals(made[0], made[3], "the same seed and step");
   }
 
+  /** Gradients far below the largest one of their block: the step is never divided by a second moment that was rounded to nothing. */
+  @Test
+  void smallSecondMomentsStay() {
+    int n = 300;
+    float[] g = new float[n];
+    Arrays.fill(g, 1e-5f);
+    g[9] = 1;
+    Adamw8bit.Moments moments = zeros(n);
+    DeviceBuffer master = buffer(DType.F32, new float[n]);
+    DeviceBuffer gradient = buffer(DType.F32, g);
+    for (int step = 1; step <= 5; step++) {
+      kernels.adamw8bit.launch(stream, master, master, moments, gradient, buffer(DType.F32, NO_CLIP), settings(1e-2f, step), 3);
+      for (byte code : bytes(moments.second())) {
+        assertTrue(code != 0, "a second moment is 0 after step " + step);
+      }
+    }
+    for (float w : master.getFloats(stream)) {
+      assertTrue(w <= 0 && w >= -0.051, "five steps of at most the rate each: " + w);
+    }
+  }
+
   /** 200 steps down a noisy bowl of very different curvatures, beside the optimiser in f32 with the same noise. */
   @Test
   void staysCloseToF32() {
