@@ -35,13 +35,13 @@ record CheckpointFiles(Map<Path, NamingScheme.Part> files, List<Path> absent, Ma
     List<Path> absent = new ArrayList<>();
     Map<String, String> index = Map.of();
     // the order in which the usual libraries look
-    if (Files.exists(modelDir.resolve(SINGLE))) {
+    if (InputFiles.present(modelDir.resolve(SINGLE))) {
       files.put(modelDir.resolve(SINGLE), NamingScheme.Part.MAIN);
-    } else if (Files.exists(modelDir.resolve(INDEX))) {
+    } else if (InputFiles.present(modelDir.resolve(INDEX))) {
       index = readIndex(modelDir.resolve(INDEX));
       for (String name : new TreeSet<>(index.values())) {
         Path shard = modelDir.resolve(name);
-        if (Files.exists(shard)) {
+        if (InputFiles.present(shard)) {
           files.put(shard, NamingScheme.Part.MAIN);
         } else {
           absent.add(shard);
@@ -56,7 +56,7 @@ record CheckpointFiles(Map<Path, NamingScheme.Part> files, List<Path> absent, Ma
   }
 
   private static void addIfPresent(Map<Path, NamingScheme.Part> files, Path file, NamingScheme.Part part) {
-    if (Files.exists(file)) {
+    if (InputFiles.present(file)) {
       files.put(file, part);
     }
   }

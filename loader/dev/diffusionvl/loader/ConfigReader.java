@@ -12,24 +12,19 @@ import java.util.TreeSet;
  * the result is required here instead of being filled in.
  */
 final class ConfigReader {
-  private static final int MAX_FILE_BYTES = 4 << 20;
+  static final int MAX_FILE_BYTES = 4 << 20;
   private static final int DEFAULT_MASK_ID = 151671;
   private static final int DEFAULT_EOS_ID = 151645;
   private static final int DEFAULT_BLOCK_SIZE = 8;
   private static final int DEFAULT_MAX_LENGTH = 8192;
-  private static final long DEFAULT_MIN_PIXELS = 384 * 384;
-  private static final long DEFAULT_MAX_PIXELS = 512 * 512;
-  private static final float[] CLIP_MEAN = {0.48145466f, 0.4578275f, 0.40821073f};
-  private static final float[] HALF = {0.5f, 0.5f, 0.5f};
-  private static final float[] CLIP_STD = {0.26862954f, 0.26130258f, 0.27577711f};
 
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1024;
   private static final int MAX_VOCABULARY = 1 << 24;
   private static final int MAX_POSITIONS = 1 << 24;
-  private static final long MAX_PIXELS = 100_000_000;
 
   private final Path modelDir;
+  private ImageSettings image;
   private JsonObject config;
   private JsonObject textConfig;
 
@@ -57,9 +52,15 @@ final class ConfigReader {
     int maxLength = has("tokenizer_model_max_length")
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
-    ImageSettings image = imageSettings(sigLip);
-    return new ModelConfig(modelType, text, sigLip ? null : vision(visionObject, text), mask, eos, block, image.minPixels, image.maxPixels, maxLength,
-        image.mean, image.std, sigLip ? SigLipConfigReader.read(config, visionObject) : null, isDiffusion(modelType));
+    image = ImageSettings.read(modelDir, config, sigLip);
+    return new ModelConfig(modelType, text, sigLip ? null : vision(visionObject, text), mask, eos, block,
+        image.minPixels(), image.maxPixels(), maxLength,
+        image.mean(), image.std(), sigLip ? SigLipConfigReader.read(config, visionObject) : null, isDiffusion(modelType));
+  }
+
+  /** Defaults that {@link #read} took, where they decide how many rows an image becomes; a line each. */
+  List<String> remarks() {
+    return image.remarks();
   }
 
   /** {@code model_type} alone, "" if config.json does not say. */
@@ -69,11 +70,19 @@ final class ConfigReader {
 
   static void requireDirectory(Path modelDir) {
     if (!Files.exists(modelDir)) {
-      throw BadInputException.of(modelDir, "no such model directory");
+      boolean link = Files.isSymbolicLink(modelDir);
+      throw BadInputException.of(modelDir, link ? "a link that leads nowhere" : "no such model directory" + hint(modelDir));
     }
     if (!Files.isDirectory(modelDir)) {
       throw BadInputException.of(modelDir, "not a directory; a model is one with config.json, weights and tokenizer");
     }
+  }
+
+  /** A model's name on a hub, or its address, is often given in place of a folder. */
+  private static String hint(Path modelDir) {
+    boolean name = modelDir.toString().matches("[A-Za-z0-9][\\w.-]*/[A-Za-z0-9][\\w.-]*|(?i:https?|hf):.*");
+    return !name ? ""
+        : "; models are not fetched: download it (for example with: hf download ORG/NAME --local-dir FOLDER) and give the folder";
   }
 
   private void requireKnown(String modelType) {
@@ -134,10 +143,15 @@ final class ConfigReader {
     return absent;
   }
 
-  /** A number or, as in many generation settings, a list whose first entry counts. */
+  /** A number or, as in many generation settings, a list whose first entry counts; in generation_config.json if config.json is silent. */
   private int eosTokenId(int vocabSize) {
     String name = "eos_token_id";
-    JsonObject object = holder(name);
+    Path generation = modelDir.resolve("generation_config.json");
+    boolean elsewhere = !has(name) && InputFiles.present(generation);
+    JsonObject object = elsewhere ? Json.readObject(generation, MAX_FILE_BYTES) : holder(name);
+    if (elsewhere && object.has(name) && !object.isList(name)) {
+      return (int) object.integer(name, 0, vocabSize - 1);
+    }
     if (!object.isList(name)) {
       return tokenId(name, DEFAULT_EOS_ID, vocabSize);
     }
@@ -165,6 +179,8 @@ final class ConfigReader {
     if (holder("use_sliding_window").bool("use_sliding_window", false)) {
       throw error("use_sliding_window", "sliding-window attention is not supported");
     }
+    requirePlainRope("rope_scaling");
+    requirePlainRope("rope_parameters");
     return new TextConfig(hidden, required("num_hidden_layers", 1, MAX_LAYERS), heads, kvHeads, headDim,
         required("intermediate_size", 1, MAX_WIDTH), required("vocab_size", 1, MAX_VOCABULARY),
         required("max_position_embeddings", 1, MAX_POSITIONS),
@@ -185,6 +201,26 @@ final class ConfigReader {
     }
   }
 
+  /** Positions that are scaled in a way that is not computed here would give other answers. */
+  private void requirePlainRope(String name) {
+    JsonObject rope = holder(name).object(name);
+    if (rope == null) {
+      return;
+    }
+    for (String field : List.of("rope_type", "type")) {
+      String type = rope.string(field, "default");
+      // mrope is how a vision model says where its image rows stand; text uses the same angles
+      if (!type.equals("default") && !type.equals("mrope")) {
+        throw rope.error(field, "'" + type + "' is not supported, only unscaled positions are");
+      }
+    }
+    for (String field : List.of("factor", "partial_rotary_factor")) {
+      if (rope.has(field) && rope.number(field, 0, 1e9) != 1) {
+        throw rope.error(field, "is not supported, only unscaled positions are");
+      }
+    }
+  }
+
   /** At the top level or, in files of newer libraries, inside rope_parameters. */
   private double ropeTheta() {
     JsonObject nested = holder("rope_parameters").object("rope_parameters");
@@ -196,7 +232,7 @@ final class ConfigReader {
   private JsonObject visionObject() {
     JsonObject inside = config.object("vision_config");
     Path separate = modelDir.resolve("vision_config.json");
-    if (inside != null || !Files.exists(separate)) {
+    if (inside != null || !InputFiles.present(separate)) {
       return inside;
     }
     JsonObject file = Json.readObject(separate, MAX_FILE_BYTES);
@@ -233,52 +269,5 @@ final class ConfigReader {
     }
     return new VisionConfig(depth, hidden, heads, (int) v.integer("intermediate_size", 1, MAX_WIDTH), patch,
         (int) v.integer("temporal_patch_size", 1, 16), merge, window, channels, out, Set.copyOf(fullBlocks));
-  }
-
-  private record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std) {}
-
-  /** Pixel limits of config.json win over the preprocessor's, which win over those of training. */
-  private ImageSettings imageSettings(boolean sigLip) {
-    Path file = modelDir.resolve("preprocessor_config.json");
-    JsonObject preprocessor = Files.exists(file) ? Json.readObject(file, MAX_FILE_BYTES) : null;
-    JsonObject size = preprocessor == null ? null : preprocessor.object("size");
-    long min = pixels("min_pixels", "shortest_edge", preprocessor, size, DEFAULT_MIN_PIXELS);
-    long max = pixels("max_pixels", "longest_edge", preprocessor, size, DEFAULT_MAX_PIXELS);
-    if (min > max) {
-      throw BadInputException.of(config.has("min_pixels") || preprocessor == null ? config.file() : file, "min_pixels",
-          min + " is above max_pixels " + max);
-    }
-    return new ImageSettings(min, max, channels(preprocessor, "image_mean", sigLip ? HALF : CLIP_MEAN, false),
-        channels(preprocessor, "image_std", sigLip ? HALF : CLIP_STD, true));
-  }
-
-  private long pixels(String name, String sizeName, JsonObject preprocessor, JsonObject size, long absent) {
-    if (config.has(name)) {
-      return config.integer(name, 1, MAX_PIXELS);
-    }
-    if (preprocessor != null && preprocessor.has(name)) {
-      return preprocessor.integer(name, 1, MAX_PIXELS);
-    }
-    if (size != null && size.has(name)) {
-      return size.integer(name, 1, MAX_PIXELS);
-    }
-    return size != null && size.has(sizeName) ? size.integer(sizeName, 1, MAX_PIXELS) : absent;
-  }
-
-  private static float[] channels(JsonObject preprocessor, String name, float[] absent, boolean positive) {
-    List<?> list = preprocessor == null ? null : preprocessor.list(name);
-    if (list == null) {
-      return absent.clone();
-    }
-    float[] values = new float[3];
-    for (int i = 0; i < 3; i++) {
-      boolean usable = list.size() == 3 && list.get(i) instanceof Number n && Math.abs(n.doubleValue()) < 1e6
-          && !(positive && n.doubleValue() <= 1e-6);
-      if (!usable) {
-        throw preprocessor.error(name, "expected three " + (positive ? "positive " : "") + "numbers");
-      }
-      values[i] = ((Number) list.get(i)).floatValue();
-    }
-    return values;
   }
 }

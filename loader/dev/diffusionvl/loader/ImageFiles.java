@@ -206,7 +206,9 @@ public final class ImageFiles {
         return reader;
       }
     }
-    throw new BadInputException(name + ": format: not an image of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF)");
+    String foreign = ForeignContent.of(file);
+    throw new BadInputException(name + ": format: " + (foreign != null ? "is " + foreign
+        : "not an image of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF)"));
   }
 
   private static String formatName(ImageReader reader) {

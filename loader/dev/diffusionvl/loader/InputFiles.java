@@ -5,11 +5,17 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.regex.Pattern;
 
 /** Reading of files that users name; every failure is a {@link BadInputException} that names the file. */
 public final class InputFiles {
+  /** As a path keeps it: of two slashes one is left. */
+  private static final Pattern ADDRESS = Pattern.compile("(?:https?|ftp|s3|gs|hf|data):", Pattern.CASE_INSENSITIVE);
+
   private InputFiles() {}
 
   /**
@@ -19,7 +25,7 @@ public final class InputFiles {
    */
   public static long requireFile(Path file) {
     if (!Files.exists(file)) {
-      throw BadInputException.of(file, "no such file");
+      throw BadInputException.of(file, missing(file));
     }
     if (!Files.isRegularFile(file)) {
       throw BadInputException.of(file, Files.isDirectory(file) ? "a directory, not a file" : "not a regular file");
@@ -32,11 +38,37 @@ public final class InputFiles {
   }
 
   /**
+   * Whether an optional file is there. A link is there even if it leads nowhere, and so is a file that may not be read: what is there is
+   * read or refused, never taken for absent.
+   *
+   * @throws BadInputException if that cannot be told
+   */
+  static boolean present(Path file) {
+    try {
+      Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+      return true;
+    } catch (NoSuchFileException e) {
+      return false;
+    } catch (IOException e) {
+      throw failure(file, e);
+    }
+  }
+
+  /** Why there is no such file, and what to do instead where the path shows what was meant. */
+  static String missing(Path file) {
+    if (Files.isSymbolicLink(file)) {
+      return "a link that leads nowhere";
+    }
+    boolean address = ADDRESS.matcher(file.toString()).lookingAt();
+    return address ? "no such file; addresses are not fetched: download it and give the file" : "no such file";
+  }
+
+  /**
    * The whole file.
    *
    * @throws BadInputException if it is missing, unreadable or longer than {@code maxBytes}
    */
-  static byte[] read(Path file, int maxBytes) {
+  public static byte[] read(Path file, int maxBytes) {
     long size = requireFile(file);
     if (size > maxBytes) {
       throw BadInputException.of(file, "is " + size + " bytes long, the limit for such a file is " + maxBytes);

@@ -28,10 +28,11 @@ import java.util.stream.Collectors;
  * @param unexpected tensors that nothing needs, known leftovers apart
  * @param weightBytes what the weights take on a device in bf16; twice that in f32
  * @param cacheBytesPerToken what keys and values of one position take on a device in bf16; twice that in f32
+ * @param unserved what of the configuration no kernel serves, field and reason; such a model cannot be run however complete it is
  */
 public record Inspection(String family, boolean diffusion, NamingScheme scheme, long parameters, long bytes,
     String dtype, List<String> missing, List<String> misshaped, List<String> unexpected, long weightBytes,
-    long cacheBytesPerToken) {
+    long cacheBytesPerToken, List<String> unserved) {
 
   /**
    * Reads config.json and the headers of the weight files.
@@ -74,7 +75,8 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     long parameters = elements.values().stream().mapToLong(n -> n).sum();
     TextConfig text = config.text();
     return new Inspection(config.family().id(), config.diffusion(), checkpoint.scheme(), parameters, bytes,
-        types(elements), missing, misshaped, unexpected, 2 * parameters, 2L * 2 * text.layers() * text.kvHeads() * text.headDim());
+        types(elements), missing, misshaped, unexpected, 2 * parameters, 2L * 2 * text.layers() * text.kvHeads() * text.headDim(),
+        ServedSizes.problems(config));
   }
 
   private static String types(Map<TensorType, Long> elements) {
@@ -104,6 +106,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       write(json, "missing", missing);
       write(json, "misshaped", misshaped);
       write(json, "unexpected", unexpected);
+      write(json, "unserved", unserved);
       json.writeNumberField("weight_bytes_bf16", weightBytes);
       json.writeNumberField("cache_bytes_per_token_bf16", cacheBytesPerToken);
       json.writeEndObject();

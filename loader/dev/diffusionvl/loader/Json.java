@@ -51,6 +51,7 @@ public final class Json {
    * @param file only named in errors
    */
   static <T> T parse(Path file, byte[] utf8, Reader<T> reader) {
+    ForeignContent.refuse(file, utf8);
     requireUtf8(file, utf8);
     try (JsonParser parser = FACTORY.createParser(utf8)) {
       parser.nextToken();

@@ -3,6 +3,7 @@ package dev.diffusionvl.loader;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * The files of a model directory, read and checked as far as that is possible without a device: the configuration, the tokenizer, and
@@ -12,8 +13,10 @@ public final class ModelFiles implements AutoCloseable {
   private final ModelConfig config;
   private final Tokenizer tokenizer;
   private final Checkpoint checkpoint;
+  private final List<String> remarks;
 
-  private ModelFiles(ModelConfig config, Tokenizer tokenizer, Checkpoint checkpoint) {
+  private ModelFiles(ModelConfig config, Tokenizer tokenizer, Checkpoint checkpoint, List<String> remarks) {
+    this.remarks = remarks;
     this.config = config;
     this.tokenizer = tokenizer;
     this.checkpoint = checkpoint;
@@ -25,12 +28,14 @@ public final class ModelFiles implements AutoCloseable {
    * @throws BadInputException naming the file and the field that is missing or wrong
    */
   public static ModelFiles open(Path modelDir) {
-    ModelConfig config = ModelConfig.load(modelDir);
+    ConfigReader reader = new ConfigReader(modelDir);
+    ModelConfig config = reader.read();
+    ServedSizes.require(config, modelDir);
     Tokenizer tokenizer = Tokenizer.load(modelDir);
     Checkpoint checkpoint = Checkpoint.open(modelDir);
     try {
       checkpoint.requireComplete(config);
-      return new ModelFiles(config, tokenizer, checkpoint);
+      return new ModelFiles(config, tokenizer, checkpoint, reader.remarks());
     } catch (RuntimeException e) {
       checkpoint.close();
       throw e;
@@ -47,6 +52,11 @@ public final class ModelFiles implements AutoCloseable {
 
   public Checkpoint checkpoint() {
     return checkpoint;
+  }
+
+  /** Defaults that were taken because no file says, where they decide how many rows an image becomes; a line each, usually none. */
+  public List<String> remarks() {
+    return remarks;
   }
 
   /** Numbers that the model holds, a tied output matrix counted once. */

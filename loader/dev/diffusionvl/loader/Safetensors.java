@@ -53,6 +53,7 @@ public final class Safetensors implements AutoCloseable {
     InputFiles.requireFile(file);
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       long size = channel.size();
+      ForeignContent.refuse(file, readFully(channel, 0, (int) Math.min(size, ForeignContent.HEAD_BYTES)));
       int headerBytes = headerLength(file, channel, size);
       byte[] header = readFully(channel, 8, headerBytes);
       long dataStart = 8L + headerBytes;

@@ -3,7 +3,6 @@ package dev.diffusionvl.loader;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.text.Normalizer;
 import java.util.Arrays;
 import java.util.OptionalInt;
 
@@ -45,6 +44,8 @@ public final class Tokenizer {
   /**
    * Ids of a text; the texts of added tokens in it become their ids, whoever wrote them. Unpaired surrogates count as
    * U+FFFD.
+   *
+   * @throws BadInputException if more than 128 combining marks follow each other, which no writing does
    */
   public int[] encode(String text) {
     IdBuffer ids = new IdBuffer();
@@ -94,7 +95,7 @@ public final class Tokenizer {
     // code points cannot be unpaired surrogates in UTF-8
     StringBuilder whole = new StringBuilder(text.length());
     text.codePoints().forEach(c -> whole.appendCodePoint(c >= 0xd800 && c <= 0xdfff ? 0xfffd : c));
-    return Normalizer.normalize(whole, Normalizer.Form.NFC);
+    return Composition.nfc(whole);
   }
 
   /** Text of ids; special tokens and ids without text are left out, ill-formed bytes become U+FFFD. */

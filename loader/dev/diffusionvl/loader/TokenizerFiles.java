@@ -6,7 +6,6 @@ import com.fasterxml.jackson.core.JsonParser.NumberType;
 import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -36,9 +35,9 @@ final class TokenizerFiles {
   static Tokenizer load(Path modelDir) {
     TokenizerFiles files = new TokenizerFiles();
     Path single = modelDir.resolve("tokenizer.json");
-    if (Files.exists(single)) {
+    if (InputFiles.present(single)) {
       files.readTokenizerJson(single);
-    } else if (Files.exists(modelDir.resolve("vocab.json"))) {
+    } else if (InputFiles.present(modelDir.resolve("vocab.json"))) {
       files.readVocabulary(modelDir.resolve("vocab.json"));
       files.readMerges(modelDir.resolve("merges.txt"));
     } else {
@@ -166,7 +165,9 @@ final class TokenizerFiles {
 
   private void readMerges(Path path) {
     file = path;
-    String text = new String(InputFiles.read(path, MAX_FILE_BYTES), StandardCharsets.UTF_8);
+    byte[] bytes = InputFiles.read(path, MAX_FILE_BYTES);
+    ForeignContent.refuse(path, bytes);
+    String text = new String(bytes, StandardCharsets.UTF_8);
     text.lines().filter(line -> !line.isBlank() && !line.startsWith("#version")).forEach(merges::add);
     if (merges.isEmpty()) {
       throw BadInputException.of(path, "no merges, though " + vocabularyFile.getFileName() + " is there");
@@ -188,7 +189,7 @@ final class TokenizerFiles {
 
   /** added_tokens_decoder of tokenizer_config.json: id as a string to the same fields. */
   private void readTokenizerConfig(Path path) {
-    if (!Files.exists(path)) {
+    if (!InputFiles.present(path)) {
       return;
     }
     JsonObject decoder = Json.readObject(path, MAX_FILE_BYTES).object("added_tokens_decoder");
@@ -226,7 +227,7 @@ final class TokenizerFiles {
 
   /** added_tokens.json: text to id; it does not say which are special, so {@code <|…|>} is taken for that. */
   private void readAddedTokens(Path path) {
-    if (!Files.exists(path)) {
+    if (!InputFiles.present(path)) {
       return;
     }
     JsonObject tokens = Json.readObject(path, MAX_FILE_BYTES);

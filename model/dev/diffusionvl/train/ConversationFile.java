@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ForeignContent;
 import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.Json;
 import java.io.IOException;
@@ -51,6 +52,7 @@ final class ConversationFile implements AutoCloseable {
     Arena arena = Arena.ofShared(); // several threads read records
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       MemorySegment data = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      ForeignContent.refuse(file, data.asSlice(0, Math.min(data.byteSize(), ForeignContent.HEAD_BYTES)).toArray(ValueLayout.JAVA_BYTE));
       RecordIndex index = RecordScan.scan(file, data);
       if (index.size() == 0) {
         throw BadInputException.of(file, "holds no records");

@@ -64,6 +64,9 @@ public final class KernelModule implements AutoCloseable {
   }
 
   static KernelModule load(Device device, Path file) {
+    if (Files.exists(file) && !Files.isRegularFile(file)) { // reading a pipe would wait, reading a device might never end
+      throw new IllegalArgumentException("module " + file + ": not a regular file");
+    }
     try {
       return load(device, file.toString(), Files.readAllBytes(file));
     } catch (IOException e) {

@@ -128,6 +128,7 @@ final class GenerateCommand implements Callable<Integer> {
     Request request = new Request(prompt, pictures, system, form);
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
     try (ModelFiles files = ModelFiles.open(directory)) {
+      files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       MemoryNeed need = MemoryNeed.of(files, type, request, options);
       try (Device gpu = Device.open(spec)) {
         announce(spec, gpu, need);

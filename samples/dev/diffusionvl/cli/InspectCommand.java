@@ -30,10 +30,15 @@ final class InspectCommand implements Callable<Integer> {
       list("missing", found.missing());
       list("misshaped", found.misshaped());
       list("unexpected", found.unexpected());
+      list("cannot be run", found.unserved());
     }
     if (!found.complete()) {
       System.err.printf("dvl: %s: incomplete: %d tensors missing, %d misshaped%n", directory, found.missing().size(),
           found.misshaped().size());
+      return Dvl.BAD_INPUT;
+    }
+    if (!found.unserved().isEmpty()) {
+      System.err.println("dvl: " + directory + ": cannot be run: " + found.unserved().getFirst());
       return Dvl.BAD_INPUT;
     }
     return 0;

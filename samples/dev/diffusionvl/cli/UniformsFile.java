@@ -5,25 +5,25 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ForeignContent;
+import dev.diffusionvl.loader.InputFiles;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Reads {@code --uniforms}: a JSON array of rows, or an object with such an array as its {@code uniforms}. */
 final class UniformsFile {
-  private static final long MAX_BYTES = 256L << 20;
+  private static final int MAX_BYTES = 256 << 20;
 
   private UniformsFile() {}
 
   static List<double[]> read(Path file) {
     JsonNode root;
     try {
-      if (Files.size(file) > MAX_BYTES) {
-        throw new BadInputException(file + ": larger than " + MAX_BYTES + " bytes");
-      }
-      root = new ObjectMapper().readTree(Files.readAllBytes(file));
+      byte[] bytes = InputFiles.read(file, MAX_BYTES);
+      ForeignContent.refuse(file, bytes);
+      root = new ObjectMapper().readTree(bytes);
     } catch (JsonProcessingException e) {
       throw new BadInputException(file + ": not JSON: " + e.getOriginalMessage());
     } catch (IOException e) {
