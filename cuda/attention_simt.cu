@@ -49,7 +49,7 @@ __device__ __forceinline__ void attend(const float* q, const float* k, const flo
 #pragma unroll
         for (int i = 0; i < 8; i++) dot += query[d + i] * part[i];
       }
-      score = dot * scale;
+      score = __fmul_rn(dot, scale);  // never joined with the subtraction of the highest
     }
     const float highest = max(maximum, dvl::block_max(score, partial));
     // A tile of -inf scores only: nothing to add, and no inf - inf.

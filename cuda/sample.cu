@@ -85,7 +85,7 @@ __device__ __forceinline__ Border top_p_border(const Row<T>& row, unsigned floor
   const unsigned key = too_low + 1;
   const unsigned bits = (key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key;
   const double one = double(expf(__uint_as_float(bits) - maximum));
-  const double room = limit - mass(row, key, floor, maximum, partial);  // mass that may stand before the last tie
+  const double room = __dadd_rn(limit, -mass(row, key, floor, maximum, partial));  // mass that may stand before the last tie
   const double ties = one > 0 ? room / one : double(row.vocab);
   return {key, ties < double(row.vocab) ? int(ties) + 1 : row.vocab};
 }

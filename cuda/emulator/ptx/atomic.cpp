@@ -12,11 +12,15 @@ namespace {
 enum AtomicOp : uint8_t { kAnd, kOr, kXor, kCas, kExch, kAdd, kInc, kDec, kMin, kMax };
 
 template <class H>
+uint16_t add_half(uint16_t a, uint16_t b) {
+  return H::narrow(static_cast<double>(H::widen({a})) + H::widen({b})).bits;
+}
+
+template <class H>
 uint32_t add_pair(uint32_t a, uint32_t b) {
   uint32_t r = 0;
   for (int p = 0; p < 32; p += 16) {
-    const H x{static_cast<uint16_t>(a >> p)}, y{static_cast<uint16_t>(b >> p)};
-    r |= static_cast<uint32_t>(H::narrow(static_cast<double>(H::widen(x)) + H::widen(y)).bits) << p;
+    r |= static_cast<uint32_t>(add_half<H>(static_cast<uint16_t>(a >> p), static_cast<uint16_t>(b >> p))) << p;
   }
   return r;
 }
@@ -67,6 +71,7 @@ void atomic(Context& c, const Ins& i, uint32_t lanes) {
     do {
       if constexpr (std::is_same_v<V, HalfPair>) now = add_pair<Half>(old, b[l]);
       else if constexpr (std::is_same_v<V, BrainPair>) now = add_pair<Brain>(old, b[l]);
+      else if constexpr (std::is_same_v<V, Half> || std::is_same_v<V, Brain>) now = add_half<V>(old, b[l]);
       else now = combine<V>(i.detail[1], old, b[l], e[l]);
     } while (!__atomic_compare_exchange_n(p, &old, now, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     if (kResult) d[l] = old;
@@ -92,9 +97,11 @@ void make_atomic(Decoder& d) {
   d.take_one({"relaxed", "acquire", "release", "acq_rel"});
   d.take_one({"cta", "cluster", "gpu", "sys"});
   const bool real = t.kind == Kind::kFloat || t.kind == Kind::kBfloat;
-  if (op < 0 || (real && op != kAdd && op != kExch)) d.unknown();
+  if (op < 0 || (real && op != kAdd && (op != kExch || t.bits == 16))) d.unknown();
   if ((op == kInc || op == kDec) && t.bits != 32) d.unknown();
   if (t.packed == 2) d.out.run = t.kind == Kind::kFloat ? pick<HalfPair, uint32_t>(kResult) : pick<BrainPair, uint32_t>(kResult);
+  else if (t.is(Kind::kFloat, 16)) d.out.run = pick<Half, uint16_t>(kResult);
+  else if (t.is(Kind::kBfloat, 16)) d.out.run = pick<Brain, uint16_t>(kResult);
   else if (t.is(Kind::kFloat, 32)) d.out.run = pick<float, uint32_t>(kResult);
   else if (t.is(Kind::kFloat, 64)) d.out.run = pick<double, uint64_t>(kResult);
   else if (t.integer() && t.bits == 32) d.out.run = t.kind == Kind::kSigned ? pick<int32_t, uint32_t>(kResult) : pick<uint32_t, uint32_t>(kResult);

@@ -78,48 +78,61 @@ void setp(Context& c, const Ins& i, uint32_t lanes) {
   if (i.results == 2) set_predicate(c, i.o[1], lanes, combine(i.detail[0], ~yes, other));
 }
 
-// d = all ones or zeroes, or 1.0 and 0.0 if d is f32 (detail[1])
+// Of the lower or upper halves of a pair
+template <class H>
+uint32_t outcomes_of_half(const Context& c, const Ins& i, uint32_t lanes, int half) {
+  const uint32_t *a = values<uint32_t>(c, i.o[i.results]), *b = values<uint32_t>(c, i.o[i.results + 1]);
+  H values[2][kWarpSize];
+  for (unsigned l = 0; l < kWarpSize; l++) {
+    values[0][l] = {static_cast<uint16_t>(a[l] >> 16 * half)};
+    values[1][l] = {static_cast<uint16_t>(b[l] >> 16 * half)};
+  }
+  Context pair = c;
+  pair.base[kRegisters] = reinterpret_cast<char*>(values);
+  Operand o[2];
+  o[1].offset = sizeof values[0];
+  Ins one = i;
+  one.o = o;
+  one.results = 0;
+  const uint32_t yes = reinterpret_cast<Outcomes>(i.immediate)(pair, one, lanes);
+  return i.detail[0] ? combine(i.detail[0], yes, predicate(c, i.o[i.operands - 1])) : yes;
+}
+
+// d = all ones or 1.0 where it is so, else 0; `target` is that value of T's width
+template <class T>
 void set(Context& c, const Ins& i, uint32_t lanes) {
   uint32_t yes = reinterpret_cast<Outcomes>(i.immediate)(c, i, lanes);
   if (i.detail[0]) yes = combine(i.detail[0], yes, predicate(c, i.o[i.operands - 1]));
+  T* d = values<T>(c, i.o[0]);
+  each_lane(lanes, [&](unsigned l) { d[l] = static_cast<T>(yes >> l & 1 ? i.target : 0); });
+}
+template <class H>
+void set_pair(Context& c, const Ins& i, uint32_t lanes) {
+  const uint32_t low = outcomes_of_half<H>(c, i, lanes, 0), high = outcomes_of_half<H>(c, i, lanes, 1);
   uint32_t* d = values<uint32_t>(c, i.o[0]);
-  const uint32_t truth = i.detail[1] ? 0x3f800000 : ~0u;
-  each_lane(lanes, [=](unsigned l) { d[l] = yes >> l & 1 ? truth : 0; });
+  each_lane(lanes, [&](unsigned l) { d[l] = (low >> l & 1 ? i.target : 0) | (high >> l & 1 ? i.target << 16 : 0); });
 }
 
 // setp.lt.f16x2 p|q, a, b: each of the pair
 template <class H>
 void setp_pair(Context& c, const Ins& i, uint32_t lanes) {
-  for (int half = 0; half < 2; half++) {
-    const uint32_t *a = values<uint32_t>(c, i.o[2]), *b = values<uint32_t>(c, i.o[3]);
-    H x[kWarpSize], y[kWarpSize];
-    for (unsigned l = 0; l < kWarpSize; l++) x[l] = {static_cast<uint16_t>(a[l] >> 16 * half)}, y[l] = {static_cast<uint16_t>(b[l] >> 16 * half)};
-    Context pair = c;
-    pair.base[kRegisters] = reinterpret_cast<char*>(x);
-    Operand o[2];
-    o[1].offset = static_cast<uint32_t>(reinterpret_cast<char*>(y) - reinterpret_cast<char*>(x));
-    Ins one = i;
-    one.o = o;
-    one.results = 0;
-    uint32_t yes = reinterpret_cast<Outcomes>(i.immediate)(pair, one, lanes);
-    if (i.detail[0]) yes = combine(i.detail[0], yes, predicate(c, i.o[4]));
-    set_predicate(c, i.o[half], lanes, yes);
-  }
+  const uint32_t low = outcomes_of_half<H>(c, i, lanes, 0), high = outcomes_of_half<H>(c, i, lanes, 1);
+  set_predicate(c, i.o[0], lanes, low);
+  set_predicate(c, i.o[1], lanes, high);
 }
 
-void finish_comparison(Decoder& d, Type t, int how, size_t sources) {
+// result: width of the result, 1 for predicates
+void finish_comparison(Decoder& d, Type t, int how, int result) {
   const bool combined = d.out.detail[0] != kAlone;
   Type single = t;
   single.packed = 1;
   d.out.immediate = reinterpret_cast<int64_t>(pick(d, single, how));
-  d.done(sources + 1 + combined);
+  d.done(3 + combined);
   if (d.arg(0).form == Arg::kPair) {
     d.predicate_result(d.arg(0).parts[0]);
     d.predicate_result(d.arg(0).parts[1]);
-  } else if (d.out.run == &set) {
-    d.result(d.arg(0), 32);
   } else {
-    d.predicate_result(d.arg(0));
+    d.result(d.arg(0), result);
   }
   d.source(d.arg(1), t);
   d.source(d.arg(2), t);
@@ -133,7 +146,7 @@ void make_setp(Decoder& d) {
   d.take("ftz");
   d.out.run = t.packed == 2 ? (t.kind == Kind::kFloat ? &setp_pair<Half> : &setp_pair<Brain>) : &setp;
   if (t.packed == 2 && d.arg(0).form != Arg::kPair) d.refuse("a comparison of pairs with one result");
-  finish_comparison(d, t, how, 2);
+  finish_comparison(d, t, how, 1);
 }
 
 void make_set(Decoder& d) {
@@ -141,10 +154,13 @@ void make_set(Decoder& d) {
   const Type t = d.type(), result = d.type();
   d.out.detail[0] = static_cast<uint8_t>(d.take_one({"and", "or", "xor"}) + 1);
   d.take("ftz");
-  if (result.bits != 32 || result.packed != 1) d.unknown();
-  d.out.detail[1] = result.kind == Kind::kFloat;
-  d.out.run = &set;
-  finish_comparison(d, t, how, 2);
+  const size_t bytes = result.bytes();
+  if ((bytes != 2 && bytes != 4) || (t.packed == 2 && bytes != 4) || result.kind == Kind::kPredicate) d.unknown();
+  const bool half = bytes == 2 || t.packed == 2;
+  d.out.target = result.kind == Kind::kFloat ? (half ? 0x3c00 : 0x3f800000) : result.kind == Kind::kBfloat ? 0x3f80 : half ? 0xffff : ~0u;
+  if (t.packed == 2) d.out.run = t.kind == Kind::kFloat ? &set_pair<Half> : &set_pair<Brain>;
+  else d.out.run = bytes == 2 ? &set<uint16_t> : &set<uint32_t>;
+  finish_comparison(d, t, how, static_cast<int>(8 * bytes));
 }
 
 template <class T>

@@ -19,6 +19,8 @@ Decoder::Decoder(FunctionDecoder& f, const Statement& s, Ins& out) : out(out), f
   modifiers_.erase(modifiers_.begin());
 }
 
+bool Decoder::has(std::string_view modifier) const { return std::find(modifiers_.begin(), modifiers_.end(), modifier) != modifiers_.end(); }
+
 bool Decoder::take(std::string_view modifier) {
   const auto it = std::find(modifiers_.begin(), modifiers_.end(), modifier);
   if (it == modifiers_.end()) return false;
@@ -77,8 +79,7 @@ Operand Decoder::any(const Arg& a, Type type, bool wide) {
         refuse("'" + statement_.opcode + "' with register " + f.text().registers[a.index].name + " of another width");
       return o;
     case Arg::kInteger:
-      if (type.kind == Kind::kFloat && bits != 0) {
-        if (type.bits == 16) break;
+      if (type.kind == Kind::kFloat && type.bits > 16 && bits != 0) {  // of halves, the integer is the bits
         const double real = static_cast<double>(static_cast<int64_t>(bits));
         const float single = static_cast<float>(real);
         if (type.bits == 64) __builtin_memcpy(&bits, &real, 8);

@@ -17,6 +17,7 @@ class Decoder {
 
   // ---- the opcode's modifiers: add.rn.ftz.f32 has rn, ftz and f32
   bool take(std::string_view modifier);
+  bool has(std::string_view modifier) const;
   int take_one(std::initializer_list<std::string_view> modifiers);  // which of them is next wherever it stands, or -1
   Type type();                                                      // the last modifier that is left
   Type peek() const;                                                // the same, without taking it

@@ -137,6 +137,32 @@ void arithmetic(Decoder& d, std::string_view base) {
   make<Op, kSources>(d);
 }
 
+// rcp.approx.ftz.f64 and rsqrt.approx[.ftz].f64: the first guess of a Newton iteration; .ftz sees and gives the upper halves only.
+double upper_half(double x) {
+  uint64_t bits;
+  __builtin_memcpy(&bits, &x, 8);
+  bits &= ~uint64_t{0xffffffff};
+  if ((bits >> 52 & 0x7ff) == 0) bits &= uint64_t{1} << 63;
+  __builtin_memcpy(&x, &bits, 8);
+  return x;
+}
+struct GuessReciprocal {
+  static double apply(double a) { return upper_half(1 / upper_half(a)); }
+};
+struct GuessReciprocalRoot {
+  static double apply(double a) { return upper_half(1 / std::sqrt(upper_half(a))); }
+};
+struct ReciprocalRoot {
+  static double apply(double a) { return 1 / std::sqrt(a); }
+};
+void make_guess(Decoder& d, Run guess, Run whole) {
+  const Type t = d.type();
+  const bool ftz = d.take("ftz");
+  if (!d.take("approx") || (!ftz && !whole)) d.unknown();
+  d.out.run = ftz ? guess : whole;
+  same_type(d, t, 1);
+}
+
 template <bool kMax>
 void make_extreme(Decoder& d) {
   const Type t = d.peek();
@@ -153,7 +179,7 @@ void make_division(Decoder& d, Approximation approximation, std::string_view bas
   const Type t = d.peek();
   if (t.integer()) return make_integer(d, base);
   if (t.is(Kind::kFloat, 32) && (d.take("approx") || (base == "div" && d.take("full")))) return make_approximate(d, approximation);
-  if (t.is(Kind::kFloat, 64) && d.take("approx")) d.unknown();
+  if (t.is(Kind::kFloat, 64) && base == "rcp" && d.has("approx")) return make_guess(d, &unary<GuessReciprocal, double>, nullptr);
   make<Op, kSources>(d);
 }
 
@@ -189,6 +215,8 @@ void make_testp(Decoder& d) {
 
 void make_approximate_only(Decoder& d, Approximation a) {
   const Type t = d.peek();
+  if (t.is(Kind::kFloat, 64) && a == Approximation::kReciprocalRoot)
+    return make_guess(d, &unary<GuessReciprocalRoot, double>, &unary<ReciprocalRoot, double>);
   if (t.bits == 16) return make_half(d, d.base(), d.type());
   if (!d.take("approx")) d.unknown();
   make_approximate(d, a);

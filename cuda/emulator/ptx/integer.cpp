@@ -49,6 +49,22 @@ struct Dot4 {
   }
 };
 
+// Both halves of a register
+template <class Op, class T>
+struct Pair {
+  static uint32_t apply(uint32_t a, uint32_t b) {
+    const auto half = [&](int at) { return static_cast<uint32_t>(static_cast<uint16_t>(Op::apply(static_cast<T>(a >> at), static_cast<T>(b >> at)))) << at; };
+    return half(0) | half(16);
+  }
+};
+// add, min and max
+void make_pair(Decoder& d, auto op) {
+  using Op = decltype(op);
+  const Type t = d.type();
+  d.out.run = t.kind == Kind::kSigned ? &binary<Pair<Op, int16_t>, uint32_t> : &binary<Pair<Op, uint16_t>, uint32_t>;
+  same_type(d, t, 2);
+}
+
 void make_arithmetic(Decoder& d, auto op, size_t sources = 2) {
   using Op = decltype(op);
   const Type t = d.type();
@@ -115,6 +131,9 @@ void make_dp4a(Decoder& d) {
 }  // namespace
 
 void make_integer(Decoder& d, std::string_view base) {
+  if (d.peek().packed == 2 && base == "add") return make_pair(d, Add());
+  if (d.peek().packed == 2 && base == "min") return make_pair(d, Min());
+  if (d.peek().packed == 2 && base == "max") return make_pair(d, Max());
   if (base == "add") return d.take("cc") ? make_add_cc(d) : make_arithmetic(d, Add());
   if (base == "sub") return d.take("cc") ? make_sub_cc(d) : make_arithmetic(d, Subtract());
   if (base == "mul") return make_mul(d);

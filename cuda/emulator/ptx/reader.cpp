@@ -15,6 +15,7 @@ Type type_of(std::string_view name) {
       {"s8", {kSigned, 8, 1}},    {"s16", {kSigned, 16, 1}},  {"s32", {kSigned, 32, 1}},   {"s64", {kSigned, 64, 1}},
       {"f16", {kFloat, 16, 1}},   {"f32", {kFloat, 32, 1}},   {"f64", {kFloat, 64, 1}},    {"f16x2", {kFloat, 16, 2}},
       {"bf16", {kBfloat, 16, 1}}, {"bf16x2", {kBfloat, 16, 2}}, {"pred", {kPredicate, 32, 1}},
+      {"u16x2", {kUnsigned, 16, 2}}, {"s16x2", {kSigned, 16, 2}},
   };
   const auto it = types.find(name);
   return it == types.end() ? Type{} : it->second;

@@ -85,6 +85,8 @@ TEST(ptx_integers) {
       {"not.b32 %r1, %r0;", 0xf0, 0xffffff0f},
       {"cnot.b32 %r1, %r0;", 0, 1},
       {"dp4a.s32.s32 %r1, %r0, 0x01010101, 10;", 0xff02ff03, 13},
+      {"add.u16x2 %r1, %r0, 0x0001ffff;", 0x00050002, 0x00060001},
+      {"max.s16x2 %r1, %r0, 0x00010001;", 0xffff0002, 0x00010002},
       {"slct.u32.s32 %r1, 1, 2, %r0;", 0xffffffff, 2},
       {"set.lt.u32.s32 %r1, %r0, 0;", 0xffffffff, 0xffffffff},
   });
@@ -115,6 +117,7 @@ TEST(ptx_floats) {
       {"rsqrt.approx.f32 %f1, %f0;", f32(4), f32(0.5f)},
       {"ex2.approx.ftz.f32 %f1, %f0;", f32(-3), f32(0.125f)},
       {"lg2.approx.f32 %f1, %f0;", f32(8), f32(3)},
+      {"rcp.approx.ftz.f64 %d1, %d0;", f64(4), f64(0.25)},
       {"div.rn.f64 %d1, %d0, 0d4008000000000000;", f64(1), f64(1 / 3.0)},
       {"fma.rn.f64 %d1, %d0, %d0, 0dBFF0000000000000;", f64(3), f64(8)},
       {"testp.infinite.f32 %p0, %f0; selp.u32 %r1, 7, 8, %p0;", f32(INFINITY), 7},
@@ -152,6 +155,8 @@ TEST(ptx_halves) {
       {"fma.rn.f16 %h1, %h0, %h0, %h0; cvt.u32.u16 %r1, %h1;", 0x4000, 0x4600},
       {"mul.bf16x2 %r1, %r0, %r0;", 0x40003f80, 0x40803f80},
       {"mov.b16 %h2, 0xbc00; max.f16 %h1, %h0, %h2; cvt.u32.u16 %r1, %h1;", 0x3c00, 0x3c00},
+      {"set.gt.f16x2.f16x2 %r1, %r0, 0x3c003c00;", 0x40003800, 0x3c000000},
+      {"set.eq.u32.bf16x2 %r1, %r0, %r0;", 0x3f807fff, 0xffff0000},
       {"neg.f16x2 %r1, %r0;", 0x3c00bc00, 0xbc003c00},
       {"mov.b16 %h3, 0xbc00; setp.gt.f16 %p0, %h0, %h3; selp.u32 %r1, 1, 2, %p0;", 0x3c00, 1},
   });
