@@ -54,7 +54,7 @@ struct Ranges {
 // tile * max_splits + range.
 template <int D, bool kSplit>
 __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsigned* arrived, int max_splits) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   constexpr int kRows = kSplit ? 16 : 16 * kWarps, kKeys = kSplit ? kTile / kWarps : kTile;  // of the block, of a warp in a tile
   constexpr int kTileBytes = kTile * R::kRowBytes;
   DVL_DYN_SHARED(shared);

@@ -11,7 +11,7 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;  // of a block
 // Rows of D elements in shared memory, padded with zeros to a multiple of 16; in chunks of 16 bytes, permuted so that a chunk of
 // eight neighbouring rows (ldmatrix) lies in eight different bank groups.
 template <int D>
-struct Rows {
+struct RowTile {
   static constexpr int kSteps = (D + 15) / 16;  // of 16 columns
   static constexpr int kChunks = 2 * kSteps;
   static constexpr int kRowBytes = 16 * kChunks;
@@ -26,7 +26,7 @@ struct Rows {
 // Begins to copy kCount rows; offset(row) = where in `from` the row starts, < 0: a row of zeros.
 template <int D, int kCount, class Offset>
 __device__ __forceinline__ void copy_rows(unsigned char* tile, const bf16* from, Offset offset) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   constexpr int kItems = kCount * R::kChunks;
 #pragma unroll
   for (int start = 0; start < kItems; start += kThreads) {
@@ -116,7 +116,7 @@ struct Softmax {
 // Sixteen rows of a warp: what a thread carries from tile to tile. Fragments as mma_bf16 has them.
 template <int D>
 struct Warp16 {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   uint32_t query[R::kSteps][4];
   Softmax softmax;  // sum: of the thread's own columns
   float out[R::kPieces][4] = {};
@@ -180,15 +180,15 @@ struct Warp16 {
 
 // Sixteen rows' partial result in memory: for each lane its four values of every piece, then maximum and sum of its two rows.
 template <int D>
-constexpr int kPartialVectors = (Rows<D>::kPieces + 1) * 32;
+constexpr int kPartialVectors = (RowTile<D>::kPieces + 1) * 32;
 // Merging, a warp takes every fourth piece.
 template <int D>
-constexpr int kShare = (Rows<D>::kPieces + kWarps - 1) / kWarps;
+constexpr int kShare = (RowTile<D>::kPieces + kWarps - 1) / kWarps;
 
 // Sums up `count` partial results in their order; load(i, piece) gives this lane's vector of one of them.
 template <int D, class Load>
 __device__ __forceinline__ void merge(int count, Load load, Softmax& total, float (&out)[kShare<D>][4]) {
-  constexpr int kPieces = Rows<D>::kPieces;
+  constexpr int kPieces = RowTile<D>::kPieces;
   const int warp = threadIdx.x >> 5;
   total = Softmax();
 #pragma unroll 4

@@ -109,7 +109,7 @@ final class Activations implements AutoCloseable {
   }
 
   /** The buffer [rows, …] from row {@code first} on. */
-  static DeviceBuffer from(DeviceBuffer buffer, int first) {
+  static DeviceBuffer rowsFrom(DeviceBuffer buffer, int first) {
     if (first == 0) {
       return buffer;
     }
@@ -120,8 +120,8 @@ final class Activations implements AutoCloseable {
   }
 
   /** The same of the residual stream. */
-  static Residual from(Residual residual, int first) {
-    return first == 0 ? residual : new Residual(from(residual.rows(), first), from(residual.squares(), first));
+  static Residual rowsFrom(Residual residual, int first) {
+    return first == 0 ? residual : new Residual(rowsFrom(residual.rows(), first), rowsFrom(residual.squares(), first));
   }
 
   @Override

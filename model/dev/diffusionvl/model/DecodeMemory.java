@@ -31,8 +31,8 @@ final class DecodeMemory implements AutoCloseable {
       int variants = 1 + speculate;
       int block = extent.blockRows();
       int carried = Math.max(1, extent.promptBlocks()) * extent.blockSize();
-      int ridden = extent.promptBlocks() == 0 && extent.blocks() <= 1 ? 0 : carried; // full diffusion has nothing to carry
-      return new Size(extent.total(), Math.max(ridden + block, variants * block), block, variants,
+      int ridingRows = extent.promptBlocks() == 0 && extent.blocks() <= 1 ? 0 : carried; // full diffusion has nothing to carry
+      return new Size(extent.total(), Math.max(ridingRows + block, variants * block), block, variants,
           extent.promptBlocks() + 2 + variants, quotas);
     }
 
@@ -67,7 +67,7 @@ final class DecodeMemory implements AutoCloseable {
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
 
-  private DecodeMemory(DiffusionVl model, Stream stream, TextProducts products, Size size) {
+  private DecodeMemory(DiffusionVl model, Stream stream, LayerOpsFactory factory, Size size) {
     this.size = size;
     Device device = model.device();
     TextConfig text = model.config().text();
@@ -77,7 +77,7 @@ final class DecodeMemory implements AutoCloseable {
       int slots = size.positions() + (size.variants() - 1) * rows; // drafts live behind the sequence
       cache = own(new KvCache(device, dtype, text, Math.max(1, slots)), KvCache::close);
       rope = own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()), RopeTable::close);
-      transformer = own(new Transformer(dtype, text, model.text(), model.kernels(), stream, products, Math.max(1, size.passRows()),
+      transformer = own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, Math.max(1, size.passRows()),
           rows, size.variants()), Transformer::close);
       state = own(new BlockState(device, rows, size.variants()), BlockState::close);
       segments = own(new Segments(device, size.segments()), Segments::close);
@@ -98,7 +98,7 @@ final class DecodeMemory implements AutoCloseable {
   }
 
   /** {@code memory} if it serves the need, else a larger one in its place. */
-  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, TextProducts products) {
+  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, LayerOpsFactory factory) {
     if (memory != null && memory.size.serves(need)) {
       return memory;
     }
@@ -106,7 +106,7 @@ final class DecodeMemory implements AutoCloseable {
     if (memory != null) {
       memory.close(); // before the allocation: both at once may not fit
     }
-    return new DecodeMemory(model, stream, products, size.rounded());
+    return new DecodeMemory(model, stream, factory, size.rounded());
   }
 
   KvCache cache() {

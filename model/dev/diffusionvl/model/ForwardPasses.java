@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-import dev.diffusionvl.model.Transformer.Rows;
+import dev.diffusionvl.model.Transformer.PassParts;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -128,23 +128,23 @@ final class ForwardPasses {
     if (riding > 0 && prompt) {
       stream.copy(promptRows(), transformer.hidden());
       embed(state.block().ids(), riding * blockSize, state.rows());
-      denoise(new Rows(ridingAndBlock(), ridingBlocks(), block(), block()), 1);
+      denoise(new PassParts(ridingAndBlock(), ridingBlocks(), block(), block()), 1);
     } else if (riding > 0) {
       run(Shape.RIDING_BLOCK_AND_BLOCK, () -> {
         embed(state.finishedAndIds(), 0, 2 * state.rows());
-        denoise(new Rows(ridingAndBlock(), none(), ridingAndBlock(), block()), 1);
+        denoise(new PassParts(ridingAndBlock(), none(), ridingAndBlock(), block()), 1);
       });
     } else {
       run(variants, () -> {
         embed(state.block().ids(), 0, variants * state.rows());
-        denoise(Rows.scored(segments.view(0, variants)), variants);
+        denoise(PassParts.scored(segments.view(0, variants)), variants);
       });
     }
     cache.commit(riding * blockSize);
     riding = 0;
   }
 
-  private void denoise(Rows rows, int variants) {
+  private void denoise(PassParts rows, int variants) {
     transformer.forward(rows, cache, memory.rope());
     decision.launch(kernels, stream, transformer, weights.head().out(), numbers, state, quota, variants, speculate);
   }
@@ -152,7 +152,7 @@ final class ForwardPasses {
   /** Stores the riding blocks, which are the prompt's, and nothing else. */
   void prefill() {
     stream.copy(promptRows(), transformer.hidden());
-    transformer.forward(new Rows(ridingBlocks(), ridingBlocks(), none(), none()), cache, memory.rope());
+    transformer.forward(new PassParts(ridingBlocks(), ridingBlocks(), none(), none()), cache, memory.rope());
     cache.commit(riding * blockSize);
     riding = 0;
   }
@@ -162,7 +162,7 @@ final class ForwardPasses {
     run(Shape.STORE, () -> {
       embed(state.block().ids(), 0, state.rows());
       Segments alone = segments.view(0, 1);
-      transformer.forward(new Rows(alone, none(), alone, none()), cache, memory.rope());
+      transformer.forward(new PassParts(alone, none(), alone, none()), cache, memory.rope());
     });
     cache.commit(state.rows());
   }

@@ -32,7 +32,7 @@ public final class ForwardProbe implements AutoCloseable {
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSum;
 
-  ForwardProbe(DiffusionVl model, Stream stream, TextProducts products, int context, int rows) {
+  ForwardProbe(DiffusionVl model, Stream stream, LayerOpsFactory factory, int context, int rows) {
     int block = model.config().blockSize();
     if (context < 0 || rows < block || rows % block != 0 || rows / block > 64) {
       throw new IllegalArgumentException("forward of %d rows behind %d: rows are 1 to 64 blocks of %d".formatted(rows, context, block));
@@ -46,7 +46,7 @@ public final class ForwardProbe implements AutoCloseable {
     int slots = context + rows;
     cache = own(new KvCache(device, dtype, config, slots));
     rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(dtype, config, model.text(), kernels, stream, products, rows, block, rows / block));
+    transformer = own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block, rows / block));
     segments = own(new Segments(device, rows / block));
     ids = own(device.allocate("ids", DType.I32, rows));
     token = own(device.allocate("token", DType.I32, rows));
@@ -77,7 +77,7 @@ public final class ForwardProbe implements AutoCloseable {
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
   public void run() {
     transformer.embed(ids, null, 0, rows);
-    transformer.forward(Transformer.Rows.scored(segments), cache, rope);
+    transformer.forward(Transformer.PassParts.scored(segments), cache, rope);
     transformer.predict(rows, -1, new Predictions(token, probability, rowMax, rowSum));
   }
 

@@ -73,13 +73,13 @@ final class GenerationEvents {
       return;
     }
     listener.onStep(block, step, List.copyOf(committed));
-    Draft draft = draft(block, step, begin, state);
-    listener.onDraft(draft);
+    BlockPreview preview = preview(block, step, begin, state);
+    listener.onPreview(preview);
     int before = Math.clamp(begin - promptLength, 0, genLength);
-    listener.onProgress(new Progress(Phase.DENOISING, before + draft.tokenIds().length - draft.masks(), genLength));
+    listener.onProgress(new Progress(Phase.DENOISING, before + preview.tokenIds().length - preview.masks(), genLength));
   }
 
-  private Draft draft(int block, int step, int begin, BlockState state) {
+  private BlockPreview preview(int block, int step, int begin, BlockState state) {
     int from = Math.max(begin, promptLength);
     int to = Math.max(from, Math.min(begin + state.rows(), promptLength + genLength));
     int[] ids = new int[to - from];
@@ -87,7 +87,7 @@ final class GenerationEvents {
       int row = from + i - begin;
       ids[i] = state.stepOf(row) >= 0 && state.stepOf(row) <= step ? state.id(row) : maskId;
     }
-    return new Draft(block, step, from, ids, maskId, eosId, decoder.copy());
+    return new BlockPreview(block, step, from, ids, maskId, eosId, decoder.copy());
   }
 
   /** A block is finished: the answer's first {@code finalIds} ids, or all of them, will not change. */

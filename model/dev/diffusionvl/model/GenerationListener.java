@@ -8,7 +8,7 @@ import java.util.List;
  * default; what a listener throws ends the generation and reaches the caller. A listener shared by several sessions is called by
  * several threads.
  *
- * <p>Text comes in two kinds: {@link #onText} gets what is final, block by block, to append and never to take back; {@link #onDraft}
+ * <p>Text comes in two kinds: {@link #onText} gets what is final, block by block, to append and never to take back; {@link #onPreview}
  * gets the block that is being denoised, to show and replace with each step.
  *
  * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=listener}
@@ -54,13 +54,13 @@ public interface GenerationListener {
   default void onStep(int block, int step, List<Commit> committed) {}
 
   /** The block being denoised as it stands after a step that committed tokens; follows {@link #onStep}. */
-  default void onDraft(Draft draft) {}
+  default void onPreview(BlockPreview preview) {}
 
   /** Text that is final: complete characters of finished blocks, up to the end-of-text token. */
   default void onText(String text) {}
 
   /**
-   * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onDraft} and the progress of denoising come block
+   * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onPreview} and the progress of denoising come block
    * by block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once a
    * generation.
    */

@@ -14,10 +14,13 @@ import java.util.Set;
  */
 final class PassGraphs implements AutoCloseable {
   private final Map<Object, Graph> graphs = new HashMap<>();
-  private final Set<Object> met = new HashSet<>();
+  private final Set<Object> launched = new HashSet<>(); // shapes that ran without a graph once
   private Object constants;
 
-  /** Drops the graphs unless they were captured with equal constants: what a capture copies out of the options of a request. */
+  /**
+   * Drops the graphs unless they were captured with equal constants: what a capture copies out of the options of a request. Shapes that ran
+   * before stay known, for the kernels stay loaded: the next pass of such a shape is captured at once.
+   */
   void require(Object wanted) {
     if (!wanted.equals(constants)) {
       close();
@@ -32,7 +35,7 @@ final class PassGraphs implements AutoCloseable {
    */
   void run(Stream stream, Object shape, Runnable pass) {
     Graph graph = graphs.get(shape);
-    if (graph == null && met.add(shape)) {
+    if (graph == null && launched.add(shape)) {
       pass.run();
       return;
     }

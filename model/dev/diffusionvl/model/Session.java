@@ -26,7 +26,7 @@ public final class Session implements AutoCloseable {
   private final ModelConfig config;
   private final Stream stream;
   private final Gemm gemm;
-  private final TextProducts products;
+  private final LayerOpsFactory factory;
   private final ImageEncoder encoder;
   private final AtomicBoolean busy = new AtomicBoolean();
   private DecodeMemory memory; // null before the first request
@@ -38,7 +38,7 @@ public final class Session implements AutoCloseable {
     this.config = model.config();
     this.stream = device.newStream();
     this.gemm = new Gemm(stream);
-    this.products = new TextProducts(config.text(), stream, gemm, choice, overlap);
+    this.factory = new LayerOpsFactory(config.text(), stream, gemm, choice, overlap);
     this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
   }
 
@@ -49,7 +49,7 @@ public final class Session implements AutoCloseable {
    * @param rows of the pass, a multiple of the block size
    */
   public ForwardProbe newForwardProbe(int context, int rows) {
-    return new ForwardProbe(model, stream, products, context, rows);
+    return new ForwardProbe(model, stream, factory, context, rows);
   }
 
   /** Answers a request. */
@@ -135,7 +135,7 @@ public final class Session implements AutoCloseable {
     int speculate = BlockDiffusion.drafts(options, extent);
     DecodeMemory kept = memory;
     memory = null; // should memory run out
-    memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, products);
+    memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, factory);
     Decision decision = Decision.of(options, config.maskTokenId(), qwen);
     ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota,
         BlockDiffusion.drawsWithGivenNumbers(options),
@@ -171,7 +171,7 @@ public final class Session implements AutoCloseable {
     if (memory != null) {
       memory.close();
     }
-    products.close();
+    factory.close();
     gemm.close();
     stream.close();
   }

@@ -41,10 +41,10 @@ final class Transformer implements AutoCloseable {
    *     same bits in every pass that carries it
    * @param scored the last of these: those whose logits are wanted; may be empty
    */
-  record Rows(Segments segments, Segments prompt, Segments written, Segments scored) {
+  record PassParts(Segments segments, Segments prompt, Segments written, Segments scored) {
     /** Blocks of which all logits are wanted. */
-    static Rows scored(Segments segments) {
-      return new Rows(segments, segments.view(0, 0), segments, segments);
+    static PassParts scored(Segments segments) {
+      return new PassParts(segments, segments.view(0, 0), segments, segments);
     }
   }
 
@@ -53,7 +53,7 @@ final class Transformer implements AutoCloseable {
    * @param blockRows rows of a block that is written
    * @param variants most blocks of a pass whose logits are asked for
    */
-  Transformer(DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, TextProducts products, int maxRows,
+  Transformer(DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, LayerOpsFactory factory, int maxRows,
       int blockRows, int variants) {
     this.config = config;
     this.dtype = dtype;
@@ -61,10 +61,10 @@ final class Transformer implements AutoCloseable {
     this.kernels = kernels;
     this.stream = stream;
     this.maxRows = maxRows;
-    gemm = products.choice();
+    gemm = factory.choice();
     activations = new Activations(stream.device(), dtype, config, maxRows, blockRows * variants);
-    plain = products.plain(config, weights, stream, kernels, activations);
-    fused = products.fused(config, weights, stream, kernels, activations);
+    plain = factory.plain(config, weights, stream, kernels, activations);
+    fused = factory.fused(config, weights, stream, kernels, activations);
     try {
       workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? new AttentionWorkspace(stream, config.heads(),
           config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows) : null;
@@ -82,8 +82,8 @@ final class Transformer implements AutoCloseable {
   /** Embeds tokens as rows of the next pass; a negative id takes the row of {@code given}. */
   void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
     DeviceBuffer table = weights.embedding();
-    DeviceBuffer squares = fused == null ? null : Activations.from(activations.squares(), first);
-    kernels.gatherRows.launch(stream, table, ids, given, Activations.from(activations.hidden(), first), squares, rows, config.hiddenSize(),
+    DeviceBuffer squares = fused == null ? null : Activations.rowsFrom(activations.squares(), first);
+    kernels.gatherRows.launch(stream, table, ids, given, Activations.rowsFrom(activations.hidden(), first), squares, rows, config.hiddenSize(),
         (int) table.shape()[0]);
     embedded = first == 0 ? rows : embedded;
   }
@@ -102,7 +102,7 @@ final class Transformer implements AutoCloseable {
    * Runs rows through the layers. Keys and values of all of them land in their cache slots. Only the scored rows go all the way to the end:
    * what the last layer does behind its keys and values is of use to no other row.
    */
-  void forward(Rows rows, KvCache cache, RopeTable rope) {
+  void forward(PassParts rows, KvCache cache, RopeTable rope) {
     int count = rows.segments().totalRows();
     if (count > maxRows) {
       throw new IllegalArgumentException("a pass of " + count + " rows, scratch memory is for " + maxRows);

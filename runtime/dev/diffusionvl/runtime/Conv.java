@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import jcuda.Pointer;
 import jcuda.jcudnn.JCudnn;
 import jcuda.jcudnn.cudnnConvolutionDescriptor;
@@ -22,7 +18,7 @@ import jcuda.runtime.cudaStream_t;
  * Two-dimensional convolutions by cuDNN on one stream, channels last, without padding. f32 accumulation; TF32 is never used. For one thread
  * at a time, like its stream.
  */
-public final class Conv implements AutoCloseable {
+public final class Conv extends Handle {
   private static final int NHWC = cudnnTensorFormat.CUDNN_TENSOR_NHWC;
   private static final int CANDIDATES = 8;
   private static final long MAX_WORKSPACE_BYTES = 256L << 20;
@@ -33,11 +29,7 @@ public final class Conv implements AutoCloseable {
   private final cudnnFilterDescriptor wShape = new cudnnFilterDescriptor();
   private final cudnnTensorDescriptor yShape = new cudnnTensorDescriptor();
   private final cudnnConvolutionDescriptor convolution = new cudnnConvolutionDescriptor();
-  private final Arena arena = Arena.ofShared();
-  private final Pointer one;
-  private final Pointer zero;
   private DeviceBuffer workspace; // null until an algorithm wants one
-  private boolean closed;
 
   /** Whether this process can use cuDNN: loads libcudnn.so.9 at the first call. A device must be open. */
   public static boolean available() {
@@ -51,22 +43,22 @@ public final class Conv implements AutoCloseable {
 
   /** @throws DeviceUnavailableException when there is no libcudnn.so.9, saying where it was looked for */
   public Conv(Stream stream) {
+    super(stream.device());
     JCudaNatives.loadCudnn();
     JCudnn.setExceptionsEnabled(false); // its table of status codes is that of an older cuDNN
     this.stream = stream;
-    stream.checkOpen();
     check(JCudnn.cudnnCreate(handle), "cudnnCreate", "");
-    check(JCudnn.cudnnSetStream(handle, new cudaStream_t(stream.handle())), "cudnnSetStream", "");
-    check(JCudnn.cudnnCreateTensorDescriptor(xShape), "cudnnCreateTensorDescriptor", "");
-    check(JCudnn.cudnnCreateFilterDescriptor(wShape), "cudnnCreateFilterDescriptor", "");
-    check(JCudnn.cudnnCreateTensorDescriptor(yShape), "cudnnCreateTensorDescriptor", "");
-    check(JCudnn.cudnnCreateConvolutionDescriptor(convolution), "cudnnCreateConvolutionDescriptor", "");
-    MemorySegment scalars = arena.allocate(8, 8);
-    scalars.setAtIndex(JAVA_FLOAT, 0, 1f);
-    scalars.setAtIndex(JAVA_FLOAT, 1, 0f);
-    one = Handles.pointer(scalars.address());
-    zero = Handles.pointer(scalars.address() + 4);
-    LeakTracker.opened(this, "cuDNN handle");
+    try {
+      check(JCudnn.cudnnSetStream(handle, new cudaStream_t(stream.handle())), "cudnnSetStream", "");
+      check(JCudnn.cudnnCreateTensorDescriptor(xShape), "cudnnCreateTensorDescriptor", "");
+      check(JCudnn.cudnnCreateFilterDescriptor(wShape), "cudnnCreateFilterDescriptor", "");
+      check(JCudnn.cudnnCreateTensorDescriptor(yShape), "cudnnCreateTensorDescriptor", "");
+      check(JCudnn.cudnnCreateConvolutionDescriptor(convolution), "cudnnCreateConvolutionDescriptor", "");
+    } catch (RuntimeException | Error e) {
+      destroy();
+      throw e;
+    }
+    track();
   }
 
   /**
@@ -80,9 +72,8 @@ public final class Conv implements AutoCloseable {
    */
   public void forward(DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int images, int height, int width, int channels, int filters,
       int side, int stride) {
-    if (closed) {
-      throw new IllegalStateException("cuDNN handle is closed");
-    }
+    enter();
+    stream.checkOpen();
     String detail = "x %s, w %s, y %s, images %d, %d x %d x %d, filters %d of side %d, stride %d".formatted(x, w, y, images, height, width,
         channels, filters, side, stride);
     boolean sizes = images >= 0 && channels > 0 && filters > 0 && side > 0 && stride > 0 && height >= side && width >= side;
@@ -108,10 +99,10 @@ public final class Conv implements AutoCloseable {
     check(JCudnn.cudnnSetConvolutionMathType(convolution, math), "cudnnSetConvolutionMathType", detail);
     int algorithm = algorithm(detail);
     long bytes = workspaceBytes(algorithm, detail);
-    int status = JCudnn.cudnnConvolutionForward(handle, one, xShape, Handles.devicePointer(stream.address(x)), wShape,
-        Handles.devicePointer(stream.address(w)), convolution, algorithm,
-        bytes == 0 ? new Pointer() : Handles.devicePointer(stream.address(workspace)), bytes, zero, yShape,
-        Handles.devicePointer(stream.address(y)));
+    int status = JCudnn.cudnnConvolutionForward(handle, Scalars.ONE, xShape, Pointers.devicePointer(stream.address(x)), wShape,
+        Pointers.devicePointer(stream.address(w)), convolution, algorithm,
+        bytes == 0 ? new Pointer() : Pointers.devicePointer(stream.address(workspace)), bytes, Scalars.ZERO, yShape,
+        Pointers.devicePointer(stream.address(y)));
     check(status, "cudnnConvolutionForward", detail);
   }
 
@@ -159,22 +150,23 @@ public final class Conv implements AutoCloseable {
   }
 
   @Override
-  public void close() {
-    if (!closed) {
-      closed = true;
-      if (!stream.device().closed()) {
-        stream.device().makeCurrent();
-        JCudnn.cudnnDestroyConvolutionDescriptor(convolution);
-        JCudnn.cudnnDestroyTensorDescriptor(yShape);
-        JCudnn.cudnnDestroyFilterDescriptor(wShape);
-        JCudnn.cudnnDestroyTensorDescriptor(xShape);
-        JCudnn.cudnnDestroy(handle);
-      }
-      if (workspace != null) {
-        workspace.close();
-      }
-      arena.close();
-      LeakTracker.closed(this);
+  void destroy() {
+    JCudnn.cudnnDestroyConvolutionDescriptor(convolution);
+    JCudnn.cudnnDestroyTensorDescriptor(yShape);
+    JCudnn.cudnnDestroyFilterDescriptor(wShape);
+    JCudnn.cudnnDestroyTensorDescriptor(xShape);
+    JCudnn.cudnnDestroy(handle);
+  }
+
+  @Override
+  void closeParts() {
+    if (workspace != null) {
+      workspace.close();
     }
+  }
+
+  @Override
+  public String toString() {
+    return "cuDNN handle";
   }
 }

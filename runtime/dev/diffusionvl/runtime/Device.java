@@ -4,6 +4,7 @@ package dev.diffusionvl.runtime;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import jcuda.driver.CUcontext;
@@ -31,6 +32,7 @@ public final class Device implements AutoCloseable {
   private final int capability;
   private final Map<String, KernelModule> modules = new ConcurrentHashMap<>();
   private final Map<String, KernelFunction> kernels = new ConcurrentHashMap<>();
+  private final Set<PinnedBuffer> pinned = ConcurrentHashMap.newKeySet(); // the host could write to them after the device is gone
   private final AtomicBoolean closed = new AtomicBoolean();
 
   private Device(int ordinal) {
@@ -211,6 +213,14 @@ public final class Device implements AutoCloseable {
     };
   }
 
+  void own(PinnedBuffer buffer) {
+    pinned.add(buffer);
+  }
+
+  void disown(PinnedBuffer buffer) {
+    pinned.remove(buffer);
+  }
+
   /** Makes the context current on the calling thread. */
   void makeCurrent() {
     if (closed.get()) {
@@ -226,13 +236,17 @@ public final class Device implements AutoCloseable {
     return closed.get();
   }
 
-  /** Unloads the kernels and releases the context; close buffers and streams first. Idempotent. */
+  /**
+   * Frees its pinned buffers, unloads the kernels and releases the context; close buffers and streams first. What belongs to the device is
+   * refused from then on. Idempotent.
+   */
   @Override
   public void close() {
     if (closed.get()) {
       return;
     }
     makeCurrent();
+    pinned.forEach(PinnedBuffer::close);
     modules.values().forEach(KernelModule::close);
     if (!closed.compareAndSet(false, true)) {
       return;

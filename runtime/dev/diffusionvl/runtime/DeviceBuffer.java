@@ -38,7 +38,7 @@ public final class DeviceBuffer implements AutoCloseable {
   static DeviceBuffer allocate(Device device, String name, DType dtype, long... shape) {
     long bytes = Math.multiplyExact(elements(name, shape), (long) dtype.bytes());
     device.makeCurrent();
-    Handles.Allocation allocation = new Handles.Allocation();
+    Pointers.Allocation allocation = new Pointers.Allocation();
     int status = JCudaDriver.cuMemAlloc(allocation, Math.max(bytes, 16)); // CUDA refuses an empty allocation
     if (status == Cuda.OUT_OF_MEMORY) {
       Device.MemoryInfo memory = device.memory();
@@ -91,10 +91,13 @@ public final class DeviceBuffer implements AutoCloseable {
     return closed || owner != null && owner.closed;
   }
 
-  /** Device address. @throws IllegalStateException after close */
+  /** Device address. @throws IllegalStateException after close, its own or the device's */
   public long address() {
     if (closed()) {
       throw new IllegalStateException(this + " is closed");
+    }
+    if (device.closed()) {
+      throw new IllegalStateException(this + " is of a device that is closed: " + device);
     }
     return address;
   }
@@ -200,7 +203,7 @@ public final class DeviceBuffer implements AutoCloseable {
     LeakTracker.closed(this);
     if (!device.closed()) {
       device.makeCurrent();
-      JCudaDriver.cuMemFree(Handles.devicePointer(address));
+      JCudaDriver.cuMemFree(Pointers.devicePointer(address));
     }
   }
 

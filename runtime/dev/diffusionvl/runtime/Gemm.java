@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
 import jcuda.jcublas.JCublas2;
@@ -18,37 +14,43 @@ import jcuda.runtime.cudaStream_t;
  * Matrix products by cuBLAS on one stream: y = x · wᵀ with row-major x [m,k] and w [n,k] as checkpoints store it, and its gradients.
  * f32 accumulation; TF32 is never used. For one thread at a time, like its stream.
  */
-public final class Gemm implements AutoCloseable {
+public final class Gemm extends Handle {
   private static final int COMPUTE_32F = 68; // CUBLAS_COMPUTE_32F
   private static final long WORKSPACE_BYTES = 32L << 20;
 
   private final Stream stream;
   private final cublasHandle handle = new cublasHandle();
   private final DeviceBuffer workspace;
-  private final Arena arena = Arena.ofShared();
-  private final Pointer one;
-  private final Pointer zero;
-  private boolean closed;
 
   public Gemm(Stream stream) {
+    super(stream.device());
     this.stream = stream;
-    stream.checkOpen();
-    // An own workspace per handle keeps results reproducible and lets the calls be captured into a graph.
-    workspace = stream.device().emulated() ? null : stream.device().allocate("cuBLAS workspace", DType.U8, WORKSPACE_BYTES);
     check(JCublas2.cublasCreate(handle), "cublasCreate", "");
+    try {
+      workspace = prepare();
+    } catch (RuntimeException | Error e) {
+      JCublas2.cublasDestroy(handle);
+      throw e;
+    }
+    track();
+  }
+
+  /** Gives the handle its stream, its way of summing and its workspace, which it returns: null where none is needed. */
+  private DeviceBuffer prepare() {
     check(JCublas2.cublasSetStream(handle, new cudaStream_t(stream.handle())), "cublasSetStream", "");
     // Sums split over k are added up in f32 before the one rounding, also when y is BF16.
     check(JCublas2.cublasSetMathMode(handle, cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode", "");
-    if (workspace != null) {
-      check(JCublas2.cublasSetWorkspace(handle, Handles.devicePointer(workspace.address()), WORKSPACE_BYTES),
-          "cublasSetWorkspace", "");
+    if (device().emulated()) {
+      return null;
     }
-    MemorySegment scalars = arena.allocate(8, 8);
-    scalars.setAtIndex(JAVA_FLOAT, 0, 1f);
-    scalars.setAtIndex(JAVA_FLOAT, 1, 0f);
-    one = Handles.pointer(scalars.address());
-    zero = Handles.pointer(scalars.address() + 4);
-    LeakTracker.opened(this, "cuBLAS handle");
+    // An own workspace per handle keeps results reproducible and lets the calls be captured into a graph.
+    DeviceBuffer memory = device().allocate("cuBLAS workspace", DType.U8, WORKSPACE_BYTES);
+    int status = JCublas2.cublasSetWorkspace(handle, Pointers.devicePointer(memory.address()), WORKSPACE_BYTES);
+    if (status != 0) {
+      memory.close();
+    }
+    check(status, "cublasSetWorkspace", "");
+    return memory;
   }
 
   /** The three products of a linear layer y[m,n] = x[m,k] w[n,k]ᵀ; all matrices are row-major. */
@@ -109,9 +111,8 @@ public final class Gemm implements AutoCloseable {
 
   private void launch(Form form, DeviceBuffer left, long leftElements, DeviceBuffer right, long rightElements, DeviceBuffer result,
       long resultElements, int m, int n, int k) {
-    if (closed) {
-      throw new IllegalStateException("cuBLAS handle is closed");
-    }
+    enter();
+    stream.checkOpen();
     require(m >= 0 && n > 0 && k > 0, form, "sizes", null, m, n, k);
     require((left.dtype() == DType.BF16 || left.dtype() == DType.F32) && left.elements() >= leftElements, form, form.left, left, m, n, k);
     require(right.dtype() == left.dtype() && right.elements() >= rightElements, form, form.right, right, m, n, k);
@@ -120,7 +121,6 @@ public final class Gemm implements AutoCloseable {
     if (m == 0) {
       return;
     }
-    stream.checkOpen();
     if (workspace != null) {
       stream.address(workspace); // a captured product needs it for as long as its graph lives
     }
@@ -136,18 +136,19 @@ public final class Gemm implements AutoCloseable {
   /** cuBLAS is column-major: a row-major matrix is a column-major one transposed, and so are the products, right factor first. */
   private int product(Form form, DeviceBuffer left, DeviceBuffer right, DeviceBuffer result, int m, int n, int k) {
     return switch (form) {
-      case FORWARD -> cublas(cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, right, k, left, k, zero, result, n);
-      case INPUT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, k, m, n, right, k, left, n, zero, result, k);
-      case WEIGHT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_T, k, n, m, right, k, left, n, one, result, k);
+      case FORWARD -> cublas(cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, right, k, left, k, Scalars.ZERO, result, n);
+      case INPUT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, k, m, n, right, k, left, n, Scalars.ZERO, result, k);
+      case WEIGHT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_T, k, n, m, right, k, left, n, Scalars.ONE,
+          result, k);
     };
   }
 
   /** c = op(a) · op(b) + beta · c, column-major. */
   private int cublas(int opA, int opB, int rows, int columns, int inner, DeviceBuffer a, int lda, DeviceBuffer b, int ldb, Pointer beta,
       DeviceBuffer c, int ldc) {
-    return JCublas2.cublasGemmEx_new(handle, opA, opB, rows, columns, inner, one,
-        Handles.devicePointer(stream.address(a)), cudaType(a.dtype()), lda, Handles.devicePointer(stream.address(b)), cudaType(b.dtype()), ldb,
-        beta, Handles.devicePointer(stream.address(c)), cudaType(c.dtype()), ldc, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+    return JCublas2.cublasGemmEx_new(handle, opA, opB, rows, columns, inner, Scalars.ONE,
+        Pointers.devicePointer(stream.address(a)), cudaType(a.dtype()), lda, Pointers.devicePointer(stream.address(b)), cudaType(b.dtype()), ldb,
+        beta, Pointers.devicePointer(stream.address(c)), cudaType(c.dtype()), ldc, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
   }
 
   private static void require(boolean ok, Form form, String name, DeviceBuffer buffer, int m, int n, int k) {
@@ -168,18 +169,19 @@ public final class Gemm implements AutoCloseable {
   }
 
   @Override
-  public void close() {
-    if (!closed) {
-      closed = true;
-      if (!stream.device().closed()) {
-        stream.device().makeCurrent();
-        JCublas2.cublasDestroy(handle);
-      }
-      if (workspace != null) {
-        workspace.close();
-      }
-      arena.close();
-      LeakTracker.closed(this);
+  void destroy() {
+    JCublas2.cublasDestroy(handle);
+  }
+
+  @Override
+  void closeParts() {
+    if (workspace != null) {
+      workspace.close();
     }
+  }
+
+  @Override
+  public String toString() {
+    return "cuBLAS handle";
   }
 }

@@ -19,22 +19,20 @@ import jcuda.driver.JCudaDriver;
  *
  * <p>Two launches of one graph never overlap on the device. For one thread at a time, like a stream.
  */
-public final class Graph implements AutoCloseable {
+public final class Graph extends Handle {
   private static final int THREAD_LOCAL = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do does not matter
 
-  private final Device device;
   private final CUgraphExec handle;
   private final int nodes;
   private final Uses uses;
-  private boolean closed;
 
   private Graph(Device device, CUgraphExec handle, int nodes, Uses uses) {
-    this.device = device;
+    super(device);
     this.handle = handle;
     this.nodes = nodes;
     this.uses = uses;
     uses.complete();
-    LeakTracker.opened(this, "graph of " + nodes + " nodes");
+    track();
   }
 
   /**
@@ -46,7 +44,7 @@ public final class Graph implements AutoCloseable {
    */
   public static Graph capture(Stream stream, Runnable work) {
     Uses uses = stream.beginCapture();
-    Handles.GraphHandle captured = captured(stream, work);
+    Pointers.GraphHandle captured = captured(stream, work);
     try {
       return instantiate(stream.device(), captured, uses);
     } finally {
@@ -55,8 +53,8 @@ public final class Graph implements AutoCloseable {
   }
 
   /** Runs the work between the begin and the end of a capture; both have their end if anything fails. */
-  private static Handles.GraphHandle captured(Stream stream, Runnable work) {
-    Handles.GraphHandle captured = new Handles.GraphHandle();
+  private static Pointers.GraphHandle captured(Stream stream, Runnable work) {
+    Pointers.GraphHandle captured = new Pointers.GraphHandle();
     try {
       Cuda.check(JCudaDriver.cuStreamBeginCapture(stream.handle(), THREAD_LOCAL), "cuStreamBeginCapture");
       int status;
@@ -94,14 +92,11 @@ public final class Graph implements AutoCloseable {
    * @throws IllegalStateException when the graph, or a handle that it uses, is closed
    */
   public void launch(Stream stream) {
-    if (closed) {
-      throw new IllegalStateException("graph is closed");
-    }
-    if (stream.device() != device) {
+    enter();
+    if (stream.device() != device()) {
       throw new IllegalArgumentException("the graph was captured on another device than the stream's");
     }
     uses.checkOpen();
-    stream.checkOpen();
     stream.uses(uses);
     Cuda.check(JCudaDriver.cuGraphLaunch(handle, stream.handle()), "cuGraphLaunch");
   }
@@ -111,17 +106,14 @@ public final class Graph implements AutoCloseable {
     return nodes;
   }
 
-  /** Destroys the graph; a launch in progress ends undisturbed. Idempotent. */
+  /** A launch in progress ends undisturbed. */
   @Override
-  public void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
-    LeakTracker.closed(this);
-    if (!device.closed()) {
-      device.makeCurrent();
-      JCudaDriver.cuGraphExecDestroy(handle);
-    }
+  void destroy() {
+    JCudaDriver.cuGraphExecDestroy(handle);
+  }
+
+  @Override
+  public String toString() {
+    return "graph of " + nodes + " nodes";
   }
 }

@@ -2,7 +2,7 @@
 package dev.diffusionvl.runtime;
 
 /**
- * The functions of libdvl_jni.so. Handles and addresses are longs; a result is the driver's status, or {@link #NO_SUCH_FUNCTION}.
+ * The functions of libdvl_jni.so. Pointers and addresses are longs; a result is the driver's status, or {@link #NO_SUCH_FUNCTION}.
  * Names no other class, so that the native build can make the C++ header from this file alone.
  */
 final class JniCalls {

@@ -14,11 +14,11 @@ public final class KernelFunction {
   private final Device device;
   private final KernelModule module;
   private final String name;
-  private final Handles.FunctionHandle handle;
+  private final Pointers.FunctionHandle handle;
   private final int[] parameterSizes; // null when the driver does not tell
   private int dynamicShared = DEFAULT_DYNAMIC_SHARED;
 
-  private KernelFunction(Device device, KernelModule module, String name, Handles.FunctionHandle handle) {
+  private KernelFunction(Device device, KernelModule module, String name, Pointers.FunctionHandle handle) {
     this.device = device;
     this.module = module;
     this.name = name;
@@ -28,7 +28,7 @@ public final class KernelFunction {
 
   static KernelFunction find(Device device, KernelModule module, CUmodule moduleHandle, String name) {
     device.makeCurrent();
-    Handles.FunctionHandle handle = new Handles.FunctionHandle();
+    Pointers.FunctionHandle handle = new Pointers.FunctionHandle();
     // With lazy loading this is where the driver loads the kernel's code.
     int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name));
     Cuda.check(status, "cuModuleGetFunction", () -> name + " in " + module);

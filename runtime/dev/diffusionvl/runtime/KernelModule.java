@@ -29,17 +29,15 @@ import jcuda.driver.JITOptions;
  *
  * <p>Safe to share between threads.
  */
-public final class KernelModule implements AutoCloseable {
+public final class KernelModule extends Handle {
   private static final int LOG_BYTES = 8192;
 
-  private final Device device;
   private final String name;
   private final CUmodule handle = new CUmodule();
   private final Map<String, KernelFunction> functions = new ConcurrentHashMap<>();
-  private volatile boolean closed;
 
   private KernelModule(Device device, String name) {
-    this.device = device;
+    super(device);
     this.name = name;
   }
 
@@ -55,7 +53,6 @@ public final class KernelModule implements AutoCloseable {
     }
     KernelModule module = new KernelModule(device, name);
     byte[] terminated = Arrays.copyOf(image, image.length + 1); // PTX is text that ends with a zero
-    device.makeCurrent();
     int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadData(module.handle, terminated));
     if (status != 0) {
       throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY ? compilerLog(terminated) : ""));
@@ -76,7 +73,7 @@ public final class KernelModule implements AutoCloseable {
 
   /** Reports it as a leak if it is not closed; the library's own modules are closed by their device. */
   KernelModule tracked() {
-    LeakTracker.opened(this, toString());
+    track();
     return this;
   }
 
@@ -107,27 +104,13 @@ public final class KernelModule implements AutoCloseable {
   public KernelFunction function(String function) {
     checkOpen();
     KernelFunction known = functions.get(function); // get first: it allocates nothing
-    return known != null ? known : functions.computeIfAbsent(function, f -> KernelFunction.find(device, this, handle, f));
+    return known != null ? known : functions.computeIfAbsent(function, f -> KernelFunction.find(device(), this, handle, f));
   }
 
-  void checkOpen() {
-    if (closed) {
-      throw new IllegalStateException("module " + name + " is closed");
-    }
-  }
-
-  /** Unloads the kernels; wait first for the streams that run them. Idempotent. */
+  /** Unloads the kernels; wait before close for the streams that run them. */
   @Override
-  public synchronized void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
-    LeakTracker.closed(this);
-    if (!device.closed()) {
-      device.makeCurrent();
-      JCudaDriver.cuModuleUnload(handle);
-    }
+  void destroy() {
+    JCudaDriver.cuModuleUnload(handle);
   }
 
   @Override

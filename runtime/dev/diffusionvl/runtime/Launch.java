@@ -28,7 +28,7 @@ public final class Launch {
   private final Arena arena = Arena.ofShared();
   private final MemorySegment block = arena.allocate(2 * VALUES, 8);
   private final long base = block.address();
-  private final Pointer addresses = Handles.pointer(base);
+  private final Pointer addresses = Pointers.pointer(base);
   private final int[] sizes = new int[MAX_PARAMETERS];
   private KernelFunction function;
   private int gridX;

@@ -8,37 +8,30 @@ import jcuda.driver.JCudaDriver;
 /**
  * Page-locked host memory, which a device can copy from and to while the host goes on: see {@link Stream#uploadAsync} and
  * {@link Stream#downloadAsync}. Page-locked memory is scarce; make few buffers and use them again. Safe to read and write from any
- * thread, as long as no queued copy works on the same bytes.
+ * thread, as long as no queued copy works on the same bytes. Its device closes it, if nobody did before.
  */
-public final class PinnedBuffer implements AutoCloseable {
+public final class PinnedBuffer extends Handle {
   private static final int PORTABLE = 1; // CU_MEMHOSTALLOC_PORTABLE: pinned for every context
 
-  private final Device device;
   private final String name;
   private final long bytes;
   private final long address;
   private final Arena arena = Arena.ofShared();
   private final MemorySegment segment;
-  private volatile boolean closed;
 
   PinnedBuffer(Device device, String name, long bytes) {
+    super(device);
     if (bytes <= 0) {
       throw new IllegalArgumentException("pinned buffer '" + name + "' of " + bytes + " bytes");
     }
-    this.device = device;
     this.name = name;
     this.bytes = bytes;
-    device.makeCurrent();
-    Handles.HostAllocation allocation = new Handles.HostAllocation();
+    Pointers.HostAllocation allocation = new Pointers.HostAllocation();
     Cuda.check(JCudaDriver.cuMemHostAlloc(allocation, bytes, PORTABLE), "cuMemHostAlloc", toString());
     address = allocation.address();
     segment = MemorySegment.ofAddress(address).reinterpret(bytes, arena, null);
-    LeakTracker.opened(this, toString());
-  }
-
-  /** The device that it was made for. */
-  public Device device() {
-    return device;
+    device.own(this);
+    track();
   }
 
   /** Size in bytes. */
@@ -49,7 +42,7 @@ public final class PinnedBuffer implements AutoCloseable {
   /**
    * The memory. After a download it holds the data once the stream has been synchronised.
    *
-   * @throws IllegalStateException after close; a segment taken earlier throws on access
+   * @throws IllegalStateException after close, its own or the device's; a segment taken earlier throws on access
    */
   public MemorySegment segment() {
     checkOpen();
@@ -65,25 +58,12 @@ public final class PinnedBuffer implements AutoCloseable {
     return address + offset;
   }
 
-  void checkOpen() {
-    if (closed) {
-      throw new IllegalStateException(this + " is closed");
-    }
-  }
-
-  /** Frees the memory after waiting for copies that work on it. Idempotent. */
+  /** Frees the memory after waiting for copies that work on it. */
   @Override
-  public synchronized void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
-    LeakTracker.closed(this);
-    arena.close();
-    if (!device.closed()) {
-      device.makeCurrent();
-      JCudaDriver.cuMemFreeHost(Handles.pointer(address));
-    }
+  void destroy() {
+    device().disown(this);
+    arena.close(); // nobody can be at the memory from here on
+    JCudaDriver.cuMemFreeHost(Pointers.pointer(address));
   }
 
   @Override

@@ -8,24 +8,16 @@ import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /** An in-order queue of copies and launches. For one thread at a time. */
-public final class Stream implements AutoCloseable {
-  private final Device device;
-  private final Handles.StreamHandle handle = new Handles.StreamHandle();
+public final class Stream extends Handle {
+  private final Pointers.StreamHandle handle = new Pointers.StreamHandle();
   private final Launch launch;
   private Uses captured; // null unless a graph is being captured
-  private boolean closed;
 
   Stream(Device device) {
-    this.device = device;
-    device.makeCurrent();
+    super(device);
     Cuda.check(JCudaDriver.cuStreamCreate(handle, 1 /* CU_STREAM_NON_BLOCKING */), "cuStreamCreate");
     launch = new Launch(this);
-    LeakTracker.opened(this, "stream");
-  }
-
-  /** The device that the stream belongs to. */
-  public Device device() {
-    return device;
+    track();
   }
 
   /**
@@ -41,9 +33,9 @@ public final class Stream implements AutoCloseable {
 
   /** Begins a launch with a block of {@code blockX} x {@code blockY} x {@code blockZ} threads. */
   public Launch launch(KernelFunction function, int gridX, int gridY, int gridZ, int blockX, int blockY, int blockZ, int sharedBytes) {
-    checkOpen();
+    enter();
     function.checkOpen();
-    if (function.device() != device) {
+    if (function.device() != device()) {
       throw new IllegalArgumentException("kernel " + function.name() + " was loaded into another device");
     }
     return launch.begin(function, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes);
@@ -82,7 +74,7 @@ public final class Stream implements AutoCloseable {
    * pinned bytes must not change until the copy has run.
    */
   public void uploadAsync(PinnedBuffer source, long offset, DeviceBuffer target) {
-    checkOpen();
+    enter();
     long address = source.address(offset, target.bytes());
     uses(source);
     queueUpload(address, target, target.bytes());
@@ -93,7 +85,7 @@ public final class Stream implements AutoCloseable {
    * data is there once the stream, or an event recorded after this call, has been synchronised.
    */
   public void downloadAsync(DeviceBuffer source, PinnedBuffer target, long offset) {
-    checkOpen();
+    enter();
     long address = target.address(offset, source.bytes());
     uses(target);
     queueDownload(source, address, source.bytes());
@@ -102,7 +94,7 @@ public final class Stream implements AutoCloseable {
   private void queueUpload(long source, DeviceBuffer target, long bytes) {
     long address = address(target);
     if (bytes > 0) {
-      Cuda.check(JCudaDriver.cuMemcpyHtoDAsync(Handles.devicePointer(address), Handles.pointer(source), bytes, handle),
+      Cuda.check(JCudaDriver.cuMemcpyHtoDAsync(Pointers.devicePointer(address), Pointers.pointer(source), bytes, handle),
           "cuMemcpyHtoDAsync", () -> target + " <- " + bytes + " bytes");
     }
   }
@@ -110,21 +102,21 @@ public final class Stream implements AutoCloseable {
   private void queueDownload(DeviceBuffer source, long target, long bytes) {
     long address = address(source);
     if (bytes > 0) {
-      Cuda.check(JCudaDriver.cuMemcpyDtoHAsync(Handles.pointer(target), Handles.devicePointer(address), bytes, handle),
+      Cuda.check(JCudaDriver.cuMemcpyDtoHAsync(Pointers.pointer(target), Pointers.devicePointer(address), bytes, handle),
           "cuMemcpyDtoHAsync", () -> source + " -> " + bytes + " bytes");
     }
   }
 
   /** Queues a copy of all of {@code source} to the start of {@code target}; same dtype. */
   public void copy(DeviceBuffer source, DeviceBuffer target) {
-    checkOpen();
+    enter();
     if (source.dtype() != target.dtype() || source.bytes() > target.bytes()) {
       throw new IllegalArgumentException("copy of " + source + " into " + target);
     }
     long from = address(source);
     long to = address(target);
     if (source.bytes() > 0) {
-      Cuda.check(JCudaDriver.cuMemcpyDtoDAsync(Handles.devicePointer(to), Handles.devicePointer(from), source.bytes(), handle),
+      Cuda.check(JCudaDriver.cuMemcpyDtoDAsync(Pointers.devicePointer(to), Pointers.devicePointer(from), source.bytes(), handle),
           "cuMemcpyDtoDAsync", () -> source + " -> " + target);
     }
   }
@@ -136,7 +128,7 @@ public final class Stream implements AutoCloseable {
    * @param target dtype of source [at least rows, at least columns]
    */
   public void copyRows(DeviceBuffer source, DeviceBuffer target) {
-    checkOpen();
+    enter();
     long[] from = source.shape();
     long[] to = target.shape();
     if (source.dtype() != target.dtype() || from.length != 2 || to.length != 2 || from[0] > to[0] || from[1] > to[1]) {
@@ -144,10 +136,10 @@ public final class Stream implements AutoCloseable {
     }
     CUDA_MEMCPY2D copy = new CUDA_MEMCPY2D();
     copy.srcMemoryType = CUmemorytype.CU_MEMORYTYPE_DEVICE;
-    copy.srcDevice = Handles.devicePointer(address(source));
+    copy.srcDevice = Pointers.devicePointer(address(source));
     copy.srcPitch = from[1] * source.dtype().bytes();
     copy.dstMemoryType = CUmemorytype.CU_MEMORYTYPE_DEVICE;
-    copy.dstDevice = Handles.devicePointer(address(target));
+    copy.dstDevice = Pointers.devicePointer(address(target));
     copy.dstPitch = to[1] * target.dtype().bytes();
     copy.WidthInBytes = copy.srcPitch;
     copy.Height = from[0];
@@ -158,17 +150,17 @@ public final class Stream implements AutoCloseable {
 
   /** Queues filling the buffer with one byte value. */
   public void fill(DeviceBuffer target, int byteValue) {
-    checkOpen();
+    enter();
     long address = address(target);
     if (target.bytes() > 0) {
-      Cuda.check(JCudaDriver.cuMemsetD8Async(Handles.devicePointer(address), (byte) byteValue, target.bytes(), handle),
+      Cuda.check(JCudaDriver.cuMemsetD8Async(Pointers.devicePointer(address), (byte) byteValue, target.bytes(), handle),
           "cuMemsetD8Async", target::toString);
     }
   }
 
   /** What is queued from now on waits, on the device, until the event's last record has happened. */
   public void waitFor(Event event) {
-    checkOpen();
+    enter();
     Cuda.check(JCudaDriver.cuStreamWaitEvent(handle, event.handle(), 0), "cuStreamWaitEvent");
   }
 
@@ -180,7 +172,7 @@ public final class Stream implements AutoCloseable {
 
   /** Address of a buffer that work on this stream uses: open, and on the stream's device. */
   long address(DeviceBuffer buffer) {
-    if (buffer.device() != device) {
+    if (buffer.device() != device()) {
       throw new IllegalArgumentException(buffer + " is on another device than the stream");
     }
     long address = buffer.address();
@@ -209,7 +201,7 @@ public final class Stream implements AutoCloseable {
   }
 
   Uses beginCapture() {
-    checkOpen();
+    enter();
     if (captured != null) {
       throw new IllegalStateException("the stream is being captured already");
     }
@@ -227,7 +219,7 @@ public final class Stream implements AutoCloseable {
   }
 
   private void checkMayWait(String call) {
-    checkOpen();
+    enter();
     if (captured != null) {
       throw new IllegalStateException(call + " waits for the stream, which is being captured; copy by uploadAsync or "
           + "downloadAsync from or to pinned memory there");
@@ -235,33 +227,28 @@ public final class Stream implements AutoCloseable {
   }
 
   CUstream handle() {
-    checkOpen();
+    enter();
     return handle;
   }
 
   /** The driver's handle as a number. */
   long address() {
-    checkOpen();
+    enter();
     return handle.address();
   }
 
-  void checkOpen() {
-    if (closed) {
-      throw new IllegalStateException("stream is closed");
-    }
-    device.makeCurrent();
+  @Override
+  void destroy() {
+    JCudaDriver.cuStreamDestroy(handle);
   }
 
   @Override
-  public void close() {
-    if (!closed) {
-      if (!device.closed()) {
-        device.makeCurrent();
-        JCudaDriver.cuStreamDestroy(handle);
-      }
-      closed = true;
-      launch.close();
-      LeakTracker.closed(this);
-    }
+  void closeParts() {
+    launch.close();
+  }
+
+  @Override
+  public String toString() {
+    return "stream";
   }
 }

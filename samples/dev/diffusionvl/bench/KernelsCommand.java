@@ -62,7 +62,7 @@ final class KernelsCommand implements Callable<Integer> {
   }
 
   private Row measure(Workbench bench, KernelBenchmark benchmark, Ceilings ceilings) {
-    Predictions prediction = Predictions.of(benchmark.op()); // first: it must have been written before
+    ExpectedTime prediction = ExpectedTime.of(benchmark.op()); // first: it must have been written before
     benchmark.prepare();
     KernelCheck check = KernelCheck.of(benchmark);
     int launches = bench.launches();

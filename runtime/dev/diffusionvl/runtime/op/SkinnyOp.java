@@ -32,16 +32,16 @@ abstract class SkinnyOp extends Op {
     return Math.clamp(Integer.highestOneBit(Math.max(1, rows) * 2 - 1), 8, SkinnyWorkspace.MAX_ROWS);
   }
 
-  /** Launches the rows {@code first} to {@code first + count}. */
-  interface Rows {
+  /** A launch of the rows {@code first} to {@code first + count}. */
+  interface Piece {
     void launch(int first, int count);
   }
 
-  /** Calls {@code launch} for the rows, as many at a time as an instance takes. */
-  static void inPieces(DType dtype, int rows, Rows launch) {
+  /** Calls {@code piece} for the rows, as many at a time as an instance takes. */
+  static void inPieces(DType dtype, int rows, Piece piece) {
     int each = dtype == DType.F32 ? Math.max(1, rows) : SkinnyWorkspace.MAX_ROWS;
     for (int first = 0; first < rows; first += each) {
-      launch.launch(first, Math.min(each, rows - first));
+      piece.launch(first, Math.min(each, rows - first));
     }
   }
 

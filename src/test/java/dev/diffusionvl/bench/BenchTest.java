@@ -186,11 +186,11 @@ class BenchTest {
         Workbench bench = new Workbench(device, ModelShape.TINY.config(0), DType.BF16)) {
       for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
         try (KernelBenchmark benchmark = next.get()) {
-          assertFalse(Predictions.of(benchmark.op()).source().isBlank());
+          assertFalse(ExpectedTime.of(benchmark.op()).source().isBlank());
         }
       }
     }
-    assertThrows(IllegalArgumentException.class, () -> Predictions.of("nothing"));
+    assertThrows(IllegalArgumentException.class, () -> ExpectedTime.of("nothing"));
   }
 
   @Test

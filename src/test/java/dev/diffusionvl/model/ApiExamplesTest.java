@@ -8,7 +8,7 @@ import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Execution;
-import dev.diffusionvl.model.Draft;
+import dev.diffusionvl.model.BlockPreview;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
@@ -102,8 +102,8 @@ class ApiExamplesTest {
         }
 
         @Override
-        public void onDraft(Draft draft) {
-          screen.add(text + draft.text("_"));
+        public void onPreview(BlockPreview preview) {
+          screen.add(text + preview.text("_"));
         }
 
         @Override

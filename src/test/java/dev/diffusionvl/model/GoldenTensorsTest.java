@@ -101,10 +101,10 @@ class GoldenTensorsTest {
     int slots = prefill + block;
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
-        TextProducts products = new TextProducts(config.text(), stream, gemm, choice, false);
+        LayerOpsFactory factory = new LayerOpsFactory(config.text(), stream, gemm, choice, false);
         KvCache cache = new KvCache(device, DType.F32, config.text(), slots);
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
-        Transformer transformer = new Transformer(DType.F32, config.text(), model.text(), model.kernels(), stream, products, prefill,
+        Transformer transformer = new Transformer(DType.F32, config.text(), model.text(), model.kernels(), stream, factory, prefill,
             prefill, 1);
         Segments segments = new Segments(device, prefill / block)) {
       for (int begin = 0; begin < prefill; begin += block) {
@@ -112,7 +112,7 @@ class GoldenTensorsTest {
       }
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOf(embeddings, prefill * hidden));
-      transformer.forward(Transformer.Rows.scored(segments), cache, rope);
+      transformer.forward(Transformer.PassParts.scored(segments), cache, rope);
       transformer.computeLogits(prefill);
       float[] expected = golden.tensor("prefill_last_hidden");
       float[] all = transformer.normed().getFloats(stream);
@@ -123,7 +123,7 @@ class GoldenTensorsTest {
       segments.add(0, block, prefill, prefill, 0, prefill, Segments.Own.SELF);
       segments.upload(stream);
       transformer.hidden().set(stream, Arrays.copyOfRange(embeddings, prefill * hidden, slots * hidden));
-      transformer.forward(Transformer.Rows.scored(segments), cache, rope);
+      transformer.forward(Transformer.PassParts.scored(segments), cache, rope);
       transformer.computeLogits(block);
       float[] logits = Arrays.copyOf(transformer.logits().getFloats(stream), block * config.text().vocabSize());
       assertClose("first_step_logits", golden.tensor("first_step_logits"), logits);

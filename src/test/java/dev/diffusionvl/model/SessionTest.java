@@ -16,7 +16,7 @@ import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
-import dev.diffusionvl.model.Draft;
+import dev.diffusionvl.model.BlockPreview;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
@@ -134,9 +134,9 @@ class SessionTest {
     }
   }
 
-  /** Final text grows by whole blocks; drafts hold the same tokens and end as the final text does. */
+  /** Final text grows by whole blocks; previews hold the same tokens and end as the final text does. */
   @Test
-  void textIsFinalAndDraftsAreProvisional() {
+  void textIsFinalAndPreviewsAreProvisional() {
     StringBuilder text = new StringBuilder();
     List<String> shown = new ArrayList<>();
     List<GenerationListener.Progress> progress = new ArrayList<>();
@@ -149,15 +149,15 @@ class SessionTest {
       }
 
       @Override
-      public void onDraft(Draft draft) {
-        int[] ids = draft.tokenIds();
-        if (draft.step() > 0 && last.length == ids.length) {
+      public void onPreview(BlockPreview preview) {
+        int[] ids = preview.tokenIds();
+        if (preview.step() > 0 && last.length == ids.length) {
           for (int i = 0; i < ids.length; i++) {
             assertTrue(last[i] == model.config().maskTokenId() || last[i] == ids[i], "a committed token changed");
           }
         }
         last = ids;
-        shown.add(text + draft.text("_"));
+        shown.add(text + preview.text("_"));
       }
 
       @Override
@@ -261,7 +261,7 @@ class SessionTest {
     IllegalArgumentException thrown = assertThrows(IllegalArgumentException.class, () -> generate(DESCRIBE, SHORT,
         new GenerationListener() {
           @Override
-          public void onDraft(Draft draft) {
+          public void onPreview(BlockPreview preview) {
             throw own;
           }
         }));

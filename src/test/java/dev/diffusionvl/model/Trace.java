@@ -14,7 +14,7 @@ final class Trace implements GenerationListener {
   record Step(int block, int step, List<Commit> committed) {}
 
   final List<Step> steps = new ArrayList<>();
-  final List<int[]> drafts = new ArrayList<>();
+  final List<int[]> previews = new ArrayList<>();
   final StringBuilder text = new StringBuilder();
   private final boolean live;
 
@@ -33,8 +33,8 @@ final class Trace implements GenerationListener {
   }
 
   @Override
-  public void onDraft(Draft draft) {
-    drafts.add(draft.tokenIds());
+  public void onPreview(BlockPreview preview) {
+    previews.add(preview.tokenIds());
   }
 
   @Override
@@ -65,7 +65,7 @@ final class Trace implements GenerationListener {
     assertEquals(i, steps.size(), what);
   }
 
-  /** The same steps, drafts and text; confidences within {@code tolerance}. */
+  /** The same steps, previews and text; confidences within {@code tolerance}. */
   void assertSameAs(Trace other, float tolerance, String what) {
     assertEquals(other.steps.size(), steps.size(), what);
     for (int i = 0; i < steps.size(); i++) {
@@ -81,7 +81,7 @@ final class Trace implements GenerationListener {
         assertTrue(Math.abs(confidence - own.committed().get(j).confidence()) <= tolerance,
             () -> what + ": step " + own + " instead of " + expected);
       }
-      assertArrayEquals(other.drafts.get(i), drafts.get(i), what);
+      assertArrayEquals(other.previews.get(i), previews.get(i), what);
     }
     assertEquals(other.text.toString(), text.toString(), what);
   }

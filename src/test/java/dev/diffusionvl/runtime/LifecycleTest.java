@@ -8,8 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Order of closing, views of views, odd sizes and wrong uses of the runtime's handles. */
@@ -47,6 +52,93 @@ class LifecycleTest {
       assertThrows(IllegalStateException.class, () -> b.set(stream, 1f));
       assertThrows(IllegalStateException.class, () -> b.getFloats(stream));
     }
+  }
+
+  /** A kind of handle: how one is made, and what its user does with it. */
+  private record Kind(String name, Function<Stream, AutoCloseable> make, BiConsumer<AutoCloseable, Stream> use) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
+
+  private static List<Kind> kinds() {
+    return List.of(new Kind("stream", s -> s.device().newStream(), (h, s) -> ((Stream) h).synchronize()),
+        new Kind("event", s -> s.device().newEvent(false), (h, s) -> ((Event) h).record(s)),
+        new Kind("graph", s -> Graph.capture(s, () -> {}), (h, s) -> ((Graph) h).launch(s)),
+        new Kind("module", s -> s.device().loadModule(Path.of("samples/kernels/vector_add.ptx")),
+            (h, s) -> ((KernelModule) h).function("vector_add")),
+        new Kind("pinned buffer", s -> s.device().allocatePinned("pinned", 8), (h, s) -> ((PinnedBuffer) h).segment().fill((byte) 1)),
+        new Kind("device buffer", s -> s.device().allocate("buffer", DType.F32, 4), (h, s) -> ((DeviceBuffer) h).address()),
+        new Kind("cuBLAS", Gemm::new, (h, s) -> multiply((Gemm) h, s)),
+        new Kind("cuDNN", s -> Conv.available() ? new Conv(s) : new Gemm(s), LifecycleTest::convolve));
+  }
+
+  private static void multiply(Gemm gemm, Stream stream) {
+    try (DeviceBuffer b = stream.device().allocate("b", DType.F32, 4)) {
+      gemm.multiply(b, b, b, 0, 2, 2);
+    }
+  }
+
+  private static void convolve(AutoCloseable handle, Stream stream) {
+    if (handle instanceof Gemm gemm) { // a machine without cuDNN
+      multiply(gemm, stream);
+      return;
+    }
+    try (DeviceBuffer b = stream.device().allocate("b", DType.F32, 4)) {
+      ((Conv) handle).forward(b, b, b, 0, 1, 1, 1, 1, 1, 1);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void aClosedHandleIsRefusedAndClosedOnce(Kind kind) throws Exception {
+    try (Device device = open(); Stream stream = device.newStream()) {
+      int before = LeakTracker.openHandles();
+      AutoCloseable handle = kind.make.apply(stream);
+      kind.use.accept(handle, stream);
+      stream.synchronize();
+      handle.close();
+      handle.close();
+      assertEquals(before, LeakTracker.openHandles());
+      assertRefused(kind, handle, stream);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void aHandleOfAClosedDeviceIsRefused(Kind kind) throws Exception {
+    int before = LeakTracker.openHandles();
+    Device device = open();
+    Stream stream = device.newStream();
+    AutoCloseable handle = kind.make.apply(stream);
+    Thread other = new Thread(device::close, "closes the device");
+    other.start();
+    other.join();
+    assertRefused(kind, handle, stream);
+    handle.close();
+    handle.close();
+    assertRefused(kind, handle, stream);
+    stream.close();
+    assertEquals(before, LeakTracker.openHandles());
+  }
+
+  private static void assertRefused(Kind kind, AutoCloseable handle, Stream stream) {
+    IllegalStateException e = assertThrows(IllegalStateException.class, () -> kind.use.accept(handle, stream));
+    assertTrue(e.getMessage().contains("closed"), e.getMessage());
+  }
+
+  /** Host memory that a program still holds when the device closes: writing there would be writing to freed memory. */
+  @Test
+  void pinnedMemoryEndsWithItsDevice() {
+    Device device = open();
+    PinnedBuffer pinned = device.allocatePinned("pinned", 64);
+    MemorySegment kept = pinned.segment();
+    kept.fill((byte) 7);
+    device.close();
+    assertThrows(IllegalStateException.class, () -> kept.fill((byte) 1));
+    assertThrows(IllegalStateException.class, pinned::segment);
+    pinned.close();
   }
 
   @Test

@@ -7,7 +7,7 @@ import dev.diffusionvl.loader.StreamDecoder;
  * A provisional view of the block that is being denoised. Tokens in it stay, masks are still to be filled, and none of its text has
  * been given to {@link GenerationListener#onText} yet. Immutable.
  */
-public final class Draft {
+public final class BlockPreview {
   private final int block;
   private final int step;
   private final int position;
@@ -17,7 +17,7 @@ public final class Draft {
   private final StreamDecoder before;
 
   /** @param before the decoder of the final text in front of this block, with what it holds of an unfinished character; not advanced */
-  Draft(int block, int step, int position, int[] tokenIds, int maskId, int eosId, StreamDecoder before) {
+  BlockPreview(int block, int step, int position, int[] tokenIds, int maskId, int eosId, StreamDecoder before) {
     this.block = block;
     this.step = step;
     this.position = position;

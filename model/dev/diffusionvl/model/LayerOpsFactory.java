@@ -7,8 +7,8 @@ import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 
-/** The matrix products of the language model on one stream, by the kernels that {@link GemmChoice} names, with their workspace. */
-final class TextProducts implements AutoCloseable {
+/** Makes the {@link LayerOps} of the language model on one stream, by the kernels that {@link GemmChoice} names; owns their workspace. */
+final class LayerOpsFactory implements AutoCloseable {
   private final GemmChoice choice;
   private final Gemm cublas;
   private final SkinnyWorkspace workspace; // null when it is never needed
@@ -18,7 +18,7 @@ final class TextProducts implements AutoCloseable {
    * @param overlap of {@link SkinnyWorkspace}
    * @throws IllegalArgumentException when our own kernels are asked for and not made for the model's sizes
    */
-  TextProducts(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice, boolean overlap) {
+  LayerOpsFactory(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice, boolean overlap) {
     boolean supported = FusedLayers.support(config);
     if (choice == GemmChoice.OWN && !supported) {
       throw new IllegalArgumentException(("gemm own: our kernels are made for heads of 128 dimensions and sizes that are multiples of 8, "

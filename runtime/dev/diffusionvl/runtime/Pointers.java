@@ -8,8 +8,8 @@ import jcuda.driver.CUgraph;
 import jcuda.driver.CUstream;
 
 /** Raw addresses in and out of JCuda's handle classes, without reflection: their native pointer is a protected member. */
-final class Handles {
-  private Handles() {}
+final class Pointers {
+  private Pointers() {}
 
   /** A host (or device) address as a JCuda pointer. */
   static Pointer pointer(long address) {

@@ -12,16 +12,16 @@ import java.util.Map;
  * @param fixedMicros what a launch costs whatever its size
  * @param source why
  */
-record Predictions(double efficiency, double fixedMicros, String source) {
+record ExpectedTime(double efficiency, double fixedMicros, String source) {
   private static final String NODE = "graph node 1.3 us, ramp and tail 1.2 us";
-  private static final Predictions STREAMING = new Predictions(0.93, 2.5, NODE);
+  private static final ExpectedTime STREAMING = new ExpectedTime(0.93, 2.5, NODE);
   /** A few hundred small blocks, each a chain of dependent loads: latency decides. */
-  private static final Predictions LATENCY = new Predictions(0.7, 5, "latency of dependent loads 4 to 6 us");
+  private static final ExpectedTime LATENCY = new ExpectedTime(0.7, 5, "latency of dependent loads 4 to 6 us");
 
   /** Weights through a deep ring, all blocks equally busy. */
-  private static final Predictions SKINNY = new Predictions(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
+  private static final ExpectedTime SKINNY = new ExpectedTime(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
 
-  private static final Map<String, Predictions> TABLE = Map.ofEntries(
+  private static final Map<String, ExpectedTime> TABLE = Map.ofEntries(
       Map.entry("rms_norm", STREAMING),
       Map.entry("swiglu", STREAMING),
       Map.entry("residual_add", STREAMING),
@@ -31,10 +31,10 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("rope_kv_append", STREAMING),
       Map.entry("vision_rotary", STREAMING),
       Map.entry("attention", LATENCY),
-      Map.entry("confidence", new Predictions(0.7, 4, "one block per row: " + NODE + ", tail of 8 blocks")),
-      Map.entry("sample", new Predictions(0.014, 4, "about 70 sweeps over logits that stay in the cache")),
+      Map.entry("confidence", new ExpectedTime(0.7, 4, "one block per row: " + NODE + ", tail of 8 blocks")),
+      Map.entry("sample", new ExpectedTime(0.014, 4, "about 70 sweeps over logits that stay in the cache")),
       Map.entry("remask", LATENCY),
-      Map.entry("fill_normal", new Predictions(0.5, 2.5, "arithmetic of 4 transcendentals per element")),
+      Map.entry("fill_normal", new ExpectedTime(0.5, 2.5, "arithmetic of 4 transcendentals per element")),
       Map.entry("read_sum", STREAMING),
       Map.entry("row_squares", STREAMING),
       Map.entry("skinny_gemm", SKINNY),
@@ -57,14 +57,14 @@ record Predictions(double efficiency, double fixedMicros, String source) {
       Map.entry("adamw", STREAMING),
       Map.entry("adamw_8bit", new Predictions(0.8, 2.5, "eight transcendentals per element stay behind the bytes; " + NODE)),
       Map.entry("gradient_norm", STREAMING),
-      Map.entry("cross_entropy", new Predictions(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
+      Map.entry("cross_entropy", new ExpectedTime(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */
-  static Predictions of(String op) {
-    Predictions prediction = TABLE.get(op);
+  static ExpectedTime of(String op) {
+    ExpectedTime prediction = TABLE.get(op);
     if (prediction == null) {
-      throw new IllegalArgumentException("no prediction for " + op + " in Predictions: write it before measuring");
+      throw new IllegalArgumentException("no prediction for " + op + " in ExpectedTime: write it before measuring");
     }
     return prediction;
   }

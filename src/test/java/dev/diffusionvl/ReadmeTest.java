@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every command that a page prints either runs here, as it is printed, or stands in a list with the reason why it does not. */
+class ReadmeTest {
+  private static final Pattern SPAN = Pattern.compile("`([^`]+)`");
+  private static final Pattern COMMAND =
+      Pattern.compile("(?:[A-Z_]+=\\S+ )?(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|samples/\\S+\\.py)(?: .+|$)");
+
+  private static final Set<String> RUN = new TreeSet<>(Set.of(
+      "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
+      "./dvl generate --help",
+      "./dvl inspect samples/models/diffusionvl-tiny",
+      "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --steps 2 --gen-length 16 --json "
+          + "--trace target/trace.jsonl",
+      "DVL_MAIN=dev.diffusionvl.samples.Conversation ./dvl samples/models/diffusionvl-tiny samples/images/yellow-square.png "
+          + "\"What color is the square?\"",
+      "DVL_MAIN=dev.diffusionvl.samples.DenoisingPicture ./dvl samples/models/diffusionvl-tiny samples/images/square-and-cross.png "
+          + "\"Describe this image.\" target/denoising.svg",
+      "make -C jni-kernels",
+      "make -C cuda module SOURCE=samples/kernels/vector_add.cu OUT=target/own",
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.OwnKernel ./dvl",
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.BlockMaskedAttention ./dvl",
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.Remasking ./dvl",
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.KvAppend ./dvl",
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.CapturedGraph ./dvl"));
+
+  private static final String BUILD = "a build, which this test is a part of; ConsumerTest installs what it makes";
+  private static final String CHECKPOINT = "needs a released checkpoint, and tests download nothing";
+  private static final String BENCH = "takes minutes; BenchTest runs it at small sizes, and the profile jmh compiles its benchmarks";
+  private static final String PEER = "needs PyTorch and a GPU";
+  private static final String GPU = "needs a GPU";
+  private static final String MACHINE = "is for a GPU machine; its rehearsal on the emulated device takes minutes";
+  private static final String NVCC = "needs nvcc; the build's gates run it where there is one";
+  private static final String CHECK = "is a step of the build: the kernel tests run on what it makes";
+  private static final String PROOF = "takes minutes; tests of the package prove run its parts";
+  private static final String NAMED = "a name in a sentence, or a form with a word to be replaced";
+
+  /** Printed commands that do not run here, each with the reason. */
+  private static final Map<String, String> NOT_RUN = Map.ofEntries(
+      Map.entry("mvn -B verify", BUILD),
+      Map.entry("mvn verify", BUILD),
+      Map.entry("mvn -B -DskipTests install", BUILD),
+      Map.entry("mvn -B -DskipTests -Pdist package", BUILD),
+      Map.entry("mvn -B -DskipTests -Pjmh verify", BENCH),
+      Map.entry("mvn test -Dtest=ConformanceTest -Ddvl.device=gpu -DargLine=\"--enable-native-access=ALL-UNNAMED -Dconformance.record=FOLDER\"", GPU),
+      Map.entry("hf download hustvl/DiffusionVL-Qwen2.5VL-3B --local-dir models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
+      Map.entry("./dvl inspect models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
+      Map.entry("./dvl generate --model models/DiffusionVL-Qwen2.5VL-3B --image photo.jpg --prompt \"What is in this picture?\"", CHECKPOINT),
+      Map.entry("dvl bench kernels", BENCH),
+      Map.entry("dvl bench forward --shape 3b\\|7b\\|tiny", BENCH),
+      Map.entry("dvl bench generate --shape …", BENCH),
+      Map.entry("dvl bench load --shape …", BENCH),
+      Map.entry("python3 samples/bench/peer.py", PEER),
+      Map.entry("bench/gpu.sh --rehearse --out target/rehearsal", MACHINE),
+      Map.entry("bench/gpu.sh", MACHINE),
+      Map.entry("bench/gpu.sh --out OUT facts tests vectors kernels", MACHINE),
+      Map.entry("bench/gpu.sh --out OUT 3b load", MACHINE),
+      Map.entry("bench/gpu.sh --out OUT 7b sanitizer", MACHINE),
+      Map.entry("make -C cuda budgets", NVCC),
+      Map.entry("make -C cuda check", CHECK),
+      Map.entry("cuda/prove --kernel rms_norm", PROOF),
+      Map.entry("cuda/prove --schedule-seed N", PROOF),
+      Map.entry("cuda/prove --coverage", PROOF),
+      Map.entry("dvl generate", NAMED),
+      Map.entry("dvl bench", NAMED),
+      Map.entry("./dvl inspect DIR", NAMED));
+
+  private static Set<String> printed;
+
+  @TempDir
+  static Path temp;
+
+  @BeforeAll
+  static void read() throws IOException {
+    List<Path> pages = new ArrayList<>(List.of(Path.of("README.md"), Path.of("bench/README.md"), Path.of("jni-kernels/README.md")));
+    try (Stream<Path> docs = Files.list(Path.of("docs"))) {
+      docs.filter(page -> page.toString().endsWith(".md")).forEach(pages::add);
+    }
+    printed = new TreeSet<>();
+    for (Path page : pages) {
+      printed.addAll(commands(Files.readAllLines(page)));
+    }
+  }
+
+  /** Lines of blocks, and code within text that has an argument: a program's name alone is talk of it. */
+  private static List<String> commands(List<String> lines) {
+    List<String> commands = new ArrayList<>();
+    boolean fenced = false;
+    for (String line : lines) {
+      if (line.startsWith("```")) {
+        fenced = !fenced;
+      } else if (fenced || line.startsWith("    ")) {
+        commands.add(line.strip().replaceFirst(" +# .*", ""));
+      } else {
+        for (Matcher span = SPAN.matcher(line); span.find(); ) {
+          commands.add(span.group(1).contains(" ") ? span.group(1) : "");
+        }
+      }
+    }
+    return commands.stream().filter(command -> COMMAND.matcher(command).matches()).toList();
+  }
+
+  @Test
+  void everyPrintedCommandIsListed() {
+    Set<String> listed = new TreeSet<>(RUN);
+    listed.addAll(NOT_RUN.keySet());
+    assertEquals(String.join("\n", listed), String.join("\n", printed));
+    assertFalse(RUN.stream().anyMatch(NOT_RUN::containsKey));
+  }
+
+  static Set<String> run() {
+    return RUN;
+  }
+
+  @ParameterizedTest
+  @MethodSource("run")
+  void runsAsPrinted(String command) throws IOException, InterruptedException {
+    String out = output(command);
+    assertFalse(out.isBlank(), command);
+    if (command.contains("Describe this image.\"") && command.startsWith("./dvl")) {
+      assertTrue(Files.readString(Path.of("README.md")).contains("\n> " + out.strip() + "\n"), "the README prints another answer than " + out);
+    }
+  }
+
+  /** What the command prints; it must end well, in a shell that finds an old Java first on its PATH. */
+  private static String output(String command) throws IOException, InterruptedException {
+    assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")), "no build here: tests from an archive");
+    if (!Files.exists(Path.of("target/dvl.ready"))) {
+      Files.createFile(Path.of("target/dvl.ready")); // this build made all that ./dvl would build
+    }
+    Path oldJava = Files.createDirectories(temp.resolve("old")).resolve("java");
+    Files.writeString(oldJava, "#!/bin/sh\necho 'UnsupportedClassVersionError' >&2\nexit 1\n");
+    Files.setPosixFilePermissions(oldJava, PosixFilePermissions.fromString("rwxr-xr-x"));
+    Path log = temp.resolve("out");
+    ProcessBuilder builder = new ProcessBuilder("sh", "-c", command).redirectOutput(log.toFile()).redirectError(temp.resolve("err").toFile());
+    builder.environment().put("PATH", oldJava.getParent() + ":" + System.getenv("PATH"));
+    builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    Process process = builder.start();
+    boolean ended = process.waitFor(120, TimeUnit.SECONDS);
+    process.destroyForcibly();
+    assertTrue(ended, () -> "did not end: " + command);
+    assertEquals(0, process.waitFor(), command + "\n" + Files.readString(temp.resolve("err")));
+    return Files.readString(log);
+  }
+}
