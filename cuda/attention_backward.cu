@@ -44,7 +44,7 @@ struct Arguments {
 // Two tiles of kCount rows, one behind the other in shared memory, and where their rows start in two buffers of one layout.
 template <int D, int kCount>
 struct Pair {
-  static constexpr int kTileBytes = kCount * Rows<D>::kRowBytes;
+  static constexpr int kTileBytes = kCount * RowTile<D>::kRowBytes;
   unsigned char *first, *second;
 
   __device__ __forceinline__ explicit Pair(unsigned char* shared) : first(shared), second(shared + kTileBytes) {}
@@ -58,7 +58,7 @@ struct Pair {
 // One block: a tile of packed rows of a segment (blockIdx.z, from the last), kv head blockIdx.y.
 template <int D>
 __device__ __forceinline__ void backward_q(const Arguments& a, const bf16* out, bf16* dq, float* delta) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   DVL_DYN_SHARED(shared);
   DVL_SHARED(float[kRows], row_delta);
   const Pair<D, kRows> rows(shared);  // of q and dout
@@ -162,7 +162,7 @@ __device__ __forceinline__ void backward_q(const Arguments& a, const bf16* out, 
 // One block: slots from 64 * blockIdx.x, kv head blockIdx.y.
 template <int D>
 __device__ __forceinline__ void backward_kv(const Arguments& a, const float* delta, bf16* dk, bf16* dv, int count) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   DVL_DYN_SHARED(shared);
   DVL_SHARED(int[kTests * kThreads], list);
   DVL_SHARED_ALIGNED(8, float[kStages * 2 * kTile], of_rows);  // lse in units of log 2 and delta, of each stage's rows

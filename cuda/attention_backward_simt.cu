@@ -5,10 +5,10 @@
 //
 // Shape   q, out, dout, dq [rows, heads, D]; k, v, dk, dv [kv_heads, slots, D]; lse, delta f32 [rows, heads]. D = 128, 80 or 72.
 // Floor   everything read once, dq, dk, dv written once; this plain version reads keys once per sixteen query rows and the other way round.
-// Idea    _q: a block has sixteen query rows of a segment (all heads of a kv head side by side), goes through their keys by sixteen, and leaves
-//         dq and delta. _kv: a block has sixteen slots, goes through the rows of all segments that see them, and leaves dk and dv. In both, a
-//         thread computes two of the 256 scores and their gradients, then owns a dimension. No atomics: sums run in the order of keys, and
-//         of segments, rows and heads.
+// Idea    _q: a block has sixteen query rows of a segment (all heads of a kv head side by side), goes through their keys by sixteen, and
+//         leaves dq and delta. _kv: a block has sixteen slots, goes through the rows of all segments that see them, and leaves dk and dv.
+//         In both, a thread computes two of the 256 scores and their gradients, then owns a dimension. No atomics: sums run in the order of
+//         keys, and of segments, rows and heads.
 // Rounds  nothing on the way; the result is f32.
 #include "dvl.cuh"
 #include "rows.cuh"

@@ -4,8 +4,8 @@
 //
 // Shape   table [table_rows, width], index and weight [rows, 4], out [rows, width].
 // Floor   the rows that have a weight read once (neighbours share them in L2), out written once.
-// Idea    one block per row, 8 elements per thread and turn. A weight of 0 skips its row. An index outside the table gives a NaN row: a visible
-//         failure, not a stray read.
+// Idea    one block per row, 8 elements per thread and turn. A weight of 0 skips its row. An index outside the table gives a NaN row: a
+//         visible failure, not a stray read.
 // Rounds  once; the terms are added in their order in f32.
 #include "dvl.cuh"
 #include "rows.cuh"

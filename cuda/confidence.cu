@@ -3,8 +3,8 @@
 //
 // Shape   logits [rows, vocab]; token, probability, row_max, row_sumexp [rows].
 // Floor   the logits read once.
-// Idea    one block per row; (max, argmax, sum of exp(l - max)) online in the order of best.cuh, which the product with the head uses too: the
-//         same bits either way. At the argmax the softmax is exactly 1 / sum. A warp has four tiles in flight.
+// Idea    one block per row; (max, argmax, sum of exp(l - max)) online in the order of best.cuh, which the product with the head uses too:
+//         the same bits either way. At the argmax the softmax is exactly 1 / sum. A warp has four tiles in flight.
 // Ties    go to the lowest id, whatever the order of merging. NaN anywhere makes the sum, and so the probability, NaN.
 #include "best.cuh"
 #include "dvl.cuh"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts images into patches, so that a matrix product does the patch convolution (stride = kernel size, no padding).
 //
-// Shape   images [images, height, width, channels], patches [images * gh * gw, patch * patch * channels], raster order; gh = height / patch,
-//         gw = width / patch. What is left at the right and the bottom is not read.
+// Shape   images [images, height, width, channels], patches [images * gh * gw, patch * patch * channels], raster order; gh = height /
+//         patch, gw = width / patch. What is left at the right and the bottom is not read.
 // Floor   the patches written once, as much read.
 // Idea    one block per patch. A patch is `patch` runs of patch * channels neighbouring elements. Runs begin at any element (42 apart
 //         for 14 x 14 RGB), so there is no 16-byte access to make; neighbouring threads take neighbouring elements.

@@ -3,8 +3,8 @@
 //
 // Shape   x f32 [n]; partial f64 [blocks]; result f32 [2]: the norm, and min(1, limit / norm).
 // Floor   the gradients read once.
-// Idea    gradient_norm_partial leaves one sum of squares for each block, gradient_norm_finish adds them up in order. Sums are f64: a billion
-//         squares lose nothing that matters, and the order depends on sizes alone.
+// Idea    gradient_norm_partial leaves one sum of squares for each block, gradient_norm_finish adds them up in order. Sums are f64: a
+//         billion squares lose nothing that matters, and the order depends on sizes alone.
 // Rounds  the two results.
 #include "dvl.cuh"
 #include "rows.cuh"

@@ -3,8 +3,8 @@
 //
 // Shape   x, y [rows, width], weight [width].
 // Floor   rows * width read and written once; the second read of x hits L1.
-// Idea    one block per row, f32 statistics by groups of 128 columns, one warp per group, in the order that products with a fused norm use too
-//         (rounding.cuh): the same bits either way.
+// Idea    one block per row, f32 statistics by groups of 128 columns, one warp per group, in the order that products with a fused norm use
+//         too (rounding.cuh): the same bits either way.
 // Rounds  twice, as the reference: the normalised value, then its product with the weight.
 #include "dvl.cuh"
 #include "rounding.cuh"

@@ -4,8 +4,8 @@
 // Shape   logits [rows, vocab], uniforms f64 [rows] or null, token and probability [rows].
 // Floor   the logits read once; this plain version sweeps them about 70 times when both filters are on (they stay in L2).
 // Idea    one block per row, no sort: logits map to unsigned keys of the same order, and a threshold is found bit by bit, counting
-//         (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an ordered scan
-//         gives where its mass begins, and the owner of u * total walks its chunk.
+//         (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an ordered
+//         scan gives where its mass begins, and the owner of u * total walks its chunk.
 // Exact   masses are added in f64 in a fixed order. Ties: all ties with the k-th largest stay (as the reference); at the top-p
 //         border the lowest ids stay.
 #include "counter.cuh"

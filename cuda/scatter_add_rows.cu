@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adds rows to the rows of a table: the gradient of gather_rows (token embeddings, image features), where one row of the table may have been
-// taken many times.
+// Adds rows to the rows of a table: the gradient of gather_rows (token embeddings, image features), where one row of the table may have
+// been taken many times.
 //
-// Shape   x [*, width], table f32 [*, width]; for each of `targets` targets: target[t] its row of the table, and source[begin[t] .. begin[t+1])
-//         the rows of x that are added to it.
+// Shape   x [*, width], table f32 [*, width]; for each of `targets` targets: target[t] its row of the table, and source[begin[t] ..
+//         begin[t+1]) the rows of x that are added to it.
 // Floor   the named rows of x read once, the named rows of the table read and written once.
-// Idea    one block a target and 1024 columns, 4 columns a thread, the rows in the order of the list: no atomics, the same bits in every run.
+// Idea    one block a target and 1024 columns, 4 columns a thread, the rows in the order of the list: no atomics, the same bits in every
+//         run.
 // Rounds  nothing; the sum is f32.
 #include "dvl.cuh"
 #include "rows.cuh"

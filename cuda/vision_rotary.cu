@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bias and 2-D rotary embedding of a vision tower, and the split of its QKV product. A tower without rotary embedding gives no cos and sin.
 //
-// Shape   qkv f32 [rows, 3, heads, D], bias [3 * heads * D], cos and sin f32 [rows, D / 2] or null; q [rows, heads, D], k and v [heads, rows, D].
+// Shape   qkv f32 [rows, 3, heads, D], bias [3 * heads * D], cos and sin f32 [rows, D / 2] or null; q [rows, heads, D], k and v [heads,
+//         rows, D].
 // Floor   the product read once, q, k and v written once.
 // Idea    as rope_kv_append: one block per row, a thread owns a rotary pair; k and v are laid out as the attention kernel's cache.
 // Rounds  acc + bias to T; the rotation is f32 throughout (the reference casts q and k up) and rounds once.

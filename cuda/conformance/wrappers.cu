@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One kernel for each group of wrappers in dvl.cuh. All data are 32-bit words, 32 threads per block; what a GPU answers, the emulated device
-// must answer too (docs/proving-kernels.md). Tests only.
+// One kernel for each group of wrappers in dvl.cuh. All data are 32-bit words, 32 threads per block; what a GPU answers, the emulated
+// device must answer too (docs/proving-kernels.md). Tests only.
 #include "dvl.cuh"
 
 namespace {

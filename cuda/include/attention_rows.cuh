@@ -43,7 +43,7 @@ __device__ __forceinline__ void copy_rows(unsigned char* tile, const bf16* from,
 template <int D>
 __device__ __forceinline__ void load_rows(uint32_t (&a)[4], const unsigned char* tile, int first_row, int s) {
   const int lane = threadIdx.x & 31;
-  ldmatrix_x4<false>(a, tile + Rows<D>::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
+  ldmatrix_x4<false>(a, tile + RowTile<D>::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
 }
 
 // low, high += a * the transpose of eight rows of a tile each, in columns 16 s to 16 s + 15.
@@ -52,16 +52,16 @@ __device__ __forceinline__ void multiply_transposed(float (&low)[4], float (&hig
                                                     const unsigned char* tile, int first_row, int s) {
   const int lane = threadIdx.x & 31;
   uint32_t b[4];
-  ldmatrix_x4<false>(b, tile + Rows<D>::at(first_row + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
+  ldmatrix_x4<false>(b, tile + RowTile<D>::at(first_row + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
   mma_bf16(low, a, b[0], b[1]);
   mma_bf16(high, a, b[2], b[3]);
 }
 
 // out += a * sixteen rows of a tile
 template <int D>
-__device__ __forceinline__ void multiply(float (&out)[Rows<D>::kPieces][4], const uint32_t (&a)[4], const unsigned char* tile,
+__device__ __forceinline__ void multiply(float (&out)[RowTile<D>::kPieces][4], const uint32_t (&a)[4], const unsigned char* tile,
                                          int first_row) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   const int lane = threadIdx.x & 31;
 #pragma unroll
   for (int s = 0; s < R::kSteps; s++) {
@@ -85,7 +85,7 @@ __device__ __forceinline__ void pack(const float (&value)[kColumns / 8][4], uint
 // Eight columns of a warp's sixteen rows, each of a thread's two rows times a factor, rounded, into a tile.
 template <int D>
 __device__ __forceinline__ void put(unsigned char* tile, int first_row, int piece, const float (&value)[4], float upper, float lower) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   const int row = first_row + (int(threadIdx.x & 31) >> 2), offset = 4 * int(threadIdx.x & 3);
   *reinterpret_cast<uint32_t*>(tile + R::at(row, piece) + offset) = pack_bf16(value[0] * upper, value[1] * upper);
   *reinterpret_cast<uint32_t*>(tile + R::at(row + 8, piece) + offset) = pack_bf16(value[2] * lower, value[3] * lower);
@@ -94,7 +94,7 @@ __device__ __forceinline__ void put(unsigned char* tile, int first_row, int piec
 // Copies kCount rows of a tile; offset(row) = where in `to` the row starts, < 0: it is left out.
 template <int D, int kCount, class Offset>
 __device__ __forceinline__ void store_rows(bf16* to, const unsigned char* tile, Offset offset) {
-  using R = Rows<D>;
+  using R = RowTile<D>;
   for (int item = threadIdx.x; item < kCount * R::kPieces; item += kThreads) {
     const int row = item / R::kPieces, piece = item % R::kPieces;
     const int64_t target = offset(row);

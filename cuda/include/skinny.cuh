@@ -2,10 +2,10 @@
 // Skinny matrix products: y[rows, n] = x[rows, k] w[n, k]^T for few rows, where reading w is all that costs.
 //
 // Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w per
-//         warp, 8 rows of x per instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory, 16-byte
-//         pieces XOR-swizzled so that ldmatrix meets no bank twice.
-// Split   The units (tile, chunk) in one line, `span` of them per block ("stream-K"): all blocks read the same amount, whatever the shape. A
-//         tile of several blocks is added up by the last of them, in the order of k.
+//         warp, 8 rows of x per instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory,
+//         16-byte pieces XOR-swizzled so that ldmatrix meets no bank twice.
+// Split   The units (tile, chunk) in one line, `span` of them per block ("stream-K"): all blocks read the same amount, whatever the shape.
+//         A tile of several blocks is added up by the last of them, in the order of k.
 // Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
 //         other rows. M > rows: the rest counts as zeros.
 // After   A finished tile passes through shared memory to an epilogue, one warp per row of x: epilogue(row, tile, columns), columns = the

@@ -115,8 +115,8 @@ public final class DiffusionVl implements AutoCloseable {
   /**
    * A session whose matrix products are made by {@code gemm}.
    *
-   * @param overlap our own bf16 products start while the kernel before them ends (programmatic dependent launch: compute capability 9.0, needs
-   *     jni-kernels); changes no bit, and off by default until it has been measured to pay
+   * @param overlap our own bf16 products start while the kernel before them ends (programmatic dependent launch: compute capability 9.0,
+   *     needs jni-kernels); changes no bit, and off by default until it has been measured to pay
    */
   public Session newSession(GemmChoice gemm, boolean overlap) {
     if (closed) {

@@ -60,8 +60,8 @@ public interface GenerationListener {
   default void onText(String text) {}
 
   /**
-   * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onPreview} and the progress of denoising come block
-   * by block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once a
+   * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onPreview} and the progress of denoising come
+   * block by block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once a
    * generation.
    */
   default boolean isLive() {

@@ -9,8 +9,9 @@ import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
 
 /**
- * Keys and values of one sequence: [layers][K,V][kvHeads][slots][headDim]. A pass writes the rows of its segments straight into their slots;
- * committing a block is advancing {@link #length}. Slots and positions run apart only in the reference's quirk that leaves a block unstored.
+ * Keys and values of one sequence: [layers][K,V][kvHeads][slots][headDim]. A pass writes the rows of its segments straight into their
+ * slots; committing a block is advancing {@link #length}. Slots and positions run apart only in the reference's quirk that leaves a block
+ * unstored.
  */
 final class KvCache implements AutoCloseable {
   private final DeviceBuffer storage;

@@ -12,8 +12,8 @@ import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
- * Layers by cuBLAS with an elementwise kernel behind every product. A product that gets a bias leaves f32 accumulators; the others are rounded
- * when they are stored, which is what the reference does to them first of all and halves the bytes between the two.
+ * Layers by cuBLAS with an elementwise kernel behind every product. A product that gets a bias leaves f32 accumulators; the others are
+ * rounded when they are stored, which is what the reference does to them first of all and halves the bytes between the two.
  */
 final class PlainLayers implements LayerOps {
   private final TextConfig config;
@@ -61,7 +61,8 @@ final class PlainLayers implements LayerOps {
 
   @Override
   public void computeLogits(int first, int rows) {
-    kernels.rmsNorm.launch(stream, Activations.rowsFrom(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(), eps);
+    kernels.rmsNorm.launch(stream, Activations.rowsFrom(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(),
+        eps);
     weights.head().multiply(gemm, a.normed(), a.logits(), rows);
   }
 

@@ -83,7 +83,8 @@ final class Transformer implements AutoCloseable {
   void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
     DeviceBuffer table = weights.embedding();
     DeviceBuffer squares = fused == null ? null : Activations.rowsFrom(activations.squares(), first);
-    kernels.gatherRows.launch(stream, table, ids, given, Activations.rowsFrom(activations.hidden(), first), squares, rows, config.hiddenSize(),
+    kernels.gatherRows.launch(stream, table, ids, given, Activations.rowsFrom(activations.hidden(), first), squares, rows,
+        config.hiddenSize(),
         (int) table.shape()[0]);
     embedded = first == 0 ? rows : embedded;
   }

@@ -128,7 +128,8 @@ public final class Gemm extends Handle {
     int status = stream.capturing() ? Cuda.duringCapture(() -> product(form, left, right, result, m, n, k))
         : product(form, left, right, result, m, n, k);
     if (status != 0) { // the detail is built for a failure only
-      check(status, "cublasGemmEx", "%s %s, %s %s, %s %s, m %d, n %d, k %d".formatted(form.left, left, form.right, right, form.result, result,
+      check(status, "cublasGemmEx", "%s %s, %s %s, %s %s, m %d, n %d, k %d".formatted(form.left, left, form.right, right, form.result,
+      result,
           m, n, k));
     }
   }
@@ -137,7 +138,8 @@ public final class Gemm extends Handle {
   private int product(Form form, DeviceBuffer left, DeviceBuffer right, DeviceBuffer result, int m, int n, int k) {
     return switch (form) {
       case FORWARD -> cublas(cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, right, k, left, k, Scalars.ZERO, result, n);
-      case INPUT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, k, m, n, right, k, left, n, Scalars.ZERO, result, k);
+      case INPUT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, k, m, n, right, k, left, n, Scalars.ZERO,
+          result, k);
       case WEIGHT_GRADIENT -> cublas(cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_T, k, n, m, right, k, left, n, Scalars.ONE,
           result, k);
     };
@@ -147,7 +149,8 @@ public final class Gemm extends Handle {
   private int cublas(int opA, int opB, int rows, int columns, int inner, DeviceBuffer a, int lda, DeviceBuffer b, int ldb, Pointer beta,
       DeviceBuffer c, int ldc) {
     return JCublas2.cublasGemmEx_new(handle, opA, opB, rows, columns, inner, Scalars.ONE,
-        Pointers.devicePointer(stream.address(a)), cudaType(a.dtype()), lda, Pointers.devicePointer(stream.address(b)), cudaType(b.dtype()), ldb,
+        Pointers.devicePointer(stream.address(a)), cudaType(a.dtype()), lda, Pointers.devicePointer(stream.address(b)), cudaType(b.dtype()),
+        ldb,
         beta, Pointers.devicePointer(stream.address(c)), cudaType(c.dtype()), ldc, COMPUTE_32F, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
   }
 

@@ -55,7 +55,8 @@ public final class KernelModule extends Handle {
     byte[] terminated = Arrays.copyOf(image, image.length + 1); // PTX is text that ends with a zero
     int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadData(module.handle, terminated));
     if (status != 0) {
-      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY ? compilerLog(terminated) : ""));
+      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY
+          ? compilerLog(terminated) : ""));
     }
     return module;
   }

@@ -51,11 +51,11 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
       Map.entry("swiglu_backward", STREAMING),
       Map.entry("activation_backward", STREAMING),
       Map.entry("rope_backward", STREAMING),
-      Map.entry("attention_backward", new Predictions(0.3, 8, "scores made twice, so 5 of 7 products count; half of the ceiling from "
+      Map.entry("attention_backward", new ExpectedTime(0.3, 8, "scores made twice, so 5 of 7 products count; half of the ceiling from "
           + "mma.sync with two blocks of four warps per SM; two launches")),
       Map.entry("scatter_add_rows", STREAMING),
       Map.entry("adamw", STREAMING),
-      Map.entry("adamw_8bit", new Predictions(0.8, 2.5, "eight transcendentals per element stay behind the bytes; " + NODE)),
+      Map.entry("adamw_8bit", new ExpectedTime(0.8, 2.5, "eight transcendentals per element stay behind the bytes; " + NODE)),
       Map.entry("gradient_norm", STREAMING),
       Map.entry("cross_entropy", new ExpectedTime(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));
@@ -70,7 +70,8 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
   }
 
   double micros(long bytes, long flops, Ceilings ceilings) {
-    return Math.max(bytes / (efficiency * ceilings.readBytesPerSecond()), flops / (efficiency * ceilings.flopsPerSecond())) * 1e6 + fixedMicros;
+    return Math.max(bytes / (efficiency * ceilings.readBytesPerSecond()), flops / (efficiency * ceilings.flopsPerSecond())) * 1e6
+        + fixedMicros;
   }
 
   String formula() {

@@ -25,7 +25,8 @@ import picocli.CommandLine.Option;
     showDefaultValues = true)
 final class ForwardCommand implements Callable<Integer> {
   private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
-      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6), new Column("mode", "mode", -8), new Column("ms", "ms", 8),
+      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6), new Column("mode", "mode", -8),
+      new Column("ms", "ms", 8),
       new Column("p10", "ms_p10", 8), new Column("p90", "ms_p90", 8), new Column("floor", "floor_ms", 8),
       new Column("% floor", "pct_floor", 7), new Column("GB/s", "gbps", 8), new Column("predicted", "predicted_ms", 9));
 
@@ -74,7 +75,8 @@ final class ForwardCommand implements Callable<Integer> {
           ok &= sane;
           for (int i = 0; i < 2; i++) {
             report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
-                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane), COLUMNS);
+                .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane),
+                COLUMNS);
           }
         }
       }
@@ -108,7 +110,8 @@ final class ForwardCommand implements Callable<Integer> {
   /** What a forward cannot avoid to read. */
   private record Cost(long weights, long cache) {
     static final String FORMULA =
-        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: the plan of five kernels per layer in one graph";
+        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: "
+        + "the plan of five kernels per layer in one graph";
 
     static Cost of(TextConfig c, int elementBytes, int context, int rows) {
       long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()

@@ -26,7 +26,8 @@ import picocli.CommandLine.Option;
     showDefaultValues = true)
 final class GenerationCommand implements Callable<Integer> {
   private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
-      new Column("prompt", "context", 7), new Column("gemm", "gemm", -6), new Column("drafts", "speculate", 6), new Column("tokens", "tokens", 6), new Column("forwards", "forwards", 8),
+      new Column("prompt", "context", 7), new Column("gemm", "gemm", -6), new Column("drafts", "speculate", 6), new Column("tokens",
+      "tokens", 6), new Column("forwards", "forwards", 8),
       new Column("vision ms", "vision_ms", 9), new Column("prefill ms", "prefill_ms", 10), new Column("decode ms", "decode_ms", 9),
       new Column("p10", "decode_ms_p10", 9), new Column("p90", "decode_ms_p90", 9), new Column("tokens/s", "tokens_per_s", 9));
 
@@ -95,14 +96,16 @@ final class GenerationCommand implements Callable<Integer> {
     int decodeForwards = first.counts().denoise() + first.counts().store();
     return new Row("generate").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", first.promptTokens()).put("image_tokens", first.imageTokens())
-        .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store", !noFusedStore).put("graphs", !noGraph)
+        .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store",
+        !noFusedStore).put("graphs", !noGraph)
         .put("speculate", drafts).put("tokens", first.generatedTokens()).put("forwards", first.counts().forwards())
         .put("denoise_forwards", first.counts().denoise()).put("store_forwards", first.counts().store())
         .put("vision_ms", quantiles(results, r -> r.timings().vision()).median())
         .put("prefill_ms", quantiles(results, r -> r.timings().prefill()).median())
         .put("decode_ms", decode.median()).put("decode_ms_p10", decode.p10()).put("decode_ms_p90", decode.p90())
         .put("ms_per_forward", decode.median() / Math.max(1, decodeForwards))
-        .put("tokens_per_forward", (double) first.generatedTokens() / Math.max(1, decodeForwards)).put("tokens_per_s", 1000 * first.generatedTokens() / decode.median());
+        .put("tokens_per_forward", (double) first.generatedTokens() / Math.max(1, decodeForwards)).put("tokens_per_s",
+        1000 * first.generatedTokens() / decode.median());
   }
 
   private static Quantiles quantiles(GenerationResult[] results, ToDoubleFunction<GenerationResult> millis) {

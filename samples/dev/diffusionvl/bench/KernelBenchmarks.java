@@ -44,7 +44,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
 
-/** The rows of {@code dvl bench kernels}, in order. A new kernel gets a class in {@code op}, a line here and one in {@link ExpectedTime}. */
+/**
+ * The rows of {@code dvl bench kernels}, in order. A new kernel gets a class in {@code op}, a line here and one in {@link ExpectedTime}.
+ */
 final class KernelBenchmarks {
   private KernelBenchmarks() {}
 

@@ -40,7 +40,8 @@ final class LaunchCost {
           Quantiles[] micros = bench.timer().interleaved(bench.warmups(), bench.pick(100, 2), () -> graph.launch(bench.stream()), many);
           String[] modes = {"graph node", "launched"};
           for (int i = 0; i < modes.length; i++) {
-            row.accept(new Row("launch").put("mode", modes[i] + suffix).put("launches", launches).times("", micros[i].times(1.0 / launches)));
+            row.accept(new Row("launch").put("mode", modes[i] + suffix).put("launches", launches).times("",
+                micros[i].times(1.0 / launches)));
           }
         } catch (UnsupportedOperationException e) {
           row.accept(new Row("launch").put("mode", "not supported here" + suffix).put("why", e.getMessage()));

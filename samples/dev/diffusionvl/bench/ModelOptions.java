@@ -21,7 +21,8 @@ final class ModelOptions {
   @Option(names = "--layers", paramLabel = "N", defaultValue = "0", description = "cut the model to its first layers (0: all)")
   private int layers;
 
-  @Option(names = "--context", paramLabel = "N", description = "rows before the block; may be repeated (default: 352, 1000 and 4000; tiny: 64)")
+  @Option(names = "--context", paramLabel = "N",
+      description = "rows before the block; may be repeated (default: 352, 1000 and 4000; tiny: 64)")
   private List<Integer> contexts = new ArrayList<>();
 
   @Option(names = "--gemm", paramLabel = "WHO", description = "own, cublas or auto; may be repeated, one after the other (default: auto)")

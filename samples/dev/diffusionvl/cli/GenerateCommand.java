@@ -133,7 +133,8 @@ final class GenerateCommand implements Callable<Integer> {
       try (Device gpu = Device.open(spec)) {
         announce(spec, gpu, need);
         need.requireFree(gpu);
-        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = loaded.newSession(gemmChoice)) {
+        try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
+            Session session = loaded.newSession(gemmChoice)) {
           loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
           PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
           GenerationResult result = session.generate(request, options, listener(out, traceFile));

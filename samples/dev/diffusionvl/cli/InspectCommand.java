@@ -10,7 +10,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code dvl inspect}: what a checkpoint folder holds, from its configuration and the headers of its weights alone. */
-@Command(name = "inspect", description = "Says what a checkpoint folder holds, without reading the weights.", mixinStandardHelpOptions = true)
+@Command(name = "inspect", description = "Says what a checkpoint folder holds, without reading the weights.",
+    mixinStandardHelpOptions = true)
 final class InspectCommand implements Callable<Integer> {
   @Parameters(paramLabel = "DIR", description = "checkpoint folder")
   private Path directory;
@@ -25,7 +26,8 @@ final class InspectCommand implements Callable<Integer> {
       System.out.println(found.toJson());
     } else {
       System.out.printf("%s, scheme %s (%s), %s: %,d parameters, %,d bytes; on a device in bf16 %,d bytes and %,d more per token%n",
-          found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme().letter(), found.scheme(), found.dtype(), found.parameters(),
+          found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme().letter(), found.scheme(), found.dtype(),
+          found.parameters(),
           found.bytes(), found.weightBytes(), found.cacheBytesPerToken());
       list("missing", found.missing());
       list("misshaped", found.misshaped());

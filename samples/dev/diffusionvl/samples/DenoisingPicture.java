@@ -66,7 +66,8 @@ public final class DenoisingPicture implements GenerationListener {
       int position = block * BLOCK + i;
       Integer token = tokens.get(position);
       boolean fresh = committed.stream().anyMatch(commit -> commit.position() == position);
-      svg.append("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"%s\"/>%n".formatted(LEFT + i * CELL, y, CELL - 6, ROW - 6,
+      svg.append("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"%s\"/>%n".formatted(LEFT + i * CELL, y, CELL - 6,
+          ROW - 6,
           token == null ? "#d9d9e3" : fresh ? "#1f7a4d" : "#d5efdf"));
       text(LEFT + i * CELL + CELL / 2 - 3, y, "middle", token == null ? "#9a9aaa" : fresh ? "#fff" : "#123",
           token == null ? "?" : tokenizer.decode(new int[] {token}).strip());
@@ -85,7 +86,8 @@ public final class DenoisingPicture implements GenerationListener {
     int height = TOP + rows * ROW + BLOCKS * ROW / 2;
     return ("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
         + "font-size=\"14\">%n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>%n"
-        + "<image x=\"24\" y=\"12\" width=\"100\" height=\"100\" href=\"data:image/png;base64,%s\"/>%n%s</svg>%n").formatted(width, height, width,
+        + "<image x=\"24\" y=\"12\" width=\"100\" height=\"100\" href=\"data:image/png;base64,%s\"/>%n%s</svg>%n").formatted(width, height,
+        width,
         height, Base64.getEncoder().encodeToString(png), svg);
   }
 }

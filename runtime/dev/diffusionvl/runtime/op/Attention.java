@@ -75,8 +75,8 @@ public final class Attention extends Op {
    * The same for the way forward of training, without a workspace.
    *
    * @param q BF16 or F32; see above for the others
-   * @param logSumExp F32 [rows, heads]: gets the logarithm of the sum of exp(scale · score), which {@link AttentionBackward} needs; −∞ for a
-   *     row that sees nothing
+   * @param logSumExp F32 [rows, heads]: gets the logarithm of the sum of exp(scale · score), which {@link AttentionBackward} needs; −∞ for
+   *     a row that sees nothing
    */
   public void launchForTraining(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, DeviceBuffer logSumExp,
       float scale) {

@@ -65,8 +65,8 @@ public final class AttentionWorkspace implements AutoCloseable {
   /** Throws unless the workspace was made for such a launch. */
   void check(Heads heads, Segments segments) {
     if (heads.query() != group * kvHeads || heads.keyValue() != kvHeads || heads.dim() != headDim || !fits(segments)) {
-      throw new IllegalArgumentException(("attention: workspace is for %d heads, %d kv heads, head dim %d, %d tiles; the launch has %d, %d, "
-          + "%d, %d segments of up to %d rows").formatted(group * kvHeads, kvHeads, headDim, capacity, heads.query(), heads.keyValue(),
+      throw new IllegalArgumentException(("attention: workspace is for %d heads, %d kv heads, head dim %d, %d tiles; the launch has %d, "
+          + "%d, %d, %d segments of up to %d rows").formatted(group * kvHeads, kvHeads, headDim, capacity, heads.query(), heads.keyValue(),
           heads.dim(), segments.count(), segments.maxRows()));
     }
   }

@@ -55,7 +55,8 @@ public final class Remask extends Op {
    * @param variants of the block in the pass: itself and its drafts
    * @param drafts new drafts to write
    */
-  public void launch(Stream stream, Predictions predictions, Block block, DeviceBuffer quota, int rows, int variants, int drafts, Rule rule) {
+  public void launch(Stream stream, Predictions predictions, Block block, DeviceBuffer quota, int rows, int variants, int drafts,
+      Rule rule) {
     require(rows >= 0, "rows", rows);
     require(variants >= 1, "variants", variants);
     require(drafts >= 0, "drafts", drafts);

@@ -12,7 +12,8 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * How the rows of a pass are grouped and what they see; mirrors {@code cuda/include/segment.cuh}. Fill with {@link #add}, then
- * {@link #upload}; launches use what was uploaded last. A table may hold the segments of several passes, each launched by its {@link #view}.
+ * {@link #upload}; launches use what was uploaded last. A table may hold the segments of several passes, each launched by its
+ * {@link #view}.
  */
 public final class Segments implements AutoCloseable {
   private static final int FIELDS = 8; // the last one is reserved: 0

@@ -9,8 +9,8 @@ import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 
 /**
- * What the rows of a run share: a stream, the kernels, the model shape that sizes come from, and how much is measured. On the emulated device
- * everything is small: there the run is a rehearsal, and its times say nothing about a GPU.
+ * What the rows of a run share: a stream, the kernels, the model shape that sizes come from, and how much is measured. On the emulated
+ * device everything is small: there the run is a rehearsal, and its times say nothing about a GPU.
  */
 public final class Workbench implements AutoCloseable {
   private static final int L2_BYTES_ATTRIBUTE = 38; // CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE

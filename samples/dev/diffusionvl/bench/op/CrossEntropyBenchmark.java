@@ -36,6 +36,7 @@ public final class CrossEntropyBenchmark extends KernelBenchmark {
     float[] factors = read(weight);
     int at = row * vocab;
     double sum = IntStream.range(0, vocab).mapToDouble(i -> Math.exp(in[at + i])).sum();
-    return IntStream.range(0, vocab).mapToDouble(i -> factors[row] * (Math.exp(in[at + i]) / sum - (i == row * 31 % vocab ? 1 : 0))).toArray();
+    return IntStream.range(0, vocab).mapToDouble(i -> factors[row] * (Math.exp(in[at + i]) / sum - (i == row * 31 % vocab ? 1
+        : 0))).toArray();
   }
 }

@@ -47,6 +47,7 @@ public final class RmsNormBackwardBenchmark extends KernelBenchmark {
     int at = row * width;
     double inverse = 1 / Math.sqrt(IntStream.range(0, width).mapToDouble(i -> Math.pow(in[at + i], 2)).sum() / width + EPS);
     double mean = IntStream.range(0, width).mapToDouble(i -> g[at + i] * w[i] * in[at + i] * inverse).sum() / width;
-    return IntStream.range(0, width).mapToDouble(i -> bypass[at + i] + inverse * (w[i] * g[at + i] - in[at + i] * inverse * mean)).toArray();
+    return IntStream.range(0, width).mapToDouble(i -> bypass[at + i] + inverse * (w[i] * g[at + i] - in[at
+        + i] * inverse * mean)).toArray();
   }
 }

@@ -37,7 +37,8 @@ public final class ScatterAddRowsBenchmark extends KernelBenchmark {
   protected double[] expected(int row) {
     float[] in = read(x);
     float[] before = read(table);
-    return IntStream.range(0, width).mapToDouble(i -> before[row * width + i] + in[2 * row * width + i] + (double) in[(2 * row + 1) * width + i])
+    return IntStream.range(0, width).mapToDouble(i -> before[row * width + i] + in[2 * row * width + i]
+        + (double) in[(2 * row + 1) * width + i])
         .toArray();
   }
 }

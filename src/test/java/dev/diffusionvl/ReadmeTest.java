@@ -68,10 +68,12 @@ class ReadmeTest {
       Map.entry("mvn -B -DskipTests install", BUILD),
       Map.entry("mvn -B -DskipTests -Pdist package", BUILD),
       Map.entry("mvn -B -DskipTests -Pjmh verify", BENCH),
-      Map.entry("mvn test -Dtest=ConformanceTest -Ddvl.device=gpu -DargLine=\"--enable-native-access=ALL-UNNAMED -Dconformance.record=FOLDER\"", GPU),
+      Map.entry("mvn test -Dtest=ConformanceTest -Ddvl.device=gpu -DargLine=\"--enable-native-access=ALL-UNNAMED "
+          + "-Dconformance.record=FOLDER\"", GPU),
       Map.entry("hf download hustvl/DiffusionVL-Qwen2.5VL-3B --local-dir models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
       Map.entry("./dvl inspect models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
-      Map.entry("./dvl generate --model models/DiffusionVL-Qwen2.5VL-3B --image photo.jpg --prompt \"What is in this picture?\"", CHECKPOINT),
+      Map.entry("./dvl generate --model models/DiffusionVL-Qwen2.5VL-3B --image photo.jpg --prompt \"What is in this picture?\"",
+          CHECKPOINT),
       Map.entry("dvl bench kernels", BENCH),
       Map.entry("dvl bench forward --shape 3b\\|7b\\|tiny", BENCH),
       Map.entry("dvl bench generate --shape …", BENCH),
@@ -144,13 +146,15 @@ class ReadmeTest {
     String out = output(command);
     assertFalse(out.isBlank(), command);
     if (command.contains("Describe this image.\"") && command.startsWith("./dvl")) {
-      assertTrue(Files.readString(Path.of("README.md")).contains("\n> " + out.strip() + "\n"), "the README prints another answer than " + out);
+      assertTrue(Files.readString(Path.of("README.md")).contains("\n> " + out.strip() + "\n"), "the README prints another answer than "
+          + out);
     }
   }
 
   /** What the command prints; it must end well, in a shell that finds an old Java first on its PATH. */
   private static String output(String command) throws IOException, InterruptedException {
-    assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")), "no build here: tests from an archive");
+    assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")),
+        "no build here: tests from an archive");
     if (!Files.exists(Path.of("target/dvl.ready"))) {
       Files.createFile(Path.of("target/dvl.ready")); // this build made all that ./dvl would build
     }
@@ -158,7 +162,8 @@ class ReadmeTest {
     Files.writeString(oldJava, "#!/bin/sh\necho 'UnsupportedClassVersionError' >&2\nexit 1\n");
     Files.setPosixFilePermissions(oldJava, PosixFilePermissions.fromString("rwxr-xr-x"));
     Path log = temp.resolve("out");
-    ProcessBuilder builder = new ProcessBuilder("sh", "-c", command).redirectOutput(log.toFile()).redirectError(temp.resolve("err").toFile());
+    ProcessBuilder builder = new ProcessBuilder("sh", "-c", command)
+        .redirectOutput(log.toFile()).redirectError(temp.resolve("err").toFile());
     builder.environment().put("PATH", oldJava.getParent() + ":" + System.getenv("PATH"));
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
     Process process = builder.start();

@@ -32,7 +32,8 @@ import org.openjdk.jmh.annotations.Warmup;
 public class HostBenchmark {
   private static final Path MODEL = Path.of("samples/models/diffusionvl-tiny");
 
-  private final String text = "The red square stands left of a blue triangle; naïve readers count 12 of them. ".repeat(13).substring(0, 1000);
+  private final String text = "The red square stands left of a blue triangle; naïve readers count 12 of them. ".repeat(13)
+      .substring(0, 1000);
   private Tokenizer tokenizer;
   private int[] ids;
   private QwenImageProcessor processor;

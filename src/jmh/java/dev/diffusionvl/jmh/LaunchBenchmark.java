@@ -25,8 +25,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What a launch costs the host: launcher, checks, parameters, JNI and JCuda, on a stub driver that returns at once. Sampled, so that the median
- * tells the cost on a machine that does other things too.
+ * What a launch costs the host: launcher, checks, parameters, JNI and JCuda, on a stub driver that returns at once. Sampled, so that the
+ * median tells the cost on a machine that does other things too.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.SampleTime)

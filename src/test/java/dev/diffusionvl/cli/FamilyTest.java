@@ -77,14 +77,16 @@ class FamilyTest {
     ReleasedModel.QWEN_7B.write(fake, NamingScheme.DIFFUSION_VL_SIGLIP, 1, tensors);
     Outcome outcome = dvl.runHere("inspect", fake.toString());
     assertEquals(3, outcome.code());
-    assertTrue(outcome.out().contains("missing: model.vision_tower.vision_tower.vision_model.encoder.layers.25.mlp.fc2.bias"), outcome.out());
+    assertTrue(outcome.out().contains("missing: model.vision_tower.vision_tower.vision_model.encoder.layers.25.mlp.fc2.bias"),
+        outcome.out());
     assertEquals(1, outcome.err().lines().count(), outcome.err());
   }
 
   /** 219 x 235 pixels on 4 x 4 tiles: 16 x 14 features, shrunk to 8 x 7, with a newline for each row; before them the thumbnail's. */
   @Test
   void generateWithAnImage() throws Exception {
-    Outcome outcome = dvl.run("generate", "--model", tiny.toString(), "--image", IMAGE, "--prompt", QUESTION, "--gen-length", "8", "--json");
+    Outcome outcome = dvl.run("generate", "--model", tiny.toString(), "--image", IMAGE, "--prompt", QUESTION, "--gen-length", "8",
+        "--json");
     JsonNode json = json(outcome);
     assertEquals(8, json.get("token_ids").size());
     assertEquals(16 + 8 * (7 + 1), json.get("image_tokens").asInt());
@@ -113,7 +115,8 @@ class FamilyTest {
         copy(kernel, root.resolve("kernels/no-cudnn"));
       }
     }
-    String[] command = {"generate", "--model", tiny.toString(), "--image", IMAGE, "--prompt", QUESTION, "--gen-length", "8", "--dtype", "f32",
+    String[] command = {"generate", "--model", tiny.toString(), "--image", IMAGE, "--prompt", QUESTION, "--gen-length", "8", "--dtype",
+        "f32",
         "--device", "emulated"};
     Outcome without = new DvlProcess(temp, "-Xbootclasspath/a:" + temp.resolve("root"), "-Ddvl.emulated.build=no-cudnn").run(command);
     assertEquals(0, without.code(), without.err());
@@ -145,7 +148,8 @@ class FamilyTest {
   @Test
   void wrongProjector() throws Exception {
     Path model = spoilt("projector", "projector.2.weight", 64, 72);
-    dvl.refusedHere(3, "model.mm_projector.2.weight: shape [64, 72], the configuration needs [64, 64]", "generate", "--model", model.toString(),
+    dvl.refusedHere(3, "model.mm_projector.2.weight: shape [64, 72], the configuration needs [64, 64]", "generate", "--model",
+        model.toString(),
         "--prompt", QUESTION);
     Outcome inspect = dvl.runHere("inspect", model.toString());
     assertEquals(3, inspect.code());

@@ -5,7 +5,8 @@ import java.util.Random;
 
 /** 16- and 32-bit patterns. */
 final class Bits {
-  private static final int[] SPECIAL = {0, 0x80000000, 0x3f800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, // 0, 1, inf, NaN
+  // 0, 1, inf, NaN
+  private static final int[] SPECIAL = {0, 0x80000000, 0x3f800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001,
       0x7f7fffff, 0xff7fffff, 0x7f7f0000, 0x7f7f8000, 0x7f7f7fff, // largest; about to round to infinity
       1, 0x80000001, 0x00007fff, 0x00008000, 0x00008001, 0x00018000, 0x007fffff, 0x00800000, 0x0080ffff, // denormals
       0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0xbf808000, 0xbf818000}; // ties to even, and beside them

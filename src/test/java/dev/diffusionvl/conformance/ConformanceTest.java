@@ -19,8 +19,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Each wrapper of cuda/include/dvl.cuh answers by PTX's definition, on whatever device this runs; and the emulated device as a GPU did, once
- * one has recorded its answers ({@link Recorder}, src/test/resources/conformance).
+ * Each wrapper of cuda/include/dvl.cuh answers by PTX's definition, on whatever device this runs; and the emulated device as a GPU did,
+ * once one has recorded its answers ({@link Recorder}, src/test/resources/conformance).
  */
 @ExtendWith(Findings.class)
 class ConformanceTest {
@@ -41,7 +41,8 @@ class ConformanceTest {
     Path file = RECORDED.resolve(wrapper.kernel() + ".bin");
     if (Files.exists(file)) {
       try (Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto"))); Stream stream = device.newStream()) {
-        assertNull(wrapper.difference(Recorder.read(file), wrapper.run(device, stream)), wrapper + " on " + device + ", recorded in " + file);
+        assertNull(wrapper.difference(Recorder.read(file), wrapper.run(device, stream)), wrapper + " on " + device + ", recorded in "
+            + file);
       }
     }
   }

@@ -13,8 +13,8 @@ import java.time.LocalDate;
 
 /**
  * Records a GPU's answers: {@code java ... dev.diffusionvl.conformance.Recorder FOLDER} with the test class path writes one file of
- * little-endian words for each {@link Wrapper}, and device.json. Put into src/test/resources/conformance they bind the emulated device. Says on
- * the way where the GPU itself differs from the definition.
+ * little-endian words for each {@link Wrapper}, and device.json. Put into src/test/resources/conformance they bind the emulated device.
+ * Says on the way where the GPU itself differs from the definition.
  */
 public final class Recorder {
   private Recorder() {}

@@ -100,7 +100,8 @@ enum Wrapper {
     @Override
     int input(Random random, int thread, int word) {
       float[] special = {0f, -0f, Float.NEGATIVE_INFINITY, Float.POSITIVE_INFINITY, Float.NaN, 1f, -1f, 100f, -80f};
-      return Float.floatToRawIntBits(thread < special.length ? special[thread] : (float) (random.nextGaussian() * Math.pow(4, random.nextInt(6) - 3)
+      return Float.floatToRawIntBits(thread < special.length ? special[thread] : (float) (random.nextGaussian() * Math.pow(4,
+          random.nextInt(6) - 3)
           % 80));
     }
 

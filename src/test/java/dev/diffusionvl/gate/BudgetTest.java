@@ -17,7 +17,8 @@ class BudgetTest {
   void everyKernelKeepsItsBudget() throws IOException {
     Map<String, List<String>> built = Native.table(Native.file("budgets.tsv"));
     List<String> excesses = excesses(Native.table(Path.of("cuda/budgets.tsv")), built);
-    assertTrue(excesses.isEmpty(), () -> String.join("\n", excesses) + "\n`make -C cuda BUILD=... budgets` makes the table anew (nvcc 13.0)");
+    assertTrue(excesses.isEmpty(), () -> String.join("\n", excesses)
+        + "\n`make -C cuda BUILD=... budgets` makes the table anew (nvcc 13.0)");
   }
 
   @Test

@@ -80,7 +80,8 @@ class InstructionTest {
             .forEach(i -> missing.add(where + " of " + kernel + ": no " + i));
       }
     });
-    table.keySet().stream().filter(k -> !k.equals("kernel") && !kernels.containsKey(k)).forEach(k -> missing.add(k + ": there is no such kernel"));
+    table.keySet().stream().filter(k -> !k.equals("kernel") && !kernels.containsKey(k)).forEach(k -> missing.add(k
+        + ": there is no such kernel"));
     missing.sort(null);
     return missing;
   }

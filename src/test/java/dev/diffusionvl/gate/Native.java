@@ -28,7 +28,8 @@ final class Native {
   /** Names of the kernels' files in cuda/, without ending. */
   static List<String> operations() throws IOException {
     try (var files = Files.list(Path.of("cuda"))) {
-      return files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu")).map(f -> f.substring(0, f.length() - 3)).sorted().toList();
+      return files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu"))
+          .map(f -> f.substring(0, f.length() - 3)).sorted().toList();
     }
   }
 

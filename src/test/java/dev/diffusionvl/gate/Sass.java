@@ -12,12 +12,13 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Counts machine instructions in a cubin without a disassembler: 16 bytes each in the section {@code .text.KERNEL}, the operation in the low
- * 12 bits, the width of an access in bits 73 to 75. The numbers were learnt by comparing cubins (sm_80 to sm_90a) with their PTX: a lint,
- * not the truth.
+ * Counts machine instructions in a cubin without a disassembler: 16 bytes each in the section {@code .text.KERNEL}, the operation in the
+ * low 12 bits, the width of an access in bits 73 to 75. The numbers were learnt by comparing cubins (sm_80 to sm_90a) with their PTX: a
+ * lint, not the truth.
  */
 final class Sass {
-  private static final Map<Integer, String> OPERATIONS = Map.of(0x23c, "mma", 0x83b, "ldmatrix", 0xfae, "cp.async", 0x981, "ld", 0x986, "st",
+  private static final Map<Integer, String> OPERATIONS = Map.of(0x23c, "mma", 0x83b, "ldmatrix", 0xfae, "cp.async", 0x981, "ld", 0x986,
+      "st",
       0x983, "local", 0x387, "local");
   private static final int NEVER = 15; // predicate of an instruction that is not executed; ptxas pads with such loads
   private static final int WIDTH_16 = 6;

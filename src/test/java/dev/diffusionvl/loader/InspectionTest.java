@@ -102,7 +102,8 @@ class InspectionTest {
     Tensor vector = new Tensor(TensorType.BF16, new long[] {1152}, null);
     Map<String, Tensor> more = new LinkedHashMap<>();
     Map<String, String> index = new LinkedHashMap<>();
-    for (String name : List.of("logit_scale", "logit_bias", "text_model.embeddings.token_embedding.weight", "text_model.head.bias", "logits")) {
+    for (String name : List.of("logit_scale", "logit_bias", "text_model.embeddings.token_embedding.weight", "text_model.head.bias",
+        "logits")) {
       for (String prefix : List.of("", "model.vision_tower.vision_tower.")) {
         more.put(prefix + name, vector);
         index.put(prefix + name, "more.safetensors");

@@ -39,7 +39,8 @@ class NamingSchemeTest {
     "DIFFUSION_VL, MAIN, model.mm_projector.merger.ln_q.weight, merger.ln_q.weight",
     "DIFFUSION_VL, MAIN, model.mm_projector.merger.mlp.0.bias, merger.mlp.0.bias",
     "DIFFUSION_VL_SIGLIP, MAIN, model.layers.27.mlp.down_proj.weight, layers.27.mlp.down_proj.weight",
-    "DIFFUSION_VL_SIGLIP, MAIN, model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.bias, siglip.embeddings.patch_embedding.bias",
+    "DIFFUSION_VL_SIGLIP, MAIN, model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.bias, "
+        + "siglip.embeddings.patch_embedding.bias",
     "DIFFUSION_VL_SIGLIP, MAIN, model.vision_tower.vision_tower.vision_model.encoder.layers.25.self_attn.out_proj.weight, "
         + "siglip.encoder.layers.25.self_attn.out_proj.weight",
     "DIFFUSION_VL_SIGLIP, MAIN, model.mm_projector.0.weight, projector.0.weight",
@@ -64,7 +65,8 @@ class NamingSchemeTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"QWEN_VL, model.rotary.inv_freq", "QWEN_VL, transformer.h.0.weight", "QWEN_VL_RESAVED, model.layers.0.mlp.up_proj.weight", "DIFFUSION_VL, visual.blocks.0.norm1.weight"})
+  @CsvSource({"QWEN_VL, model.rotary.inv_freq", "QWEN_VL, transformer.h.0.weight", "QWEN_VL_RESAVED, model.layers.0.mlp.up_proj.weight",
+      "DIFFUSION_VL, visual.blocks.0.norm1.weight"})
   void otherNamesAreUnknown(NamingScheme scheme, String name) {
     assertNull(scheme.canonical(name, Part.MAIN));
   }

@@ -29,7 +29,8 @@ class SigLipConfigTest {
       "intermediate_size": 200, "patch_size": 14, "image_size": 62}""";
   /** Everything that is read. */
   static final String WITH_EVERY_FIELD = ReleasedModel.QWEN_7B.configJson().replaceAll("}$",
-      ", \"image_grid_pinpoints\": [[62, 62], [124, 62], [62, 124]], \"vision_config\": " + TOWER.replaceAll("}$", ", \"layer_norm_eps\": 1e-6}}"));
+      ", \"image_grid_pinpoints\": [[62, 62], [124, 62], [62, 124]], \"vision_config\": " + TOWER.replaceAll("}$",
+      ", \"layer_norm_eps\": 1e-6}}"));
 
   @TempDir
   private Path folder;
@@ -59,7 +60,8 @@ class SigLipConfigTest {
   @Test
   void aTowerOfOtherSizesIsReadWithoutItsLastLayer() throws IOException {
     config.set("vision_config", JSON.readTree(TOWER));
-    assertEquals(new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4), false), load().sigLip());
+    assertEquals(new SigLipConfig(144, 2, 2, 200, 14, 62, 1e-6, new AnyresConfig(AnyresConfig.upToSixBySix(62), 4), false),
+        load().sigLip());
     assertEquals(16, load().sigLip().positions());
   }
 

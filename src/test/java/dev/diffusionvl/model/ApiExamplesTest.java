@@ -126,7 +126,8 @@ class ApiExamplesTest {
     // @end
     assertEquals(0, fast.temperature());
     assertEquals(0.9f, fast.confidenceThreshold());
-    assertEquals(new GenerationOptions(64, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0.7f, 50, 0.95f, 42, null, false, Execution.DEFAULTS),
+    assertEquals(new GenerationOptions(64, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0.7f, 50, 0.95f, 42, null, false,
+        Execution.DEFAULTS),
         varied);
   }
 

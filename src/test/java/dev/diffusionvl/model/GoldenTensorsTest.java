@@ -66,7 +66,8 @@ class GoldenTensorsTest {
           assertEquals(pixels[pixelAt + i], values.values()[i], 1e-6, "pixel value");
         }
         pixelAt += values.values().length;
-        try (QwenVlVision vision = new QwenVlVision(device, DType.F32, model.config().vision(), ((QwenVlTower) model.vision()).weights(), model.kernels(),
+        try (QwenVlVision vision = new QwenVlVision(device, DType.F32, model.config().vision(), ((QwenVlTower) model.vision()).weights(),
+            model.kernels(),
                 stream, gemm, values.gridHeight(), values.gridWidth());
             DeviceBuffer out = device.allocate("features", DType.F32, vision.rows(), hidden)) {
           vision.encode(values.values(), out);

@@ -23,8 +23,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A change that is not meant to change what is computed changes no bit and no launch: the golden cases under several switches against
- * src/test/resources/record.txt. {@code -Ddvl.record=FILE -Ddvl.switches=all} writes what a run did to a file of that form; a change that is meant to change
- * launches or bits comes with a new record.
+ * src/test/resources/record.txt. {@code -Ddvl.record=FILE -Ddvl.switches=all} writes what a run did to a file of that form; a change that
+ * is meant to change launches or bits comes with a new record.
  *
  * <p>Bits are those of one compiler (its contraction of a·b + c); under another one the tokens of f32 and the launches must still be the
  * recorded ones.
@@ -130,7 +130,8 @@ class RecordTest extends DemoModelTest {
     if (file == null) {
       return;
     }
-    List<String> lines = new ArrayList<>(List.of("# See RecordTest. Bits and launches of the golden cases on the emulated device.", "= compiler"));
+    List<String> lines = new ArrayList<>(List.of("# See RecordTest. Bits and launches of the golden cases on the emulated device.",
+        "= compiler"));
     lines.addAll(compiler());
     WRITTEN.forEach((title, section) -> {
       lines.add("= " + title);

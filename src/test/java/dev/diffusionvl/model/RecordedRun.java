@@ -49,7 +49,8 @@ final class RecordedRun implements GenerationListener {
   public void onStep(int block, int step, List<Commit> committed) {
     cut("block " + block + " step " + step);
     for (Commit commit : committed) {
-      steps.append("%d %d %d %d %08x%n".formatted(block, step, commit.position(), commit.token(), Float.floatToIntBits(commit.confidence())));
+      steps.append("%d %d %d %d %08x%n".formatted(block, step, commit.position(), commit.token(),
+          Float.floatToIntBits(commit.confidence())));
     }
   }
 

@@ -21,8 +21,8 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * Makes a tiny checkpoint of the SigLIP family: scheme E, seeded random weights, the demo model's tokenizer. Two layers of each tower, heads
- * of 72 and 128 as the real ones, tiles of 62 pixels of which 56 are read.
+ * Makes a tiny checkpoint of the SigLIP family: scheme E, seeded random weights, the demo model's tokenizer. Two layers of each tower,
+ * heads of 72 and 128 as the real ones, tiles of 62 pixels of which 56 are read.
  */
 public final class SigLipCheckpoint {
   /** Of its weights. */

@@ -356,7 +356,8 @@ class SigLipModelTest {
           row[mask] = Double.NEGATIVE_INFINITY;
           double best = Arrays.stream(row).max().orElseThrow();
           double spread = Math.sqrt(Arrays.stream(row).filter(Double::isFinite).map(x -> x * x).average().orElseThrow());
-          assertTrue(best - row[commit.token()] <= 0.15 * spread, "position %d: logit %.3f, best %.3f, spread %.3f".formatted(commit.position(),
+          assertTrue(best - row[commit.token()] <= 0.15 * spread,
+              "position %d: logit %.3f, best %.3f, spread %.3f".formatted(commit.position(),
               row[commit.token()], best, spread));
           exact += row[commit.token()] == best ? 1 : 0;
           all++;

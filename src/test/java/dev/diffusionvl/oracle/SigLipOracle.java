@@ -125,7 +125,8 @@ public final class SigLipOracle {
     for (int i = 0; i < config.layers(); i++) {
       String name = "siglip.encoder.layers." + i + ".";
       double[] n = layerNorm(name + "layer_norm1", x);
-      double[] attended = TensorMap.attention(weights.linear(name + "self_attn.q_proj", n, c), weights.linear(name + "self_attn.k_proj", n, c),
+      double[] attended = TensorMap.attention(weights.linear(name + "self_attn.q_proj", n, c), weights.linear(name + "self_attn.k_proj", n,
+          c),
           weights.linear(name + "self_attn.v_proj", n, c), config.heads(), config.heads(), c / config.heads(), (query, key) -> true);
       TensorMap.add(x, weights.linear(name + "self_attn.out_proj", attended, c));
       double[] inner = weights.linear(name + "mlp.fc1", layerNorm(name + "layer_norm2", x), c);

@@ -73,7 +73,8 @@ record Mutant(String op, String name, String bugClass, String file, String origi
       if (original.isEmpty() || finding.length != 2 || !names.add(parts[0])) {
         throw new IllegalArgumentException(where + parts[0] + " has no '-' line, a '!' line without ' @ ', or the name of another entry");
       }
-      mutants.add(new Mutant(op, parts[0], kind[0], file, String.join("\n", original), String.join("\n", replacement), finding[0], finding[1]));
+      mutants.add(new Mutant(op, parts[0], kind[0], file, String.join("\n", original), String.join("\n", replacement), finding[0],
+          finding[1]));
     }
     return mutants;
   }

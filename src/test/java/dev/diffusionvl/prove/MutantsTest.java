@@ -37,7 +37,8 @@ class MutantsTest {
   @Test
   void anEntryReplacesOneTextAndNamesItsPlace() throws IOException {
     project("a();\nb();\n");
-    Mutant mutant = Mutant.parse("op", List.of("# why", "", "@ no_b: missing barrier", "- b();", "+ c();", "+ d();", "! race @ d()")).getFirst();
+    Mutant mutant = Mutant.parse("op", List.of("# why", "", "@ no_b: missing barrier", "- b();", "+ c();", "+ d();",
+        "! race @ d()")).getFirst();
     assertEquals("a();\nc();\nd();\n", mutant.mutated(folder));
     assertEquals("op.cu:3", mutant.expectedPlace(folder));
     assertEquals("op.no_b (missing barrier)", mutant.toString());

@@ -137,7 +137,8 @@ class LaunchTest {
     cubin[18] = (byte) 190; // e_machine: CUDA
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
         () -> device.loadModule("mine", device.emulated() ? cubin : host));
-    assertTrue(e.getMessage().contains(device.emulated() ? "mine is a cubin, which the emulated device cannot run" : "mine is a host module"),
+    assertTrue(e.getMessage().contains(device.emulated() ? "mine is a cubin, which the emulated device cannot run"
+        : "mine is a host module"),
         e.getMessage());
     device.loadModule(Files.write(temp.resolve("lonely.ptx"), ptx)).close();
     String unknown = new String(ptx, StandardCharsets.UTF_8).replace("add.f32", "addd.f32");

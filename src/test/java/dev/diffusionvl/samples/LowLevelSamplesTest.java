@@ -65,7 +65,8 @@ class LowLevelSamplesTest {
 
   @Test
   void kvAppend() {
-    assertEquals(List.of("slot 4: k 0.000, v 0", "slot 5: k %.3f, v 10".formatted(Math.cos(5)), "slot 6: k %.3f, v 11".formatted(Math.cos(6)),
+    assertEquals(List.of("slot 4: k 0.000, v 0", "slot 5: k %.3f, v 10".formatted(Math.cos(5)),
+        "slot 6: k %.3f, v 11".formatted(Math.cos(6)),
         "slot 7: k 0.000, v 0"), output(KvAppend::main));
   }
 

@@ -40,7 +40,8 @@ class DamagedDataTest {
   void writeData() throws IOException {
     folder = new TrainingFolder(path);
     folder.writeImage("a.png", 30, 30);
-    List<String> records = List.of(record("1", null, "A \\\"question\\\"?", "An answer\\n."), record("2", "a.png", "What?", "It's {nothing}."),
+    List<String> records = List.of(record("1", null, "A \\\"question\\\"?", "An answer\\n."), record("2", "a.png", "What?",
+        "It's {nothing}."),
         "{\"id\": 3, \"image\": [\"a.png\"], \"more\": [1, 2.5e3, {\"image\": null}], \"conversations\": [{\"from\": \"human\", \"value\": "
             + "\"[<image>]\"}, {\"from\": \"gpt\", \"value\": \"\\u00e9\"}]}");
     lines = Files.readAllBytes(folder.writeLines("lines", records));
@@ -71,7 +72,8 @@ class DamagedDataTest {
         fail("seed " + (SEED + n), e);
       }
     }
-    assertTrue(refused > INPUTS / 20 && bad > INPUTS / 5 && good > INPUTS / 2, refused + " files, " + bad + " records, " + good + " good ones");
+    assertTrue(refused > INPUTS / 20 && bad > INPUTS / 5 && good > INPUTS / 2, refused + " files, " + bad + " records, " + good
+        + " good ones");
   }
 
   @Test

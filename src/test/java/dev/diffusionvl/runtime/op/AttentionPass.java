@@ -83,7 +83,8 @@ final class AttentionPass {
   /** The same with other queries. */
   float[] runFrom(Form form, float[] queries, Part... parts) {
     int most = Arrays.stream(parts).mapToInt(Part::rows).max().orElse(1);
-    try (Segments segments = segments(parts); AttentionWorkspace workspace = form == Form.BF16_SPLIT ? workspace(parts.length, most) : null) {
+    try (Segments segments = segments(parts); AttentionWorkspace workspace = form == Form.BF16_SPLIT ? workspace(parts.length, most)
+        : null) {
       return run(queries, segments, workspace);
     }
   }

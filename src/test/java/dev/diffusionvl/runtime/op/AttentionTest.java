@@ -55,7 +55,8 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void everyLengthOfTheList(Form form) {
-    for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193, 1000,
+    for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193,
+        1000,
         2048, 2049, 2500}) {
       check(this, form, 1, 1, 72, length + 3, new Part(1, 2, 3, length + 3, NONE));
     }

@@ -190,7 +190,8 @@ class BackwardOpsTest extends OpTest {
           int slot = 1 + r;
           for (int head = 0; head < heads + 2 * kvHeads; head++) {
             float[] from = head < heads ? dq : head < heads + kvHeads ? dk : dv;
-            int at = head < heads ? (r * heads + head) * dim : ((head < heads + kvHeads ? head - heads : head - heads - kvHeads) * slots + slot) * dim;
+            int at = head < heads ? (r * heads + head) * dim : ((head < heads + kvHeads ? head - heads : head - heads - kvHeads) * slots
+                + slot) * dim;
             for (int j = 0; j < dim / 2; j++) {
               double a = from[at + j];
               double b = from[at + j + dim / 2];
@@ -241,7 +242,8 @@ class BackwardOpsTest extends OpTest {
           double[] expected = BackwardOracle.crossEntropy(logits, label, vocab);
           float[] actual = loss.getFloats(stream);
           for (int r = 0; r < rows; r++) {
-            assertEquals(weight[r] * expected[r], actual[r], 1e-5 * weight[r] * Math.max(1, scale), "loss of row " + r + " (seed " + seed + ")");
+            assertEquals(weight[r] * expected[r], actual[r], 1e-5 * weight[r] * Math.max(1, scale), "loss of row " + r + " (seed " + seed
+                + ")");
           }
           assertAll("cross_entropy " + dtype + vocab, BackwardOracle.crossEntropyGradient(logits, label, weight, vocab),
               gradient.getFloats(stream), Math.max(tolerance(dtype), 1e-5));

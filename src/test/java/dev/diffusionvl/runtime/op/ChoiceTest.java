@@ -123,8 +123,10 @@ class ChoiceTest extends OpTest {
         if (expected.token() != tokens[r]) {
           // The kernel adds f32 exponentials: at a border of the distribution it may stand one kept id beside.
           double slack = 1e-5;
-          SamplingOracle.Choice below = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.max(0, uniforms[r] - slack), original);
-          SamplingOracle.Choice above = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.min(1 - 1e-9, uniforms[r] + slack),
+          SamplingOracle.Choice below = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.max(0, uniforms[r] - slack),
+              original);
+          SamplingOracle.Choice above = SamplingOracle.sample(row, excluded, temperature, topK, topP, Math.min(1 - 1e-9, uniforms[r]
+              + slack),
               original);
           assertTrue(tokens[r] == below.token() || tokens[r] == above.token(), what + ": " + tokens[r] + " for " + expected.token());
         } else {

@@ -48,7 +48,8 @@ class FootprintTest extends OpTest {
         kernels.positionEmbedding.launch(stream, acc, weight, x, y, rows, width, 2);
         assertWritten("position_embedding " + width, y);
         y = guarded(dtype, rows * width);
-        kernels.blendRows.launch(stream, x, ints(new int[4 * rows]), buffer(DType.F32, normal(DType.F32, 4 * rows, 1)), y, rows, width, rows);
+        kernels.blendRows.launch(stream, x, ints(new int[4 * rows]), buffer(DType.F32, normal(DType.F32, 4 * rows, 1)), y, rows, width,
+            rows);
         assertWritten("blend_rows " + width, y);
         y = guarded(dtype, rows * width);
         kernels.swiglu.launch(stream, acc, null, y, rows, width);

@@ -246,7 +246,8 @@ class LauncherChecksTest extends OpTest {
       segments.upload(stream);
       shifted("attention", List.of(f32("q", 2 * 2 * 80), f32("keys", 6 * 80), f32("values", 6 * 80), f32("out", 2 * 2 * 80)),
           Set.of("q", "keys", "values", "out"),
-          b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 80), 6), segments, b.get(3), 1f));
+          b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 80), 6), segments, b.get(3),
+          1f));
       shifted("rope_kv_append", List.of(f32("qkv", 2 * 4 * 8), f32("bias", 4 * 8), f32("cos", 5 * 4), f32("sin", 5 * 4),
               f32("q", 2 * 2 * 8), f32("keys", 6 * 8), f32("values", 6 * 8)), Set.of(),
           b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), segments, b.get(4),

@@ -119,7 +119,8 @@ class RefusalTest extends OpTest {
       segments.upload(stream);
       refused("attention", "keys is", () -> kernels.attention.launch(stream, f, new KeyValues(b, f, new Heads(2, 1, 128), 4), segments, f,
           1f));
-      refused("attention", "values is", () -> kernels.attention.launch(stream, f, new KeyValues(f, small, new Heads(2, 1, 128), 4), segments, f,
+      refused("attention", "values is", () -> kernels.attention.launch(stream, f, new KeyValues(f, small, new Heads(2, 1, 128), 4),
+          segments, f,
           1f));
       refused("attention", "q is", () -> kernels.attention.launch(stream, small, new KeyValues(f, f, new Heads(2, 1, 128), 4), segments, f,
           1f));

@@ -88,7 +88,8 @@ class RotaryTest extends OpTest {
       error += Math.pow(actual[at + d] - expected[d], 2);
       norm += Math.pow(expected[d], 2);
     }
-    assertTrue(Math.sqrt(error) <= tolerance * Math.sqrt(norm), what + " at " + at + ": error " + Math.sqrt(error / norm) + ", seed " + seed);
+    assertTrue(Math.sqrt(error) <= tolerance * Math.sqrt(norm), what + " at " + at + ": error " + Math.sqrt(error / norm) + ", seed "
+        + seed);
   }
 
   @Test
@@ -118,7 +119,8 @@ class RotaryTest extends OpTest {
             int from = row * width + head * dim;
             double tolerance = dtype == DType.BF16 ? 4e-3 : 1e-6;
             assertHead("q", RotaryOracle.vision(x, from, dim, cos, sin, row, t), actualQ, (row * heads + head) * dim, tolerance);
-            assertHead("k", RotaryOracle.vision(x, from + heads * dim, dim, cos, sin, row, t), actualK, (head * rows + row) * dim, tolerance);
+            assertHead("k", RotaryOracle.vision(x, from + heads * dim, dim, cos, sin, row, t), actualK, (head * rows + row) * dim,
+                tolerance);
             double[] value = new double[dim];
             System.arraycopy(x, from + 2 * heads * dim, value, 0, dim);
             assertHead("v", value, actualV, (head * rows + row) * dim, tolerance);

@@ -178,6 +178,7 @@ class RoundingPointsTest extends OpTest {
           "%s: element %d is %s, should be %s (seed %d)".formatted(what, i, actual[i], expected[i], seed));
       different += error > slack ? 1 : 0;
     }
-    assertTrue(different <= 1 + RARE * expected.length, what + ": " + different + " of " + expected.length + " elements differ, seed " + seed);
+    assertTrue(different <= 1 + RARE * expected.length, what + ": " + different + " of " + expected.length + " elements differ, seed "
+        + seed);
   }
 }

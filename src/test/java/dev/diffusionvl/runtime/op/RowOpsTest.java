@@ -30,7 +30,8 @@ class RowOpsTest extends OpTest {
           DeviceBuffer y = empty(dtype, x.length);
           kernels.rmsNorm.launch(stream, buffer(dtype, x), buffer(dtype, weight), y, rows, width, 1e-6f);
           double[] expected = NormOracle.rmsNorm(x, weight, rows, width, 1e-6f, Rounding.of(dtype));
-          assertRows("rms_norm " + dtype + " " + rows + "x" + width, expected, y.getFloats(stream), rows, dtype == DType.BF16 ? 3e-3 : 2e-6);
+          assertRows("rms_norm " + dtype + " " + rows + "x" + width, expected, y.getFloats(stream), rows, dtype == DType.BF16 ? 3e-3
+              : 2e-6);
         }
       }
     }
@@ -55,7 +56,8 @@ class RowOpsTest extends OpTest {
           DeviceBuffer y = empty(dtype, (long) rows * inter);
           kernels.swiglu.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), y, rows, inter);
           assertRows("swiglu " + dtype + " " + rows + "x" + inter,
-              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows, dtype == DType.BF16 ? 4e-3 : 1e-6);
+              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows, dtype == DType.BF16 ? 4e-3
+              : 1e-6);
         }
       }
     }

@@ -143,7 +143,8 @@ class SigLipOpsTest extends OpTest {
         double[] expected = PatchOracle.blendRows(table, index, weight, width, Rounding.of(dtype));
         for (int i = 0; i < expected.length; i++) {
           // a sum that cancels keeps the error of its terms
-          assertEquals(expected[i], actual[i], (dtype == DType.BF16 ? 4e-3 : 1e-6) * (1 + Math.abs(expected[i])), "width " + width + ", element "
+          assertEquals(expected[i], actual[i], (dtype == DType.BF16 ? 4e-3 : 1e-6) * (1 + Math.abs(expected[i])), "width " + width
+              + ", element "
               + i + " (seed " + seed + ")");
         }
         for (int i = 0; i < width; i++) {
