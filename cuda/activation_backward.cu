@@ -3,7 +3,7 @@
 //
 // Shape   x (what goes into the activation; the bias is in), dy, dx [n]; dx may be dy.
 // Floor   x and dy read once, dx written once.
-// Idea    elementwise, 4 elements a thread.
+// Idea    elementwise, 4 elements per thread.
 //         GELU by erf:  act' = P(x) + x p(x), with the normal distribution's P and density p.
 //         GELU by tanh: with u = sqrt(2 / pi) (x + 0.044715 x^3) and t = tanh(u):
 //                       act' = (1 + t) / 2 + x (1 - t^2) / 2 * sqrt(2 / pi) (1 + 3 * 0.044715 x^2).

@@ -5,7 +5,7 @@
 // Shape   master, m, v, grad f32 [n]; weight [n], the rounded copy that the model computes with (f32: master itself may be given);
 //         clip f32 [1]: a factor of all gradients of the step, in device memory because the device has just computed it.
 // Floor   grad, m, v, master read once, m, v, master, weight written once.
-// Idea    elementwise, 4 elements a thread.
+// Idea    elementwise, 4 elements per thread.
 // Rounds  the weight; the state is f32.
 #include "adamw.cuh"
 #include "rows.cuh"

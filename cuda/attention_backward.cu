@@ -84,7 +84,7 @@ __device__ __forceinline__ void backward_q(const Arguments& a, const bf16* out, 
 
   const int warp_row = 16 * (threadIdx.x >> 5), lane = threadIdx.x & 31;
 #pragma unroll
-  for (int i = 0; i < 4; i++) {  // delta meanwhile: eight lanes a row
+  for (int i = 0; i < 4; i++) {  // delta meanwhile: eight lanes per row
     const int row = warp_row + 4 * i + (lane >> 3);
     const int64_t offset = row_offset(row);
     float sum = 0.f;

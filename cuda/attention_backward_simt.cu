@@ -74,7 +74,7 @@ __device__ __forceinline__ void backward_q(const float* q, const float* k, const
   const auto row_at = [&](int r) { return packed.at(r) < 0 ? -1 : packed.at(r) * D; };
   load_tile<D>(query, q, row_at);
   load_tile<D>(gradient, dout, row_at);
-  {  // eight threads a row
+  {  // eight threads per row
     const int64_t at = packed.at(thread / 8);
     float sum = 0.f;
     if (at >= 0) {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Static shared memory and registers a thread of every kernel, as a table: budgets.sh FOLDER ARCHITECTURE...
+# Static shared memory and registers per thread of every kernel, as a table: budgets.sh FOLDER ARCHITECTURE...
 # Reads what `ptxas -v` said (FOLDER/ARCHITECTURE/*.txt, kept beside each cubin).
 set -eu
 folder=$1

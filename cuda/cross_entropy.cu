@@ -4,7 +4,7 @@
 //
 // Shape   logits [rows, vocab], label [rows], weight f32 [rows], loss f32 [rows].
 // Floor   the logits read and written once; the second and third read hit the cache where a row fits.
-// Idea    one block a row: the maximum, the sum, then the gradient over the logits. All sums in a fixed order.
+// Idea    one block per row: the maximum, the sum, then the gradient over the logits. All sums in a fixed order.
 // Rounds  the gradient, when it is stored; f32 everywhere else.
 #include "dvl.cuh"
 #include "rows.cuh"

@@ -4,7 +4,7 @@
 // Shape   dq [rows, heads, D], dk and dv [kv_heads, slots, D], cos and sin f32 [positions, D / 2] or null (no rotation);
 //         dqkv [rows, (heads + 2 kv_heads) * D] (all q, then k, then v).
 // Floor   dq, dk, dv read once, dqkv written once.
-// Idea    one block a row of a segment; a thread owns the pair (i, i + D/2) of a head, as on the way forward.
+// Idea    one block per row of a segment; a thread owns the pair (i, i + D/2) of a head, as on the way forward.
 // Rounds  once, when the gradient is stored.
 #include "dvl.cuh"
 #include "segment.cuh"

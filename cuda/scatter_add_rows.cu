@@ -5,8 +5,8 @@
 // Shape   x [*, width], table f32 [*, width]; for each of `targets` targets: target[t] its row of the table, and source[begin[t] ..
 //         begin[t+1]) the rows of x that are added to it.
 // Floor   the named rows of x read once, the named rows of the table read and written once.
-// Idea    one block a target and 1024 columns, 4 columns a thread, the rows in the order of the list: no atomics, the same bits in every
-//         run.
+// Idea    one block per target and 1024 columns, 4 columns per thread, the rows in the order of the list: no atomics, the same bits in
+//         every run.
 // Rounds  nothing; the sum is f32.
 #include "dvl.cuh"
 #include "rows.cuh"

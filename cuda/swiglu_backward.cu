@@ -4,7 +4,7 @@
 //
 // Shape   gate_up [rows, 2 * inter] (gate, then up; biases are in), dout [rows, inter], dgate_up as gate_up; may be gate_up itself.
 // Floor   gate_up and dout read once, dgate_up written once.
-// Idea    elementwise, 4 columns a thread.
+// Idea    elementwise, 4 columns per thread.
 // Rounds  once, when the gradients are stored.
 #include "dvl.cuh"
 #include "rows.cuh"

@@ -26,7 +26,7 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * white). Orientation is applied, by EXIF or XMP. TIFF files are read if their combination of colours, samples and compression was
  * compared with Pillow's result, and refused by name otherwise. All methods may be called by several threads at the same time.
  *
- * <p>Memory: at most 24 bytes a pixel and a small multiple of the file's size. What a header claims is believed up to
+ * <p>Memory: at most 24 bytes per pixel and a small multiple of the file's size. What a header claims is believed up to
  * 178,956,970 pixels, and in PNG, JPEG and GIF files up to what so many bytes can be the compressed form of.
  */
 public final class ImageFiles {

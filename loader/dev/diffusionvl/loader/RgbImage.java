@@ -4,7 +4,7 @@ package dev.diffusionvl.loader;
 /**
  * A decoded image of 8-bit RGB.
  *
- * @param rgb rows from top to bottom, three bytes a pixel, length 3 * width * height
+ * @param rgb rows from top to bottom, three bytes per pixel, length 3 * width * height
  * @param name how messages call it, its file for instance; null where it has none
  */
 public record RgbImage(int width, int height, byte[] rgb, String name) {

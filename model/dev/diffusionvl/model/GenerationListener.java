@@ -61,7 +61,7 @@ public interface GenerationListener {
 
   /**
    * Whether steps are to be reported as they happen. Where not, {@link #onStep}, {@link #onPreview} and the progress of denoising come
-   * block by block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once a
+   * block by block, all the same calls in the same order, and a static schedule need not wait for the device within a block. Asked once per
    * generation.
    */
   default boolean isLive() {

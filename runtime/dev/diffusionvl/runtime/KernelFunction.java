@@ -58,7 +58,7 @@ public final class KernelFunction {
     return value[0];
   }
 
-  /** Opts in to more than 48 KiB of dynamic shared memory a block. */
+  /** Opts in to more than 48 KiB of dynamic shared memory per block. */
   public synchronized void allowDynamicShared(int bytes) {
     checkOpen();
     if (bytes > dynamicShared) {

@@ -21,7 +21,7 @@ public final class Launch {
   static final int MAX_PARAMETERS = 64;
 
   // The block: the addresses of the values, then the values. JCuda gets a single raw pointer to the addresses: building its
-  // Pointer trees costs 13 µs a launch, this costs about one.
+  // Pointer trees costs 13 µs per launch, this costs about one.
   private static final long VALUES = 8L * MAX_PARAMETERS;
 
   private final Stream stream;

@@ -57,7 +57,7 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
       Map.entry("adamw", STREAMING),
       Map.entry("adamw_8bit", new ExpectedTime(0.8, 2.5, "eight transcendentals per element stay behind the bytes; " + NODE)),
       Map.entry("gradient_norm", STREAMING),
-      Map.entry("cross_entropy", new ExpectedTime(0.6, 4, "one block a row, three sweeps of which two hit the cache")),
+      Map.entry("cross_entropy", new ExpectedTime(0.6, 4, "one block per row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */

@@ -10,7 +10,7 @@ import java.util.Arrays;
  * A WebP file, lossy or lossless. Of an animation the first frame counts, on its canvas; alpha is dropped. The pixels are those of
  * libwebp, bit by bit. Immutable.
  *
- * <p>Memory: twelve bytes a pixel and a small multiple of the file's size.
+ * <p>Memory: twelve bytes per pixel and a small multiple of the file's size.
  */
 public final class WebpFile {
   private static final int CHUNK_HEADER = 8;
@@ -149,7 +149,7 @@ public final class WebpFile {
     return height;
   }
 
-  /** Rows from top to bottom, three bytes a pixel; not copied. */
+  /** Rows from top to bottom, three bytes per pixel; not copied. */
   public byte[] rgb() {
     return rgb;
   }

@@ -15,7 +15,7 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * Low-confidence remasking, step by step: 8 masks, 2 commits a step. The "model" proposes token 100 + position, with a new
+ * Low-confidence remasking, step by step: 8 masks, 2 commits per step. The "model" proposes token 100 + position, with a new
  * confidence each time.
  */
 public final class Remasking {

@@ -199,7 +199,7 @@ class BenchTest {
     assertEquals(new Quantiles(7, 7, 7), Quantiles.of(7));
   }
 
-  /** Decoder layers, final norm and output matrix of the published models, two bytes a parameter. */
+  /** Decoder layers, final norm and output matrix of the published models, two bytes per parameter. */
   @Test
   void shapesAreThoseOfThePublishedModels() {
     assertEquals(6_171_877_376L, decoderBytes(ModelShape.QWEN_3B));
