@@ -17,8 +17,8 @@ public record RowBlend(int[] index, float[] weight) {
   }
 
   /**
-   * The way back: row {@code t} of the result is the sum of weight · row {@code r} over the rows {@code r} that row {@code t} of the table has
-   * a weight in, in their order. A mosaic only shrinks pictures, so that no row of a picture is in more than four.
+   * The way back: row {@code t} of the result is the sum of weight · row {@code r} over the rows {@code r} that row {@code t} of the table
+   * has a weight in, in their order. A mosaic only shrinks pictures, so that no row of a picture is in more than four.
    *
    * @param tableRows rows of the table that are looked at; the newline vector may stand behind them
    * @throws IllegalStateException if one of these rows is in more than four sums
