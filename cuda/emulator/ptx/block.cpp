@@ -198,7 +198,8 @@ void Machine::deadlock() {
       const Strand& s = w.strand[k];
       speak_for_lanes(w, s.lanes);
       site = site_of(context(w, s.frame), *s.pc);
-      used += static_cast<size_t>(std::snprintf(text + used, sizeof text - used, "%s warp %u lanes %08x at line %u for %s", shown ? "," : "", n,
+      used += static_cast<size_t>(std::snprintf(text + used, sizeof text - used, "%s warp %u lanes %08x at line %u for %s", shown ? ","
+          : "", n,
                                                 s.lanes, line_of(site), s.pc->text->opcode.c_str()));
       used = std::min(used, sizeof text - 1);
     }

@@ -29,9 +29,11 @@ std::string text_at(const Context& c, const Ins& i, unsigned lane, uint64_t addr
 }
 
 // One conversion of the format, e.g. "%-8.3f", with the next value of the argument buffer
-void print_one(const Context& c, const Ins& i, unsigned lane, const std::string& format, uint64_t buffer, size_t& offset, std::string& out) {
+void print_one(const Context& c, const Ins& i, unsigned lane, const std::string& format, uint64_t buffer, size_t& offset,
+    std::string& out) {
   const char kind = format.back();
-  const bool wide = format.find("ll") != std::string::npos || format.find('l') != std::string::npos || std::strchr("sp", kind) || std::strchr("eEfFgGaA", kind);
+  const bool wide = format.find("ll") != std::string::npos || format.find('l') != std::string::npos || std::strchr("sp", kind) ||
+      std::strchr("eEfFgGaA", kind);
   const size_t n = wide ? 8 : 4;
   offset = (offset + n - 1) / n * n;
   uint64_t bits = 0;
@@ -81,7 +83,8 @@ void vprintf_(Context& c, const Ins& i, uint32_t lanes) {
     char* local = c.machine->local_of(*c.warp, l) + c.frame->local;
     if (!call.results.empty()) {
       std::memcpy(local + call.results[0].offset, &printed, std::min<size_t>(sizeof printed, call.results[0].bytes));
-      if (kCheck) std::memset(c.machine->written_local + (local - c.machine->local_start()) + call.results[0].offset, 1, call.results[0].bytes);
+      if (kCheck) std::memset(c.machine->written_local + (local - c.machine->local_start()) + call.results[0].offset, 1,
+          call.results[0].bytes);
     }
   });
   std::fflush(stdout);

@@ -73,7 +73,8 @@ void Machine::enter(Warp& w, Strand& s, const Ins& i, const Call& call, const Fu
   Frame* caller = s.frame;
   const uint32_t local = caller->local + caller->function->local_bytes;
   if (local + callee.local_bytes > kLocalBytes || caller->depth > 10'000)
-    give_up_at(context(w, caller), i, static_cast<unsigned>(__builtin_ctz(lanes)), "stack overflow: calls need more than %zu bytes of local memory",
+    give_up_at(context(w, caller), i, static_cast<unsigned>(__builtin_ctz(lanes)),
+        "stack overflow: calls need more than %zu bytes of local memory",
                kLocalBytes);
   Frame* frame = take_frame(callee);
   frame->caller = caller;

@@ -11,7 +11,8 @@ namespace {
 
 enum To : uint8_t { kNearest, kZero, kDown, kUp, kAway };
 constexpr int kFenv[] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD, FE_TONEAREST};
-constexpr int kSse[] = {_MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_ZERO, _MM_FROUND_TO_NEG_INF, _MM_FROUND_TO_POS_INF, _MM_FROUND_TO_NEAREST_INT};
+constexpr int kSse[] = {_MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_ZERO, _MM_FROUND_TO_NEG_INF, _MM_FROUND_TO_POS_INF,
+    _MM_FROUND_TO_NEAREST_INT};
 
 double to_integral(double x, uint8_t how) {
   switch (how) {
@@ -51,7 +52,8 @@ D clamp_integer(S v) {
     if (v < 0 && (!std::is_signed_v<D> || v < static_cast<int64_t>(std::numeric_limits<D>::min()))) return std::numeric_limits<D>::min();
     if (v < 0) return static_cast<D>(v);
   }
-  return static_cast<uint64_t>(v) > static_cast<uint64_t>(std::numeric_limits<D>::max()) ? std::numeric_limits<D>::max() : static_cast<D>(v);
+  return static_cast<uint64_t>(v) > static_cast<uint64_t>(std::numeric_limits<D>::max()) ? std::numeric_limits<D>::max()
+      : static_cast<D>(v);
 }
 
 float flush(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.f, x) : x; }

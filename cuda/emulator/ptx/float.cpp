@@ -197,7 +197,8 @@ void testp(Context& c, const Ins& i, uint32_t lanes) {
   const T* a = values<T>(c, i.o[1]);
   each_lane(lanes, [&](unsigned l) {
     const int k = std::fpclassify(a[l]);
-    const bool is[] = {k != FP_INFINITE && k != FP_NAN, k == FP_INFINITE, k != FP_NAN, k == FP_NAN, k == FP_NORMAL || k == FP_ZERO, k == FP_SUBNORMAL};
+    const bool is[] = {k != FP_INFINITE && k != FP_NAN, k == FP_INFINITE, k != FP_NAN, k == FP_NAN, k == FP_NORMAL || k == FP_ZERO,
+        k == FP_SUBNORMAL};
     yes |= static_cast<uint32_t>(is[i.detail[0]]) << l;
   });
   set_predicate(c, i.o[0], lanes, yes);

@@ -18,7 +18,8 @@ namespace {
 constexpr uint32_t round_up(size_t n, size_t to) { return static_cast<uint32_t>((n + to - 1) / to * to); }
 
 const Maker* maker_of(std::string_view base) {
-  static const Table* const tables[] = {&integer_operations(), &carry_operations(), &bit_operations(), &float_operations(), &compare_operations(), &convert_operations(),
+  static const Table* const tables[] = {&integer_operations(), &carry_operations(), &bit_operations(), &float_operations(),
+      &compare_operations(), &convert_operations(),
                                         &move_operations(), &memory_operations(), &atomic_operations(), &warp_operations(),
                                         &matrix_operations(), &control_operations()};
   for (const Table* table : tables)

@@ -39,7 +39,8 @@ struct Multiply24 {
 };
 struct AbsoluteDifference {
   template <class T>
-  static T apply(T a, T b, T c) { return static_cast<T>(Unsigned<T>(c) + (a < b ? Unsigned<T>(b) - Unsigned<T>(a) : Unsigned<T>(a) - Unsigned<T>(b))); }
+  static T apply(T a, T b, T c) { return static_cast<T>(Unsigned<T>(c) + (a < b ? Unsigned<T>(b) - Unsigned<T>(a)
+      : Unsigned<T>(a) - Unsigned<T>(b))); }
 };
 template <class A, class B>
 struct Dot4 {
@@ -53,7 +54,8 @@ struct Dot4 {
 template <class Op, class T>
 struct Pair {
   static uint32_t apply(uint32_t a, uint32_t b) {
-    const auto half = [&](int at) { return static_cast<uint32_t>(static_cast<uint16_t>(Op::apply(static_cast<T>(a >> at), static_cast<T>(b >> at)))) << at; };
+    const auto half = [&](int at) { return static_cast<uint32_t>(static_cast<uint16_t>(Op::apply(static_cast<T>(a >> at),
+        static_cast<T>(b >> at)))) << at; };
     return half(0) | half(16);
   }
 };

@@ -32,7 +32,8 @@ void load_matrix(Meeting& m) {
     uint32_t* d = values<uint32_t>(p.c, i.o[t]);
     for (unsigned l = 0; l < kWarpSize; l++) {
       const unsigned g = l / 4, q = 2 * (l % 4);
-      d[l] = i.detail[2] ? tile[t][q][g] | static_cast<uint32_t>(tile[t][q + 1][g]) << 16 : tile[t][g][q] | static_cast<uint32_t>(tile[t][g][q + 1]) << 16;
+      d[l] = i.detail[2] ? tile[t][q][g] | static_cast<uint32_t>(tile[t][q + 1][g]) << 16
+          : tile[t][g][q] | static_cast<uint32_t>(tile[t][g][q + 1]) << 16;
     }
   }
   m.machine.worker.stats.ldmatrix++;
@@ -133,7 +134,8 @@ void make_mma(Decoder& d) {
   const int shape = d.take_one({"m16n8k8", "m16n8k16"});
   const Type tc = d.type(), tb = d.type(), ta = d.type(), td = d.type();
   const bool bf = ta.kind == Kind::kBfloat, half_sums = td.bits == 16;
-  if (shape < 0 || ta.bits != 16 || ta.packed != 1 || tb.kind != ta.kind || tb.bits != 16 || tc.bits != td.bits || td.kind != Kind::kFloat ||
+  if (shape < 0 || ta.bits != 16 || ta.packed != 1 || tb.kind != ta.kind || tb.bits != 16 || tc.bits != td.bits ||
+      td.kind != Kind::kFloat ||
       (ta.kind != Kind::kFloat && !bf) || (bf && half_sums))
     d.unknown();
   const int depth = shape == 0 ? 8 : 16;

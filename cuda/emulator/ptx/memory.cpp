@@ -61,7 +61,8 @@ char* shared(const Context& c, const Ins& i, unsigned lane, uint64_t offset, siz
 char* local(const Context& c, const Ins& i, unsigned lane, uint64_t offset, size_t n, Access kind) {
   const Frame& f = *c.frame;
   if (offset > kLocalBytes || offset + n > f.local + f.function->local_bytes)
-    give_up_at(c, i, lane, "out of bounds: %s of %zu bytes at local address %#lx, %u bytes of local memory are in use", verb(kind), n, offset,
+    give_up_at(c, i, lane, "out of bounds: %s of %zu bytes at local address %#lx, %u bytes of local memory are in use", verb(kind), n,
+        offset,
                f.local + f.function->local_bytes);
   return c.machine->local_of(*c.warp, lane) + offset;
 }
@@ -127,7 +128,8 @@ void addresses_of(const Context& c, const Ins& i, const Operand& o, uint64_t (&a
 }
 
 Space take_space(Decoder& d) {
-  constexpr Space spaces[] = {Space::kGlobal, Space::kShared, Space::kShared, Space::kLocal, Space::kConst, Space::kParam, Space::kParam, Space::kParam};
+  constexpr Space spaces[] = {Space::kGlobal, Space::kShared, Space::kShared, Space::kLocal, Space::kConst, Space::kParam, Space::kParam,
+      Space::kParam};
   const int n = d.take_one({"global", "shared", "shared::cta", "local", "const", "param", "param::entry", "param::func"});
   return n < 0 ? Space::kGeneric : spaces[n];
 }

@@ -120,7 +120,8 @@ Variable Reader::variable(Space space, bool external) {
     t_.expect("]");
   }
   if (open) v.bytes = 0;
-  if (v.align == 0 || (v.align & (v.align - 1)) || v.align > 4096) t_.refuse("alignment of " + v.name + " is not a power of two up to 4096");
+  if (v.align == 0 || (v.align & (v.align - 1)) ||
+      v.align > 4096) t_.refuse("alignment of " + v.name + " is not a power of two up to 4096");
   if (t_.accept("=")) {
     initial(v, type);
     if (open) v.bytes = v.initial.size();

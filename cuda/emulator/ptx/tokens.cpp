@@ -49,7 +49,8 @@ std::vector<Token> tokens_of(std::string_view text) {
     } else if (letter(c) || (c == '.' && letter(at(i + 1)))) {
       size_t end = i + 1;
       const bool directive = c == '.';  // ".reg.b32" is two words
-      while (end < n && ((in_word(text[end]) && !(directive && text[end] == '.')) || (text[end] == ':' && at(end + 1) == ':'))) end += text[end] == ':' ? 2 : 1;
+      while (end < n && ((in_word(text[end]) && !(directive && text[end] == '.')) || (text[end] == ':' &&
+          at(end + 1) == ':'))) end += text[end] == ':' ? 2 : 1;
       tokens.push_back({Token::kWord, text.substr(i, end - i), line});
       i = end;
     } else if (std::string_view("{}[]()<>,;:=+-!|@").find(c) != std::string_view::npos) {

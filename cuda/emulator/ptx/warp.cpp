@@ -202,7 +202,8 @@ void warp_barrier_meeting(Meeting& m) {
 }
 
 const Table& warp_operations() {
-  static const Table table = {{"shfl", make_shfl}, {"vote", make_vote}, {"match", make_match}, {"redux", make_redux}, {"activemask", make_activemask}, {"elect", make_elect}};
+  static const Table table = {{"shfl", make_shfl}, {"vote", make_vote}, {"match", make_match}, {"redux", make_redux}, {"activemask",
+      make_activemask}, {"elect", make_elect}};
   return table;
 }
 
