@@ -107,6 +107,14 @@ EMU_API bool journal_kept();
 EMU_API void add_to_journal(const std::string& line);
 EMU_API std::string take_journal();
 
+// ---- creations: device memory, pinned memory, streams, events, graphs, and what the libraries make, by kind. A test has the n-th fail and
+// then looks at what is left.
+EMU_API bool create(const char* kind);     // counts one more of the kind; false: this is the one that has to fail
+EMU_API void destroyed(const char* kind);
+EMU_API void fail_creation(uint64_t n);    // the n-th from now on fails; 0: none. Counts from here
+EMU_API uint64_t creations();              // since then
+EMU_API std::string created_objects();     // what is there, one "kind count" a line
+
 // Adds a finding that is not tied to a kernel (for example a leak found by the driver facade).
 EMU_API void add_report(const std::string& text);
 

@@ -36,6 +36,15 @@ TEST_HOOK void dvl_emulator_keep_journal(int on) { emu::keep_journal(on != 0); }
 // The journal's lines since the last call (see core.h).
 TEST_HOOK long dvl_emulator_take_journal(char* text, long capacity) { return give(emu::take_journal(), text, capacity); }
 
+// The n-th creation of device memory, pinned memory, a stream, an event, a graph or a library's object from now on fails; 0: none.
+TEST_HOOK void dvl_emulator_fail_creation(long n) { emu::fail_creation(static_cast<uint64_t>(n)); }
+
+// Creations since the call above.
+TEST_HOOK long dvl_emulator_creations() { return static_cast<long>(emu::creations()); }
+
+// What has been created and not destroyed, one "kind count" a line.
+TEST_HOOK long dvl_emulator_created_objects(char* text, long capacity) { return give(emu::created_objects(), text, capacity); }
+
 // Adds a finding for device memory that is still allocated; returns its bytes.
 TEST_HOOK long dvl_emulator_report_leaks() { return static_cast<long>(emu::report_leaks()); }
 

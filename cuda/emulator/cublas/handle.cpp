@@ -6,10 +6,13 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "../core.h"
+
 namespace emu::blas {
 namespace {
 
 constexpr int VERSION = 120600; // 12.6.0
+constexpr const char* HANDLE = "cuBLAS handle";
 constexpr int MATH_MODES = 0x1f; // the modes and their flags
 
 struct Handles {
@@ -87,6 +90,7 @@ CUDA_API cublasStatus_t cublasCreate_v2(cublasHandle_t* out) {
     emu::complain("cublasCreate: the calling thread has no usable context");
     return CUBLAS_STATUS_NOT_INITIALIZED;
   }
+  if (!emu::create(HANDLE)) return CUBLAS_STATUS_ALLOC_FAILED;
   std::lock_guard<std::mutex> lock(handles().mutex);
   *out = reinterpret_cast<cublasHandle_t>(handles().next += 16);
   handles().live[*out] = settings;
@@ -95,7 +99,9 @@ CUDA_API cublasStatus_t cublasCreate_v2(cublasHandle_t* out) {
 
 CUDA_API cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
   std::lock_guard<std::mutex> lock(handles().mutex);
-  return handles().live.erase(handle) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!handles().live.erase(handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
+  emu::destroyed(HANDLE);
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 CUDA_API cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int* version) {

@@ -5,17 +5,17 @@
 namespace emu::dnn {
 
 Registry<Tensor>& tensors() {
-  static auto* instance = new Registry<Tensor>(0xd01'0000'0000);
+  static auto* instance = new Registry<Tensor>("tensor descriptor", 0xd01'0000'0000);
   return *instance;
 }
 
 Registry<Tensor>& filters() {
-  static auto* instance = new Registry<Tensor>(0xd02'0000'0000);
+  static auto* instance = new Registry<Tensor>("filter descriptor", 0xd02'0000'0000);
   return *instance;
 }
 
 Registry<Convolution>& convolutions() {
-  static auto* instance = new Registry<Convolution>(0xd03'0000'0000);
+  static auto* instance = new Registry<Convolution>("convolution descriptor", 0xd03'0000'0000);
   return *instance;
 }
 
@@ -30,7 +30,9 @@ bool output_size(const Convolution& convolution, const Tensor& x, const Tensor& 
 namespace {
 
 template <class T> cudnnStatus_t create(Registry<T>& registry, void** out) {
-  return out ? (*out = registry.add(T()), CUDNN_STATUS_SUCCESS) : CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+  if (!out) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+  *out = registry.add(T());
+  return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR;
 }
 
 template <class T> cudnnStatus_t destroy(Registry<T>& registry, void* descriptor) {

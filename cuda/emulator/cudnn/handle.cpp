@@ -27,7 +27,7 @@ constexpr StatusName NAMES[] = {
 
 // Never destroyed: other threads may still call in at exit.
 Registry<Handle>& handles() {
-  static auto* instance = new Registry<Handle>(0xd00'0000'0000);
+  static auto* instance = new Registry<Handle>("cuDNN handle", 0xd00'0000'0000);
   return *instance;
 }
 
@@ -43,7 +43,7 @@ CUDA_API cudnnStatus_t cudnnCreate(void** out) {
     return CUDNN_STATUS_NOT_INITIALIZED;
   }
   *out = handles().add(handle);
-  return CUDNN_STATUS_SUCCESS;
+  return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR;
 }
 
 CUDA_API cudnnStatus_t cudnnDestroy(void* handle) {

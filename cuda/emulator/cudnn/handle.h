@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "../complain.h"
+#include "../core.h"
 #include "../driver/cuda_types.h"
 #include "../driver/submit.h"
 
@@ -34,9 +35,11 @@ namespace emu::dnn {
 // noticed and never followed.
 template <class T> class Registry {
 public:
-  explicit Registry(uintptr_t first) : next_(first) {}
+  Registry(const char* kind, uintptr_t first) : next_(first), kind_(kind) {}
 
+  // nullptr: the creation that has to fail
   void* add(const T& value) {
+    if (!emu::create(kind_)) return nullptr;
     std::lock_guard<std::mutex> lock(mutex_);
     void* handle = reinterpret_cast<void*>(next_ += 16);
     live_[handle] = value;
@@ -44,7 +47,9 @@ public:
   }
   bool remove(void* handle) {
     std::lock_guard<std::mutex> lock(mutex_);
-    return live_.erase(handle) > 0;
+    if (!live_.erase(handle)) return false;
+    emu::destroyed(kind_);
+    return true;
   }
   bool find(void* handle, T& out) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -61,6 +66,7 @@ private:
   std::mutex mutex_;
   std::unordered_map<void*, T> live_;
   uintptr_t next_;
+  const char* kind_; // of creation (../core.h)
 };
 
 struct Handle {

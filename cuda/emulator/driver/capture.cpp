@@ -8,7 +8,7 @@ namespace emu::driver {
 
 thread_local CUcaptureMode capture_mode = CAPTURE_GLOBAL;
 
-Graph* new_graph() { return state().registry.add(std::make_unique<Graph>(), nullptr); }
+Graph* new_graph() { return emu::create(GRAPH) ? state().registry.add(std::make_unique<Graph>(), nullptr) : nullptr; }
 
 Node* add_node(Graph& graph, Work work, const std::vector<Node*>& dependencies) {
   auto node = std::make_unique<Node>();
@@ -22,6 +22,7 @@ Node* add_node(Graph& graph, Work work, const std::vector<Node*>& dependencies) 
 void destroy_graph(Graph& graph) {
   for (Node* node : graph.nodes) state().registry.destroy(node);
   state().registry.destroy(&graph);
+  emu::destroyed(GRAPH);
 }
 
 Capture* find_capture(uint64_t id) {
@@ -31,7 +32,9 @@ Capture* find_capture(uint64_t id) {
   return nullptr;
 }
 
-void begin_capture(Stream& stream, CUcaptureMode mode) {
+CUresult begin_capture(Stream& stream, CUcaptureMode mode) {
+  Graph* graph = new_graph();
+  if (!graph) return CUDA_ERROR_OUT_OF_MEMORY;
   State& s = state();
   s.captures.push_back(std::make_unique<Capture>());
   Capture& capture = *s.captures.back();
@@ -39,10 +42,11 @@ void begin_capture(Stream& stream, CUcaptureMode mode) {
   capture.mode = mode;
   capture.thread = std::this_thread::get_id();
   capture.context = stream.context;
-  capture.graph = new_graph();
+  capture.graph = graph;
   capture.origin = &stream;
   capture.streams = {&stream};
   stream.capture = &capture;
+  return CUDA_SUCCESS;
 }
 
 // Ends the capture for all its streams; the graph is the caller's.

@@ -41,12 +41,12 @@ struct Capture {
   bool invalidated = false;
 };
 
-Graph* new_graph();
+Graph* new_graph();  // nullptr: the creation that has to fail
 Node* add_node(Graph& graph, Work work, const std::vector<Node*>& dependencies);
 void destroy_graph(Graph& graph);
 
 Capture* find_capture(uint64_t id);
-void begin_capture(Stream& stream, CUcaptureMode mode);
+CUresult begin_capture(Stream& stream, CUcaptureMode mode);
 CUresult end_capture(Stream& stream, CUgraph* out);
 void join_capture(Stream& stream, const Event& event, Capture& capture);
 void leave_capture(Stream& stream);       // the stream is about to be destroyed

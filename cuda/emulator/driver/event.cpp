@@ -44,6 +44,7 @@ using namespace emu::driver;
 CUDA_API CUresult cuEventCreate(CUevent* out, unsigned flags) {
   return with_context([&](Context& context) -> CUresult {
     if (!out || flags > EVENT_FLAGS) return CUDA_ERROR_INVALID_VALUE;
+    if (!emu::create(EVENT)) return CUDA_ERROR_OUT_OF_MEMORY;
     auto event = std::make_unique<Event>();
     event->flags = flags;
     *out = handle_of<CUevent>(state().registry.add(std::move(event), &context));
@@ -54,6 +55,7 @@ CUDA_API CUresult cuEventCreate(CUevent* out, unsigned flags) {
 CUDA_API CUresult cuEventDestroy_v2(CUevent handle) {
   return with_event(handle, [](Context&, Event& event) {
     state().registry.destroy(&event);
+    emu::destroyed(EVENT);
     return CUDA_SUCCESS;
   });
 }

@@ -36,6 +36,7 @@ CUresult instantiate(const Graph& graph, CUgraphExec* out) {
   auto items = std::make_shared<Items>();
   for (const Node* node : ordered(graph)) items->push_back({handle_of<CUgraphNode>(node), node->work});
   if (items->size() != graph.nodes.size()) return CUDA_ERROR_INVALID_VALUE;
+  if (!emu::create(EXECUTABLE_GRAPH)) return CUDA_ERROR_OUT_OF_MEMORY;
   auto exec = std::make_unique<GraphExec>();
   exec->items = std::move(items);
   *out = handle_of<CUgraphExec>(state().registry.add(std::move(exec), nullptr));
@@ -86,7 +87,9 @@ using namespace emu::driver;
 CUDA_API CUresult cuGraphCreate(CUgraph* out, unsigned flags) {
   return with_driver([&]() -> CUresult {
     if (!out || flags) return CUDA_ERROR_INVALID_VALUE;
-    *out = handle_of<CUgraph>(new_graph());
+    Graph* graph = new_graph();
+    if (!graph) return CUDA_ERROR_OUT_OF_MEMORY;
+    *out = handle_of<CUgraph>(graph);
     return CUDA_SUCCESS;
   });
 }
@@ -102,6 +105,7 @@ CUDA_API CUresult cuGraphClone(CUgraph* out, CUgraph handle) {
   return with_graph(handle, [&](Graph& graph) -> CUresult {
     if (!out) return CUDA_ERROR_INVALID_VALUE;
     Graph* copy = new_graph();
+    if (!copy) return CUDA_ERROR_OUT_OF_MEMORY;
     std::unordered_map<const Node*, Node*> twin;
     for (const Node* node : graph.nodes) twin[node] = add_node(*copy, node->work, {});
     for (const Node* node : graph.nodes) {
@@ -234,6 +238,7 @@ CUDA_API CUresult cuGraphExecDestroy(CUgraphExec handle) {
     auto* exec = state().registry.find<GraphExec>(handle);
     if (!exec) return CUDA_ERROR_INVALID_VALUE;
     state().registry.destroy(exec);
+    emu::destroyed(EXECUTABLE_GRAPH);
     return CUDA_SUCCESS;
   });
 }

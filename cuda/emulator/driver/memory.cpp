@@ -14,8 +14,9 @@ constexpr size_t PITCH = 512; // of cuMemAllocPitch
 
 CUresult allocate(Context& context, CUdeviceptr* out, size_t bytes) {
   if (!out || !bytes) return CUDA_ERROR_INVALID_VALUE;
+  if (!emu::create(DEVICE_MEMORY)) return CUDA_ERROR_OUT_OF_MEMORY;
   void* memory = emu::device_alloc(bytes);
-  if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (!memory) return emu::destroyed(DEVICE_MEMORY), CUDA_ERROR_OUT_OF_MEMORY;
   state().device_memory[reinterpret_cast<uintptr_t>(memory)] = {&context, state().next_id++};
   *out = reinterpret_cast<CUdeviceptr>(memory);
   return CUDA_SUCCESS;
@@ -26,6 +27,7 @@ CUresult release(CUdeviceptr address) {
   auto found = state().device_memory.find(address);
   if (found == state().device_memory.end()) return CUDA_ERROR_INVALID_VALUE;
   state().device_memory.erase(found);
+  emu::destroyed(DEVICE_MEMORY);
   return emu::device_free(reinterpret_cast<void*>(address)) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -109,7 +111,10 @@ CUresult release_host(void* p, bool registered, CUresult unknown) {
   if (found == state().host_memory.end() || found->second.registered != registered) return unknown;
   state().host_memory.erase(found);
   emu::host_memory_removed(p);
-  if (!registered) std::free(p);
+  if (!registered) {
+    emu::destroyed(PINNED_MEMORY);
+    std::free(p);
+  }
   return CUDA_SUCCESS;
 }
 
@@ -190,6 +195,7 @@ CUDA_API CUresult cuMemHostAlloc(void** out, size_t bytes, unsigned flags) {
     if (!out || !bytes || flags > 7) return CUDA_ERROR_INVALID_VALUE;
     void* memory = bytes > SIZE_MAX - PAGE ? nullptr : std::aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE);
     if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!emu::create(PINNED_MEMORY)) return std::free(memory), CUDA_ERROR_OUT_OF_MEMORY;
     pin(context, memory, bytes, flags, false);
     *out = memory;
     return CUDA_SUCCESS;

@@ -24,7 +24,14 @@ Module::~Module() {
 
 void Registry::destroy_all_of(const Context* context) {
   for (auto it = objects_.begin(); it != objects_.end();) {
-    it = it->second->context == context ? objects_.erase(it) : std::next(it);
+    if (it->second->context != context) {
+      ++it;
+      continue;
+    }
+    auto* stream = dynamic_cast<Stream*>(it->second.get());
+    if (stream && !stream->is_default) emu::destroyed(STREAM);
+    if (dynamic_cast<Event*>(it->second.get())) emu::destroyed(EVENT);
+    it = objects_.erase(it);
   }
 }
 
@@ -71,6 +78,7 @@ void end_context(Context& context) {
       continue;
     }
     emu::device_free(reinterpret_cast<void*>(it->first));
+    emu::destroyed(DEVICE_MEMORY);
     it = s.device_memory.erase(it);
   }
   for (auto it = s.host_memory.begin(); it != s.host_memory.end();) {
@@ -79,7 +87,10 @@ void end_context(Context& context) {
       continue;
     }
     emu::host_memory_removed(reinterpret_cast<void*>(it->first));
-    if (!it->second.registered) std::free(reinterpret_cast<void*>(it->first));
+    if (!it->second.registered) {
+      emu::destroyed(PINNED_MEMORY);
+      std::free(reinterpret_cast<void*>(it->first));
+    }
     it = s.host_memory.erase(it);
   }
 }

@@ -103,6 +103,14 @@ private:
   std::unordered_map<uintptr_t, std::unique_ptr<Object>> objects_;
 };
 
+// Kinds of creations (../core.h)
+inline constexpr const char* DEVICE_MEMORY = "device memory";
+inline constexpr const char* PINNED_MEMORY = "pinned memory";
+inline constexpr const char* STREAM = "stream";
+inline constexpr const char* EVENT = "event";
+inline constexpr const char* GRAPH = "graph";
+inline constexpr const char* EXECUTABLE_GRAPH = "executable graph";
+
 template <class Handle> Handle handle_of(const Object* object) { return reinterpret_cast<Handle>(object->handle); }
 
 struct DeviceMemory {

@@ -94,6 +94,7 @@ using namespace emu::driver;
 CUDA_API CUresult cuStreamCreateWithPriority(CUstream* out, unsigned flags, int priority) {
   return with_context([&](Context& context) -> CUresult {
     if (!out || flags > NON_BLOCKING) return CUDA_ERROR_INVALID_VALUE;
+    if (!emu::create(STREAM)) return CUDA_ERROR_OUT_OF_MEMORY;
     auto stream = std::make_unique<Stream>();
     stream->flags = flags;
     stream->priority = std::clamp(priority, GREATEST_PRIORITY, 0);
@@ -110,6 +111,7 @@ CUDA_API CUresult cuStreamDestroy_v2(CUstream handle) {
     if (stream.is_default) return CUDA_ERROR_INVALID_HANDLE;
     leave_capture(stream);
     state().registry.destroy(&stream);
+    emu::destroyed(STREAM);
     return CUDA_SUCCESS;
   });
 }
@@ -177,8 +179,7 @@ CUDA_API CUresult cuStreamBeginCapture_v2(CUstream handle, int mode) {
     if (mode < CAPTURE_GLOBAL || mode > CAPTURE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
     if (&stream == context.legacy) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     if (stream.capture) return CUDA_ERROR_ILLEGAL_STATE;
-    begin_capture(stream, CUcaptureMode(mode));
-    return CUDA_SUCCESS;
+    return begin_capture(stream, CUcaptureMode(mode));
   });
 }
 

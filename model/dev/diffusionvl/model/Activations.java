@@ -5,15 +5,14 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.runtime.op.SkinnyConfidence;
-import java.util.ArrayList;
-import java.util.List;
 
 /** What the layers of a pass work on: [rows, …] each, from row 0 of the pass on. */
 final class Activations implements AutoCloseable {
-  private final List<DeviceBuffer> buffers = new ArrayList<>();
+  private final DeviceScope owned;
   private final DeviceBuffer hidden;
   private final DeviceBuffer squares;
   private final Residual residual;
@@ -30,27 +29,20 @@ final class Activations implements AutoCloseable {
     int h = config.hiddenSize();
     int q = config.heads() * config.headDim();
     int qkv = q + 2 * config.kvHeads() * config.headDim();
-    try {
-      hidden = own(device.allocate("hidden state", dtype, rows, h));
-      squares = own(device.allocate("sums of squares", DType.F32, rows, RowSquares.groups(h)));
+    try (DeviceScope scope = new DeviceScope(device)) {
+      hidden = scope.allocate("hidden state", dtype, rows, h);
+      squares = scope.allocate("sums of squares", DType.F32, rows, RowSquares.groups(h));
       residual = new Residual(hidden, squares);
-      normed = own(device.allocate("normalised hidden state", dtype, rows, h));
-      accumulators = own(device.allocate("accumulators", DType.F32, rows, qkv));
-      product = own(device.allocate("products", dtype, rows, Math.max(2 * config.intermediateSize(), h)));
-      query = own(device.allocate("queries", dtype, rows, q));
-      context = own(device.allocate("attention output", dtype, rows, q));
-      activated = own(device.allocate("MLP activations", dtype, rows, config.intermediateSize()));
-      logits = own(device.allocate("logits", dtype, scoredRows, config.vocabSize()));
-      parts = own(device.allocate("parts of the vocabulary", DType.F32, SkinnyConfidence.parts(scoredRows, config.vocabSize())));
-    } catch (RuntimeException | Error e) {
-      close(); // memory may have run out half-way
-      throw e;
+      normed = scope.allocate("normalised hidden state", dtype, rows, h);
+      accumulators = scope.allocate("accumulators", DType.F32, rows, qkv);
+      product = scope.allocate("products", dtype, rows, Math.max(2 * config.intermediateSize(), h));
+      query = scope.allocate("queries", dtype, rows, q);
+      context = scope.allocate("attention output", dtype, rows, q);
+      activated = scope.allocate("MLP activations", dtype, rows, config.intermediateSize());
+      logits = scope.allocate("logits", dtype, scoredRows, config.vocabSize());
+      parts = scope.allocate("parts of the vocabulary", DType.F32, SkinnyConfidence.parts(scoredRows, config.vocabSize()));
+      owned = scope.keep();
     }
-  }
-
-  private DeviceBuffer own(DeviceBuffer buffer) {
-    buffers.add(buffer);
-    return buffer;
   }
 
   /** The residual stream [rows, H]. */
@@ -126,6 +118,6 @@ final class Activations implements AutoCloseable {
 
   @Override
   public void close() {
-    buffers.forEach(DeviceBuffer::close);
+    owned.close();
   }
 }

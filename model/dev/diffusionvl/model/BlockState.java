@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Predictions;
@@ -23,6 +24,7 @@ final class BlockState implements AutoCloseable {
   private static final int NEVER = -1;
 
   private final int rows;
+  private final DeviceScope owned;
   private final DeviceBuffer ints; // [status | step of | finished block's ids | ids | drafts | token]
   private final DeviceBuffer known; // what the host knows of it: all up to the ids
   private final DeviceBuffer forwards;
@@ -43,15 +45,18 @@ final class BlockState implements AutoCloseable {
     finishedAt = stepOfAt + rows;
     idsAt = finishedAt + rows;
     long predicted = (long) variants * rows;
-    ints = device.allocate("block state", DType.I32, idsAt + 2 * predicted);
-    known = ints.slice(0, idsAt + rows);
-    forwards = ints.slice(Remask.FORWARDS, 1);
-    finishedAndIds = ints.slice(finishedAt, 2L * rows);
-    block = new Remask.Block(ints.slice(idsAt, predicted), ints.slice(stepOfAt, rows),
-        device.allocate("confidence of the commits", DType.F32, rows), ints.slice(0, Remask.STATUS_FIELDS));
-    predictions = new Predictions(ints.slice(idsAt + predicted, predicted), device.allocate("confidence", DType.F32, predicted),
-        device.allocate("logit maximum", DType.F32, predicted), device.allocate("softmax denominator", DType.F32, predicted));
-    host = device.allocatePinned("block state", known.bytes() + block.confidence().bytes());
+    try (DeviceScope scope = new DeviceScope(device)) {
+      ints = scope.allocate("block state", DType.I32, idsAt + 2 * predicted);
+      known = ints.slice(0, idsAt + rows);
+      forwards = ints.slice(Remask.FORWARDS, 1);
+      finishedAndIds = ints.slice(finishedAt, 2L * rows);
+      block = new Remask.Block(ints.slice(idsAt, predicted), ints.slice(stepOfAt, rows),
+          scope.allocate("confidence of the commits", DType.F32, rows), ints.slice(0, Remask.STATUS_FIELDS));
+      predictions = new Predictions(ints.slice(idsAt + predicted, predicted), scope.allocate("confidence", DType.F32, predicted),
+          scope.allocate("logit maximum", DType.F32, predicted), scope.allocate("softmax denominator", DType.F32, predicted));
+      host = scope.allocatePinned("block state", known.bytes() + block.confidence().bytes());
+      owned = scope.keep();
+    }
   }
 
   /** Forgets earlier generations. */
@@ -167,11 +172,6 @@ final class BlockState implements AutoCloseable {
 
   @Override
   public void close() {
-    ints.close();
-    block.confidence().close();
-    predictions.probability().close();
-    predictions.rowMax().close();
-    predictions.rowSumExp().close();
-    host.close();
+    owned.close();
   }
 }

@@ -5,12 +5,10 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.function.Consumer;
 
 /** All device memory that decoding works on. A session keeps it from request to request and replaces it only when one does not fit. */
 final class DecodeMemory implements AutoCloseable {
@@ -56,7 +54,7 @@ final class DecodeMemory implements AutoCloseable {
   }
 
   private final Size size;
-  private final List<Runnable> closers = new ArrayList<>();
+  private final DeviceScope owned;
   private final KvCache cache;
   private final RopeTable rope;
   private final Transformer transformer;
@@ -73,28 +71,20 @@ final class DecodeMemory implements AutoCloseable {
     TextConfig text = model.config().text();
     DType dtype = model.dtype();
     int rows = size.blockRows();
-    try {
+    try (DeviceScope scope = new DeviceScope(device)) {
       int slots = size.positions() + (size.variants() - 1) * rows; // drafts live behind the sequence
-      cache = own(new KvCache(device, dtype, text, Math.max(1, slots)), KvCache::close);
-      rope = own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()), RopeTable::close);
-      transformer = own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, Math.max(1, size.passRows()),
-          rows, size.variants()), Transformer::close);
-      state = own(new BlockState(device, rows, size.variants()), BlockState::close);
-      segments = own(new Segments(device, size.segments()), Segments::close);
-      given = own(device.allocate("prompt rows of the block", dtype, (long) Math.max(2, size.variants()) * rows, text.hiddenSize()),
-          DeviceBuffer::close);
-      quotas = own(device.allocate("quotas", DType.I32, size.quotas()), DeviceBuffer::close);
-      uniforms = own(device.allocate("uniforms", DType.F64, Math.max(1, rows)), DeviceBuffer::close);
-      graphs = own(new PassGraphs(), PassGraphs::close);
-    } catch (RuntimeException | Error e) {
-      close();
-      throw e;
+      cache = scope.own(new KvCache(device, dtype, text, Math.max(1, slots)));
+      rope = scope.own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()));
+      transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, Math.max(1, size.passRows()),
+          rows, size.variants()));
+      state = scope.own(new BlockState(device, rows, size.variants()));
+      segments = scope.own(new Segments(device, size.segments()));
+      given = scope.allocate("prompt rows of the block", dtype, (long) Math.max(2, size.variants()) * rows, text.hiddenSize());
+      quotas = scope.allocate("quotas", DType.I32, size.quotas());
+      uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, rows));
+      graphs = scope.own(new PassGraphs());
+      owned = scope.keep();
     }
-  }
-
-  private <T> T own(T part, Consumer<T> close) {
-    closers.add(() -> close.accept(part));
-    return part;
   }
 
   /** {@code memory} if it serves the need, else a larger one in its place. */
@@ -151,6 +141,6 @@ final class DecodeMemory implements AutoCloseable {
 
   @Override
   public void close() {
-    closers.reversed().forEach(Runnable::run);
+    owned.close();
   }
 }

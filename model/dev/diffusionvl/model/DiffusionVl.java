@@ -31,7 +31,7 @@ public final class DiffusionVl implements AutoCloseable {
   private volatile boolean closed;
 
   private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionTower vision,
-      Parameters parameters, double loadMillis) {
+      Kernels kernels, Parameters parameters, double loadMillis) {
     this.device = device;
     this.dtype = dtype;
     this.config = config;
@@ -40,7 +40,7 @@ public final class DiffusionVl implements AutoCloseable {
     this.vision = vision;
     this.parameters = parameters;
     this.loadMillis = loadMillis;
-    this.kernels = new Kernels(device);
+    this.kernels = kernels;
   }
 
   /** {@link #load(Device, Path, DType, LoadListener)} without a listener. */
@@ -98,7 +98,9 @@ public final class DiffusionVl implements AutoCloseable {
     try (WeightUploader uploader = new WeightUploader(device, source, dtype, config.text().tieWordEmbeddings())) {
       TextWeights text = TextWeights.load(uploader, config.text());
       VisionTower vision = VisionTower.load(uploader, config);
-      return new DiffusionVl(device, dtype, config, tokenizer, text, vision, uploader.release(), (System.nanoTime() - start) / 1e6);
+      Kernels kernels = new Kernels(device);
+      return new DiffusionVl(device, dtype, config, tokenizer, text, vision, kernels, uploader.release(),
+          (System.nanoTime() - start) / 1e6);
     }
   }
 

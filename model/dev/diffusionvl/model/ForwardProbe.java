@@ -5,12 +5,11 @@ import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * One denoising forward on its own, for measurement: token ids of some blocks in, the most likely tokens and their confidence out, behind a
@@ -21,7 +20,7 @@ public final class ForwardProbe implements AutoCloseable {
   private final Kernels kernels;
   private final Stream stream;
   private final int rows;
-  private final List<AutoCloseable> owned = new ArrayList<>();
+  private final DeviceScope owned;
   private final KvCache cache;
   private final RopeTable rope;
   private final Transformer transformer;
@@ -44,34 +43,32 @@ public final class ForwardProbe implements AutoCloseable {
     Device device = model.device();
     DType dtype = model.dtype();
     int slots = context + rows;
-    cache = own(new KvCache(device, dtype, config, slots));
-    rope = own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-    transformer = own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block, rows / block));
-    segments = own(new Segments(device, rows / block));
-    ids = own(device.allocate("ids", DType.I32, rows));
-    token = own(device.allocate("token", DType.I32, rows));
-    probability = own(device.allocate("confidence", DType.F32, rows));
-    rowMax = own(device.allocate("logit maximum", DType.F32, rows));
-    rowSum = own(device.allocate("softmax denominator", DType.F32, rows));
-    for (int i = 0; i < config.layers(); i++) {
-      kernels.fillNormal.launch(stream, cache.layer(i).keys(), 0, 1, 2L * i);
-      kernels.fillNormal.launch(stream, cache.layer(i).values(), 0, 1, 2L * i + 1);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      cache = scope.own(new KvCache(device, dtype, config, slots));
+      rope = scope.own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
+      transformer = scope.own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block, rows / block));
+      segments = scope.own(new Segments(device, rows / block));
+      ids = scope.allocate("ids", DType.I32, rows);
+      token = scope.allocate("token", DType.I32, rows);
+      probability = scope.allocate("confidence", DType.F32, rows);
+      rowMax = scope.allocate("logit maximum", DType.F32, rows);
+      rowSum = scope.allocate("softmax denominator", DType.F32, rows);
+      for (int i = 0; i < config.layers(); i++) {
+        kernels.fillNormal.launch(stream, cache.layer(i).keys(), 0, 1, 2L * i);
+        kernels.fillNormal.launch(stream, cache.layer(i).values(), 0, 1, 2L * i + 1);
+      }
+      int[] tokens = new int[rows];
+      for (int i = 0; i < rows; i++) {
+        tokens[i] = i % 2 == 0 ? model.config().maskTokenId() : i * 7919 % config.vocabSize();
+      }
+      ids.set(stream, tokens);
+      // Variants of one block, as self-speculation has them: each sees the context and itself.
+      for (int i = 0; i < rows / block; i++) {
+        segments.add(i * block, block, context, context + i * block, 0, context, Segments.Own.SELF);
+      }
+      segments.upload(stream);
+      owned = scope.keep();
     }
-    int[] tokens = new int[rows];
-    for (int i = 0; i < rows; i++) {
-      tokens[i] = i % 2 == 0 ? model.config().maskTokenId() : i * 7919 % config.vocabSize();
-    }
-    ids.set(stream, tokens);
-    // Variants of one block, as self-speculation has them: each sees the context and itself.
-    for (int i = 0; i < rows / block; i++) {
-      segments.add(i * block, block, context, context + i * block, 0, context, Segments.Own.SELF);
-    }
-    segments.upload(stream);
-  }
-
-  private <T extends AutoCloseable> T own(T part) {
-    owned.add(part);
-    return part;
   }
 
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
@@ -93,14 +90,6 @@ public final class ForwardProbe implements AutoCloseable {
 
   @Override
   public void close() {
-    for (AutoCloseable part : owned) {
-      try {
-        part.close();
-      } catch (RuntimeException e) {
-        throw e;
-      } catch (Exception e) {
-        throw new IllegalStateException(e); // none of the parts declares one
-      }
-    }
+    owned.close();
   }
 }

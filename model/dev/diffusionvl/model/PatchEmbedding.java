@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.runtime.Conv;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -57,6 +58,7 @@ interface PatchEmbedding extends AutoCloseable {
     private final Kernels kernels;
     private final Stream stream;
     private final Gemm gemm;
+    private final DeviceScope owned;
     private final DeviceBuffer patches;
     private final DeviceBuffer accumulators;
 
@@ -67,8 +69,11 @@ interface PatchEmbedding extends AutoCloseable {
       this.stream = stream;
       this.gemm = gemm;
       int rows = maxTiles * config.positions();
-      this.patches = stream.device().allocate("patches", weight.dtype(), rows, weight.shape()[1]);
-      this.accumulators = stream.device().allocate("patch embeddings", DType.F32, rows, config.hiddenSize());
+      try (DeviceScope scope = new DeviceScope(stream.device())) {
+        patches = scope.allocate("patches", weight.dtype(), rows, weight.shape()[1]);
+        accumulators = scope.allocate("patch embeddings", DType.F32, rows, config.hiddenSize());
+        owned = scope.keep();
+      }
     }
 
     @Override
@@ -82,8 +87,7 @@ interface PatchEmbedding extends AutoCloseable {
 
     @Override
     public void close() {
-      patches.close();
-      accumulators.close();
+      owned.close();
     }
   }
 }

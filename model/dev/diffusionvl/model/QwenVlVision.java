@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.VisionConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
@@ -13,8 +14,6 @@ import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * The Qwen vision tower with its merger (docs/model.md, "Qwen vision tower") for one image: patches in, one embedding per 2 x 2 patches
@@ -32,7 +31,7 @@ final class QwenVlVision implements AutoCloseable {
   private final Gemm gemm;
   private final WindowOrder order;
   private final int patches;
-  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final DeviceScope owned;
   private DeviceBuffer x;
   private DeviceBuffer normed;
   private DeviceBuffer accumulators;
@@ -46,15 +45,10 @@ final class QwenVlVision implements AutoCloseable {
     this.kernels = kernels;
     this.stream = stream;
     this.gemm = gemm;
+    this.owned = new DeviceScope(device);
     this.patches = gridHeight * gridWidth;
     this.order = WindowOrder.of(gridHeight, gridWidth, config.spatialMergeSize(),
         config.windowSize() / config.spatialMergeSize() / config.patchSize());
-  }
-
-  private DeviceBuffer buffer(String what, DType type, long... shape) {
-    DeviceBuffer buffer = device.allocate(what, type, shape);
-    owned.add(buffer);
-    return buffer;
   }
 
   /** Rows of {@link #encode}'s result: patches / 4. */
@@ -77,50 +71,48 @@ final class QwenVlVision implements AutoCloseable {
     int d = config.hiddenSize();
     int inter = weights.blocks().getFirst().down().in();
     int patchSize = pixels.length / patches;
-    DeviceBuffer input = buffer("pixel values", dtype, patches, patchSize);
-    accumulators = buffer("vision accumulators", DType.F32, patches, Math.max(patchSize, Math.max(3 * d, 2 * inter)));
+    DeviceBuffer input = owned.allocate("pixel values", dtype, patches, patchSize);
+    accumulators = owned.allocate("vision accumulators", DType.F32, patches, Math.max(patchSize, Math.max(3 * d, 2 * inter)));
     if (dtype == DType.F32) {
       input.set(stream, pixels);
     } else { // the device rounds a million pixel values faster
       accumulators.set(stream, pixels);
       kernels.biasActivation.launch(stream, accumulators, null, input, patches, patchSize, BiasActivation.NONE);
     }
-    DeviceBuffer embedded = buffer("patch embeddings", dtype, patches, d);
+    DeviceBuffer embedded = owned.allocate("patch embeddings", dtype, patches, d);
     gemm.multiply(input, weights.patchEmbedding(), embedded, patches, d, patchSize);
 
-    x = buffer("vision hidden state", dtype, patches, d);
-    normed = buffer("vision normalised", dtype, patches, d);
-    DeviceBuffer q = buffer("vision queries", dtype, patches, d);
-    KeyValues kv = new KeyValues(buffer("vision keys", dtype, patches, d), buffer("vision values", dtype, patches, d),
+    x = owned.allocate("vision hidden state", dtype, patches, d);
+    normed = owned.allocate("vision normalised", dtype, patches, d);
+    DeviceBuffer q = owned.allocate("vision queries", dtype, patches, d);
+    KeyValues kv = new KeyValues(owned.allocate("vision keys", dtype, patches, d), owned.allocate("vision values", dtype, patches, d),
         new Heads(config.heads(), config.heads(), d / config.heads()), patches);
-    DeviceBuffer attended = buffer("vision attention output", dtype, patches, d);
-    DeviceBuffer activated = buffer("vision MLP activations", dtype, patches, inter);
-    DeviceBuffer windowRows = buffer("window order", DType.I32, patches);
+    DeviceBuffer attended = owned.allocate("vision attention output", dtype, patches, d);
+    DeviceBuffer activated = owned.allocate("vision MLP activations", dtype, patches, inter);
+    DeviceBuffer windowRows = owned.allocate("window order", DType.I32, patches);
     windowRows.set(stream, order.patchOrder());
     kernels.gatherRows.launch(stream, embedded, windowRows, null, x, patches, d, patches);
 
-    try (RopeTable rope = RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads());
-        Segments windows = WindowOrder.segments(device, stream, order.windowBounds());
-        Segments whole = WindowOrder.segments(device, stream, 0, patches)) {
-      kernels.rmsNorm.launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
-      for (int i = 0; i < config.depth(); i++) {
-        Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
-        DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
-        block(weights.blocks().get(i), nextNorm, segments, rope.buffers(), q, kv, attended, activated);
-      }
-      stream.synchronize();
+    RopeTable rope = owned.own(RopeTable.vision(device, stream, order.y(), order.x(), d / config.heads()));
+    Segments windows = owned.own(WindowOrder.segments(device, stream, order.windowBounds()));
+    Segments whole = owned.own(WindowOrder.segments(device, stream, 0, patches));
+    kernels.rmsNorm.launch(stream, x, weights.blocks().getFirst().norm1(), normed, patches, d, EPS);
+    for (int i = 0; i < config.depth(); i++) {
+      Segments segments = config.fullAttentionBlocks().contains(i) ? whole : windows;
+      DeviceBuffer nextNorm = i + 1 < config.depth() ? weights.blocks().get(i + 1).norm1() : weights.mergerNorm();
+      block(weights.blocks().get(i), nextNorm, segments, rope.buffers(), q, kv, attended, activated);
     }
 
     // merger: four consecutive normalised rows side by side, two linear layers, back to raster order
-    DeviceBuffer up = buffer("merger activations", dtype, rows(), weights.mergerUp().out());
-    DeviceBuffer mergerAccumulators = buffer("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
+    DeviceBuffer up = owned.allocate("merger activations", dtype, rows(), weights.mergerUp().out());
+    DeviceBuffer mergerAccumulators = owned.allocate("merger accumulators", DType.F32, rows(), Math.max(weights.mergerUp().out(),
         weights.mergerDown().out()));
     weights.mergerUp().multiply(gemm, normed, mergerAccumulators, rows());
     kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerUp().bias(), up, rows(), weights.mergerUp().out(), 1);
     weights.mergerDown().multiply(gemm, up, mergerAccumulators, rows());
-    DeviceBuffer down = buffer("merger output", dtype, rows(), weights.mergerDown().out());
+    DeviceBuffer down = owned.allocate("merger output", dtype, rows(), weights.mergerDown().out());
     kernels.biasActivation.launch(stream, mergerAccumulators, weights.mergerDown().bias(), down, rows(), weights.mergerDown().out(), 0);
-    DeviceBuffer raster = buffer("raster order", DType.I32, rows());
+    DeviceBuffer raster = owned.allocate("raster order", DType.I32, rows());
     raster.set(stream, order.inverseUnitOrder());
     kernels.gatherRows.launch(stream, down, raster, null, target, rows(), weights.mergerDown().out(), rows());
     stream.synchronize();
@@ -147,6 +139,6 @@ final class QwenVlVision implements AutoCloseable {
 
   @Override
   public void close() {
-    owned.forEach(DeviceBuffer::close);
+    owned.close();
   }
 }

@@ -24,8 +24,8 @@ final class RandomWeights implements WeightSource {
   RandomWeights(Device device, ModelConfig config, long seed) {
     this.shapes = ModelShapes.of(config);
     this.seed = seed;
-    this.stream = device.newStream();
     this.fillNormal = new FillNormal(device);
+    this.stream = device.newStream();
   }
 
   @Override

@@ -4,6 +4,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Rope;
 
@@ -13,20 +14,24 @@ import dev.diffusionvl.runtime.op.Rope;
  */
 public final class RopeTable implements AutoCloseable {
   private final Rope buffers;
+  private final DeviceScope owned;
 
   private RopeTable(Device device, Stream stream, float[] angles, int rows, int pairs) {
-    DeviceBuffer cos = device.allocate("rotary cos", DType.F32, rows, pairs);
-    DeviceBuffer sin = device.allocate("rotary sin", DType.F32, rows, pairs);
-    float[] values = new float[angles.length];
-    for (int i = 0; i < angles.length; i++) {
-      values[i] = (float) Math.cos(angles[i]);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      DeviceBuffer cos = scope.allocate("rotary cos", DType.F32, rows, pairs);
+      DeviceBuffer sin = scope.allocate("rotary sin", DType.F32, rows, pairs);
+      float[] values = new float[angles.length];
+      for (int i = 0; i < angles.length; i++) {
+        values[i] = (float) Math.cos(angles[i]);
+      }
+      cos.set(stream, values);
+      for (int i = 0; i < angles.length; i++) {
+        values[i] = (float) Math.sin(angles[i]);
+      }
+      sin.set(stream, values);
+      buffers = new Rope(cos, sin);
+      owned = scope.keep();
     }
-    cos.set(stream, values);
-    for (int i = 0; i < angles.length; i++) {
-      values[i] = (float) Math.sin(angles[i]);
-    }
-    sin.set(stream, values);
-    buffers = new Rope(cos, sin);
   }
 
   /** Positions 0, 1, … with inv[j] = θ^(−2j/headDim); angles in f32 as the reference computes them. */
@@ -75,7 +80,6 @@ public final class RopeTable implements AutoCloseable {
 
   @Override
   public void close() {
-    buffers.cos().close();
-    buffers.sin().close();
+    owned.close();
   }
 }

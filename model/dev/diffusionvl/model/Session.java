@@ -7,6 +7,7 @@ import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import java.util.Arrays;
@@ -24,8 +25,8 @@ public final class Session implements AutoCloseable {
   private final DiffusionVl model;
   private final Device device;
   private final ModelConfig config;
+  private final DeviceScope owned;
   private final Stream stream;
-  private final Gemm gemm;
   private final LayerOpsFactory factory;
   private final ImageEncoder encoder;
   private final AtomicBoolean busy = new AtomicBoolean();
@@ -36,10 +37,13 @@ public final class Session implements AutoCloseable {
     this.model = model;
     this.device = model.device();
     this.config = model.config();
-    this.stream = device.newStream();
-    this.gemm = new Gemm(stream);
-    this.factory = new LayerOpsFactory(config.text(), stream, gemm, choice, overlap);
-    this.encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      stream = scope.newStream();
+      Gemm gemm = scope.own(new Gemm(stream));
+      factory = scope.own(new LayerOpsFactory(config.text(), stream, gemm, choice, overlap));
+      encoder = scope.own(model.vision().newEncoder(model.kernels(), stream, gemm));
+      owned = scope.keep();
+    }
   }
 
   /**
@@ -133,9 +137,10 @@ public final class Session implements AutoCloseable {
     boolean qwen = config.family() == ModelFamily.QWEN_SIGLIP;
     int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
     int speculate = BlockDiffusion.drafts(options, extent);
+    DecodeMemory.Size size = DecodeMemory.Size.of(extent, quota.length, speculate);
     DecodeMemory kept = memory;
     memory = null; // should memory run out
-    memory = DecodeMemory.serving(DecodeMemory.Size.of(extent, quota.length, speculate), kept, model, stream, factory);
+    memory = DecodeMemory.serving(size, kept, model, stream, factory);
     Decision decision = Decision.of(options, config.maskTokenId(), qwen);
     ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota,
         BlockDiffusion.drawsWithGivenNumbers(options),
@@ -167,12 +172,9 @@ public final class Session implements AutoCloseable {
       throw new IllegalStateException("the session is generating: close it after that");
     }
     closed = true; // busy stays set, so that no later call gets in
-    encoder.close();
     if (memory != null) {
       memory.close();
     }
-    factory.close();
-    gemm.close();
-    stream.close();
+    owned.close();
   }
 }

@@ -3,8 +3,8 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
@@ -12,8 +12,6 @@ import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * The SigLIP tower with its projector (docs/model.md, "SigLIP tower") over a batch of tiles: pixels in, one feature per patch out. A tile
@@ -28,7 +26,7 @@ final class SigLipVision implements AutoCloseable {
   private final Gemm gemm;
   private final PatchEmbedding patchEmbedding;
   private final int maxTiles;
-  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final DeviceScope owned;
   private final DeviceBuffer pixels; // [tiles, side, side, 3]
   private final DeviceBuffer x; // residual stream [rows, C]
   private final DeviceBuffer normed; // [rows, C]
@@ -39,12 +37,10 @@ final class SigLipVision implements AutoCloseable {
   private final DeviceBuffer attended; // [rows, C]
   private final DeviceBuffer activated; // [rows, max(F, H)]
   private final Segments segments;
-  private final Device device;
 
   /** @param maxTiles most tiles that one call may encode */
   SigLipVision(SigLipConfig config, SigLipWeights weights, Kernels kernels, Stream stream, Gemm gemm, PatchEmbedding patchEmbedding,
       int maxTiles) {
-    this.device = stream.device();
     this.dtype = weights.newline().dtype();
     this.config = config;
     this.weights = weights;
@@ -56,22 +52,19 @@ final class SigLipVision implements AutoCloseable {
     int rows = maxTiles * config.positions();
     int c = config.hiddenSize();
     int inner = Math.max(config.intermediateSize(), weights.projectorUp().out());
-    pixels = buffer("tiles", dtype, maxTiles, config.imageSize(), config.imageSize(), PatchEmbedding.CHANNELS);
-    x = buffer("vision hidden state", dtype, rows, c);
-    normed = buffer("vision normalised", dtype, rows, c);
-    accumulators = buffer("vision accumulators", DType.F32, rows, Math.max(3 * c, inner));
-    q = buffer("vision queries", dtype, rows, c);
-    k = buffer("vision keys", dtype, rows, c);
-    v = buffer("vision values", dtype, rows, c);
-    attended = buffer("vision attention output", dtype, rows, c);
-    activated = buffer("vision MLP activations", dtype, rows, inner);
-    segments = new Segments(device, maxTiles);
-  }
-
-  private DeviceBuffer buffer(String what, DType type, long... shape) {
-    DeviceBuffer buffer = device.allocate(what, type, shape);
-    owned.add(buffer);
-    return buffer;
+    try (DeviceScope scope = new DeviceScope(stream.device())) {
+      pixels = scope.allocate("tiles", dtype, maxTiles, config.imageSize(), config.imageSize(), PatchEmbedding.CHANNELS);
+      x = scope.allocate("vision hidden state", dtype, rows, c);
+      normed = scope.allocate("vision normalised", dtype, rows, c);
+      accumulators = scope.allocate("vision accumulators", DType.F32, rows, Math.max(3 * c, inner));
+      q = scope.allocate("vision queries", dtype, rows, c);
+      k = scope.allocate("vision keys", dtype, rows, c);
+      v = scope.allocate("vision values", dtype, rows, c);
+      attended = scope.allocate("vision attention output", dtype, rows, c);
+      activated = scope.allocate("vision MLP activations", dtype, rows, inner);
+      segments = scope.own(new Segments(stream.device(), maxTiles));
+      owned = scope.keep();
+    }
   }
 
   /** The tower's output before the projector [rows, C]; valid after {@link #encode}. */
@@ -138,7 +131,6 @@ final class SigLipVision implements AutoCloseable {
 
   @Override
   public void close() {
-    segments.close();
-    owned.forEach(DeviceBuffer::close);
+    owned.close();
   }
 }

@@ -4,6 +4,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -23,6 +24,7 @@ final class Transformer implements AutoCloseable {
   private final Stream stream;
   private final GemmChoice gemm;
   private final DType dtype;
+  private final DeviceScope owned;
   private final Activations activations;
   private final LayerOps plain;
   private final LayerOps fused; // null when no pass uses it
@@ -62,15 +64,13 @@ final class Transformer implements AutoCloseable {
     this.stream = stream;
     this.maxRows = maxRows;
     gemm = factory.choice();
-    activations = new Activations(stream.device(), dtype, config, maxRows, blockRows * variants);
-    plain = factory.plain(config, weights, stream, kernels, activations);
-    fused = factory.fused(config, weights, stream, kernels, activations);
-    try {
-      workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? new AttentionWorkspace(stream, config.heads(),
-          config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows) : null;
-    } catch (RuntimeException | Error e) {
-      activations.close();
-      throw e;
+    try (DeviceScope scope = new DeviceScope(stream.device())) {
+      activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * variants));
+      plain = factory.plain(config, weights, stream, kernels, activations);
+      fused = factory.fused(config, weights, stream, kernels, activations);
+      workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? scope.own(new AttentionWorkspace(stream, config.heads(),
+          config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows)) : null;
+      owned = scope.keep();
     }
   }
 
@@ -152,9 +152,6 @@ final class Transformer implements AutoCloseable {
 
   @Override
   public void close() {
-    activations.close();
-    if (workspace != null) {
-      workspace.close();
-    }
+    owned.close();
   }
 }

@@ -12,6 +12,7 @@ import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Event;
 import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
@@ -25,17 +26,21 @@ final class WeightReader implements AutoCloseable {
   /** Largest piece on the device, and size of a pinned buffer. */
   static final long BUFFER_BYTES = 8L << 20;
 
+  private final DeviceScope owned;
   private final Stream stream;
   private final PinnedBuffer[] buffers = new PinnedBuffer[2];
   private final Event[] copied = new Event[2];
   private int next;
 
   WeightReader(Device device) {
-    stream = device.newStream();
-    for (int i = 0; i < 2; i++) {
-      buffers[i] = device.allocatePinned("weight staging", BUFFER_BYTES);
-      copied[i] = device.newEvent(false);
-      copied[i].record(stream);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      stream = scope.newStream();
+      for (int i = 0; i < 2; i++) {
+        buffers[i] = scope.allocatePinned("weight staging", BUFFER_BYTES);
+        copied[i] = scope.newEvent(false);
+        copied[i].record(stream);
+      }
+      owned = scope.keep();
     }
   }
 
@@ -86,10 +91,6 @@ final class WeightReader implements AutoCloseable {
 
   @Override
   public void close() {
-    for (int i = 0; i < 2; i++) {
-      buffers[i].close();
-      copied[i].close();
-    }
-    stream.close();
+    owned.close();
   }
 }

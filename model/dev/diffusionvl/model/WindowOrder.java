@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Segments;
 
@@ -77,12 +78,15 @@ public record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y
    * @param bounds rows at which the ranges begin, and the end
    */
   public static Segments segments(Device device, Stream stream, int... bounds) {
-    Segments segments = new Segments(device, bounds.length - 1);
-    for (int i = 0; i + 1 < bounds.length; i++) {
-      int begin = bounds[i];
-      segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      Segments segments = scope.own(new Segments(device, bounds.length - 1));
+      for (int i = 0; i + 1 < bounds.length; i++) {
+        int begin = bounds[i];
+        segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
+      }
+      segments.upload(stream);
+      scope.keep(); // the segments are the caller's
+      return segments;
     }
-    segments.upload(stream);
-    return segments;
   }
 }

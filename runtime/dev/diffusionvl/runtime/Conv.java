@@ -131,6 +131,7 @@ public final class Conv extends Handle {
       if (workspace != null) {
         stream.synchronize(); // the last convolution may still use it
         workspace.close();
+        workspace = null;
       }
       workspace = stream.device().allocate("cuDNN workspace", DType.U8, bytes[0]);
     }

@@ -3,6 +3,7 @@ package dev.diffusionvl.runtime.op;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 
 /**
@@ -23,6 +24,7 @@ public final class AttentionWorkspace implements AutoCloseable {
   private final int headDim;
   private final int maxSplits;
   private final int capacity; // tiles of a kv head
+  private final DeviceScope owned;
   private final DeviceBuffer partial; // F32 [capacity, kvHeads, maxSplits, headDim / 8 + 1, 32, 4]
   private final DeviceBuffer arrived; // I32 [capacity, kvHeads], 0 between launches
 
@@ -43,9 +45,12 @@ public final class AttentionWorkspace implements AutoCloseable {
     this.headDim = headDim;
     maxSplits = Math.clamp(TARGET_BLOCKS / ((long) kvHeads * tiles(NOMINAL_ROWS)), 1, MOST_SPLITS);
     capacity = Math.multiplyExact(maxSegments, tiles(maxRows));
-    partial = stream.device().allocate("attention partial results", DType.F32, capacity, kvHeads, maxSplits, headDim / 8 + 1, 32, 4);
-    arrived = stream.device().allocate("attention arrivals", DType.I32, capacity, kvHeads);
-    stream.fill(arrived, 0);
+    try (DeviceScope scope = new DeviceScope(stream.device())) {
+      partial = scope.allocate("attention partial results", DType.F32, capacity, kvHeads, maxSplits, headDim / 8 + 1, 32, 4);
+      arrived = scope.allocate("attention arrivals", DType.I32, capacity, kvHeads);
+      stream.fill(arrived, 0);
+      owned = scope.keep();
+    }
   }
 
   private int tiles(int rows) {
@@ -81,7 +86,6 @@ public final class AttentionWorkspace implements AutoCloseable {
 
   @Override
   public void close() {
-    partial.close();
-    arrived.close();
+    owned.close();
   }
 }

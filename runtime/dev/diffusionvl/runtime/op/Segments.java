@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,7 +33,7 @@ public final class Segments implements AutoCloseable {
   private final DeviceBuffer buffer;
   private final Segments table; // this, or what this is a view of
   private final int from; // first segment of the table
-  private final Arena arena;
+  private final DeviceScope owned; // null: a view owns nothing
   private final MemorySegment host;
   private int count;
   private int rowBegin = Integer.MAX_VALUE;
@@ -49,16 +50,18 @@ public final class Segments implements AutoCloseable {
     this.capacity = capacity;
     table = this;
     from = 0;
-    arena = Arena.ofShared();
-    buffer = device.allocate("segments", DType.I32, capacity, FIELDS);
-    host = arena.allocate((long) capacity * FIELDS * Integer.BYTES, 16);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      buffer = scope.allocate("segments", DType.I32, capacity, FIELDS);
+      host = scope.own(Arena.ofShared()).allocate((long) capacity * FIELDS * Integer.BYTES, 16);
+      owned = scope.keep();
+    }
   }
 
   private Segments(Segments table, int from, int count) {
     this.table = table;
     this.from = from;
     capacity = 0;
-    arena = null;
+    owned = null;
     buffer = table.buffer.slice((long) from * FIELDS, count, FIELDS);
     host = table.host;
     for (int i = from; i < from + count; i++) {
@@ -176,9 +179,8 @@ public final class Segments implements AutoCloseable {
 
   @Override
   public void close() {
-    buffer.close();
-    if (arena != null && arena.scope().isAlive()) {
-      arena.close();
+    if (owned != null) {
+      owned.close();
     }
   }
 }

@@ -4,6 +4,7 @@ package dev.diffusionvl.runtime.op;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 
 /**
@@ -14,6 +15,7 @@ public final class SkinnyWorkspace implements AutoCloseable {
   /** Most rows of x that one launch of a skinny product takes. */
   public static final int MAX_ROWS = 64;
 
+  private final DeviceScope owned;
   private final DeviceBuffer partials;
   private final DeviceBuffer arrived;
   private final int rows;
@@ -34,15 +36,13 @@ public final class SkinnyWorkspace implements AutoCloseable {
     // Only the cubin for 9.0 waits for the kernel before; the PTX that serves newer devices is compiled for 8.0 and does not.
     this.overlap = overlap && (device.emulated() || device.computeCapability() == 90);
     rows = SkinnyOp.rowsOfInstance(maxRows);
-    partials = device.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
-    try {
-      // One a block, for the tile that it shares with the next, and one for the whole grid.
-      arrived = device.allocate("arrivals at shared tiles", DType.I32, SkinnySplit.MAX_BLOCKS + 1);
-    } catch (RuntimeException | Error e) {
-      partials.close();
-      throw e;
+    try (DeviceScope scope = new DeviceScope(device)) {
+      partials = scope.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);
+      // One per block, for the tile that it shares with the next, and one for the whole grid.
+      arrived = scope.allocate("arrivals at shared tiles", DType.I32, SkinnySplit.MAX_BLOCKS + 1);
+      stream.fill(arrived, 0);
+      owned = scope.keep();
     }
-    stream.fill(arrived, 0);
   }
 
   /** Rows of x in one launch that the memory is enough for. */
@@ -64,7 +64,6 @@ public final class SkinnyWorkspace implements AutoCloseable {
 
   @Override
   public void close() {
-    partials.close();
-    arrived.close();
+    owned.close();
   }
 }

@@ -60,6 +60,21 @@ public final class Emulator {
     return lines("dvl_emulator_take_journal");
   }
 
+  /** Has the {@code n}-th creation of memory or of a handle fail, counted from now on; 0: none. */
+  public static void failCreation(long n) {
+    call(FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), "dvl_emulator_fail_creation", n);
+  }
+
+  /** Creations since {@link #failCreation}. */
+  public static long creations() {
+    return (long) call(FunctionDescriptor.of(ValueLayout.JAVA_LONG), "dvl_emulator_creations");
+  }
+
+  /** What has been created and not destroyed: {@code kind count}. */
+  public static List<String> createdObjects() {
+    return lines("dvl_emulator_created_objects");
+  }
+
   /** Bytes of device memory that is still allocated; adds a finding when there are any. */
   public static long reportLeaks() {
     return (long) call(FunctionDescriptor.of(ValueLayout.JAVA_LONG), "dvl_emulator_report_leaks");
