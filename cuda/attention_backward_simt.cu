@@ -8,7 +8,8 @@
 // Idea    _q: a block has sixteen query rows of a segment (all heads of a kv head side by side), goes through their keys by sixteen, and
 //         leaves dq and delta. _kv: a block has sixteen slots, goes through the rows of all segments that see them, and leaves dk and dv.
 //         In both, a thread computes two of the 256 scores and their gradients, then owns a dimension. No atomics: sums run in the order of
-//         keys, and of segments, rows and heads.
+//         keys, and of segments, rows and heads. The delta that _kv takes is the mean of dout v under the same p, so that a row's ds sum up
+//         to nothing however p is rounded: the gradient of a key bias is such a sum.
 // Rounds  nothing on the way; the result is f32.
 #include "dvl.cuh"
 #include "rows.cuh"
@@ -84,13 +85,12 @@ __device__ __forceinline__ void backward_q(const float* q, const float* k, const
     if (thread % 8 == 0) {
       row_delta[thread / 8] = sum;
       row_lse[thread / 8] = at < 0 ? 0.f : lse[at];
-      if (at >= 0) delta[at] = sum;
     }
   }
   int length = 0;  // of the longest list of the tile
   for (int r = 0; r < kTile; r++)
     if (packed.inside(r)) length = max(length, segment.keys(packed.row(r)));
-  float result[kTile] = {};
+  float result[kTile] = {}, weights[kPairs] = {}, products[kPairs] = {};
   for (int first = 0; first < length; first += kTile) {
     const auto key_at = [&](int c) { return first + c < length ? plane + int64_t(segment.slot_of_key(first + c)) * D : -1; };
     load_tile<D>(key, k, key_at);
@@ -102,7 +102,10 @@ __device__ __forceinline__ void backward_q(const float* q, const float* k, const
       float ds = 0.f;
       if (packed.inside(r) && first + c < segment.keys(packed.row(r))) {
         const float p = expf(dot<D>(query + r * D, key + c * D) * scale - row_lse[r]);
-        ds = scale * p * (dot<D>(gradient + r * D, value + c * D) - row_delta[r]);
+        const float dp = dot<D>(gradient + r * D, value + c * D);
+        ds = scale * p * (dp - row_delta[r]);
+        weights[i] += p;
+        products[i] += p * dp;
       }
       dscore[pair] = ds;
     }
@@ -113,6 +116,12 @@ __device__ __forceinline__ void backward_q(const float* q, const float* k, const
         for (int c = 0; c < kTile; c++) result[r] += dscore[r * kTile + c] * key[c * D + thread];
     }
     __syncthreads();  // before the next keys overwrite these
+  }
+#pragma unroll
+  for (int i = 0; i < kPairs; i++) {  // sixteen threads a row
+    const float weight = dvl::warp_sum<16>(weights[i]), product = dvl::warp_sum<16>(products[i]);
+    const int64_t at = packed.at((thread + i * kThreads) / kTile);
+    if (thread % kTile == 0 && at >= 0) delta[at] = weight > 0.f ? product / weight : 0.f;
   }
   if (thread < D) {
 #pragma unroll

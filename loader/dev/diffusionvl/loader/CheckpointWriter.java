@@ -36,7 +36,7 @@ public final class CheckpointWriter {
    * @param base a checkpoint, whose other files are copied
    * @param scheme how the tensors are named in the files
    * @param tensors by canonical names
-   * @param config fields of config.json to be changed or added: strings, numbers, booleans, or null
+   * @param config fields of config.json to be changed or added: strings, numbers, booleans, lists of these, or null
    * @param maxShardBytes see {@link SafetensorsWriter#writeModel}
    * @throws BadInputException if the target exists or cannot be made, or a file of the base cannot be read
    * @throws OutputException if the disk is full; nothing is left then
@@ -119,6 +119,13 @@ public final class CheckpointWriter {
       case Long number -> json.writeNumber(number);
       case Float number -> json.writeNumber(number);
       case Double number -> json.writeNumber(number);
+      case List<?> list -> {
+        json.writeStartArray();
+        for (Object element : list) {
+          writeValue(json, element);
+        }
+        json.writeEndArray();
+      }
       default -> throw new IllegalArgumentException(value.getClass() + " is no value of a field");
     }
   }

@@ -46,7 +46,7 @@ final class ConfigReader {
       throw config.error("vision_config", "missing");
     }
 
-    int mask = tokenId("mask_token_id", DEFAULT_MASK_ID, text.vocabSize());
+    int mask = maskTokenId(modelType, text.vocabSize());
     int eos = eosTokenId(text.vocabSize());
     int block = optional("bd3lm_block_size", DEFAULT_BLOCK_SIZE, 1, text.maxPositionEmbeddings());
     int maxLength = has("tokenizer_model_max_length")
@@ -131,6 +131,26 @@ final class ConfigReader {
 
   private int optional(String name, int absent, int min, int max) {
     return has(name) ? required(name, min, max) : absent;
+  }
+
+  /** What the configuration says, else an added token {@code <|mask|>}, else the usual row of the embedding table. */
+  private int maskTokenId(String modelType, int vocabSize) {
+    String name = "mask_token_id";
+    if (has(name)) {
+      return required(name, 0, vocabSize - 1);
+    }
+    Path added = modelDir.resolve("added_tokens.json");
+    JsonObject tokens = InputFiles.present(added) ? Json.readObject(added, MAX_FILE_BYTES) : null;
+    if (tokens != null && tokens.has(ModelConfig.MASK_TOKEN)) {
+      return (int) tokens.integer(ModelConfig.MASK_TOKEN, 0, vocabSize - 1);
+    }
+    if (DEFAULT_MASK_ID < vocabSize) {
+      return DEFAULT_MASK_ID;
+    }
+    if (!isDiffusion(modelType)) {
+      return ModelConfig.NO_MASK;
+    }
+    throw error(name, "missing, and the usual " + DEFAULT_MASK_ID + " is beyond vocab_size " + vocabSize);
   }
 
   private int tokenId(String name, int absent, int vocabSize) {

@@ -8,7 +8,7 @@ import java.nio.file.Path;
  *
  * @param modelType {@code model_type} of config.json, "" if it has none
  * @param vision the Qwen vision tower; null for the SigLIP family
- * @param maskTokenId id of a position not decoded yet; may have no text in the tokenizer
+ * @param maskTokenId id of a position not decoded yet; may have no text in the tokenizer; {@link #NO_MASK} for a plain base model without one
  * @param eosTokenId the only id that ends a generation
  * @param blockSize diffusion block size, at least 1
  * @param minPixels least area of a resized image, in pixels
@@ -22,6 +22,18 @@ import java.nio.file.Path;
 public record ModelConfig(String modelType, TextConfig text, VisionConfig vision, int maskTokenId, int eosTokenId,
     int blockSize, long minPixels, long maxPixels, int tokenizerModelMaxLength, float[] imageMean, float[] imageStd,
     SigLipConfig sigLip, boolean diffusion) {
+
+  /** {@link #maskTokenId} of a plain base model that has none. */
+  public static final int NO_MASK = -1;
+
+  /** Text of the added token that stands for a mask where the configuration names none. */
+  static final String MASK_TOKEN = "<|mask|>";
+
+  /** The same model as it is decoded once it has been translated: by block diffusion. */
+  public ModelConfig asDiffusion(int mask, int blocks) {
+    return new ModelConfig(modelType, text, vision, mask, eosTokenId, blocks, minPixels, maxPixels, tokenizerModelMaxLength, imageMean,
+        imageStd, sigLip, true);
+  }
 
   /** Told by the tower: each family has its own. */
   public ModelFamily family() {

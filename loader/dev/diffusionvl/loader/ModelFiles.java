@@ -46,6 +46,11 @@ public final class ModelFiles implements AutoCloseable {
     return config;
   }
 
+  /** The same files with another view of the configuration; closing one closes the other. */
+  public ModelFiles withConfig(ModelConfig other) {
+    return new ModelFiles(other, tokenizer, checkpoint, remarks);
+  }
+
   public Tokenizer tokenizer() {
     return tokenizer;
   }

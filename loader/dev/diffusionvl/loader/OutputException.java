@@ -10,7 +10,7 @@ import java.nio.file.Path;
 public final class OutputException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  OutputException(Path file, String reason, Throwable cause) {
+  public OutputException(Path file, String reason, Throwable cause) {
     super(file + ": " + reason, cause);
   }
 }

@@ -3,7 +3,6 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
@@ -15,6 +14,8 @@ import java.util.List;
 final class TextActivations implements AutoCloseable {
   /** Rows whose logits are in memory at a time. */
   static final int LOGIT_ROWS = 128;
+
+  private static final int ROUND = 64;
 
   /**
    * What a layer keeps. With recomputation all layers share one of these.
@@ -29,11 +30,11 @@ final class TextActivations implements AutoCloseable {
   record Layer(DeviceBuffer query, KeyValues keyValues, DeviceBuffer context, DeviceBuffer logSumExp, DeviceBuffer middle,
       DeviceBuffer gateUp) {}
 
-  private final List<DeviceBuffer> owned = new ArrayList<>();
-  private final Device device;
+  private final TrainingMemory memory;
   private final DType dtype;
   private final TextConfig config;
   private final int rows;
+  private final int targets;
   private final List<DeviceBuffer> inputs = new ArrayList<>();
   private final List<Layer> layers = new ArrayList<>();
   final DeviceBuffer normed;
@@ -57,15 +58,17 @@ final class TextActivations implements AutoCloseable {
   final DeviceBuffer losses;
 
   /**
+   * @param memory that becomes this object's
    * @param rows most rows of a pass
    * @param targets most targets of a pass
    * @param recompute keep only what goes into the layers, and compute the rest again on the way back
    */
-  TextActivations(Device device, DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
-    this.device = device;
+  TextActivations(TrainingMemory memory, DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
+    this.memory = memory;
     this.dtype = dtype;
     this.config = config;
     this.rows = rows;
+    this.targets = targets;
     int h = config.hiddenSize();
     int inter = config.intermediateSize();
     int q = config.heads() * config.headDim();
@@ -115,9 +118,19 @@ final class TextActivations implements AutoCloseable {
   }
 
   private DeviceBuffer own(String what, DType type, long... shape) {
-    DeviceBuffer buffer = device.allocate("training: " + what, type, shape);
-    owned.add(buffer);
-    return buffer;
+    return memory.own(what, type, shape);
+  }
+
+  /** So many rows and some more, so that a slightly longer record still fits. */
+  static int rounded(int rows) {
+    return (int) Math.min(Integer.MAX_VALUE, (rows + (ROUND - 1L)) / ROUND * ROUND);
+  }
+
+  /** Bytes of device memory. */
+  static long bytes(DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
+    TrainingMemory counted = TrainingMemory.counting();
+    new TextActivations(counted, dtype, config, rows, targets, recompute).close();
+    return counted.bytes();
   }
 
   /** What goes into a layer [rows, H]; at the number of layers, what comes out of the last one. */
@@ -133,6 +146,11 @@ final class TextActivations implements AutoCloseable {
     return rows;
   }
 
+  /** Most targets of a pass. */
+  int targets() {
+    return targets;
+  }
+
   /** The buffer [rows, …] from row {@code first} on. */
   static DeviceBuffer from(DeviceBuffer buffer, int first) {
     long[] shape = buffer.shape();
@@ -143,6 +161,6 @@ final class TextActivations implements AutoCloseable {
 
   @Override
   public void close() {
-    owned.forEach(DeviceBuffer::close);
+    memory.close();
   }
 }

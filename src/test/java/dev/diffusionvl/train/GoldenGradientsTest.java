@@ -87,7 +87,7 @@ class GoldenGradientsTest {
         Twin gradients = new Twin(device, "gradients", model.parameters(), trained);
         DevicePass pass = new DevicePass(device, stream, rows);
         RopeTable rope = RopeTable.text(device, stream, rows.positions(), text.headDim(), text.ropeTheta());
-        TextActivations a = new TextActivations(device, DType.F32, text, rows.rows(), rows.targets().size(), recompute);
+        TextActivations a = new TextActivations(TrainingMemory.on(device), DType.F32, text, rows.rows(), rows.targets().size(), recompute);
         DeviceBuffer features = device.allocate("features", DType.F32, Math.max(1, featureRows), hidden);
         DeviceBuffer dFeatures = device.allocate("gradient of the features", DType.F32, Math.max(1, featureRows), hidden);
         VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute)) {

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.OutputException;
+import dev.diffusionvl.loader.OutputFile;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** {@code train.jsonl}: one line per step. It holds nothing that differs from run to run, so that a run that was resumed has the same. */
+final class TrainLog {
+  private final Path file;
+  private final List<Trainer.Step> steps = new ArrayList<>();
+
+  /** @param lines of an earlier run that are kept; what follows them is dropped */
+  TrainLog(Path file, int lines) {
+    this.file = file;
+    List<String> kept = List.of();
+    if (lines > 0) {
+      try {
+        kept = Files.readAllLines(file);
+      } catch (IOException e) {
+        throw BadInputException.of(file, "cannot be read: " + e.getMessage());
+      }
+      if (kept.size() < lines) {
+        throw BadInputException.of(file, "has " + kept.size() + " lines, the snapshot is behind step " + lines);
+      }
+      kept = kept.subList(0, lines);
+    }
+    OutputFile.write(file, (String.join("\n", kept) + (kept.isEmpty() ? "" : "\n")).getBytes(StandardCharsets.UTF_8));
+  }
+
+  void add(Trainer.Step step) {
+    steps.add(step);
+    String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d}%n", step.step(),
+        step.loss(), step.gradientNorm(), step.rate(), step.tokens());
+    try {
+      Files.writeString(file, line, StandardOpenOption.APPEND);
+    } catch (IOException e) {
+      throw new OutputException(file, e.getMessage(), e);
+    }
+  }
+
+  /** Steps that this run has taken. */
+  List<Trainer.Step> steps() {
+    return steps;
+  }
+}

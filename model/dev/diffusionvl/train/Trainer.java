@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.NumericalException;
+import dev.diffusionvl.model.Parameter;
+import dev.diffusionvl.model.RopeTable;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
+import dev.diffusionvl.runtime.Gemm;
+import dev.diffusionvl.runtime.Stream;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Trains a model that is on the device, step by step (docs/model.md, "Training objective"):
+ *
+ * <pre>
+ *   gradients = 0
+ *   for each pass over some of the step's records:  gradients += those of the pass's mean loss
+ *   clip the gradients by their global norm;  AdamW with the step's learning rate
+ * </pre>
+ *
+ * <p>Deterministic: the same model, records, options and step numbers give the same bits. For one thread at a time; the model must not be
+ * used meanwhile. Close it before the model.
+ */
+public final class Trainer implements AutoCloseable {
+  /**
+   * What a step did.
+   *
+   * @param step counted from 1
+   * @param loss mean over the records
+   * @param gradientNorm before clipping
+   * @param rate learning rate of the language model
+   * @param tokens rows of the records
+   */
+  public record Step(int step, double loss, double gradientNorm, double rate, long tokens) {}
+
+  private final DiffusionVl model;
+  private final Device device;
+  private final Objective objective;
+  private final TrainerOptions options;
+  private final LearningRate rate;
+  private final Map<DeviceBuffer, TrainedPart> partOf = new IdentityHashMap<>();
+  private final DeviceScope scope;
+  private final Stream stream;
+  private final Twin gradients;
+  private final AdamW optimizer;
+  private final LanguageModelTraining language;
+  private final VisionTraining vision;
+  private final boolean learnsFromImages;
+  private TextActivations activations; // null before the first pass
+  private RopeTable rope;
+  private int ropeRows;
+  private int steps;
+
+  /** @param model to be trained, in BF16 or F32 */
+  public Trainer(DiffusionVl model, Objective objective, TrainerOptions options) {
+    this.model = model;
+    this.device = model.device();
+    this.objective = objective;
+    this.options = options;
+    this.rate = options.constantRate() ? new LearningRate(1, (int) Math.ceil(options.warmup() * options.steps()), 0)
+        : LearningRate.cosine(1, options.warmup(), options.steps());
+    for (Parameter entry : model.parameters().entries()) {
+      partOf.put(model.parameters().buffers().get(entry.buffer()), TrainedPart.of(entry.name()));
+    }
+    learnsFromImages = options.parts().contains(TrainedPart.VISION) || options.parts().contains(TrainedPart.PROJECTOR);
+    try (DeviceScope scope = new DeviceScope(device)) {
+      stream = scope.newStream();
+      Gemm gemm = scope.own(new Gemm(stream));
+      gradients = scope.own(new Twin(device, "gradients", model.parameters(), this::trained));
+      optimizer = scope.own(new AdamW(model, stream, gradients, this::trained));
+      language = new LanguageModelTraining(model, stream, gemm, gradients, options.recompute());
+      vision = scope.own(VisionTraining.of(model, stream, gemm, gradients, options.recompute()));
+      this.scope = scope.keep();
+    }
+  }
+
+  private boolean trained(DeviceBuffer weight) {
+    TrainedPart part = partOf.get(weight);
+    return part != null && options.parts().contains(part);
+  }
+
+  /** Steps that were taken. */
+  public int steps() {
+    return steps;
+  }
+
+  public TrainerOptions options() {
+    return options;
+  }
+
+  /**
+   * One optimiser step.
+   *
+   * @param records {@link TrainerOptions#recordsPerStep} of them, or fewer at the end of the data
+   * @throws NumericalException naming the step and the records when the loss or a gradient is not finite; the weights are those of before
+   */
+  public Step step(List<TrainingRow> records) {
+    return step(records, (rows, first) -> objective.rows(rows, seeds(first, rows.size()), records.size()));
+  }
+
+  /** How the pass over some of a step's samples is made; {@code first}: the number of the first of them in the step. */
+  interface PassMaker {
+    PassRows rows(List<Sample> samples, int first);
+  }
+
+  Step step(List<TrainingRow> records, PassMaker maker) {
+    stream.fill(gradients.all(), 0);
+    double loss = 0;
+    long tokens = 0;
+    for (int first = 0; first < records.size(); first += options.batch()) {
+      List<TrainingRow> some = records.subList(first, Math.min(first + options.batch(), records.size()));
+      List<Sample> samples = some.stream().map(TrainingRow::sample).toList();
+      loss += pass(maker.rows(samples, first), some);
+      tokens += samples.stream().mapToLong(Sample::length).sum();
+    }
+    float norm = optimizer.gradientNorm(options.clip());
+    if (!Double.isFinite(loss) || !Float.isFinite(norm)) {
+      throw new NumericalException("step %d: the loss is %s and the gradient norm %s; records %s".formatted(steps + 1, loss, norm,
+          records.stream().map(TrainingRow::id).toList()));
+    }
+    double factor = rate.factor(steps);
+    optimizer.step(weight -> factor * (partOf.get(weight) == TrainedPart.VISION ? options.visionRate() : options.rate()),
+        options.weightDecay(), ++steps);
+    stream.synchronize();
+    return new Step(steps, loss, norm, factor * options.rate(), tokens);
+  }
+
+  /** A seed for each sample that depends on the run's seed, the step and the sample's place in it, and on nothing else. */
+  private long[] seeds(int first, int count) {
+    long[] seeds = new long[count];
+    for (int i = 0; i < count; i++) {
+      seeds[i] = new SplittableRandom(new SplittableRandom(options.seed() + steps).nextLong() + first + i).nextLong();
+    }
+    return seeds;
+  }
+
+  /** Adds the gradients of one pass; returns its part of the step's loss. */
+  private double pass(PassRows rows, List<TrainingRow> records) {
+    if (rows.targets().isEmpty()) {
+      return 0; // nothing is masked
+    }
+    int hidden = model.config().text().hiddenSize();
+    List<TrainingRow.ImageRows> images = records.stream().flatMap(record -> record.images().stream()).toList();
+    int features = images.stream().mapToInt(TrainingRow.ImageRows::rows).sum();
+    makeRoom(rows);
+    try (DeviceScope pass = new DeviceScope(device)) {
+      DevicePass onDevice = pass.own(new DevicePass(device, stream, rows));
+      DeviceBuffer imageRows = features == 0 ? null : pass.allocate("image features", model.dtype(), features, hidden);
+      DeviceBuffer dImageRows = features == 0 || !learnsFromImages ? null : pass.allocate("gradient of image features", DType.F32, features, hidden);
+      encode(images, imageRows, pass);
+      if (dImageRows != null) {
+        stream.fill(dImageRows, 0);
+      }
+      language.run(onDevice, imageRows, dImageRows, rope, activations);
+      float[] losses = activations.losses.slice(0, rows.targets().size()).getFloats(stream);
+      if (dImageRows != null) {
+        learnFrom(images, dImageRows, pass);
+      }
+      stream.synchronize();
+      double loss = 0;
+      for (float value : losses) {
+        loss += value;
+      }
+      return loss;
+    }
+  }
+
+  private void encode(List<TrainingRow.ImageRows> images, DeviceBuffer target, DeviceScope pass) {
+    int hidden = model.config().text().hiddenSize();
+    long at = 0;
+    for (TrainingRow.ImageRows image : images) {
+      DeviceBuffer own = target.slice(at * hidden, image.rows(), hidden);
+      if (image.rows() == image.image().rows()) {
+        vision.features(image.image(), own);
+      } else { // the conversation was cut within the image
+        DeviceBuffer whole = pass.allocate("features of a cut image", model.dtype(), image.image().rows(), hidden);
+        vision.features(image.image(), whole);
+        stream.copy(whole.slice(0, own.elements()), own);
+      }
+      at += image.rows();
+    }
+  }
+
+  private void learnFrom(List<TrainingRow.ImageRows> images, DeviceBuffer gradient, DeviceScope pass) {
+    int hidden = model.config().text().hiddenSize();
+    long at = images.stream().mapToLong(TrainingRow.ImageRows::rows).sum();
+    for (TrainingRow.ImageRows image : images.reversed()) { // the last one's activations are still there
+      at -= image.rows();
+      DeviceBuffer own = gradient.slice(at * hidden, image.rows(), hidden);
+      if (image.rows() < image.image().rows()) {
+        DeviceBuffer whole = pass.allocate("gradient of a cut image", DType.F32, image.image().rows(), hidden);
+        stream.fill(whole, 0);
+        stream.copy(own, whole.slice(0, own.elements()));
+        own = whole;
+      }
+      vision.backward(image.image(), own);
+    }
+  }
+
+  /** Memory for the pass; grows with the largest one. */
+  private void makeRoom(PassRows pass) {
+    TextConfig text = model.config().text();
+    int targets = pass.targets().size();
+    if (activations == null || activations.rows() < pass.rows() || activations.targets() < targets) {
+      int rows = Math.max(TextActivations.rounded(pass.rows()), activations == null ? 0 : activations.rows());
+      int learnt = Math.max(TextActivations.rounded(targets), activations == null ? 0 : activations.targets());
+      if (activations != null) {
+        activations.close(); // before the allocation: both at once may not fit
+        activations = null;
+      }
+      activations = new TextActivations(TrainingMemory.on(device), model.dtype(), text, rows, learnt, options.recompute());
+    }
+    if (ropeRows < pass.positions()) {
+      if (rope != null) {
+        rope.close();
+        rope = null;
+      }
+      ropeRows = TextActivations.rounded(pass.positions());
+      rope = RopeTable.text(device, stream, ropeRows, text.headDim(), text.ropeTheta());
+    }
+  }
+
+  /** The gradients of the latest step, before clipping; null for a frozen weight. */
+  DeviceBuffer gradient(DeviceBuffer weight) {
+    return gradients.of(weight);
+  }
+
+  Stream stream() {
+    return stream;
+  }
+
+  AdamW optimizer() {
+    return optimizer;
+  }
+
+  /** Buffers of the weights that are trained, in the order of the model's buffers. */
+  List<DeviceBuffer> trainedWeights() {
+    return model.parameters().buffers().stream().filter(this::trained).toList();
+  }
+
+  /** Goes on behind so many steps; weights and optimiser have been put in place. */
+  void resumeAt(int step) {
+    steps = step;
+  }
+
+  @Override
+  public void close() {
+    if (activations != null) {
+      activations.close();
+      activations = null;
+    }
+    if (rope != null) {
+      rope.close();
+      rope = null;
+    }
+    scope.close();
+  }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.train;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.model.DiffusionVl;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A training run in a folder: the log {@code train.jsonl}, the newest snapshot, and at the end the checkpoint. A run that is stopped at any
+ * moment goes on behind its newest snapshot as if it had not been stopped, bit for bit.
+ */
+public final class TrainingRun {
+  private final DiffusionVl model;
+  private final Path base;
+  private final ConversationData data;
+  private final Objective objective;
+  private final TrainerOptions options;
+  private final Path out;
+  private final int saveEvery;
+  private final boolean strict;
+
+  /**
+   * @param base checkpoint that the model was loaded from
+   * @param out folder of the run
+   * @param saveEvery steps between snapshots; 0: none
+   * @param strict stop at a bad record instead of skipping it
+   */
+  public TrainingRun(DiffusionVl model, Path base, ConversationData data, Objective objective, TrainerOptions options, Path out, int saveEvery,
+      boolean strict) {
+    if (saveEvery < 0) {
+      throw new IllegalArgumentException("a snapshot every " + saveEvery + " steps");
+    }
+    this.model = model;
+    this.base = base;
+    this.data = data;
+    this.objective = objective;
+    this.options = options;
+    this.out = out;
+    this.saveEvery = saveEvery;
+    this.strict = strict;
+  }
+
+  /**
+   * Trains to the last step and writes the checkpoint.
+   *
+   * @param resume go on behind the newest snapshot, if there is one
+   * @throws BadInputException if the folder holds something already and is not to be resumed, or a record is bad and the run strict
+   * @throws dev.diffusionvl.model.NumericalException naming the step and its records, when loss or gradients are not finite
+   * @throws dev.diffusionvl.loader.OutputException if the disk is full; the newest snapshot is still there
+   */
+  public void run(boolean resume, TrainingListener listener) {
+    prepare(resume);
+    try (Trainer trainer = new Trainer(model, objective, options)) {
+      DataPosition position = DataPosition.start(options.seed());
+      Optional<Path> snapshot = resume ? Snapshot.newest(out) : Optional.empty();
+      if (snapshot.isPresent()) {
+        Snapshot restored = Snapshot.restore(snapshot.get(), trainer, settings());
+        position = restored.position();
+        listener.remark("going on behind step " + restored.step());
+      } else if (resume) {
+        listener.remark(out + " has no snapshot: starting at the beginning");
+      }
+      TrainLog log = new TrainLog(out.resolve("train.jsonl"), trainer.steps());
+      if (steps(trainer, position, log, listener)) {
+        TranslatedCheckpoint.write(model, base, out);
+      }
+    }
+  }
+
+  /** False when it was cancelled. */
+  private boolean steps(Trainer trainer, DataPosition from, TrainLog log, TrainingListener listener) {
+    RowStream.Options reading = new RowStream.Options(options.recordsPerStep(), Integer.MAX_VALUE);
+    try (RowStream rows = data.rows(from, reading, strict ? BadRecord.Listener.STRICT : listener)) {
+      while (trainer.steps() < options.steps()) {
+        List<TrainingRow> records = new ArrayList<>();
+        for (int i = 0; i < options.recordsPerStep(); i++) {
+          records.add(rows.next());
+        }
+        Trainer.Step step = trainer.step(records);
+        log.add(step);
+        listener.step(step);
+        boolean cancelled = listener.isCancelled();
+        boolean last = trainer.steps() == options.steps();
+        if (saveEvery > 0 && (cancelled || last || trainer.steps() % saveEvery == 0)) {
+          Snapshot.write(out, trainer, rows.position(), settings());
+        }
+        if (cancelled) {
+          return false;
+        }
+      }
+      return true;
+    }
+  }
+
+  private void prepare(boolean resume) {
+    try {
+      Files.createDirectories(out);
+      try (var files = Files.list(out)) {
+        if (!resume && files.findAny().isPresent()) {
+          throw BadInputException.of(out, "is not empty: choose another folder, or go on with --resume");
+        }
+      }
+    } catch (IOException e) {
+      throw BadInputException.of(out, "cannot be written: " + e.getMessage());
+    }
+  }
+
+  /** What a resumed run must have in common with the one that it goes on with. */
+  private String settings() {
+    return "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %d records".formatted(objective, model.dtype(),
+        options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(), options.steps(), options.seed(),
+        options.parts().stream().sorted().toList(), data.size());
+  }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.cli;
+
+import dev.diffusionvl.train.BadRecord;
+import dev.diffusionvl.train.Trainer;
+import dev.diffusionvl.train.TrainingListener;
+import java.io.PrintStream;
+import java.util.Locale;
+
+/** Progress of a training run: on a terminal one line that is redrawn, elsewhere a line for every tenth step. */
+final class TrainingProgress implements TrainingListener {
+  private static final int WIDTH = 24;
+
+  private final PrintStream err;
+  private final int total;
+  private final boolean terminal = Boolean.getBoolean("dvl.terminal");
+  private final long start = System.nanoTime();
+  private int firstStep;
+  private long tokens;
+
+  TrainingProgress(PrintStream err, int total) {
+    this.err = err;
+    this.total = total;
+  }
+
+  @Override
+  public void remark(String line) {
+    err.println("dvl: " + line);
+  }
+
+  @Override
+  public void skipped(BadRecord record) {
+    err.println((terminal ? "\r" : "") + "dvl: skipped " + record.line());
+  }
+
+  @Override
+  public void step(Trainer.Step step) {
+    if (firstStep == 0) {
+      firstStep = step.step();
+    }
+    tokens += step.tokens();
+    double seconds = (System.nanoTime() - start) / 1e9;
+    double left = seconds / (step.step() - firstStep + 1) * (total - step.step());
+    boolean last = step.step() == total;
+    if (terminal || last || step.step() % 10 == 0 || step.step() == firstStep) {
+      int filled = (int) ((long) WIDTH * step.step() / total);
+      err.print((terminal ? "\r" : "") + String.format(Locale.ROOT, "[%s%s] step %d of %d, loss %.4f, gradient norm %.3f, %.0f tokens/s, %s left",
+          "#".repeat(filled), ".".repeat(WIDTH - filled), step.step(), total, step.loss(), step.gradientNorm(), tokens / seconds, time(left))
+          + (terminal && !last ? "" : System.lineSeparator()));
+      err.flush();
+    }
+  }
+
+  private static String time(double seconds) {
+    long whole = Math.round(seconds);
+    return whole >= 3600 ? String.format(Locale.ROOT, "%d h %02d min", whole / 3600, whole / 60 % 60)
+        : String.format(Locale.ROOT, "%d min %02d s", whole / 60, whole % 60);
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.cli;
+
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.train.AutoregressiveObjective;
+import dev.diffusionvl.train.BlockDiffusionObjective;
+import dev.diffusionvl.train.ConversationData;
+import dev.diffusionvl.train.Objective;
+import dev.diffusionvl.train.RowEncoder;
+import dev.diffusionvl.train.StepCheck;
+import dev.diffusionvl.train.TrainedPart;
+import dev.diffusionvl.train.TrainerOptions;
+import dev.diffusionvl.train.TrainingRun;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code dvl translate}: an autoregressive checkpoint and conversations in, a DiffusionVL checkpoint out. */
+@Command(name = "translate", description = "Finetunes an autoregressive checkpoint into a DiffusionVL checkpoint.",
+    mixinStandardHelpOptions = true, showDefaultValues = true)
+final class TranslateCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--base", paramLabel = "DIR", required = true, description = "checkpoint to start from")
+  private Path base;
+
+  @Option(names = "--data", paramLabel = "FILE", description = "conversations in the LLaVA format, a JSON list or JSON lines")
+  private Path data;
+
+  @Option(names = "--images", paramLabel = "DIR", description = "folder that the records' image names are relative to (default: the data's)")
+  private Path images;
+
+  @Option(names = "--out", paramLabel = "DIR", description = "folder for the checkpoint, the log and snapshots")
+  private Path out;
+
+  @Option(names = "--steps", paramLabel = "N", description = "optimiser steps (default: one pass over the data)")
+  private Integer steps;
+
+  @Option(names = "--epochs", paramLabel = "N", description = "passes over the data, in place of --steps")
+  private Integer epochs;
+
+  @Option(names = "--batch", paramLabel = "N", defaultValue = "1", description = "records in one pass")
+  private int batch;
+
+  @Option(names = "--accumulate", paramLabel = "N", defaultValue = "1", description = "passes per step, whose gradients are added up")
+  private int accumulate;
+
+  @Option(names = "--lr", paramLabel = "RATE", defaultValue = "1e-5", description = "highest learning rate of language model and projector")
+  private double rate;
+
+  @Option(names = "--lr-vision", paramLabel = "RATE", defaultValue = "2e-6", description = "highest learning rate of the vision tower")
+  private double visionRate;
+
+  @Option(names = "--warmup", paramLabel = "PART", defaultValue = "0.03", description = "part of the steps over which the rates rise")
+  private double warmup;
+
+  @Option(names = "--block-size", paramLabel = "N", description = "rows of a block (default: the checkpoint's, else 8)")
+  private Integer blockSize;
+
+  @Option(names = "--mask-token-id", paramLabel = "ID", description = "token that hides others (default: the checkpoint's, else <|mask|>, else 151671)")
+  private Integer maskTokenId;
+
+  @Option(names = "--max-length", paramLabel = "N", description = "rows at which a conversation is cut (default: the checkpoint's limit)")
+  private Integer maxLength;
+
+  @Option(names = "--seed", paramLabel = "N", defaultValue = "42", description = "of the order of the data and of the noise")
+  private long seed;
+
+  @Option(names = "--objective", paramLabel = "NAME", defaultValue = "block-diffusion", description = "block-diffusion or autoregressive")
+  private String objective;
+
+  @Option(names = "--train", paramLabel = "PARTS", defaultValue = "lm,projector,vision", split = ",",
+      description = "parts that are trained: lm, projector, vision")
+  private Set<String> parts;
+
+  @Option(names = "--recompute", description = "keep only the layers' inputs on the way forward: less memory, a third more work")
+  private boolean recompute;
+
+  @Option(names = "--save-every", paramLabel = "N", defaultValue = "0", description = "steps between snapshots (0: none)")
+  private int saveEvery;
+
+  @Option(names = "--resume", description = "go on behind the newest snapshot in --out")
+  private boolean resume;
+
+  @Option(names = "--strict", description = "stop at the first bad record instead of skipping it")
+  private boolean strict;
+
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  private String dtype;
+
+  @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
+  private String device;
+
+  @Option(names = "--check", paramLabel = "CASE", description = "run a recorded case with its own noise and optimiser, and print what its steps did")
+  private Path check;
+
+  @Option(names = "--json", description = "with --check: print one JSON object")
+  private boolean json;
+
+  @Override
+  public Integer call() {
+    DType type = choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+    if (check == null && (data == null || out == null)) {
+      throw usage("--data and --out are needed, or --check");
+    }
+    if (steps != null && epochs != null) {
+      throw usage("--steps and --epochs exclude each other");
+    }
+    try (ModelFiles files = ModelFiles.open(base)) {
+      ModelConfig config = translated(files.config());
+      DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
+      try (Device gpu = Device.open(where); DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
+        return check != null ? check(model) : train(model, config);
+      }
+    }
+  }
+
+  /** The base's configuration with mask and blocks. */
+  private ModelConfig translated(ModelConfig config) {
+    int mask = maskTokenId != null ? maskTokenId : config.maskTokenId();
+    if (mask < 0 || mask >= config.text().vocabSize()) {
+      throw usage("--mask-token-id: the checkpoint names no mask token and has no row " + mask + "; choose one of its "
+          + config.text().vocabSize() + " token ids");
+    }
+    return config.asDiffusion(mask, blockSize != null ? blockSize : config.blockSize());
+  }
+
+  private int check(DiffusionVl model) {
+    System.out.println(StepCheck.run(model, check));
+    return 0;
+  }
+
+  private int train(DiffusionVl model, ModelConfig config) {
+    RowEncoder.Options rows = RowEncoder.Options.of(config, images != null ? images : data.toAbsolutePath().getParent());
+    rows = maxLength == null ? rows : rows.withMaxLength(maxLength);
+    try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, model.tokenizer(), rows))) {
+      int perStep = Math.multiplyExact(batch, accumulate);
+      long wanted = steps != null ? steps : ((long) (epochs != null ? epochs : 1) * conversations.size() + perStep - 1) / perStep;
+      TrainerOptions options = new TrainerOptions(batch, accumulate, rate, visionRate, warmup, Math.toIntExact(wanted), false, 0, 1, seed,
+          trainedParts(), recompute);
+      Objective what = objective(config);
+      TrainingRun run = new TrainingRun(model, base, conversations, what, options, out, saveEvery, strict);
+      run.run(resume, new TrainingProgress(System.err, options.steps()));
+      return 0;
+    }
+  }
+
+  private Objective objective(ModelConfig config) {
+    return switch (objective) {
+      case "block-diffusion" -> new BlockDiffusionObjective(config.blockSize(), config.maskTokenId(), BlockDiffusionObjective.LOWEST);
+      case "autoregressive" -> new AutoregressiveObjective();
+      default -> throw usage("--objective is '" + objective + "', allowed are block-diffusion and autoregressive");
+    };
+  }
+
+  private Set<TrainedPart> trainedParts() {
+    Set<TrainedPart> trained = EnumSet.noneOf(TrainedPart.class);
+    for (String part : parts) {
+      switch (part) {
+        case "lm" -> trained.add(TrainedPart.LM);
+        case "projector" -> trained.add(TrainedPart.PROJECTOR);
+        case "vision" -> trained.add(TrainedPart.VISION);
+        default -> throw usage("--train has '" + part + "', allowed are lm, projector and vision");
+      }
+    }
+    return trained;
+  }
+
+  private <T> T choice(String option, String value, String first, T a, String second, T b) {
+    return switch (value.toLowerCase(Locale.ROOT)) {
+      case String s when s.equals(first) -> a;
+      case String s when s.equals(second) -> b;
+      default -> throw usage("--" + option + " is '" + value + "', allowed are " + first + " and " + second);
+    };
+  }
+
+  private ParameterException usage(String message) {
+    return new CommandLine.ParameterException(spec.commandLine(), message);
+  }
+}
