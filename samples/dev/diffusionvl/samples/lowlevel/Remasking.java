@@ -34,7 +34,7 @@ public final class Remasking {
         DeviceBuffer ids = device.allocate("ids", I32, BLOCK); DeviceBuffer stepOf = device.allocate("step of", I32, BLOCK);
         DeviceBuffer sure = device.allocate("confidence", F32, BLOCK); DeviceBuffer quota = device.allocate("quota", I32, BLOCK / QUOTA);
         DeviceBuffer status = device.allocate("status", I32, Remask.STATUS_FIELDS)) {
-      Kernels kernels = new Kernels(device);
+      Remask remask = new Kernels(device).remask;
       ids.set(stream, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID, MASK_ID);
       quota.set(stream, QUOTA, QUOTA, QUOTA, QUOTA); // by step
       stream.fill(stepOf, 0xff); // -1: by no step yet
@@ -50,8 +50,7 @@ public final class Remasking {
         }
         token.set(stream, proposal);
         probability.set(stream, confidence);
-        kernels.remask.launch(stream, new Predictions(token, probability), new Remask.Block(ids, stepOf, sure, status), quota, BLOCK, 1, 0,
-            RULE);
+        remask.launch(stream, new Predictions(token, probability), new Remask.Block(ids, stepOf, sure, status), quota, BLOCK, 1, 0, RULE);
         open = status.getInts(stream)[Remask.MASKED];
         System.out.printf("step %d: %s, open %d%n", step, Arrays.toString(ids.getInts(stream)), open);
       }
