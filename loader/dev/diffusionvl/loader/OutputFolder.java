@@ -65,16 +65,27 @@ public final class OutputFolder implements AutoCloseable {
   /** Removes what was not committed. Idempotent. */
   @Override
   public void close() {
-    if (committed || !Files.exists(aside, LinkOption.NOFOLLOW_LINKS)) {
+    if (!committed) {
+      remove(aside);
+    }
+  }
+
+  /**
+   * Removes a folder and what is in it, if it is there; links are removed, not followed.
+   *
+   * @throws OutputException if it cannot be removed
+   */
+  public static void remove(Path folder) {
+    if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }
-    try (Stream<Path> files = Files.walk(aside)) { // does not follow links
+    try (Stream<Path> files = Files.walk(folder)) { // does not follow links
       List<Path> all = files.sorted(Comparator.reverseOrder()).toList();
       for (Path file : all) {
         Files.delete(file);
       }
     } catch (IOException e) {
-      throw OutputFile.failure(aside, e);
+      throw OutputFile.failure(folder, e);
     }
   }
 }

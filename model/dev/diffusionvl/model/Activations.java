@@ -100,22 +100,6 @@ final class Activations implements AutoCloseable {
     return parts;
   }
 
-  /** The buffer [rows, …] from row {@code first} on. */
-  static DeviceBuffer rowsFrom(DeviceBuffer buffer, int first) {
-    if (first == 0) {
-      return buffer;
-    }
-    long[] shape = buffer.shape();
-    long width = buffer.elements() / shape[0];
-    shape[0] -= first;
-    return buffer.slice(first * width, shape);
-  }
-
-  /** The same of the residual stream. */
-  static Residual rowsFrom(Residual residual, int first) {
-    return first == 0 ? residual : new Residual(rowsFrom(residual.rows(), first), rowsFrom(residual.squares(), first));
-  }
-
   @Override
   public void close() {
     owned.close();

@@ -76,21 +76,21 @@ final class FusedLayers implements LayerOps {
 
   @Override
   public void transform(int layer, int first, int rows) {
-    Residual residual = Activations.rowsFrom(a.residual(), first);
+    Residual residual = a.residual().rowsFrom(first);
     TextWeights.Layer w = weights.layers().get(layer);
-    addProduct(Activations.rowsFrom(a.context(), first), w.output(), residual, rows, AHEAD_OF_OUTPUT);
+    addProduct(a.context().rowsFrom(first), w.output(), residual, rows, AHEAD_OF_OUTPUT);
     kernels.skinnySwiglu.launch(stream, workspace, residual, gateUp[layer], a.activated(), rows);
     addProduct(a.activated(), w.down(), residual, rows, 0);
   }
 
   @Override
   public void computeLogits(int first, int rows) {
-    kernels.rmsNorm.launch(stream, Activations.rowsFrom(a.hidden(), first), head.norm(), a.normed(), rows, head.in(), head.eps());
+    kernels.rmsNorm.launch(stream, a.hidden().rowsFrom(first), head.norm(), a.normed(), rows, head.in(), head.eps());
     kernels.skinnyGemm.launch(stream, workspace, a.normed(), head.weight(), a.logits(), rows, head.out(), head.in());
   }
 
   @Override
   public void predict(int first, int rows, int excluded, Predictions to) {
-    kernels.skinnyConfidence.launch(stream, workspace, Activations.rowsFrom(a.residual(), first), head, a.parts(), to, rows, excluded);
+    kernels.skinnyConfidence.launch(stream, workspace, a.residual().rowsFrom(first), head, a.parts(), to, rows, excluded);
   }
 }

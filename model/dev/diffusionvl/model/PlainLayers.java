@@ -50,8 +50,8 @@ final class PlainLayers implements LayerOps {
   public void transform(int index, int first, int rows) {
     TextWeights.Layer layer = weights.layers().get(index);
     int h = config.hiddenSize();
-    DeviceBuffer residual = Activations.rowsFrom(a.hidden(), first);
-    layer.output().multiply(gemm, Activations.rowsFrom(a.context(), first), a.product(), rows);
+    DeviceBuffer residual = a.hidden().rowsFrom(first);
+    layer.output().multiply(gemm, a.context().rowsFrom(first), a.product(), rows);
     kernels.residualRmsNorm.launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
     layer.gateUp().multiply(gemm, a.normed(), a.product(), rows);
     kernels.swiglu.launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
@@ -61,7 +61,7 @@ final class PlainLayers implements LayerOps {
 
   @Override
   public void computeLogits(int first, int rows) {
-    kernels.rmsNorm.launch(stream, Activations.rowsFrom(a.hidden(), first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(),
+    kernels.rmsNorm.launch(stream, a.hidden().rowsFrom(first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(),
         eps);
     weights.head().multiply(gemm, a.normed(), a.logits(), rows);
   }

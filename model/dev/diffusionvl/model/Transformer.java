@@ -82,8 +82,8 @@ final class Transformer implements AutoCloseable {
   /** Embeds tokens as rows of the next pass; a negative id takes the row of {@code given}. */
   void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
     DeviceBuffer table = weights.embedding();
-    DeviceBuffer squares = fused == null ? null : Activations.rowsFrom(activations.squares(), first);
-    kernels.gatherRows.launch(stream, table, ids, given, Activations.rowsFrom(activations.hidden(), first), squares, rows,
+    DeviceBuffer squares = fused == null ? null : activations.squares().rowsFrom(first);
+    kernels.gatherRows.launch(stream, table, ids, given, activations.hidden().rowsFrom(first), squares, rows,
         config.hiddenSize(),
         (int) table.shape()[0]);
     embedded = first == 0 ? rows : embedded;

@@ -4,15 +4,14 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Segments;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /** A {@link PassRows} on the device: what the kernels of a training pass look up. */
 final class DevicePass implements AutoCloseable {
-  private final List<AutoCloseable> owned = new ArrayList<>();
+  private final DeviceScope scope;
   private final int rows;
   private final int firstLearning;
   private final int targets;
@@ -43,38 +42,31 @@ final class DevicePass implements AutoCloseable {
       label[i] = target.label();
       weight[i] = target.weight();
     }
-    try {
-      tokens = ints(device, stream, "tokens", pass.tokens());
-      features = ints(device, stream, "feature rows", pass.features());
-      targetRows = ints(device, stream, "target rows", at);
-      targetOfRow = ints(device, stream, "targets by row", of);
-      labels = ints(device, stream, "labels", label);
-      weights = own(device.allocate("target weights", DType.F32, targets));
+    try (DeviceScope own = new DeviceScope(device)) {
+      tokens = ints(own, stream, "tokens", pass.tokens());
+      features = ints(own, stream, "feature rows", pass.features());
+      targetRows = ints(own, stream, "target rows", at);
+      targetOfRow = ints(own, stream, "targets by row", of);
+      labels = ints(own, stream, "labels", label);
+      weights = own.allocate("target weights", DType.F32, targets);
       weights.set(stream, weight);
-      tokenRows = own(new ScatterList(device, stream, pass.tokens()));
-      featureRows = own(new ScatterList(device, stream, pass.features()));
-      segments = own(new Segments(device, pass.spans().size()));
+      tokenRows = own.own(new ScatterList(device, stream, pass.tokens()));
+      featureRows = own.own(new ScatterList(device, stream, pass.features()));
+      segments = own.own(new Segments(device, pass.spans().size()));
       for (PassRows.Span span : pass.spans()) {
         segments.add(span.row(), span.rows(), span.position(), span.row(), span.contextBegin(), span.contextEnd(),
             span.causal() ? Segments.Own.CAUSAL : Segments.Own.SELF);
       }
       segments.upload(stream);
       learningSegments = segments.view(pass.contextSpans(), pass.spans().size() - pass.contextSpans());
-    } catch (RuntimeException | Error e) {
-      close();
-      throw e;
+      scope = own.keep();
     }
   }
 
-  private DeviceBuffer ints(Device device, Stream stream, String what, int[] values) {
-    DeviceBuffer buffer = own(device.allocate(what, DType.I32, values.length));
+  private static DeviceBuffer ints(DeviceScope own, Stream stream, String what, int[] values) {
+    DeviceBuffer buffer = own.allocate(what, DType.I32, values.length);
     buffer.set(stream, values);
     return buffer;
-  }
-
-  private <T extends AutoCloseable> T own(T part) {
-    owned.add(part);
-    return part;
   }
 
   int rows() {
@@ -140,14 +132,6 @@ final class DevicePass implements AutoCloseable {
 
   @Override
   public void close() {
-    for (AutoCloseable part : owned.reversed()) {
-      try {
-        part.close();
-      } catch (RuntimeException e) {
-        throw e;
-      } catch (Exception e) {
-        throw new IllegalStateException(e);
-      }
-    }
+    scope.close();
   }
 }

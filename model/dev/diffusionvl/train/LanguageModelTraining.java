@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
-import static dev.diffusionvl.train.TextActivations.from;
-
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Linear;
@@ -12,6 +10,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -103,19 +102,21 @@ final class LanguageModelTraining {
     int rows = pass.rows();
     kernels.rmsNorm.launch(stream, x, w.inputNorm(), a.normed, rows, h, eps);
     w.qkv().multiply(gemm, a.normed, a.accumulators, rows);
-    kernels.ropeKvAppend.launch(stream, a.accumulators, w.qkv().bias(), rope.buffers(), pass.segments(), kept.query(), kept.keyValues());
+    kernels.ropeKvAppend.launch(stream, a.accumulators, w.qkv().bias(), rope.buffers(), pass.segments(), kept.query(),
+        kept.keyValues().withSlots(rows));
     Segments attending = first == 0 ? pass.segments() : pass.learningSegments();
-    kernels.attention.launchForTraining(stream, kept.query(), kept.keyValues(), attending, kept.context(), kept.logSumExp(), scale);
+    kernels.attention.launchForTraining(stream, kept.query(), kept.keyValues().withSlots(rows), attending, kept.context(), kept.logSumExp(),
+        scale);
 
     int count = rows - first;
-    DeviceBuffer middle = from(kept.middle(), first);
-    DeviceBuffer out = from(a.input(index + 1), first);
-    w.output().multiply(gemm, from(kept.context(), first), a.product, count);
-    copyRows(from(x, first), middle, count);
+    DeviceBuffer middle = kept.middle().rowsFrom(first);
+    DeviceBuffer out = a.input(index + 1).rowsFrom(first);
+    w.output().multiply(gemm, kept.context().rowsFrom(first), a.product, count);
+    copyRows(x.rowsFrom(first), middle, count);
     kernels.residualAdd.launch(stream, middle, a.product, null, count, h);
     kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
-    w.gateUp().multiply(gemm, a.normed, from(kept.gateUp(), first), count);
-    kernels.swiglu.launch(stream, from(kept.gateUp(), first), null, a.activated, count, config.intermediateSize());
+    w.gateUp().multiply(gemm, a.normed, kept.gateUp().rowsFrom(first), count);
+    kernels.swiglu.launch(stream, kept.gateUp().rowsFrom(first), null, a.activated, count, config.intermediateSize());
     w.down().multiply(gemm, a.activated, a.product, count);
     copyRows(middle, out, count);
     kernels.residualAdd.launch(stream, out, a.product, null, count, h);
@@ -129,11 +130,11 @@ final class LanguageModelTraining {
     kernels.rmsNorm.launch(stream, a.learning, weights.finalNorm(), a.learningNormed, targets, h, eps);
     for (int first = 0; first < targets; first += TextActivations.LOGIT_ROWS) {
       int count = Math.min(TextActivations.LOGIT_ROWS, targets - first);
-      DeviceBuffer normed = from(a.learningNormed, first);
+      DeviceBuffer normed = a.learningNormed.rowsFrom(first);
       weights.head().multiply(gemm, normed, a.logits, count);
       kernels.crossEntropy.launch(stream, a.logits, pass.labels().slice(first, count), pass.weights().slice(first, count),
           a.losses.slice(first, count), count, config.vocabSize());
-      linear.backward(weights.head(), normed, a.logits, from(a.dLearningNormed, first), count);
+      linear.backward(weights.head(), normed, a.logits, a.dLearningNormed.rowsFrom(first), count);
     }
     stream.fill(a.dLearning, 0);
     normBackward(a.learning, weights.finalNorm(), a.dLearningNormed, a.dLearning, targets, a);
@@ -148,9 +149,9 @@ final class LanguageModelTraining {
     int inter = config.intermediateSize();
     int rows = pass.rows();
     int count = rows - first;
-    DeviceBuffer dOut = from(a.dHidden, first);
-    DeviceBuffer gateUp = from(kept.gateUp(), first);
-    DeviceBuffer middle = from(kept.middle(), first);
+    DeviceBuffer dOut = a.dHidden.rowsFrom(first);
+    DeviceBuffer gateUp = kept.gateUp().rowsFrom(first);
+    DeviceBuffer middle = kept.middle().rowsFrom(first);
 
     kernels.swiglu.launch(stream, gateUp, null, a.activated, count, inter);
     linear.backward(w.down(), a.activated, dOut, a.dActivated, count);
@@ -159,14 +160,15 @@ final class LanguageModelTraining {
     linear.backward(w.gateUp(), a.normed, gateUp, a.dNormed, count);
     normBackward(middle, w.postNorm(), a.dNormed, dOut, count, a);
 
-    linear.backward(w.output(), from(kept.context(), first), dOut, from(a.dContext, first), count);
+    linear.backward(w.output(), kept.context().rowsFrom(first), dOut, a.dContext.rowsFrom(first), count);
     if (first > 0) {
       stream.fill(a.dQuery, 0); // of rows that do not attend
     }
     Segments attending = first == 0 ? pass.segments() : pass.learningSegments();
-    kernels.attentionBackward.launch(stream, kept.query(), kept.keyValues(), attending, kept.context(), kept.logSumExp(), a.dContext, a.dQuery,
-        a.dKeyValues, a.delta, scale);
-    kernels.ropeBackward.launch(stream, a.dQuery, a.dKeyValues, rope.buffers(), pass.segments(), a.dQkv);
+    KeyValues dKeyValues = a.dKeyValues.withSlots(rows);
+    kernels.attentionBackward.launch(stream, kept.query(), kept.keyValues().withSlots(rows), attending, kept.context(), kept.logSumExp(),
+        a.dContext, a.dQuery, dKeyValues, a.delta, scale);
+    kernels.ropeBackward.launch(stream, a.dQuery, dKeyValues, rope.buffers(), pass.segments(), a.dQkv);
     kernels.rmsNorm.launch(stream, a.input(index), w.inputNorm(), a.normed, rows, h, eps);
     linear.backward(w.qkv(), a.normed, a.dQkv, a.dNormed, rows);
     normBackward(a.input(index), w.inputNorm(), a.dNormed, a.dHidden, rows, a);

@@ -17,7 +17,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,7 +46,7 @@ record Snapshot(int step, DataPosition position) {
    */
   static void write(Path run, Trainer trainer, DataPosition position, String settings) {
     Path folder = run.resolve("snapshot-" + trainer.steps());
-    delete(folder); // of an earlier run that stopped behind an earlier step
+    OutputFolder.remove(folder); // of an earlier run that stopped behind an earlier step
     try (OutputFolder out = OutputFolder.create(folder)) {
       SafetensorsWriter.writeFile(out.path().resolve(TENSORS), tensors(trainer));
       String state = """
@@ -58,7 +57,7 @@ record Snapshot(int step, DataPosition position) {
     }
     for (Path older : all(run)) {
       if (!older.equals(folder)) {
-        delete(older);
+        OutputFolder.remove(older);
       }
     }
   }
@@ -159,19 +158,5 @@ record Snapshot(int step, DataPosition position) {
   private static int stepOf(Path folder) {
     Matcher name = NAME.matcher(folder.getFileName().toString());
     return name.matches() ? Integer.parseInt(name.group(1)) : -1;
-  }
-
-  private static void delete(Path folder) {
-    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
-    try (var files = Files.list(folder)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-      Files.delete(folder);
-    } catch (IOException e) {
-      throw BadInputException.of(folder, "cannot be removed: " + e.getMessage());
-    }
   }
 }

@@ -21,7 +21,7 @@ final class TextActivations implements AutoCloseable {
    * What a layer keeps. With recomputation all layers share one of these.
    *
    * @param query [rows, heads, D], rotated
-   * @param keyValues of all rows; a row's slot is its number
+   * @param keyValues of all rows; a row's slot is its number, and a pass has as many slots as rows
    * @param context [rows, heads, D]: attention output
    * @param logSumExp F32 [rows, heads]: of the attention's scores
    * @param middle [rows, H]: the residual stream between attention and MLP
@@ -149,14 +149,6 @@ final class TextActivations implements AutoCloseable {
   /** Most targets of a pass. */
   int targets() {
     return targets;
-  }
-
-  /** The buffer [rows, …] from row {@code first} on. */
-  static DeviceBuffer from(DeviceBuffer buffer, int first) {
-    long[] shape = buffer.shape();
-    long width = buffer.elements() / shape[0];
-    shape[0] -= first;
-    return buffer.slice(first * width, shape);
   }
 
   @Override

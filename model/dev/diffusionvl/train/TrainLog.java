@@ -9,14 +9,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
 /** {@code train.jsonl}: one line per step. It holds nothing that differs from run to run, so that a run that was resumed has the same. */
 final class TrainLog {
   private final Path file;
-  private final List<Trainer.Step> steps = new ArrayList<>();
 
   /** @param lines of an earlier run that are kept; what follows them is dropped */
   TrainLog(Path file, int lines) {
@@ -37,7 +35,6 @@ final class TrainLog {
   }
 
   void add(Trainer.Step step) {
-    steps.add(step);
     String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d}%n", step.step(),
         step.loss(), step.gradientNorm(), step.rate(), step.tokens());
     try {
@@ -45,10 +42,5 @@ final class TrainLog {
     } catch (IOException e) {
       throw new OutputException(file, e.getMessage(), e);
     }
-  }
-
-  /** Steps that this run has taken. */
-  List<Trainer.Step> steps() {
-    return steps;
   }
 }

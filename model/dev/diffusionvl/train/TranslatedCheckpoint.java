@@ -7,6 +7,7 @@ import dev.diffusionvl.loader.CheckpointWriter;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.NamingScheme;
+import dev.diffusionvl.loader.OutputFolder;
 import dev.diffusionvl.loader.SafetensorsWriter;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Parameter;
@@ -14,7 +15,6 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Stream;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
@@ -39,7 +39,7 @@ final class TranslatedCheckpoint {
    */
   static void write(DiffusionVl model, Path base, Path folder) {
     Path whole = folder.resolve(".checkpoint");
-    delete(whole);
+    OutputFolder.remove(whole);
     try (Checkpoint checkpoint = Checkpoint.open(base); Stream stream = model.device().newStream()) {
       List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
       for (Parameter entry : model.parameters().entries()) {
@@ -68,19 +68,6 @@ final class TranslatedCheckpoint {
   /** Names of tensors in a trained checkpoint. */
   static NamingScheme scheme(DiffusionVl model) {
     return model.config().family() == ModelFamily.QWEN_SIGLIP ? NamingScheme.DIFFUSION_VL_SIGLIP : NamingScheme.DIFFUSION_VL;
-  }
-
-  private static void delete(Path folder) {
-    if (Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-      try (var files = Files.list(folder)) {
-        for (Path file : files.toList()) {
-          Files.delete(file);
-        }
-        Files.delete(folder);
-      } catch (IOException e) {
-        throw BadInputException.of(folder, "cannot be removed: " + e.getMessage());
-      }
-    }
   }
 
   /** Fields of config.json in which a trained checkpoint differs from its base. */

@@ -116,6 +116,17 @@ public final class DeviceBuffer implements AutoCloseable {
     return new DeviceBuffer(device, name, dtype, sliceShape.clone(), address() + offset * dtype.bytes(), owner());
   }
 
+  /** A view of [rows, …] from row {@code first} on; shares the owner's lifetime. */
+  public DeviceBuffer rowsFrom(int first) {
+    if (first == 0) {
+      return this;
+    }
+    long[] rest = shape();
+    long width = elements / rest[0];
+    rest[0] -= first;
+    return slice(first * width, rest);
+  }
+
   /** Uploads floats, rounding to the buffer's dtype (F32 or BF16); waits. */
   public void set(Stream stream, float... values) {
     try (Arena arena = Arena.ofConfined()) {

@@ -107,7 +107,7 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--check", paramLabel = "CASE", description = "run a recorded case with its own noise and optimiser, and print what its steps did")
   private Path check;
 
-  @Option(names = "--json", description = "with --check: print one JSON object")
+  @Option(names = "--json", description = "for scripts; what --check prints is one JSON object in any case")
   private boolean json;
 
   @Override

@@ -10,4 +10,10 @@ import dev.diffusionvl.runtime.DeviceBuffer;
  * @param values as keys
  * @param slots capacity in rows
  */
-public record KeyValues(DeviceBuffer keys, DeviceBuffer values, Heads heads, int slots) {}
+public record KeyValues(DeviceBuffer keys, DeviceBuffer values, Heads heads, int slots) {
+  /** The same memory, laid out for fewer slots; what is in it means nothing there. */
+  public KeyValues withSlots(int fewer) {
+    return new KeyValues(keys.slice(0, heads.keyValue(), fewer, heads.dim()), values.slice(0, heads.keyValue(), fewer, heads.dim()), heads,
+        fewer);
+  }
+}

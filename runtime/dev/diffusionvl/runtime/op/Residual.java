@@ -9,4 +9,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
  * @param rows BF16 or F32 [rows, width], 16-byte aligned
  * @param squares F32 [rows, {@link RowSquares#groups}(width)]
  */
-public record Residual(DeviceBuffer rows, DeviceBuffer squares) {}
+public record Residual(DeviceBuffer rows, DeviceBuffer squares) {
+  /** The same from row {@code first} on. */
+  public Residual rowsFrom(int first) {
+    return first == 0 ? this : new Residual(rows.rowsFrom(first), squares.rowsFrom(first));
+  }
+}
