@@ -140,7 +140,7 @@ class ConsumerTest {
     assertEquals(List.of(), both.stream().filter(name -> name.endsWith(".class")).toList());
     assertEquals(List.of(), library.stream().filter(name -> name.matches("dev/diffusionvl/(cli|bench|samples)/.*")).toList());
     assertTrue(entries("-sources").contains("dev/diffusionvl/model/DiffusionVl.java"));
-    assertTrue(entries("-javadoc").contains("dev.diffusionvl/dev/diffusionvl/model/DiffusionVl.html"));
+    assertTrue(entries("-javadoc").contains("dev/diffusionvl/model/DiffusionVl.html"));
   }
 
   private static List<String> entries(String classifier) throws IOException {
