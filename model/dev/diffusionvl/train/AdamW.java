@@ -85,11 +85,6 @@ public final class AdamW implements AutoCloseable {
     return masters == null ? List.of(first.all(), second.all()) : List.of(first.all(), second.all(), masters.all());
   }
 
-  /** Bytes for so many trained elements. */
-  static long bytes(long elements, DType dtype) {
-    return elements * Float.BYTES * (dtype == DType.F32 ? 2 : 3);
-  }
-
   @Override
   public void close() {
     scope.close();

@@ -126,13 +126,6 @@ final class TextActivations implements AutoCloseable {
     return (int) Math.min(Integer.MAX_VALUE, (rows + (ROUND - 1L)) / ROUND * ROUND);
   }
 
-  /** Bytes of device memory. */
-  static long bytes(DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
-    TrainingMemory counted = TrainingMemory.counting();
-    new TextActivations(counted, dtype, config, rows, targets, recompute).close();
-    return counted.bytes();
-  }
-
   /** What goes into a layer [rows, H]; at the number of layers, what comes out of the last one. */
   DeviceBuffer input(int layer) {
     return inputs.get(layer);

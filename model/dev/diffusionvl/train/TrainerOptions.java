@@ -21,11 +21,6 @@ import java.util.Set;
  */
 public record TrainerOptions(int batch, int accumulate, double rate, double visionRate, double warmup, int steps, boolean constantRate,
     double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute) {
-  /** The paper's recipe on one device, but for the number of steps. */
-  public static TrainerOptions paper(int steps) {
-    return new TrainerOptions(1, 256, 1e-5, 2e-6, 0.03, steps, false, 0, 1, 42, Set.of(TrainedPart.values()), false);
-  }
-
   public TrainerOptions {
     if (batch < 1 || accumulate < 1 || steps < 1) {
       throw new IllegalArgumentException("batch %d, accumulate %d, steps %d: all must be at least 1".formatted(batch, accumulate, steps));

@@ -34,11 +34,6 @@ final class Twin implements AutoCloseable {
     }
   }
 
-  /** F32 elements that it takes. */
-  static long elements(Parameters parameters, Predicate<DeviceBuffer> trained) {
-    return parameters.buffers().stream().filter(trained).mapToLong(weight -> rounded(weight.elements())).sum();
-  }
-
   private static long rounded(long elements) {
     return (elements + MULTIPLE - 1) / MULTIPLE * MULTIPLE;
   }
