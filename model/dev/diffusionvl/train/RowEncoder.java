@@ -43,10 +43,10 @@ public final class RowEncoder {
       }
     }
 
-    /** As the reference trains the model: padded images, the configuration's block size and greatest length. */
+    /** Images in their own shape, as the model will be asked about them, and the configuration's block size and greatest length. */
     public static Options of(ModelConfig config, Path images) {
       int maxLength = Math.min(config.tokenizerModelMaxLength(), config.text().maxPositionEmbeddings());
-      return new Options(images, ImageFraming.PAD, maxLength, config.blockSize());
+      return new Options(images, ImageFraming.AS_IS, maxLength, config.blockSize());
     }
 
     public Options withFraming(ImageFraming value) {

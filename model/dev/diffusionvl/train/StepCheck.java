@@ -2,7 +2,6 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
-import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.Json;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.model.DiffusionVl;
@@ -60,7 +59,7 @@ public final class StepCheck {
   }
 
   private static List<TrainingRow> rows(DiffusionVl model, Path folder, Path file, List<?> samples, int blockSize) {
-    RowEncoder.Options options = RowEncoder.Options.of(model.config(), folder).withFraming(ImageFraming.AS_IS).withBlockSize(blockSize);
+    RowEncoder.Options options = RowEncoder.Options.of(model.config(), folder).withBlockSize(blockSize);
     RowEncoder encoder = new RowEncoder(model.config(), model.tokenizer(), options);
     List<TrainingRow> rows = new ArrayList<>();
     for (int i = 0; i < samples.size(); i++) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.model.DiffusionVl;
@@ -42,6 +43,10 @@ final class TranslateCommand implements Callable<Integer> {
 
   @Option(names = "--images", paramLabel = "DIR", description = "folder that the records' image names are relative to (default: the data's)")
   private Path images;
+
+  @Option(names = "--image-aspect-ratio", paramLabel = "MODE", defaultValue = "keep", description = "shape of the Qwen-VL family's images: "
+      + "keep, as the model is asked about them, or pad to squares, as the paper's training does")
+  private String aspectRatio;
 
   @Option(names = "--out", paramLabel = "DIR", description = "folder for the checkpoint, the log and snapshots")
   private Path out;
@@ -145,6 +150,7 @@ final class TranslateCommand implements Callable<Integer> {
 
   private int train(DiffusionVl model, ModelConfig config) {
     RowEncoder.Options rows = RowEncoder.Options.of(config, images != null ? images : data.toAbsolutePath().getParent());
+    rows = rows.withFraming(choice("image-aspect-ratio", aspectRatio, "keep", ImageFraming.AS_IS, "pad", ImageFraming.PAD));
     rows = maxLength == null ? rows : rows.withMaxLength(maxLength);
     try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, model.tokenizer(), rows))) {
       int perStep = Math.multiplyExact(batch, accumulate);

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.diffusionvl.loader.ImageFiles;
-import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
@@ -123,7 +122,7 @@ class GoldenGradientsTest {
 
   private List<PreparedImage> images(TrainingCase golden) {
     List<PreparedImage> images = new ArrayList<>();
-    RowEncoder.Options options = RowEncoder.Options.of(model.config(), golden.folder()).withFraming(ImageFraming.AS_IS)
+    RowEncoder.Options options = RowEncoder.Options.of(model.config(), golden.folder())
         .withBlockSize(golden.blockSize());
     try (ConversationData data = ConversationData.open(
         Files.writeString(folder.resolve("samples.json"), golden.json().get("samples").toString()), TrainingFolder.encoder(options))) {

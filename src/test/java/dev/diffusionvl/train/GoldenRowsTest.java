@@ -4,7 +4,6 @@ package dev.diffusionvl.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.diffusionvl.loader.ImageFraming;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,7 +25,7 @@ class GoldenRowsTest {
     TrainingCase golden = TrainingCase.read(name);
     List<Sample> expected = golden.samples();
     Path file = Files.writeString(folder.resolve("samples.json"), golden.json().get("samples").toString());
-    RowEncoder.Options options = RowEncoder.Options.of(TrainingFolder.CONFIG, golden.folder()).withFraming(ImageFraming.AS_IS)
+    RowEncoder.Options options = RowEncoder.Options.of(TrainingFolder.CONFIG, golden.folder())
         .withBlockSize(golden.blockSize());
     try (ConversationData data = ConversationData.open(file, TrainingFolder.encoder(options))) {
       assertEquals(expected.size(), data.size());

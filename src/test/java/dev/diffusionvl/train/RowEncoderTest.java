@@ -48,7 +48,7 @@ class RowEncoderTest {
   void imagesKeepTheirShapeOrBecomeSquare() {
     ConversationRecord record = record(List.of("wide.png"), "<image>\nWhat?", "A wide picture.");
     TrainingRow asIs = encode(folder.options(), record);
-    TrainingRow padded = encode(RowEncoder.Options.of(TrainingFolder.CONFIG, path), record);
+    TrainingRow padded = encode(folder.options().withFraming(ImageFraming.PAD), record);
     assertEquals(7 * 4, asIs.images().getFirst().rows());
     assertEquals(7 * 7, padded.images().getFirst().rows());
     PreparedImage.Patches patches = (PreparedImage.Patches) padded.images().getFirst().image();

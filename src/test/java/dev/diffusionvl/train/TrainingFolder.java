@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
-import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.GoldenCase;
@@ -23,7 +22,7 @@ record TrainingFolder(Path folder) {
   }
 
   RowEncoder.Options options() {
-    return RowEncoder.Options.of(CONFIG, folder).withFraming(ImageFraming.AS_IS);
+    return RowEncoder.Options.of(CONFIG, folder);
   }
 
   /** A conversation of one turn, without an image where its name is null. */
