@@ -127,6 +127,19 @@ public final class DiffusionVl implements AutoCloseable {
     return new Session(this, gemm, overlap);
   }
 
+  /** {@link #newEngine(EngineOptions)} with the defaults. */
+  public Engine newEngine() {
+    return newEngine(EngineOptions.DEFAULTS);
+  }
+
+  /** An engine, which answers many requests at once, for any number of threads. Close it before the model. */
+  public Engine newEngine(EngineOptions options) {
+    if (closed) {
+      throw new IllegalStateException("the model is closed");
+    }
+    return new Engine(this, options);
+  }
+
   /** Milliseconds that loading took. */
   public double loadMillis() {
     return loadMillis;

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** A request that an {@link Engine} has taken. Safe for use by several threads. */
+public final class Generation {
+  private final CompletableFuture<GenerationResult> result = new CompletableFuture<>();
+  private volatile boolean cancelled;
+
+  Generation() {}
+
+  /**
+   * The answer, once it is finished and its listener has heard all of it; cancelling this future does nothing to the generation. It fails
+   * with {@link EngineException}, with {@link NumericalException}, or with what the listener threw.
+   */
+  public CompletableFuture<GenerationResult> result() {
+    return result.copy();
+  }
+
+  /**
+   * Waits for the answer.
+   *
+   * @throws EngineException and the other failures of {@link #result}, as they are
+   */
+  public GenerationResult await() {
+    try {
+      return result.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException failure) {
+        throw failure;
+      }
+      throw e;
+    }
+  }
+
+  /** Ends the generation before its next pass; the result then has the finished blocks and the finish reason {@code cancelled}. */
+  public void cancel() {
+    cancelled = true;
+  }
+
+  /** Whether the result is there, or a failure instead. */
+  public boolean isDone() {
+    return result.isDone();
+  }
+
+  boolean cancelled() {
+    return cancelled;
+  }
+
+  void complete(GenerationResult answer) {
+    result.complete(answer);
+  }
+
+  void fail(Throwable failure) {
+    result.completeExceptionally(failure);
+  }
+}
