@@ -6,11 +6,13 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -106,6 +108,25 @@ public final class OutputFile implements AutoCloseable {
     return !Files.isRegularFile(target) && !Files.isDirectory(target);
   }
 
+  /**
+   * Appends a line to a file that a user named, which is made if it is not there; links, pipes and devices as with {@link #open}.
+   *
+   * @throws BadInputException if no file can be made there
+   * @throws OutputException if the disk is full
+   */
+  public static void append(Path named, String line) {
+    Path target = Files.exists(named, LinkOption.NOFOLLOW_LINKS) ? real(named) : named;
+    Set<OpenOption> how = Files.exists(target) && special(target) ? Set.of(StandardOpenOption.WRITE)
+        : Set.of(StandardOpenOption.CREATE, StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS);
+    try (FileChannel channel = FileChannel.open(target, how)) {
+      for (ByteBuffer bytes = StandardCharsets.UTF_8.encode(line + "\n"); bytes.hasRemaining(); ) {
+        channel.write(bytes);
+      }
+    } catch (IOException e) {
+      throw unwritable(target, e);
+    }
+  }
+
   /** Writes a whole small file by {@link #create}. */
   public static void write(Path target, byte[] content) {
     try (OutputFile file = create(target)) {
@@ -182,7 +203,7 @@ public final class OutputFile implements AutoCloseable {
       case AccessDeniedException _ -> new BadInputException(target + ": cannot be written: permission denied", e);
       case NoSuchFileException _ -> new BadInputException(target + ": cannot be written: no such folder", e);
       case FileSystemException f when "Not a directory".equals(f.getReason()) || "Read-only file system".equals(f.getReason())
-          || "File name too long".equals(f.getReason()) -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
+          || "File name too long".equals(f.getReason()) || "Is a directory".equals(f.getReason()) -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
       default -> failure(target, e);
     };
   }

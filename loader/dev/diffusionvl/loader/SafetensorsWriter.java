@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -115,7 +116,8 @@ public final class SafetensorsWriter {
       TreeMap<String, String> index = new TreeMap<>();
       long total = 0;
       for (int i = 0; i < shards.size(); i++) {
-        String name = shards.size() == 1 ? CheckpointFiles.SINGLE : "model-%05d-of-%05d.safetensors".formatted(i + 1, shards.size());
+        String name = shards.size() == 1 ? CheckpointFiles.SINGLE
+            : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
         for (Tensor tensor : shards.get(i)) {
           if (index.put(tensor.name(), name) != null) {
             throw new IllegalArgumentException("two tensors are called " + tensor.name());

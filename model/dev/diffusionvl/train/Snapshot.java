@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -49,9 +50,9 @@ record Snapshot(int step, DataPosition position) {
     OutputFolder.remove(folder); // of an earlier run that stopped behind an earlier step
     try (OutputFolder out = OutputFolder.create(folder)) {
       SafetensorsWriter.writeFile(out.path().resolve(TENSORS), tensors(trainer));
-      String state = """
+      String state = String.format(Locale.ROOT, """
           {"step": %d, "seed": %d, "epoch": %d, "place": %d, "settings": "%s"}
-          """.formatted(trainer.steps(), position.seed(), position.epoch(), position.place(), settings);
+          """, trainer.steps(), position.seed(), position.epoch(), position.place(), settings);
       OutputFile.write(out.path().resolve(STATE), state.getBytes(StandardCharsets.UTF_8));
       out.commit();
     }

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -112,8 +113,8 @@ public final class TrainingRun {
 
   /** What a resumed run must have in common with the one that it goes on with. */
   private String settings() {
-    return "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %d records".formatted(objective, model.dtype(),
-        options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(), options.steps(), options.seed(),
+    return String.format(Locale.ROOT, "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %d records",
+        objective, model.dtype(), options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(), options.steps(), options.seed(),
         options.parts().stream().sorted().toList(), data.size());
   }
 }

@@ -8,6 +8,7 @@ import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Consumer;
 
 /**
@@ -44,7 +45,7 @@ final class JCudaNatives {
     synchronized (ProcessDevice.lock()) {
       DeviceSpec.Kind chosen = ProcessDevice.chosen();
       if (chosen != null && wanted != DeviceSpec.Kind.AUTO && wanted != chosen) {
-        throw new IllegalStateException("this process already runs on the " + chosen.name().toLowerCase()
+        throw new IllegalStateException("this process already runs on the " + chosen.name().toLowerCase(Locale.ROOT)
             + " device; the device is chosen once per process");
       }
       if (loaded == null) {

@@ -23,7 +23,8 @@ import java.util.zip.CRC32C;
  * <p>A file lies in a folder named by a checksum of its content, so versions live beside each other and nothing has to be deleted.
  * It appears there by an atomic move, so that neither a process killed while writing nor two writing at once leave a half-written
  * one under its name, and it is compared with what it should be before each use. Folders are the user's alone (0700); where they
- * are not, or cannot be made, a private temporary folder serves instead, for the time of loading.
+ * are not, or cannot be made, or lie on a file system whose files may not be executed, a private temporary folder serves instead, for the
+ * time of loading.
  */
 final class NativeCache {
   private static final System.Logger LOG = System.getLogger(NativeCache.class.getName());
@@ -31,6 +32,7 @@ final class NativeCache {
 
   private final Path root;
 
+  /** @param root null: nothing is kept */
   NativeCache(Path root) {
     this.root = root;
   }
@@ -42,35 +44,50 @@ final class NativeCache {
       return new NativeCache(Path.of(named));
     }
     String xdg = System.getenv("XDG_CACHE_HOME");
-    Path base = xdg != null && xdg.startsWith("/") ? Path.of(xdg) : Path.of(System.getProperty("user.home"), ".cache");
-    return new NativeCache(base.resolve("diffusionvl"));
+    if (xdg != null && xdg.startsWith("/")) {
+      return new NativeCache(Path.of(xdg, "diffusionvl"));
+    }
+    String home = System.getProperty("user.home", ""); // "?" for a user that the system has no entry of
+    return new NativeCache(home.startsWith("/") ? Path.of(home, ".cache", "diffusionvl") : null);
   }
 
   /** Calls {@code loader} with a file of this name and content; the file may be gone when the call has returned. */
   void use(String name, byte[] content, Consumer<Path> loader) {
-    Path file;
+    Path file = null;
     try {
       file = stored(name, content);
     } catch (IOException | SecurityException e) {
       LOG.log(System.Logger.Level.DEBUG, "the cache of native libraries is not used: {0}", e.toString());
-      useTemporary(name, content, loader);
-      return;
     }
-    loader.accept(file);
+    if (file != null && !Files.isExecutable(file)) {
+      LOG.log(System.Logger.Level.WARNING, "{0} is on a file system mounted noexec: native libraries are unpacked into {1} instead, at each "
+          + "start; -Ddvl.native.cache=FOLDER names a better place", root, System.getProperty("java.io.tmpdir"));
+      file = null;
+    }
+    if (file != null) {
+      loader.accept(file);
+    } else {
+      useTemporary(name, content, loader);
+    }
   }
 
   private Path stored(String name, byte[] content) throws IOException {
+    if (root == null) {
+      throw new IOException("this user has no home");
+    }
     makePrivate(root);
     Path folder = root.resolve(key(content));
     makePrivate(folder);
     Path file = folder.resolve(name);
     if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) && Arrays.equals(Files.readAllBytes(file), content)) {
+      Files.setPosixFilePermissions(file, PRIVATE);
       return file;
     }
     deleteStale(folder);
     Path part = Files.createTempFile(folder, name, ".part"); // created with mode 0600
     try {
       Files.write(part, content);
+      Files.setPosixFilePermissions(part, PRIVATE); // executable, so that the system says whether it may be executed there
       Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(part);
@@ -120,13 +137,19 @@ final class NativeCache {
       Path file = folder.resolve(name);
       try {
         Files.write(file, content);
+        Files.setPosixFilePermissions(file, PRIVATE);
+        if (!Files.isExecutable(file)) {
+          throw new DeviceUnavailableException("native libraries cannot be loaded from " + folder.getParent() + ", which is mounted noexec: "
+              + "name another folder with -Ddvl.native.cache=FOLDER or -Djava.io.tmpdir=FOLDER");
+        }
         loader.accept(file);
       } finally {
         Files.deleteIfExists(file); // the loaded library stays mapped
         Files.deleteIfExists(folder);
       }
     } catch (IOException e) {
-      throw new DeviceUnavailableException("cannot unpack " + name + " into a private folder in java.io.tmpdir", e);
+      throw new DeviceUnavailableException("cannot unpack " + name + " into a private folder in " + System.getProperty("java.io.tmpdir")
+          + " (java.io.tmpdir): " + e, e);
     }
   }
 

@@ -2,14 +2,9 @@
 package dev.diffusionvl.bench;
 
 import dev.diffusionvl.bench.measure.Row;
-import dev.diffusionvl.loader.BadInputException;
-import java.io.IOException;
+import dev.diffusionvl.loader.OutputFile;
 import java.io.PrintStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
 
 /**
@@ -31,8 +26,8 @@ final class Report {
     this.out = out;
     this.json = json;
     this.file = file;
-    if (file != null && file.toAbsolutePath().getParent() != null && !Files.isDirectory(file.toAbsolutePath().getParent())) {
-      throw new BadInputException("--out " + file + ": no such folder");
+    if (file != null) {
+      OutputFile.requireWritable(file); // before hours of measuring
     }
     if (!json) {
       out.println(facts.line());
@@ -57,11 +52,7 @@ final class Report {
     }
     out.flush();
     if (file != null) {
-      try {
-        Files.writeString(file, line + "\n", StandardCharsets.UTF_8, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
+      OutputFile.append(file, line);
     }
   }
 

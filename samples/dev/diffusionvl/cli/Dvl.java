@@ -8,9 +8,17 @@ import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.DeviceUnavailableException;
 import dev.diffusionvl.bench.BenchCommand;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Properties;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -31,14 +39,43 @@ public final class Dvl implements Runnable {
   @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    Locale.setDefault(Locale.ROOT); // digits and decimal points are the same everywhere
+    System.setProperty("java.util.logging.SimpleFormatter.format", "dvl: %5$s%n"); // what the library warns of, in one line
+    StandardOutput.install();
+    System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
+    System.exit(unreadable() ? USAGE : run(args));
+  }
+
+  /** Where the locale is plain ASCII, Java has put question marks in place of letters. The script dvl chooses another locale. */
+  private static boolean unreadable() {
+    boolean ascii = StandardCharsets.US_ASCII.equals(Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8")));
+    try {
+      boolean letters = false;
+      for (byte b : ascii ? Files.readAllBytes(Path.of("/proc/self/cmdline")) : new byte[0]) {
+        letters |= b < 0;
+      }
+      if (letters) {
+        System.err.println("dvl: this locale is plain ASCII, and an argument is not: set LC_ALL=C.UTF-8");
+      }
+      return letters;
+    } catch (IOException e) {
+      return false; // not to be told
+    }
   }
 
   /** Runs a command and returns its exit code. */
   static int run(String... args) {
     CommandLine command = new CommandLine(new Dvl());
     command.setCaseInsensitiveEnumValuesAllowed(true);
+    command.setExpandAtFiles(false); // a prompt may begin with an @, and it may be a stranger's
     command.setExecutionExceptionHandler((error, line, result) -> report(error, line.getErr()));
+    command.setExecutionStrategy(parsed -> {
+      try {
+        return new CommandLine.RunLast().execute(parsed);
+      } catch (OutputException e) { // help and version
+        return report(e, command.getErr());
+      }
+    });
     command.setParameterExceptionHandler((error, arguments) -> {
       PrintWriter err = error.getCommandLine().getErr();
       err.println("dvl: " + oneLine(error.getMessage()));

@@ -18,10 +18,7 @@ import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -136,13 +133,11 @@ final class GenerateCommand implements Callable<Integer> {
         try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
             Session session = loaded.newSession(gemmChoice)) {
           loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
-          PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
-          GenerationResult result = session.generate(request, options, listener(out, traceFile));
+          GenerationResult result = session.generate(request, options, listener(System.out, traceFile));
           if (traceFile != null) {
             traceFile.write();
           }
-          out.println(json ? ResultJson.of(result, gpu, type) : "");
-          out.flush();
+          System.out.println(json ? ResultJson.of(result, gpu, type) : "");
         }
       }
     }

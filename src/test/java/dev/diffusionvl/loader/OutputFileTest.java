@@ -119,6 +119,21 @@ class OutputFileTest {
   }
 
   @Test
+  void linesAreAppended() throws IOException {
+    Path real = folder.resolve("real");
+    Path link = Files.createSymbolicLink(folder.resolve("link"), real);
+    assertThrows(BadInputException.class, () -> OutputFile.append(link, "lost"), "a link that leads nowhere");
+    OutputFile.append(real, "ä");
+    OutputFile.append(link, "b");
+    assertEquals(List.of("ä", "b"), Files.readAllLines(real));
+    assertEquals(List.of("link", "real"), names());
+    assertThrows(BadInputException.class, () -> OutputFile.append(folder, "a folder"));
+    assertThrows(BadInputException.class, () -> OutputFile.append(folder.resolve("no/folder"), "x"));
+    Assumptions.assumeTrue(Files.exists(Path.of("/dev/full")));
+    assertThrows(OutputException.class, () -> OutputFile.append(Path.of("/dev/full"), "x"));
+  }
+
+  @Test
   void badPlacesAreNamed() throws IOException {
     Files.writeString(folder.resolve("file"), "");
     for (String place : new String[] {"no/folder", "file/inside", ".", "x".repeat(300)}) {

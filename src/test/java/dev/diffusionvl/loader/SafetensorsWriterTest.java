@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -112,6 +113,19 @@ class SafetensorsWriterTest {
       counts.merge(file, 1, Integer::sum);
     }
     sizes.forEach((file, size) -> assertTrue(size <= shardBytes || counts.get(file) == 1 || shardBytes == 1, file));
+  }
+
+  /** Names of files have the digits that everyone reads, whatever the locale's own are. */
+  @Test
+  void namesOfShardsDoNotFollowTheLocale() throws IOException {
+    Locale before = Locale.getDefault();
+    Locale.setDefault(Locale.of("ar", "EG"));
+    try {
+      SafetensorsWriter.writeModel(folder, List.of(random("a", TensorType.U8, 8), random("b", TensorType.U8, 8)), 8);
+    } finally {
+      Locale.setDefault(before);
+    }
+    assertTrue(Files.exists(folder.resolve("model-00001-of-00002.safetensors")));
   }
 
   @Test

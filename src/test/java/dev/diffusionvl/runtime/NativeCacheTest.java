@@ -6,9 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -52,7 +54,7 @@ class NativeCacheTest {
     assertTrue(first.startsWith(root) && Files.exists(first));
     assertEquals("rwx------", mode(root));
     assertEquals("rwx------", mode(first.getParent()));
-    assertEquals("rw-------", mode(first));
+    assertEquals("rwx------", mode(first));
     var written = Files.getLastModifiedTime(first);
     assertEquals(first, use(cache, CONTENT));
     assertEquals(written, Files.getLastModifiedTime(first), "it is not written again");
@@ -88,6 +90,45 @@ class NativeCacheTest {
       Path used = use(new NativeCache(root), CONTENT);
       assertFalse(used.startsWith(root), root + " was used");
       assertFalse(Files.exists(used), "a temporary file is gone after use");
+    }
+  }
+
+  @Test
+  void aUserWithoutAHomeGetsNoFolderOfThatName() {
+    String home = System.getProperty("user.home");
+    String named = System.clearProperty("dvl.native.cache");
+    try {
+      System.setProperty("user.home", "?");
+      assumeTrue(System.getenv("XDG_CACHE_HOME") == null);
+      assertFalse(Files.exists(use(NativeCache.ofUser(), CONTENT)), "a temporary file is gone after use");
+      assertFalse(Files.exists(Path.of("?")));
+    } finally {
+      System.setProperty("user.home", home);
+      if (named != null) {
+        System.setProperty("dvl.native.cache", named);
+      }
+    }
+  }
+
+  /** Where this user may mount: a cache whose files may not be executed, then temporary files that may not either. */
+  @Test
+  void noexec() throws Exception {
+    Path root = Files.createDirectory(temp.resolve("noexec"));
+    assumeTrue(new ProcessBuilder("mount", "-t", "tmpfs", "-o", "noexec,mode=700", "tmpfs", root.toString()).start().waitFor() == 0);
+    try {
+      assertFalse(use(new NativeCache(root), CONTENT).startsWith(root));
+      Path folder = Files.createDirectory(root.resolve("tmp"));
+      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-Djava.io.tmpdir=" + folder, "-Ddvl.native.cache=" + root,
+          "-Ddvl.home=.", "-cp", System.getProperty("java.class.path"), "--enable-native-access=ALL-UNNAMED", "dev.diffusionvl.cli.Dvl", "generate", "--prompt",
+          "Hello!", "--device", "emulated");
+      Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+      String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      assertEquals(4, process.waitFor(), said);
+      assertTrue(said.contains("dvl: " + root + " is on a file system mounted noexec"), said);
+      assertTrue(said.contains("dvl: native libraries cannot be loaded from " + folder + ", which is mounted noexec"), said);
+      assertTrue(said.lines().allMatch(line -> line.startsWith("dvl: ")), said);
+    } finally {
+      assertEquals(0, new ProcessBuilder("umount", root.toString()).start().waitFor());
     }
   }
 
