@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "../core.h"
+#include "../core/core.h"
 #include "gemm_kernel.h"
 #include "handle.h"
 #include "worker_pool.h"

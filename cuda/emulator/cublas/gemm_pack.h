@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <immintrin.h>
 
-#include "../bfloat16.h"
+#include "../core/bfloat16.h"
 
 namespace emu::gemm {
 

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "../core.h"
+#include "../core/core.h"
 
 namespace emu::blas {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../complain.h"
+#include "../core/complain.h"
 #include "../driver/cuda_types.h"
 #include "../driver/submit.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "../bfloat16.h"
-#include "../core.h"
+#include "../core/bfloat16.h"
+#include "../core/core.h"
 #include "../cublas/gemm_kernel.h"
 #include "../cublas/worker_pool.h"
 #include "handle.h"

@@ -6,8 +6,8 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "../complain.h"
-#include "../core.h"
+#include "../core/complain.h"
+#include "../core/core.h"
 #include "../driver/cuda_types.h"
 #include "../driver/submit.h"
 

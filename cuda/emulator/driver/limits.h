@@ -2,7 +2,7 @@
 // Sizes of the imaginary GPU that more than one part of the facade needs.
 #pragma once
 
-#include "../core.h"
+#include "../core/core.h"
 
 namespace emu::driver {
 

@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "../options.h"
+#include "../core/options.h"
 #include "capture.h"
 
 namespace emu::driver {

@@ -15,8 +15,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "../complain.h"
-#include "../core.h"
+#include "../core/complain.h"
+#include "../core/core.h"
 #include "cuda_types.h"
 
 namespace emu::driver {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "../../bfloat16.h"
+#include "../../core/bfloat16.h"
 #include "cudnn_api.h"
 
 using namespace selftest;

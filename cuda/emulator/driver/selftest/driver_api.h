@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "../../selftest/harness.h"
+#include "../../core/selftest/harness.h"
 #include "../cuda_types.h"
 
 extern "C" {

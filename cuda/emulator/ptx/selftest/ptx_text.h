@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <memory>
 
-#include "../../selftest/harness.h"
+#include "../../core/selftest/harness.h"
 
 namespace selftest {
 

@@ -125,8 +125,8 @@ class DocumentationTest {
       if (!FILES.get(Path.of("docs/kernel-contract.md")).matches(".*\\b" + kernel + "[_(.].*")) {
         missing.add(kernel + " in docs/kernel-contract.md");
       }
-      if (!FILES.containsKey(Path.of("cuda/mutants", kernel + ".mutants"))) {
-        missing.add("cuda/mutants/" + kernel + ".mutants");
+      if (!FILES.containsKey(Path.of("cuda/proof/mutants", kernel + ".mutants"))) {
+        missing.add("cuda/proof/mutants/" + kernel + ".mutants");
       }
       Path launcher = Path.of("runtime/dev/diffusionvl/runtime/op", camelCase(kernel) + ".java");
       if (!FILES.containsKey(launcher) && !PARTS_OF_OTHERS.contains(kernel)) {

@@ -8,7 +8,7 @@ import dev.diffusionvl.runtime.Stream;
 import java.util.Random;
 
 /**
- * A kernel of cuda/conformance/wrappers.cu, inputs for it that never change, and the answer by PTX's definition in plain Java. Where the
+ * A kernel of cuda/proof/conformance.cu, inputs for it that never change, and the answer by PTX's definition in plain Java. Where the
  * definition leaves the last bits open, {@link #ulps} says how many units an answer may differ.
  */
 enum Wrapper {
@@ -154,7 +154,7 @@ enum Wrapper {
     try (DeviceBuffer input = device.allocate("conformance input", DType.I32, in.length);
         DeviceBuffer output = device.allocate("conformance output", DType.I32, (long) blocks * 32 * outputs)) {
       input.set(stream, in);
-      stream.launch(device.kernel("conformance/wrappers", kernel()), blocks, 1, 1, 32, 0).ptr(input).ptr(output).go();
+      stream.launch(device.kernel("proof/conformance", kernel()), blocks, 1, 1, 32, 0).ptr(input).ptr(output).go();
       return output.getInts(stream);
     }
   }

@@ -11,12 +11,12 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** No kernel uses more registers or static shared memory than cuda/budgets.tsv allows, on any architecture. */
+/** No kernel uses more registers or static shared memory than cuda/proof/budgets.tsv allows, on any architecture. */
 class BudgetTest {
   @Test
   void everyKernelKeepsItsBudget() throws IOException {
     Map<String, List<String>> built = Native.table(Native.file("budgets.tsv"));
-    List<String> excesses = excesses(Native.table(Path.of("cuda/budgets.tsv")), built);
+    List<String> excesses = excesses(Native.table(Path.of("cuda/proof/budgets.tsv")), built);
     assertTrue(excesses.isEmpty(), () -> String.join("\n", excesses)
         + "\n`make -C cuda BUILD=... budgets` makes the table anew (nvcc 13.0)");
   }

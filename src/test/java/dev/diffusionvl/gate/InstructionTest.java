@@ -15,7 +15,7 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
 /**
- * The instructions that cuda/instructions.tsv wants are in the PTX and in each cubin of a kernel; local memory and atomics on floats are
+ * The instructions that cuda/proof/instructions.tsv wants are in the PTX and in each cubin of a kernel; local memory and atomics on floats are
  * in none.
  */
 class InstructionTest {
@@ -25,7 +25,7 @@ class InstructionTest {
     for (String operation : Native.operations()) {
       kernels.putAll(Ptx.count(Files.readString(Native.file("kernels/ptx/" + operation + ".ptx"))));
     }
-    assertNothing(missing("PTX", Native.table(Path.of("cuda/instructions.tsv")), kernels));
+    assertNothing(missing("PTX", Native.table(Path.of("cuda/proof/instructions.tsv")), kernels));
   }
 
   @Test
@@ -35,7 +35,7 @@ class InstructionTest {
       for (String operation : Native.operations()) {
         kernels.putAll(Sass.count(Native.file("kernels/" + architecture + "/" + operation + ".cubin")));
       }
-      assertNothing(missing(architecture, Native.table(Path.of("cuda/instructions.tsv")), kernels));
+      assertNothing(missing(architecture, Native.table(Path.of("cuda/proof/instructions.tsv")), kernels));
     }
   }
 
@@ -58,7 +58,7 @@ class InstructionTest {
     assertEquals("{one={ld16=2, st16=1}, two={cp.async=1, float atomic=1, ldmatrix=1, local=1, mma=1}}", counts.toString());
     Map<String, List<String>> table = Map.of("kernel", List.of("needs"), "one", List.of("ld16 mma"), "gone", List.of("-"));
     assertEquals(List.of("PTX of one: no mma", "PTX of two: has float atomic", "PTX of two: has local", "gone: there is no such kernel",
-        "two: no row in cuda/instructions.tsv"), missing("PTX", table, counts));
+        "two: no row in cuda/proof/instructions.tsv"), missing("PTX", table, counts));
   }
 
   private static void assertNothing(List<String> missing) {
@@ -74,7 +74,7 @@ class InstructionTest {
         }
       }
       if (!table.containsKey(kernel)) {
-        missing.add(kernel + ": no row in cuda/instructions.tsv");
+        missing.add(kernel + ": no row in cuda/proof/instructions.tsv");
       } else {
         Arrays.stream(table.get(kernel).getFirst().split(" ")).filter(i -> !i.equals("-") && !counts.containsKey(i))
             .forEach(i -> missing.add(where + " of " + kernel + ": no " + i));

@@ -27,7 +27,7 @@ class SpillTest {
   @ParameterizedTest
   @CsvSource({"spill, sm_80, spill", "spill, sm_90a, spill", "local_array, sm_90a, local memory"})
   void aPlantedBugFailsTheBuild(String kernel, String architecture, String message) throws Exception {
-    Path cubin = build.resolve("kernels/" + architecture + "/planted/" + kernel + ".cubin");
+    Path cubin = build.resolve("kernels/" + architecture + "/proof/planted/" + kernel + ".cubin");
     Make.Result result = Make.run(build, cubin.toString());
     assertNotEquals(0, result.status(), result.output());
     assertTrue(result.output().toLowerCase().contains(message), result.output());

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The emulated device's test hooks (cuda/emulator/test_hooks.cpp): options, findings and launched kernels. There before the first
+ * The emulated device's test hooks (cuda/emulator/core/test_hooks.cpp): options, findings and launched kernels. There before the first
  * {@link dev.diffusionvl.runtime.Device} is opened on it; absent on a GPU.
  */
 public final class Emulator {

@@ -12,7 +12,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * A bug put into a kernel on purpose: one text of the shipped source replaced by another. Kept in {@code cuda/mutants/OP.mutants}
+ * A bug put into a kernel on purpose: one text of the shipped source replaced by another. Kept in {@code cuda/proof/mutants/OP.mutants}
  * (docs/proving-kernels.md), never in the source itself.
  *
  * @param op the kernel's file in cuda/, without its ending
@@ -29,10 +29,10 @@ record Mutant(String op, String name, String bugClass, String file, String origi
 
   /** All mutants of a project, by kernel. */
   static List<Mutant> all(Path cuda) {
-    try (Stream<Path> files = Files.walk(cuda.resolve("mutants"))) {
+    try (Stream<Path> files = Files.walk(cuda.resolve("proof/mutants"))) {
       List<Mutant> mutants = new ArrayList<>();
       for (Path file : files.filter(f -> f.toString().endsWith(".mutants")).sorted().toList()) {
-        String op = cuda.resolve("mutants").relativize(file).toString().replace(".mutants", "");
+        String op = cuda.resolve("proof/mutants").relativize(file).toString().replace(".mutants", "");
         mutants.addAll(parse(op, Files.readAllLines(file)));
       }
       return mutants;

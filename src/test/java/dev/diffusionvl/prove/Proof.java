@@ -126,7 +126,7 @@ public final class Proof {
     boolean good = true; // every kernel has tests and mutants
     for (String kernel : kernels) {
       if (mutants.stream().noneMatch(m -> m.op().equals(kernel))) {
-        say("%s has no mutants (cuda/mutants/%s.mutants)", kernel, kernel);
+        say("%s has no mutants (cuda/proof/mutants/%s.mutants)", kernel, kernel);
         good = false;
       }
     }

@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * An order in which the check build runs the threads of a block, and when it performs asynchronous copies.
  *
- * @param options of the emulated device (cuda/emulator/core.h)
+ * @param options of the emulated device (cuda/emulator/core/core.h)
  */
 record Schedule(String options) {
   /** Threads in order, every copy as late as it may be; a finding does not spoil the context for later tests. */

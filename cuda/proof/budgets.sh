@@ -6,7 +6,7 @@ set -eu
 folder=$1
 shift
 for architecture in "$@"; do
-  for source in "$(dirname "$0")"/*.cu; do
+  for source in "$(dirname "$0")"/../*.cu; do
     report=$folder/$architecture/$(basename "$source" .cu).txt
     awk -v architecture="$architecture" '
       /Compiling entry function/ { split($0, part, "\047"); kernel = part[2] }

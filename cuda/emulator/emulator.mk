@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# The emulated device: its libraries in the two builds, and their own tests. A part of ../Makefile, which has the flags and the rule
+# `modules` for kernels. Gives emulated_LIBS, emulated-check_LIBS, STAND_IN and the target selftest.
+
+EMU_SELF     := $(lastword $(MAKEFILE_LIST))
+CORE_SOURCES := $(filter-out $(EMU)/core/check_%,$(sort $(wildcard $(EMU)/core/*.cpp $(EMU)/driver/*.cpp $(EMU)/ptx/*.cpp)))
+CHECK_ONLY   := $(sort $(wildcard $(EMU)/core/check_*.cpp))
+BLAS_SOURCES := $(sort $(wildcard $(EMU)/cublas/*.cpp))
+DNN_SOURCES  := $(sort $(wildcard $(EMU)/cudnn/*.cpp)) $(EMU)/cublas/gemm_kernel.cpp $(EMU)/cublas/worker_pool.cpp
+
+# A library that exports one prefix under one symbol version. $(1): name and version, $(2): prefix
+define facade
+@mkdir -p $(@D)
+$(Q)printf '$(1) { global: $(2)*; local: *; };\n' > $@.map
+@echo "  CXX $(@F) ($(notdir $(@D)))"
+$(Q)$(CXX) $(LINK) -Wl,-z,nodelete -Wl,-soname,$(1) -Wl,--version-script=$@.map $^ -o $@
+endef
+
+# ---- the two emulated devices. $(1): output folder, $(2): extra flags, $(3): sources of libcuda
+define device
+$(1)_OBJECTS := $$(patsubst $$(ROOT)/%.cpp,$$(BUILD)/obj/$(1)/%.o,$(3))
+$(1)_BLAS    := $$(patsubst $$(ROOT)/%.cpp,$$(BUILD)/obj/$(1)/%.o,$$(BLAS_SOURCES))
+$(1)_DNN     := $$(patsubst $$(ROOT)/%.cpp,$$(BUILD)/obj/$(1)/%.o,$$(DNN_SOURCES))
+$(1)_LIBS    := $$(addprefix $$(BUILD)/$(1)/,libcuda.so.1 libcublas.so.12 libcudnn.so.9)
+
+$$(BUILD)/obj/$(1)/%.o: $$(ROOT)/%.cpp $$(SELF) $$(EMU_SELF)
+	@mkdir -p $$(@D)
+	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
+	$$(Q)$$(CXX) $$(COMMON) $(2) -I$$(EMU)/core -I$$(ROOT)/include -c $$< -o $$@
+
+# Stays loaded: its worker threads and signal handlers cannot be taken back.
+$$(BUILD)/$(1)/libcuda.so.1: $$($(1)_OBJECTS)
+	@mkdir -p $$(@D)
+	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
+	$$(Q)$$(CXX) $$(LINK) -Wl,-z,nodelete -Wl,-soname,libcuda.so.1 $$^ -o $$@ -ldl
+
+# Users of cuBLAS and cuDNN are linked against symbols with the version that is the library's name.
+$$(BUILD)/$(1)/libcublas.so.12: $$($(1)_BLAS) $$(BUILD)/$(1)/libcuda.so.1
+	$$(call facade,libcublas.so.12,cublas)
+
+$$(BUILD)/$(1)/libcudnn.so.9: $$($(1)_DNN) $$(BUILD)/$(1)/libcuda.so.1
+	$$(call facade,libcudnn.so.9,cudnn)
+
+-include $$($(1)_OBJECTS:.o=.d) $$($(1)_BLAS:.o=.d) $$($(1)_DNN:.o=.d)
+endef
+$(eval $(call device,emulated,,$(CORE_SOURCES)))
+$(eval $(call device,emulated-check,-DEMU_CHECK,$(CORE_SOURCES) $(CHECK_ONLY)))
+
+# For tests of what happens on a machine with CUDA 13: the emulated cuBLAS under that name.
+STAND_IN := $(BUILD)/stand-in/libcublas.so.13
+$(STAND_IN): $(emulated_BLAS) $(BUILD)/emulated/libcuda.so.1
+	@mkdir -p $(@D)
+	$(Q)printf 'libcublas.so.13 { global: cublas*; local: *; };\n' > $@.map
+	@echo "  CXX $(@F) ($(notdir $(@D)))"
+	$(Q)$(CXX) $(LINK) -Wl,-z,nodelete -Wl,-soname,libcublas.so.13 -Wl,--version-script=$@.map $^ -o $@
+
+# ---- the emulated devices' own tests
+TEST_SOURCES := $(sort $(wildcard $(EMU)/*/selftest/*.cpp))
+TEST_KERNELS := $(sort $(wildcard $(EMU)/core/selftest/*.cu))
+define selftest
+$(1)_TESTS := $$(patsubst $$(ROOT)/%.cpp,$$(BUILD)/obj/$(1)/%.o,$$(TEST_SOURCES))
+$(1)_TEST_MODULES := $$(patsubst $$(EMU)/core/selftest/%.cu,$$(BUILD)/selftest/$(1)/%.so,$$(TEST_KERNELS))
+
+$$($(1)_TESTS): COMMON += -DSELFTEST_SOURCES='"$$(EMU)/core/selftest"'
+$$(BUILD)/selftest/$(1)/selftest: $$($(1)_TESTS) $$($(1)_LIBS) | $$($(1)_TEST_MODULES)
+	@mkdir -p $$(@D)
+	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
+	$$(Q)$$(CXX) -pthread $$^ '-Wl,-rpath,$$$$ORIGIN/../../$(1)' -o $$@
+
+-include $$($(1)_TESTS:.o=.d) $$($(1)_TEST_MODULES:.so=.d)
+.PHONY: selftest-$(1)
+selftest-$(1): $$(BUILD)/selftest/$(1)/selftest $$($(1)_TEST_MODULES)
+	$$(EMU)/driver/check_symbols.sh $$(BUILD)/$(1)/libcuda.so.1 $$(EMU)/driver/jcuda_symbols.txt
+	$$(EMU)/driver/check_symbols.sh $$(BUILD)/$(1)/libcublas.so.12 $$(EMU)/cublas/jcublas_symbols.txt libcublas.so.12
+	$$(EMU)/driver/check_symbols.sh $$(BUILD)/$(1)/libcudnn.so.9 $$(EMU)/cudnn/jcudnn_symbols.txt libcudnn.so.9
+	$$<
+endef
+# -w: these kernels are wrong on purpose.
+$(eval $(call modules,emulated,$(EMU)/core/selftest,$(BUILD)/selftest/emulated,$(FAST) -w))
+$(eval $(call modules,emulated-check,$(EMU)/core/selftest,$(BUILD)/selftest/emulated-check,$(INSPECT) -w))
+$(eval $(call selftest,emulated))
+$(eval $(call selftest,emulated-check))
+selftest: selftest-emulated selftest-emulated-check
