@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packs the self-contained archives (the build profile "dist" calls this, with JAVA_HOME set):
 #
-#   bench/archive.sh BUILD VERSION
+#   bench/archive.sh BUILD VERSION          both archives
+#   bench/archive.sh BUILD VERSION folder   only the folder of the first one, BUILD/dist/dvl-VERSION-linux-x86_64
 #
-#   BUILD/dvl-VERSION-linux-x86_64.tar.xz        launcher, Java runtime, jars with kernels, natives and emulated device
+#   BUILD/dvl-VERSION-linux-x86_64.tar.xz        launcher, Java runtime, jars with kernels, natives and emulated device, demo model
 #   BUILD/dvl-VERSION-linux-x86_64-tests.tar.xz  the same folder's test classes and JUnit's console launcher (./dvl-tests)
 #
-# The demo model and test data stay out: the tests read them from a checkout.
+# Test data stays out: the tests read it from a checkout.
 set -eu
 
 build=$(cd "$1" && pwd)
@@ -18,7 +19,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 limit=62914560 # 60 MB
 
 rm -rf "$stage"
-mkdir -p "$stage/lib" "$stage/tests/lib"
+mkdir -p "$stage/lib"
 
 # What the application needs: ImageIO is in java.desktop; everything else beyond java.base is for tools and programs built on it.
 # Uncompressed modules make a larger folder and a smaller archive; an archive of loaded classes starts faster. Not every JDK has a jmods
@@ -42,12 +43,18 @@ for jar in "$build"/diffusionvl-"$version".jar "$build"/diffusionvl-"$version"-c
   "$JAVA_HOME/bin/jar" --create --no-compress --file "$stage/lib/${jar##*/}" $manifest -C "$unpacked" .
 done
 rm -rf "$unpacked" "$build/dist/MANIFEST.MF"
-cp "$here/LICENSE" "$here/NOTICE" "$here/README.md" "$stage/"
+cp "$here/LICENSE" "$here/NOTICE" "$stage/"
+cp "$here/bench/archive.md" "$stage/README.md"
+mkdir -p "$stage/samples/models"
+cp -R "$here/samples/images" "$stage/samples/images"
+cp -R "$here/samples/models/diffusionvl-tiny" "$stage/samples/models/diffusionvl-tiny"
 cp "$here/bench/dvl" "$stage/dvl"
 cp "$here/bench/dvl-tests" "$stage/dvl-tests"
 chmod 755 "$stage/dvl" "$stage/dvl-tests"
 git -C "$here" describe --always --dirty --abbrev=12 > "$stage/commit" 2> /dev/null || echo unknown > "$stage/commit"
+if [ "${3:-}" = folder ]; then exit 0; fi
 
+mkdir -p "$stage/tests/lib"
 cp "$build"/dist/junit/*.jar "$stage/tests/lib/"
 cp -R "$build/test-classes" "$stage/tests/classes"
 cd "$stage/tests/classes"

@@ -47,7 +47,7 @@ home=$(cd "$home" && pwd) || exit 1
 export DVL_JAVA_OPTIONS=-Ddvl.device=gpu
 $rehearse && DVL_JAVA_OPTIONS=-Ddvl.device=emulated
 python=${PYTHON:-python3}
-tokenizer=samples/models/diffusionvl-tiny # of the demo model, which is in the checkout and not in the archive
+tokenizer=samples/models/diffusionvl-tiny # of the demo model
 failed=0
 
 # run LOG SECONDS COMMAND...: its output goes to LOG.txt, what became of it to rows.jsonl and the terminal
