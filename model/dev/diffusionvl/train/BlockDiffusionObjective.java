@@ -11,7 +11,7 @@ import java.util.SplittableRandom;
  * <pre>
  *   a clean block sees the clean blocks before it and itself
  *   a noisy block sees the clean blocks before it and itself
- *   loss = Σ over masked rows of cross-entropy(logits, label) / t, divided by the number of labels; the mean over the samples
+ *   loss = Σ over masked rows of cross-entropy(logits, label) / t, divided by the number of labels; the mean over the examples
  * </pre>
  *
  * <p>Left out of the pass, because nothing that is learnt depends on it: noisy blocks without a masked row (nobody sees them and they have no
@@ -38,39 +38,39 @@ public record BlockDiffusionObjective(int blockSize, int maskId, double lowest) 
   }
 
   @Override
-  public PassRows rows(List<Sample> samples, long[] seeds, int inStep) {
+  public PassRows rows(List<Example> examples, long[] seeds, int inStep) {
     List<Noise> noises = new ArrayList<>();
-    for (int s = 0; s < samples.size(); s++) {
-      noises.add(Noise.draw(samples.get(s).labels(), blockSize, lowest, new SplittableRandom(seeds[s])));
+    for (int s = 0; s < examples.size(); s++) {
+      noises.add(Noise.draw(examples.get(s).labels(), blockSize, lowest, new SplittableRandom(seeds[s])));
     }
-    return rows(samples, noises, inStep);
+    return rows(examples, noises, inStep);
   }
 
   /**
    * The pass with given noise.
    *
-   * @param noises one for each sample
+   * @param noises one for each example
    */
-  public PassRows rows(List<Sample> samples, List<Noise> noises, int inStep) {
+  public PassRows rows(List<Example> examples, List<Noise> noises, int inStep) {
     PassRows.Builder pass = new PassRows.Builder();
-    int[] begins = new int[samples.size()];
-    for (int s = 0, imageRows = 0; s < samples.size(); s++) {
+    int[] begins = new int[examples.size()];
+    for (int s = 0, imageRows = 0; s < examples.size(); s++) {
       begins[s] = pass.rows();
-      clean(pass, samples.get(s), noises.get(s), imageRows);
-      imageRows += samples.get(s).imageRows();
+      clean(pass, examples.get(s), noises.get(s), imageRows);
+      imageRows += examples.get(s).imageRows();
     }
     pass.learning();
-    for (int s = 0, imageRows = 0; s < samples.size(); s++) {
-      noisy(pass, samples.get(s), noises.get(s), imageRows, begins[s], inStep);
-      imageRows += samples.get(s).imageRows();
+    for (int s = 0, imageRows = 0; s < examples.size(); s++) {
+      noisy(pass, examples.get(s), noises.get(s), imageRows, begins[s], inStep);
+      imageRows += examples.get(s).imageRows();
     }
     return pass.build();
   }
 
   /** The clean blocks before the last noisy one that is kept. */
-  private void clean(PassRows.Builder pass, Sample sample, Noise noise, int firstFeature) {
+  private void clean(PassRows.Builder pass, Example example, Noise noise, int firstFeature) {
     int begin = pass.rows();
-    int[] features = sample.features(firstFeature);
+    int[] features = example.features(firstFeature);
     int last = noise.level().length - 1;
     while (last >= 0 && !noise.hides(last, blockSize)) {
       last--;
@@ -78,26 +78,26 @@ public record BlockDiffusionObjective(int blockSize, int maskId, double lowest) 
     for (int block = 0; block < last; block++) {
       int at = block * blockSize;
       for (int i = at; i < at + blockSize; i++) {
-        pass.row(sample.ids()[i], features[i]);
+        pass.row(example.ids()[i], features[i]);
       }
       pass.span(blockSize, at, begin, begin + at, false);
     }
   }
 
-  private void noisy(PassRows.Builder pass, Sample sample, Noise noise, int firstFeature, int cleanBegin, int inStep) {
-    int[] features = sample.features(firstFeature);
-    int labelled = sample.labelled(0);
+  private void noisy(PassRows.Builder pass, Example example, Noise noise, int firstFeature, int cleanBegin, int inStep) {
+    int[] features = example.features(firstFeature);
+    int labelled = example.labelled(0);
     for (int block = 0; block < noise.level().length; block++) {
       if (!noise.hides(block, blockSize)) {
         continue;
       }
       int at = block * blockSize;
-      int end = Math.min(at + blockSize, sample.length());
+      int end = Math.min(at + blockSize, example.length());
       for (int i = at; i < end; i++) {
         if (noise.masked()[i]) {
-          pass.target(pass.rows(), sample.labels()[i], 1 / noise.level()[block] / labelled / inStep);
+          pass.target(pass.rows(), example.labels()[i], 1 / noise.level()[block] / labelled / inStep);
         }
-        pass.row(noise.masked()[i] ? maskId : sample.ids()[i], features[i]);
+        pass.row(noise.masked()[i] ? maskId : example.ids()[i], features[i]);
       }
       pass.span(end - at, at, cleanBegin, cleanBegin + at, false);
     }

@@ -83,7 +83,7 @@ public final class ConversationData implements AutoCloseable {
   }
 
   int[] order(int group, long seed, int epoch) {
-    return SampleOrder.of(file.index(), group, seed, epoch);
+    return RecordOrder.of(file.index(), group, seed, epoch);
   }
 
   Outcome<TrainingRow> outcome(int number) {

@@ -46,7 +46,7 @@ final class RowBuilder {
       placed.add(new ImageRows(image, length, rows));
     }
     for (int i = 0; i < image.rows(); i++) {
-      add(Sample.IMAGE, BlockDiffusionObjective.NO_LABEL);
+      add(Example.IMAGE, BlockDiffusionObjective.NO_LABEL);
     }
   }
 
@@ -64,6 +64,6 @@ final class RowBuilder {
     while (length % blockSize != 0) {
       append(eosTokenId, eosTokenId);
     }
-    return new TrainingRow(id, new Sample(Arrays.copyOf(ids, length), Arrays.copyOf(labels, length)), placed, cut);
+    return new TrainingRow(id, new Example(Arrays.copyOf(ids, length), Arrays.copyOf(labels, length)), placed, cut);
   }
 }

@@ -50,7 +50,7 @@ public final class StepCheck {
       for (Object step : steps) {
         List<Noise> noises = noises(file, list(file, "samples", object(file, "steps", step).get("samples")), rows);
         Trainer.Step done = trainer.step(rows,
-            (samples, first) -> objective.rows(samples, noises.subList(first, first + samples.size()), rows.size()));
+            (examples, first) -> objective.rows(examples, noises.subList(first, first + examples.size()), rows.size()));
         results.add("{\"loss\": %s, \"grad_norm\": %s, \"gradients\": %s, \"weights_after\": %s}".formatted(done.loss(), done.gradientNorm(),
             probes(model, trainer, true), probes(model, trainer, false)));
       }
@@ -76,10 +76,10 @@ public final class StepCheck {
     for (int s = 0; s < samples.size(); s++) {
       Map<?, ?> sample = object(file, "steps.samples", samples.get(s));
       double[] level = list(file, "steps.samples.t", sample.get("t")).stream().mapToDouble(t -> number(file, "steps.samples.t", t)).toArray();
-      boolean[] masked = new boolean[rows.get(s).sample().length()];
+      boolean[] masked = new boolean[rows.get(s).example().length()];
       for (Object row : list(file, "steps.samples.masked", sample.get("masked"))) {
         int at = (int) number(file, "steps.samples.masked", row);
-        if (at < 0 || at >= masked.length || rows.get(s).sample().labels()[at] == BlockDiffusionObjective.NO_LABEL) {
+        if (at < 0 || at >= masked.length || rows.get(s).example().labels()[at] == BlockDiffusionObjective.NO_LABEL) {
           throw BadInputException.of(file, "steps.samples.masked", "row " + at + " is not a labelled row of the sample");
         }
         masked[at] = true;

@@ -106,9 +106,9 @@ public final class Trainer implements AutoCloseable {
     return step(records, (rows, first) -> objective.rows(rows, seeds(first, rows.size()), records.size()));
   }
 
-  /** How the pass over some of a step's samples is made; {@code first}: the number of the first of them in the step. */
+  /** How the pass over some of a step's examples is made; {@code first}: the number of the first of them in the step. */
   interface PassMaker {
-    PassRows rows(List<Sample> samples, int first);
+    PassRows rows(List<Example> examples, int first);
   }
 
   Step step(List<TrainingRow> records, PassMaker maker) {
@@ -117,9 +117,9 @@ public final class Trainer implements AutoCloseable {
     long tokens = 0;
     for (int first = 0; first < records.size(); first += options.batch()) {
       List<TrainingRow> some = records.subList(first, Math.min(first + options.batch(), records.size()));
-      List<Sample> samples = some.stream().map(TrainingRow::sample).toList();
-      loss += pass(maker.rows(samples, first), some);
-      tokens += samples.stream().mapToLong(Sample::length).sum();
+      List<Example> examples = some.stream().map(TrainingRow::example).toList();
+      loss += pass(maker.rows(examples, first), some);
+      tokens += examples.stream().mapToLong(Example::length).sum();
     }
     float norm = optimizer.gradientNorm(options.clip());
     if (!Double.isFinite(loss) || !Float.isFinite(norm)) {
@@ -133,7 +133,7 @@ public final class Trainer implements AutoCloseable {
     return new Step(steps, loss, norm, factor * options.rate(), tokens);
   }
 
-  /** A seed for each sample that depends on the run's seed, the step and the sample's place in it, and on nothing else. */
+  /** A seed for each example that depends on the run's seed, the step and the example's place in it, and on nothing else. */
   private long[] seeds(int first, int count) {
     long[] seeds = new long[count];
     for (int i = 0; i < count; i++) {

@@ -229,7 +229,7 @@ class BadRecordTest {
     Path file = folder.writeLines("data.jsonl", List.of(record("x", null, "Hello!", "Hi!")));
     int whole;
     try (ConversationData data = folder.open(file)) {
-      whole = data.row(0).sample().length() - 8; // at least: the last block may be filled up
+      whole = data.row(0).example().length() - 8; // at least: the last block may be filled up
     }
     boolean learns = false;
     for (int length = whole; length > 0; length--) {
@@ -239,7 +239,7 @@ class BadRecordTest {
             + "assistant.<|im_end|>\n<|im_start|>user\nHello!<|im_end|>\n");
         learns = length > prompt.length + header.length;
         if (learns) {
-          assertEquals((length + 7) / 8 * 8, data.row(0).sample().length());
+          assertEquals((length + 7) / 8 * 8, data.row(0).example().length());
         } else {
           BadInputException e = assertThrows(BadInputException.class, () -> data.row(0));
           assertTrue(e.getMessage().contains("no answer within the first " + length + ": nothing to learn"), e.getMessage());

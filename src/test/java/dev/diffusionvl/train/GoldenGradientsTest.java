@@ -80,7 +80,7 @@ class GoldenGradientsTest {
     TextConfig text = model.config().text();
     int hidden = text.hiddenSize();
     PassRows rows = new BlockDiffusionObjective(golden.blockSize(), model.config().maskTokenId(), 1e-3)
-        .rows(golden.samples(), golden.noises(0), golden.samples().size());
+        .rows(golden.examples(), golden.noises(0), golden.examples().size());
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         Twin gradients = new Twin(device, "gradients", model.parameters(), trained);

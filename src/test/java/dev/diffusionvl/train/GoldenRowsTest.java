@@ -23,7 +23,7 @@ class GoldenRowsTest {
   @FieldSource("NAMES")
   void rowsEqualTheReference(String name) throws IOException {
     TrainingCase golden = TrainingCase.read(name);
-    List<Sample> expected = golden.samples();
+    List<Example> expected = golden.examples();
     Path file = Files.writeString(folder.resolve("samples.json"), golden.json().get("samples").toString());
     RowEncoder.Options options = RowEncoder.Options.of(TrainingFolder.CONFIG, golden.folder())
         .withBlockSize(golden.blockSize());
@@ -32,13 +32,13 @@ class GoldenRowsTest {
       for (int i = 0; i < data.size(); i++) {
         TrainingRow row = data.row(i);
         assertEquals("sample" + i, row.id());
-        assertArrayEquals(expected.get(i).ids(), row.sample().ids());
-        assertArrayEquals(expected.get(i).labels(), row.sample().labels());
+        assertArrayEquals(expected.get(i).ids(), row.example().ids());
+        assertArrayEquals(expected.get(i).labels(), row.example().labels());
         assertEquals(expected.get(i).imageRows(), row.images().stream().mapToInt(TrainingRow.ImageRows::rows).sum());
         for (TrainingRow.ImageRows image : row.images()) {
           assertEquals(image.image().rows(), image.rows());
           for (int at = image.firstRow(); at < image.firstRow() + image.rows(); at++) {
-            assertEquals(Sample.IMAGE, row.sample().ids()[at]);
+            assertEquals(Example.IMAGE, row.example().ids()[at]);
           }
         }
       }

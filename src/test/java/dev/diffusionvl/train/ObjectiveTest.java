@@ -27,13 +27,13 @@ class ObjectiveTest {
     return TrainingCase.NAMES.stream();
   }
 
-  /** A row of the dense form: which sample, which half, which row of the sample. */
-  private record Dense(int sample, boolean noisy, int row) {
+  /** A row of the dense form: which example, which half, which row of the example. */
+  private record Dense(int example, boolean noisy, int row) {
     /** The four visibility rules. */
     boolean sees(Dense key, int blockSize) {
       int own = row / blockSize;
       int other = key.row / blockSize;
-      if (sample != key.sample) {
+      if (example != key.example) {
         return false;
       }
       if (noisy) {
@@ -48,7 +48,7 @@ class ObjectiveTest {
   void goldenNoiseGivesTheDenseRules(String name) {
     TrainingCase golden = TrainingCase.read(name);
     for (int step = 0; step < 3; step++) {
-      check(golden.samples(), golden.noises(step));
+      check(golden.examples(), golden.noises(step));
     }
   }
 
@@ -56,40 +56,40 @@ class ObjectiveTest {
   void drawnNoiseGivesTheDenseRules() {
     SplittableRandom random = new SplittableRandom(5);
     for (int round = 0; round < 50; round++) {
-      List<Sample> samples = new ArrayList<>();
+      List<Example> examples = new ArrayList<>();
       List<Noise> noises = new ArrayList<>();
       for (int s = 0; s < 1 + round % 3; s++) {
         int length = 9 + random.nextInt(700); // more than 64 blocks too
-        int[] ids = random.ints(length, 0, 1000).map(id -> id % 7 == 0 ? Sample.IMAGE : id).toArray();
-        int[] labels = Arrays.stream(ids).map(id -> id % 3 == 0 && id != Sample.IMAGE ? id : BlockDiffusionObjective.NO_LABEL).toArray();
+        int[] ids = random.ints(length, 0, 1000).map(id -> id % 7 == 0 ? Example.IMAGE : id).toArray();
+        int[] labels = Arrays.stream(ids).map(id -> id % 3 == 0 && id != Example.IMAGE ? id : BlockDiffusionObjective.NO_LABEL).toArray();
         Arrays.fill(labels, 0, 8, BlockDiffusionObjective.NO_LABEL);
         ids[length - 1] = 7;
         labels[length - 1] = 7;
-        samples.add(new Sample(ids, labels));
+        examples.add(new Example(ids, labels));
         noises.add(Noise.draw(labels, 8, BlockDiffusionObjective.LOWEST, random));
         noises.getLast().masked()[length - 1] = true;
       }
-      check(samples, noises);
+      check(examples, noises);
     }
   }
 
   /** Every kept row sees what the dense rules let it see, nothing that is seen is left out, and every target is there once. */
-  private static void check(List<Sample> samples, List<Noise> noises) {
-    PassRows pass = BLOCKS.rows(samples, noises, samples.size());
-    List<Dense> rows = identify(pass, samples.size());
+  private static void check(List<Example> examples, List<Noise> noises) {
+    PassRows pass = BLOCKS.rows(examples, noises, examples.size());
+    List<Dense> rows = identify(pass, examples.size());
     int firstFeature = 0;
-    for (int s = 0; s < samples.size(); s++) {
-      int[] features = samples.get(s).features(firstFeature);
+    for (int s = 0; s < examples.size(); s++) {
+      int[] features = examples.get(s).features(firstFeature);
       for (int i = 0; i < rows.size(); i++) {
-        if (rows.get(i).sample() == s) {
+        if (rows.get(i).example() == s) {
           int row = rows.get(i).row();
           boolean masked = rows.get(i).noisy() && noises.get(s).masked()[row];
-          int id = samples.get(s).ids()[row];
-          assertEquals(masked ? MASK : id == Sample.IMAGE ? PassRows.IMAGE_ROW : id, pass.tokens()[i]);
+          int id = examples.get(s).ids()[row];
+          assertEquals(masked ? MASK : id == Example.IMAGE ? PassRows.IMAGE_ROW : id, pass.tokens()[i]);
           assertEquals(features[row], pass.features()[i]);
         }
       }
-      firstFeature += samples.get(s).imageRows();
+      firstFeature += examples.get(s).imageRows();
     }
     for (PassRows.Span span : pass.spans()) {
       for (int i = span.row(); i < span.row() + span.rows(); i++) {
@@ -100,7 +100,7 @@ class ObjectiveTest {
         }
         visible.addAll(rows.subList(span.row(), span.row() + span.rows()));
         assertTrue(visible.stream().allMatch(key -> own.sees(key, 8)), own + " sees too much");
-        int length = samples.get(own.sample()).length();
+        int length = examples.get(own.example()).length();
         int expected = own.noisy() ? own.row() / 8 * 8 + span.rows() : Math.min(length, (own.row() / 8 + 1) * 8);
         assertEquals(expected, visible.size(), own.toString());
         assertEquals(own.row(), span.position() + i - span.row());
@@ -109,11 +109,11 @@ class ObjectiveTest {
     List<PassRows.Target> expected = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
       Dense row = rows.get(i);
-      Sample sample = samples.get(row.sample());
-      if (row.noisy() && noises.get(row.sample()).masked()[row.row()]) {
-        long labels = Arrays.stream(sample.labels()).filter(label -> label != BlockDiffusionObjective.NO_LABEL).count();
-        double level = noises.get(row.sample()).level()[row.row() / 8];
-        expected.add(new PassRows.Target(i, sample.labels()[row.row()], (float) (1 / level / labels / samples.size())));
+      Example example = examples.get(row.example());
+      if (row.noisy() && noises.get(row.example()).masked()[row.row()]) {
+        long labels = Arrays.stream(example.labels()).filter(label -> label != BlockDiffusionObjective.NO_LABEL).count();
+        double level = noises.get(row.example()).level()[row.row() / 8];
+        expected.add(new PassRows.Target(i, example.labels()[row.row()], (float) (1 / level / labels / examples.size())));
         assertTrue(i >= pass.firstLearning());
       }
     }
@@ -123,16 +123,16 @@ class ObjectiveTest {
     assertEquals(hidden, pass.targets().size());
   }
 
-  /** Each row's sample is known by the clean rows before it, and every sample has some: nothing is masked in its first block. */
-  private static List<Dense> identify(PassRows pass, int samples) {
+  /** Each row's example is known by the clean rows before it, and every example has some: nothing is masked in its first block. */
+  private static List<Dense> identify(PassRows pass, int examples) {
     List<Dense> rows = new ArrayList<>();
-    int sample = -1;
+    int example = -1;
     for (int s = 0; s < pass.spans().size(); s++) {
       PassRows.Span span = pass.spans().get(s);
       boolean noisy = s >= pass.contextSpans();
-      sample += !noisy && span.position() == 0 ? 1 : 0;
+      example += !noisy && span.position() == 0 ? 1 : 0;
       for (int i = 0; i < span.rows(); i++) {
-        int of = samples == 1 ? 0 : noisy ? rows.get(span.contextBegin()).sample() : sample;
+        int of = examples == 1 ? 0 : noisy ? rows.get(span.contextBegin()).example() : example;
         rows.add(new Dense(of, noisy, span.position() + i));
       }
     }
@@ -164,10 +164,10 @@ class ObjectiveTest {
 
   @Test
   void theSameSeedDrawsTheSame() {
-    Sample sample = TrainingCase.read("one").samples().getFirst();
-    PassRows first = BLOCKS.rows(List.of(sample), new long[] {7}, 1);
-    PassRows second = BLOCKS.rows(List.of(sample), new long[] {7}, 1);
-    PassRows other = BLOCKS.rows(List.of(sample), new long[] {8}, 1);
+    Example example = TrainingCase.read("one").examples().getFirst();
+    PassRows first = BLOCKS.rows(List.of(example), new long[] {7}, 1);
+    PassRows second = BLOCKS.rows(List.of(example), new long[] {7}, 1);
+    PassRows other = BLOCKS.rows(List.of(example), new long[] {8}, 1);
     assertArrayEquals(first.tokens(), second.tokens());
     assertEquals(first.targets(), second.targets());
     assertTrue(!first.targets().equals(other.targets()));
@@ -175,8 +175,8 @@ class ObjectiveTest {
 
   @Test
   void autoregressiveRowsPredictTheNextLabel() {
-    Sample sample = new Sample(new int[] {5, Sample.IMAGE, Sample.IMAGE, 6, 7, 8}, new int[] {5, -100, -100, 6, -100, 8});
-    PassRows pass = new AutoregressiveObjective().rows(List.of(sample, sample), new long[2], 2);
+    Example example = new Example(new int[] {5, Example.IMAGE, Example.IMAGE, 6, 7, 8}, new int[] {5, -100, -100, 6, -100, 8});
+    PassRows pass = new AutoregressiveObjective().rows(List.of(example, example), new long[2], 2);
     assertEquals(List.of(new PassRows.Span(0, 6, 0, 0, 0, true), new PassRows.Span(6, 6, 0, 6, 6, true)), pass.spans());
     assertEquals(List.of(new PassRows.Target(2, 6, 0.25f), new PassRows.Target(4, 8, 0.25f), new PassRows.Target(8, 6, 0.25f),
         new PassRows.Target(10, 8, 0.25f)), pass.targets());
@@ -188,6 +188,6 @@ class ObjectiveTest {
   void impossibleSettingsAreRefused() {
     assertThrows(IllegalArgumentException.class, () -> new BlockDiffusionObjective(0, MASK, 1e-3));
     assertThrows(IllegalArgumentException.class, () -> new BlockDiffusionObjective(8, MASK, 0));
-    assertThrows(IllegalArgumentException.class, () -> new Sample(new int[1], new int[2]));
+    assertThrows(IllegalArgumentException.class, () -> new Example(new int[1], new int[2]));
   }
 }

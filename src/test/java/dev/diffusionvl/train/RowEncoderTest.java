@@ -73,7 +73,7 @@ class RowEncoderTest {
     RowEncoder encoder = new RowEncoder(config, TrainingFolder.TOKENIZER, RowEncoder.Options.of(config, path));
     TrainingRow row = encoder.encode(record(List.of(images), "<image>".repeat(images.length), "Pictures."));
     List<Integer> rows = row.images().stream().map(TrainingRow.ImageRows::rows).toList();
-    assertEquals(row.sample().imageRows(), rows.stream().mapToInt(Integer::intValue).sum());
+    assertEquals(row.example().imageRows(), rows.stream().mapToInt(Integer::intValue).sum());
     return rows;
   }
 
@@ -84,22 +84,22 @@ class RowEncoderTest {
         record(List.of("wide.png", "wide.png"), "Hello!", "Hi! What is it?", "<image><image>", "Two wide pictures.");
     TrainingRow whole = encode(folder.options(), record);
     assertEquals(0, whole.cutRows());
-    int rows = whole.sample().length();
-    while (whole.sample().ids()[rows - 1] == EOS) {
+    int rows = whole.example().length();
+    while (whole.example().ids()[rows - 1] == EOS) {
       rows--; // a conversation ends with a newline
     }
     for (int length = rows; length > 50; length--) {
       for (int block : new int[] {1, 8, 32}) {
         TrainingRow cut = encode(folder.options().withMaxLength(length).withBlockSize(block), record);
         int filled = (length + block - 1) / block * block;
-        assertEquals(filled, cut.sample().length());
-        assertArrayEquals(Arrays.copyOf(whole.sample().ids(), length), Arrays.copyOf(cut.sample().ids(), length));
-        assertArrayEquals(Arrays.copyOf(whole.sample().labels(), length), Arrays.copyOf(cut.sample().labels(), length));
+        assertEquals(filled, cut.example().length());
+        assertArrayEquals(Arrays.copyOf(whole.example().ids(), length), Arrays.copyOf(cut.example().ids(), length));
+        assertArrayEquals(Arrays.copyOf(whole.example().labels(), length), Arrays.copyOf(cut.example().labels(), length));
         for (int i = length; i < filled; i++) {
-          assertEquals(EOS, cut.sample().ids()[i]);
-          assertEquals(EOS, cut.sample().labels()[i]);
+          assertEquals(EOS, cut.example().ids()[i]);
+          assertEquals(EOS, cut.example().labels()[i]);
         }
-        assertEquals(cut.sample().imageRows(), cut.images().stream().mapToInt(TrainingRow.ImageRows::rows).sum());
+        assertEquals(cut.example().imageRows(), cut.images().stream().mapToInt(TrainingRow.ImageRows::rows).sum());
         assertTrue(cut.images().stream().allMatch(image -> image.rows() > 0));
         assertEquals(rows - length, cut.cutRows());
       }
@@ -112,14 +112,14 @@ class RowEncoderTest {
     TrainingRow row = encode(folder.options(), record(List.of("wide.png"), "Is <image> wide?", "Yes."));
     TrainingRow.ImageRows image = row.images().getFirst();
     int[] before = TrainingFolder.TOKENIZER.encode("<|im_start|>user\nIs ");
-    int[] ids = row.sample().ids();
+    int[] ids = row.example().ids();
     assertArrayEquals(before, Arrays.copyOfRange(ids, image.firstRow() - before.length, image.firstRow()));
     int end = image.firstRow() + image.rows();
     int[] behind = TrainingFolder.TOKENIZER.encode(" wide?<|im_end|>\n");
     assertArrayEquals(behind, Arrays.copyOfRange(ids, end, end + behind.length));
     for (int i = image.firstRow(); i < end; i++) {
-      assertEquals(Sample.IMAGE, ids[i]);
-      assertEquals(NO_LABEL, row.sample().labels()[i]);
+      assertEquals(Example.IMAGE, ids[i]);
+      assertEquals(NO_LABEL, row.example().labels()[i]);
     }
   }
 
@@ -129,12 +129,12 @@ class RowEncoderTest {
     TrainingRow row = encode(folder.options(), record(List.of(), "One\ntwo", "three"));
     int newline = TrainingFolder.TOKENIZER.encode("\n")[0];
     int[] one = TrainingFolder.TOKENIZER.encode("One");
-    int[] ids = row.sample().ids();
+    int[] ids = row.example().ids();
     int at = IntStream.range(0, ids.length)
         .filter(i -> Arrays.equals(one, Arrays.copyOfRange(ids, i, i + one.length)))
         .findFirst().orElseThrow();
     assertEquals(newline, ids[at + one.length]);
-    assertEquals(newline, row.sample().labels()[at + one.length]);
-    assertEquals(NO_LABEL, row.sample().labels()[at]);
+    assertEquals(newline, row.example().labels()[at + one.length]);
+    assertEquals(NO_LABEL, row.example().labels()[at]);
   }
 }

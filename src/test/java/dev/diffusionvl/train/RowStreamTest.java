@@ -48,7 +48,7 @@ class RowStreamTest {
     List<Taken> taken = new ArrayList<>();
     try (RowStream rows = data.rows(from, options, bad -> { })) {
       for (TrainingRow row = rows.next(); row != null && taken.size() < most; row = taken.size() < most ? rows.next() : null) {
-        taken.add(new Taken(row.id(), row.sample().ids(), rows.position()));
+        taken.add(new Taken(row.id(), row.example().ids(), rows.position()));
       }
     }
     return taken;

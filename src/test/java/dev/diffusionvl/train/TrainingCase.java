@@ -30,24 +30,24 @@ record TrainingCase(Path folder, JsonNode json) {
     return json.get("steps").get(step);
   }
 
-  List<Sample> samples() {
-    List<Sample> samples = new ArrayList<>();
+  List<Example> examples() {
+    List<Example> examples = new ArrayList<>();
     for (JsonNode sample : step(0).get("samples")) {
-      samples.add(new Sample(ints(sample.get("token_ids")), ints(sample.get("labels"))));
+      examples.add(new Example(ints(sample.get("token_ids")), ints(sample.get("labels"))));
     }
-    return samples;
+    return examples;
   }
 
   List<Noise> noises(int step) {
     List<Noise> noises = new ArrayList<>();
-    List<Sample> samples = samples();
-    for (int s = 0; s < samples.size(); s++) {
+    List<Example> examples = examples();
+    for (int s = 0; s < examples.size(); s++) {
       JsonNode sample = step(step).get("samples").get(s);
       double[] level = new double[sample.get("t").size()];
       for (int i = 0; i < level.length; i++) {
         level[i] = sample.get("t").get(i).asDouble();
       }
-      boolean[] masked = new boolean[samples.get(s).length()];
+      boolean[] masked = new boolean[examples.get(s).length()];
       for (int row : ints(sample.get("masked"))) {
         masked[row] = true;
       }

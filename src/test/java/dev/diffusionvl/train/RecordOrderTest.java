@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class SampleOrderTest {
+class RecordOrderTest {
   private static RecordIndex index(int size, int oneTextIn) {
     Random random = new Random(3);
     RecordIndex index = new RecordIndex();
@@ -29,7 +29,7 @@ class SampleOrderTest {
     "100, 2, 1000000000"})
   void groupsAreOfOneModalityAndLongestFirst(int size, int oneTextIn, int group) {
     RecordIndex index = index(size, oneTextIn);
-    int[] order = SampleOrder.of(index, group, 5, 0);
+    int[] order = RecordOrder.of(index, group, 5, 0);
     assertArrayEquals(IntStream.range(0, size).toArray(), Arrays.stream(order).sorted().toArray());
     int pictured = (int) IntStream.range(0, size).filter(index::hasImage).count();
     int whole = pictured / group * group + (size - pictured) / group * group;
@@ -45,9 +45,9 @@ class SampleOrderTest {
   @Test
   void seedAndEpochDecide() {
     RecordIndex index = index(1000, 5);
-    int[] order = SampleOrder.of(index, 8, 5, 1);
-    assertArrayEquals(order, SampleOrder.of(index(1000, 5), 8, 5, 1));
-    for (int[] other : new int[][] {SampleOrder.of(index, 8, 5, 0), SampleOrder.of(index, 8, 6, 1), SampleOrder.of(index, 16, 5, 1)}) {
+    int[] order = RecordOrder.of(index, 8, 5, 1);
+    assertArrayEquals(order, RecordOrder.of(index(1000, 5), 8, 5, 1));
+    for (int[] other : new int[][] {RecordOrder.of(index, 8, 5, 0), RecordOrder.of(index, 8, 6, 1), RecordOrder.of(index, 16, 5, 1)}) {
       assertFalse(Arrays.equals(order, other));
     }
   }
@@ -56,10 +56,10 @@ class SampleOrderTest {
   @Test
   void groupsAreShuffled() {
     RecordIndex index = index(8000, 2);
-    int[] order = SampleOrder.of(index, 8, 5, 0);
+    int[] order = RecordOrder.of(index, 8, 5, 0);
     long picturedInFirstHalf = IntStream.range(0, 4000).filter(i -> index.hasImage(order[i])).count();
     assertEquals(2000, picturedInFirstHalf, 300);
-    double mean = IntStream.range(0, 200).map(epoch -> place(SampleOrder.of(index, 8, 5, epoch), 17)).average().orElseThrow();
+    double mean = IntStream.range(0, 200).map(epoch -> place(RecordOrder.of(index, 8, 5, epoch), 17)).average().orElseThrow();
     assertEquals(4000, mean, 600);
   }
 

@@ -14,12 +14,12 @@ import java.util.stream.IntStream;
  * text, as the reference estimates them by words; images are not opened, since those of one kind of model take much the same number of rows
  * each. The order is a function of seed, epoch, group size and file alone: {@link Random} is one algorithm in every Java.
  */
-final class SampleOrder {
+final class RecordOrder {
   private final RecordIndex index;
   private final int group;
   private final Random random;
 
-  private SampleOrder(RecordIndex index, int group, Random random) {
+  private RecordOrder(RecordIndex index, int group, Random random) {
     this.index = index;
     this.group = group;
     this.random = random;
@@ -31,7 +31,7 @@ final class SampleOrder {
    * @param group records of one optimiser step, at least 1
    */
   static int[] of(RecordIndex index, int group, long seed, int epoch) {
-    return new SampleOrder(index, group, new Random(mix(seed + epoch * 0x9e3779b97f4a7c15L))).order();
+    return new RecordOrder(index, group, new Random(mix(seed + epoch * 0x9e3779b97f4a7c15L))).order();
   }
 
   /** Neighbouring seeds must not give similar orders, which Random alone does not see to. The finaliser of SplitMix64. */

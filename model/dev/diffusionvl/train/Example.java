@@ -7,13 +7,13 @@ package dev.diffusionvl.train;
  * @param ids token ids; {@link #IMAGE} at the rows of images, which take the rows of the image features in order
  * @param labels the token to be learnt at the row, or {@link BlockDiffusionObjective#NO_LABEL}
  */
-public record Sample(int[] ids, int[] labels) {
+public record Example(int[] ids, int[] labels) {
   /** Id of a row that is filled by an image. */
   public static final int IMAGE = -200;
 
-  public Sample {
+  public Example {
     if (ids.length != labels.length) {
-      throw new IllegalArgumentException("a sample of " + ids.length + " ids and " + labels.length + " labels");
+      throw new IllegalArgumentException("an example of " + ids.length + " ids and " + labels.length + " labels");
     }
   }
 
@@ -21,7 +21,7 @@ public record Sample(int[] ids, int[] labels) {
     return ids.length;
   }
 
-  /** Rows with a label, at least 1: what the sample's loss is divided by. */
+  /** Rows with a label, at least 1: what the example's loss is divided by. */
   int labelled(int from) {
     int count = 0;
     for (int i = from; i < labels.length; i++) {
