@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -13,15 +14,18 @@ import java.util.Set;
 /**
  * The weights of a model directory under canonical names (see {@link ModelShapes}), whatever their files and naming
  * scheme. What a shard holds is told by its own header, not by the index. Immutable and safe for use by several threads
- * until closed.
+ * until closed. Quantised weights have no tensor of their own: {@link #format} tells them, {@link #matrix} decodes them.
  */
 public final class Checkpoint implements AutoCloseable {
   /** Where a tensor lies. */
   private record Location(Safetensors file, String name) {}
 
+  private static final String WEIGHT = ".weight";
+
   private final Path modelDir;
   private final List<Safetensors> files;
   private final NamingScheme scheme;
+  private final QuantizationConfig quantization; // null: all weights are stored as they are
   private final List<Path> absentFiles;
   private final Set<String> indexed;
   private final Map<String, Location> tensors = new LinkedHashMap<>();
@@ -29,6 +33,7 @@ public final class Checkpoint implements AutoCloseable {
 
   private Checkpoint(Path modelDir, CheckpointFiles found, List<Safetensors> files, String modelType) {
     this.modelDir = modelDir;
+    this.quantization = QuantizationConfig.ofModel(modelDir.resolve("config.json"));
     this.files = files;
     this.absentFiles = List.copyOf(found.absent());
     this.indexed = found.index().keySet();
@@ -109,8 +114,61 @@ public final class Checkpoint implements AutoCloseable {
     return scheme;
   }
 
+  /** Whether there are weights of that name, quantised or not. */
   public boolean contains(String canonicalName) {
-    return tensors.containsKey(canonicalName);
+    return tensors.containsKey(canonicalName) || format(canonicalName) != null;
+  }
+
+  /** What of the quantization configuration is not followed, though answers do not need it; a line each. */
+  List<String> remarks() {
+    return quantization == null ? List.of() : quantization.remarks();
+  }
+
+  /** Whether some weights are quantised. */
+  public boolean isQuantized() {
+    return quantization != null;
+  }
+
+  /** How the weights of a name are stored, or null: as they are, or not at all. */
+  public WeightFormat format(String canonicalName) {
+    if (quantization == null || !canonicalName.endsWith(WEIGHT)) {
+      return null;
+    }
+    String layer = layer(canonicalName);
+    WeightFormat format = quantization.formatOf(layer(scheme.nameInFile(canonicalName)));
+    Location first = format == null ? null : tensors.get(layer + "." + format.parts(1, 1).getFirst().suffix());
+    return first == null || first.file().tensor(first.name()).type().isWeight() ? null : format;
+  }
+
+  /** Canonical names of the tensors that are there in place of quantised weights. */
+  Set<String> parts(String canonicalName) {
+    Set<String> names = new LinkedHashSet<>();
+    for (WeightFormat.Part part : format(canonicalName).parts(1, 1)) {
+      String name = layer(canonicalName) + "." + part.suffix();
+      if (tensors.containsKey(name)) {
+        names.add(name);
+      }
+    }
+    return names;
+  }
+
+  /**
+   * Quantised weights; valid until this checkpoint is closed.
+   *
+   * @throws BadInputException naming the tensor that is missing, misshaped, or holds what is no number
+   */
+  public QuantizedMatrix matrix(String canonicalName) {
+    WeightFormat format = format(canonicalName);
+    String layer = layer(canonicalName);
+    Path file = tensors.get(parts(canonicalName).iterator().next()).file().file();
+    return format.matrix(StoredMatrix.of(file, layer(scheme.nameInFile(canonicalName)), format, name -> {
+      Location place = tensors.get(layer + name.substring(name.lastIndexOf('.')));
+      return place == null ? null : place.file().tensor(place.name());
+    }));
+  }
+
+  private static String layer(String weight) {
+    return weight.substring(0, weight.length() - WEIGHT.length());
   }
 
   /** Whether the files hold a tensor, or their index says that they should. */
@@ -186,11 +244,29 @@ public final class Checkpoint implements AutoCloseable {
     if (!contains(canonicalName)) {
       return "missing from the weights";
     }
+    WeightFormat format = format(canonicalName);
+    if (format != null) {
+      return problem(canonicalName, format, expectedShape);
+    }
     TensorView view = tensor(canonicalName);
     if (!Arrays.equals(view.shape(), expectedShape)) {
       return "shape " + Arrays.toString(view.shape()) + ", the configuration needs " + Arrays.toString(expectedShape);
     }
     return view.type().isWeight() ? null : "dtype " + view.type() + ", weights are F32, F16 or BF16";
+  }
+
+  private String problem(String canonicalName, WeightFormat format, long[] expectedShape) {
+    if (expectedShape.length != 2) {
+      return "stored as " + format.describe() + ", which is for matrices; the configuration needs " + Arrays.toString(expectedShape);
+    }
+    for (WeightFormat.Part part : format.parts(expectedShape[0], expectedShape[1])) {
+      Location place = tensors.get(layer(canonicalName) + "." + part.suffix());
+      String problem = place != null ? part.problem(place.file().tensor(place.name())) : part.required() ? "missing" : null;
+      if (problem != null) {
+        return part.suffix() + ": " + problem;
+      }
+    }
+    return null;
   }
 
   /** Unmaps all files. Idempotent. */

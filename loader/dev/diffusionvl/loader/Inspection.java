@@ -8,10 +8,13 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
-import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
@@ -22,17 +25,18 @@ import java.util.stream.Collectors;
  * @param diffusion false for a plain base model
  * @param parameters elements of the tensors that the model uses; a tied output matrix counts once
  * @param bytes what these take in the files
- * @param dtype their element type; several, joined by '+', the one with most elements first
+ * @param dtype their element type, INT4 or FP8 where quantised; several, joined by '+', the one with most elements first
  * @param missing tensors that the configuration calls for and the files lack, as this scheme names them
  * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights
  * @param unexpected tensors that nothing needs, known leftovers apart
  * @param weightBytes what the weights take on a device in bf16; twice that in f32
  * @param cacheBytesPerToken what keys and values of one position take on a device in bf16; twice that in f32
  * @param unserved what of the configuration no kernel serves, field and reason; such a model cannot be run however complete it is
+ * @param formats how quantised matrices are stored, and how many are stored so; empty if none is quantised
  */
 public record Inspection(String family, boolean diffusion, NamingScheme scheme, long parameters, long bytes,
     String dtype, List<String> missing, List<String> misshaped, List<String> unexpected, long weightBytes,
-    long cacheBytesPerToken, List<String> unserved) {
+    long cacheBytesPerToken, List<String> unserved, Map<String, Integer> formats) {
 
   /**
    * Reads config.json and the headers of the weight files.
@@ -51,7 +55,9 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     Map<String, long[]> expected = ModelShapes.of(config);
     List<String> missing = new ArrayList<>();
     List<String> misshaped = new ArrayList<>();
-    Map<TensorType, Long> elements = new EnumMap<>(TensorType.class);
+    Map<String, Long> elements = new TreeMap<>();
+    Map<String, Integer> formats = new TreeMap<>();
+    Set<String> parts = new HashSet<>();
     long bytes = 0;
     for (Map.Entry<String, long[]> entry : expected.entrySet()) {
       String name = checkpoint.scheme().nameInFile(entry.getKey());
@@ -62,13 +68,21 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       if (checkpoint.problem(entry.getKey(), entry.getValue()) != null) {
         misshaped.add(name);
       }
-      TensorView tensor = checkpoint.tensor(entry.getKey());
-      elements.merge(tensor.type(), tensor.elements(), Long::sum);
-      bytes += tensor.byteSize();
+      WeightFormat format = checkpoint.format(entry.getKey());
+      if (format == null) {
+        TensorView tensor = checkpoint.tensor(entry.getKey());
+        elements.merge(tensor.type().name(), tensor.elements(), Long::sum);
+        bytes += tensor.byteSize();
+      } else {
+        elements.merge(format.label(), Arrays.stream(entry.getValue()).reduce(1, Math::multiplyExact), Long::sum);
+        formats.merge(format.describe(), 1, Integer::sum);
+        parts.addAll(checkpoint.parts(entry.getKey()));
+      }
     }
+    bytes += parts.stream().mapToLong(part -> checkpoint.tensor(part).byteSize()).sum();
     List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
     for (String canonical : checkpoint.names()) {
-      if (!expected.containsKey(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {
+      if (!expected.containsKey(canonical) && !parts.contains(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {
         unexpected.add(checkpoint.scheme().nameInFile(canonical));
       }
     }
@@ -76,19 +90,24 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     TextConfig text = config.text();
     return new Inspection(config.family().id(), config.diffusion(), checkpoint.scheme(), parameters, bytes,
         types(elements), missing, misshaped, unexpected, 2 * parameters, 2L * 2 * text.layers() * text.kvHeads() * text.headDim(),
-        ServedSizes.problems(config));
+        ServedSizes.problems(config), formats);
   }
 
-  private static String types(Map<TensorType, Long> elements) {
+  private static String types(Map<String, Long> elements) {
     return elements.entrySet().stream()
-        .sorted(Map.Entry.<TensorType, Long>comparingByValue(Comparator.reverseOrder()))
-        .map(entry -> entry.getKey().name())
+        .sorted(Map.Entry.<String, Long>comparingByValue(Comparator.reverseOrder()))
+        .map(Map.Entry::getKey)
         .collect(Collectors.joining("+"));
   }
 
   /** Whether everything that the configuration calls for is there in the right shape. */
   public boolean complete() {
     return missing.isEmpty() && misshaped.isEmpty();
+  }
+
+  /** Bits that a number takes in the files, scales and zero points included. */
+  public double bitsPerWeight() {
+    return 8.0 * bytes / Math.max(1, parameters);
   }
 
   /** One JSON object on one line. */
@@ -102,6 +121,12 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       json.writeNumberField("parameters", parameters);
       json.writeNumberField("bytes", bytes);
       json.writeStringField("dtype", dtype);
+      json.writeNumberField("bits_per_weight", bitsPerWeight());
+      json.writeObjectFieldStart("formats");
+      for (Map.Entry<String, Integer> format : formats.entrySet()) {
+        json.writeNumberField(format.getKey(), format.getValue());
+      }
+      json.writeEndObject();
       json.writeBooleanField("complete", complete());
       write(json, "missing", missing);
       write(json, "misshaped", misshaped);

@@ -2,6 +2,7 @@
 package dev.diffusionvl.loader;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -35,7 +36,9 @@ public final class ModelFiles implements AutoCloseable {
     Checkpoint checkpoint = Checkpoint.open(modelDir);
     try {
       checkpoint.requireComplete(config);
-      return new ModelFiles(config, tokenizer, checkpoint, reader.remarks());
+      List<String> remarks = new ArrayList<>(reader.remarks());
+      remarks.addAll(checkpoint.remarks());
+      return new ModelFiles(config, tokenizer, checkpoint, List.copyOf(remarks));
     } catch (RuntimeException e) {
       checkpoint.close();
       throw e;

@@ -2,11 +2,18 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.QuantizedMatrix;
+import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -17,22 +24,48 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A checkpoint's tensors, copied from the mapped files by several {@link WeightReader}s. Filling only notes what is to be done; all of it
+ * A checkpoint's tensors, copied from the mapped files by several {@link WeightReader}s, quantised ones decoded on the way. Filling only notes what is to be done; all of it
  * is done in {@link #finish}, in the order of the files' tensors as they were asked for, so that the operating system can read ahead.
  */
 final class CheckpointWeights implements WeightSource {
   private static final int MAX_READERS = 4;
 
-  /** Elements [from, from + count) of a tensor, and where they go. */
-  private record Chunk(TensorView view, long from, DeviceBuffer target) {
-    long sourceBytes() {
-      return target.elements() * view.type().bytes();
+  /** Some elements of a tensor, and where they go. */
+  private sealed interface Chunk {
+    DeviceBuffer target();
+
+    void copy(WeightReader reader);
+  }
+
+  /** Elements from {@code from} on. */
+  private record Stored(TensorView view, long from, DeviceBuffer target) implements Chunk {
+    @Override
+    public void copy(WeightReader reader) {
+      reader.copy(view, from, target);
+    }
+  }
+
+  /** Whole rows of a quantised matrix, decoded on the way. */
+  private record Decoded(String name, QuantizedMatrix matrix, int firstRow, DeviceBuffer target) implements Chunk {
+    @Override
+    public void copy(WeightReader reader) {
+      int rows = Math.toIntExact(target.elements() / matrix.in());
+      float[] row = new float[matrix.in()];
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment values = arena.allocate(ValueLayout.JAVA_FLOAT, target.elements());
+        for (int i = 0; i < rows; i++) {
+          matrix.decodeRow(firstRow + i, row);
+          MemorySegment.copy(row, 0, values, ValueLayout.JAVA_FLOAT, 4L * i * row.length, row.length);
+        }
+        reader.copy(new TensorView(name, TensorType.F32, new long[] {rows, row.length}, values.byteSize(), values), 0, target);
+      }
     }
   }
 
   private final Device device;
   private final Checkpoint checkpoint;
   private final LoadListener listener;
+  private final Map<String, QuantizedMatrix> matrices = new HashMap<>();
   private final List<Chunk> chunks = new ArrayList<>();
   private final List<WeightReader> readers = new ArrayList<>();
 
@@ -49,24 +82,37 @@ final class CheckpointWeights implements WeightSource {
 
   @Override
   public long[] shape(String name) {
+    if (checkpoint.format(name) != null) {
+      QuantizedMatrix matrix = matrices.computeIfAbsent(name, checkpoint::matrix);
+      return new long[] {matrix.out(), matrix.in()};
+    }
     return checkpoint.tensor(name).shape();
   }
 
   @Override
   public void fill(String name, DeviceBuffer target) {
+    long most = WeightReader.BUFFER_BYTES / target.dtype().bytes();
+    if (checkpoint.format(name) != null) {
+      QuantizedMatrix matrix = matrices.computeIfAbsent(name, checkpoint::matrix);
+      int rows = (int) Math.max(1, most / matrix.in());
+      for (int row = 0; row < matrix.out(); row += rows) {
+        long count = Math.min(rows, matrix.out() - row);
+        chunks.add(new Decoded(name, matrix, row, target.slice((long) row * matrix.in(), count * matrix.in())));
+      }
+      return;
+    }
     TensorView view = checkpoint.tensor(name);
     if (view.elements() != target.elements()) {
       throw new IllegalArgumentException(view + " into " + target);
     }
-    long each = WeightReader.BUFFER_BYTES / target.dtype().bytes();
-    for (long at = 0; at < target.elements(); at += each) {
-      chunks.add(new Chunk(view, at, target.slice(at, Math.min(each, target.elements() - at))));
+    for (long at = 0; at < target.elements(); at += most) {
+      chunks.add(new Stored(view, at, target.slice(at, Math.min(most, target.elements() - at))));
     }
   }
 
   @Override
   public void finish() {
-    long total = chunks.stream().mapToLong(Chunk::sourceBytes).sum();
+    long total = chunks.stream().mapToLong(chunk -> chunk.target().bytes()).sum();
     listener.onProgress(0, total);
     int count = Math.clamp(chunks.size() / 2, 1, Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors()));
     BlockingQueue<WeightReader> idle = new LinkedBlockingQueue<>();
@@ -81,11 +127,11 @@ final class CheckpointWeights implements WeightSource {
         done.submit(() -> {
           WeightReader reader = idle.take();
           try {
-            reader.copy(chunk.view(), chunk.from(), chunk.target());
+            chunk.copy(reader);
           } finally {
             idle.add(reader);
           }
-          return chunk.sourceBytes();
+          return chunk.target().bytes();
         });
       }
       long bytes = 0;

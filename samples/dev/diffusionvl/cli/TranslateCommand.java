@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFiles;
@@ -125,6 +126,9 @@ final class TranslateCommand implements Callable<Integer> {
       throw usage("--steps and --epochs exclude each other");
     }
     try (ModelFiles files = ModelFiles.open(base)) {
+      if (files.checkpoint().isQuantized()) {
+        throw BadInputException.of(base.resolve("config.json"), "quantization_config", "quantised weights cannot be trained; take the base as it was before");
+      }
       ModelConfig config = translated(files.config());
       DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
       try (Device gpu = Device.open(where); DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {

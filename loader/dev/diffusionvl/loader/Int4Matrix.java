@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+/**
+ * Four bits per weight, whatever the packing: weight [row, column] = (code − zero) · scale, zero and scale of the column's group.
+ *
+ * @param group which group an input belongs to, [in]
+ * @param codes by row and column, 0 to 15
+ * @param zeros by row and group, 0 to 16
+ * @param scales by row and group, finite
+ */
+record Int4Matrix(int out, int in, int[] group, Ints codes, Ints zeros, Floats scales) implements QuantizedMatrix {
+  /** Whole numbers of two indices. */
+  @FunctionalInterface
+  interface Ints {
+    int at(int row, int column);
+  }
+
+  /** Numbers of two indices. */
+  @FunctionalInterface
+  interface Floats {
+    float at(int row, int column);
+  }
+
+  @Override
+  public void decodeRow(int row, float[] target) {
+    for (int column = 0; column < in; column++) {
+      int g = group[column];
+      target[column] = (codes.at(row, column) - zeros.at(row, g)) * scales.at(row, g);
+    }
+  }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.loader;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Quantised layers that an independent program wrote with their decoded values, whole and damaged; configurations; headers of real sizes. */
+class QuantizedWeightsTest {
+  private static final Path FILES = Path.of("src/test/resources/quant");
+  private static final String LAYER = "model.layers.0.mlp.down_proj";
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @TempDir private Path folder;
+
+  static Stream<String> files() throws IOException {
+    return JSON.readTree(FILES.resolve("configs.json").toFile()).propertyStream().map(Map.Entry::getKey);
+  }
+
+  private static ObjectNode config(String name) throws IOException {
+    return (ObjectNode) JSON.readTree(FILES.resolve("configs.json").toFile()).get(name).get("quantization_config");
+  }
+
+  private QuantizationConfig read(JsonNode config) {
+    Path file = folder.resolve("quantization.json");
+    TestCheckpoints.writeText(file, config.toString());
+    return QuantizationConfig.read(file);
+  }
+
+  @ParameterizedTest
+  @MethodSource("files")
+  void decodedValuesAreThoseOfTheFormula(String name) throws IOException {
+    Path file = FILES.resolve(name + ".safetensors");
+    Path out = folder.resolve("out.safetensors");
+    WeightDecoder.decode(file, read(config(name)), LAYER, out);
+    try (Safetensors expected = Safetensors.open(file); Safetensors decoded = Safetensors.open(out)) {
+      assertArrayEquals(expected.tensor("expected").shape(), decoded.tensor(LAYER + ".weight").shape());
+      assertArrayEquals(TestCheckpoints.floats(expected.tensor("expected")), TestCheckpoints.floats(decoded.tensor(LAYER + ".weight")));
+    }
+  }
+
+  /** A layer that is stored as it is comes out as it is, without a configuration too. */
+  @Test
+  void plainLayersAreDecodedToo() throws IOException {
+    Path file = FILES.resolve("awq.safetensors");
+    Path plain = folder.resolve("plain.safetensors");
+    Path again = folder.resolve("again.safetensors");
+    WeightDecoder.decode(file, read(config("awq")), LAYER, plain);
+    WeightDecoder.decode(plain, null, LAYER, again);
+    assertEquals(-1, Files.mismatch(plain, again));
+    String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, null, LAYER, again)).getMessage();
+    assertTrue(message.contains("no quantization configuration"), message);
+  }
+
+  private static Map<String, Tensor> tensors(String name) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try (Safetensors file = Safetensors.open(FILES.resolve(name + ".safetensors"))) {
+      for (String tensor : file.names()) {
+        TensorView view = file.tensor(tensor);
+        tensors.put(tensor, new Tensor(view.type(), view.shape(), view.data().toArray(ValueLayout.JAVA_BYTE)));
+      }
+    }
+    return tensors;
+  }
+
+  private void refused(String name, String field, String problem, Consumer<Map<String, Tensor>> damage) throws IOException {
+    Map<String, Tensor> tensors = tensors(name);
+    damage.accept(tensors);
+    Path file = folder.resolve("damaged.safetensors");
+    Path out = folder.resolve("out.safetensors");
+    TestCheckpoints.write(file, tensors);
+    QuantizationConfig config = read(config(name));
+    String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, config, LAYER, out)).getMessage();
+    assertTrue(message.startsWith(file + ": " + LAYER + (field.isEmpty() ? ":" : "." + field)) && message.contains(problem), message);
+    assertFalse(Files.exists(out));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"awq,qweight", "awq,qzeros", "awq,scales", "gptq,qzeros", "gptq,scales", "ct-w4a16,weight_scale", "ct-w4a16,weight_shape",
+      "ct-w4a16-asym,weight_zero_point", "ct-fp8-channel,weight_scale", "fp8-block,weight_scale_inv", "fp8-block,weight"})
+  void missingTensorsAreNamed(String name, String part) throws IOException {
+    refused(name, part, "missing", tensors -> tensors.remove(LAYER + "." + part));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"awq,scales", "gptq,scales", "ct-w4a16,weight_scale", "ct-fp8-channel,weight_scale", "fp8-block,weight_scale_inv"})
+  void scalesThatAreNoNumbersAreNamed(String name, String part) throws IOException {
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+      refused(name, part, "element 1 is " + bad, tensors -> {
+        Tensor scales = tensors.get(LAYER + "." + part);
+        ByteBuffer bytes = ByteBuffer.wrap(scales.data()).order(ByteOrder.LITTLE_ENDIAN);
+        switch (scales.type()) {
+          case F16 -> bytes.putShort(2, Float.floatToFloat16(bad));
+          case BF16 -> bytes.putShort(2, (short) (Float.floatToIntBits(bad) >> 16));
+          default -> bytes.putFloat(4, bad);
+        }
+      });
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"awq,qzeros,I8", "gptq,g_idx,F32", "ct-w4a16,weight_packed,F32", "ct-fp8-channel,weight,F8_E5M2"})
+  void otherTypesAreNamed(String name, String part, TensorType type) throws IOException {
+    refused(name, part, "dtype " + type, tensors -> {
+      Tensor tensor = tensors.get(LAYER + "." + part);
+      tensors.put(LAYER + "." + part, new Tensor(type, tensor.shape(), Arrays.copyOf(tensor.data(),
+          (int) new Tensor(type, tensor.shape(), null).bytes())));
+    });
+  }
+
+  @Test
+  void whatLeadsOutsideIsNamed() throws IOException {
+    for (int group : new int[] {-1, 5, Integer.MAX_VALUE}) {
+      refused("gptq-act-order", "g_idx", "of group " + group, tensors -> ByteBuffer.wrap(tensors.get(LAYER + ".g_idx").data())
+          .order(ByteOrder.LITTLE_ENDIAN).putInt(4 * 7, group));
+    }
+    refused("ct-fp8-channel", "weight", "[1, 2] is NaN", tensors -> tensors.get(LAYER + ".weight").data()[160 + 2] = (byte) 0xff);
+    refused("ct-w4a16", "weight_packed", "shape [72, 20]", tensors -> shape(tensors, 72, 168));
+    refused("ct-w4a16", "weight_packed", "shape [72, 20]", tensors -> shape(tensors, 71, 160));
+    refused("ct-w4a16", "", "possible are 1 to", tensors -> shape(tensors, -72, 160));
+    refused("ct-w4a16", "", "possible are 1 to", tensors -> shape(tensors, 1L << 40, 160));
+  }
+
+  private static void shape(Map<String, Tensor> tensors, long out, long in) {
+    ByteBuffer.wrap(tensors.get(LAYER + ".weight_shape").data()).order(ByteOrder.LITTLE_ENDIAN).putLong(0, out).putLong(8, in);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"awq,group_size,qzeros", "gptq,group_size,qzeros", "ct-w4a16,config_groups/group_0/weights/group_size,weight_scale"})
+  void aGroupSizeThatTheTensorsDoNotHaveIsNamed(String name, String field, String part) throws IOException {
+    for (int size : new int[] {64, 16, -1}) {
+      ObjectNode config = config(name);
+      ((ObjectNode) config.at(field.contains("/") ? "/" + field.substring(0, field.lastIndexOf('/')) : "")).put("group_size", size);
+      QuantizationConfig read = read(config);
+      Path file = FILES.resolve(name + ".safetensors");
+      String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, read, LAYER, folder.resolve("out"))).getMessage();
+      assertTrue(message.contains(LAYER + "." + part + ": shape"), message);
+    }
+  }
+
+  /** Each line: file, path of a field, its value, what the message names. */
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "awq | /quant_method | \"bitsandbytes\" | quant_method", "awq | /bits | 3 | bits", "awq | /bits | 8 | bits",
+      "awq | /version | \"gemv\" | version", "awq | /zero_point | false | zero_point", "awq | /group_size | 0 | group_size",
+      "awq | /group_size | \"128\" | group_size", "gptq | /bits | 2 | bits", "gptq | /checkpoint_format | \"gptq_v2\" | checkpoint_format",
+      "fp8-block | /fmt | \"e5m2\" | fmt", "fp8-block | /activation_scheme | \"static\" | activation_scheme",
+      "fp8-block | /weight_block_size | [128] | weight_block_size", "fp8-block | /weight_block_size | [128,0] | weight_block_size",
+      "ct-w4a16 | /format | \"marlin-24\" | format", "ct-w4a16 | /config_groups | {} | config_groups",
+      "ct-w4a16 | /kv_cache_scheme | {\"num_bits\":8} | kv_cache_scheme", "ct-w4a16 | /ignore | [3] | ignore",
+      "ct-w4a16 | /ignore | [\"re:(\"] | ignore",
+      "ct-w4a16 | /config_groups/group_0/weights/num_bits | 2 | config_groups.group_0.weights.num_bits",
+      "ct-w4a16 | /config_groups/group_0/weights/type | \"float\" | config_groups.group_0.weights.type",
+      "ct-w4a16 | /config_groups/group_0/weights/strategy | \"tensor_group\" | config_groups.group_0.weights.strategy",
+      "ct-w4a16 | /config_groups/group_0/input_activations | {\"dynamic\":true,\"num_bits\":8} | config_groups.group_0.input_activations",
+      "ct-fp8-channel | /config_groups/group_0/input_activations/dynamic | false | config_groups.group_0.input_activations.dynamic",
+      "ct-fp8-channel | /config_groups/group_0/output_activations | {\"num_bits\":8} | config_groups.group_0.output_activations",
+      "ct-fp8-channel | /config_groups/group_0/weights/symmetric | false | config_groups.group_0.weights.symmetric"})
+  void whatIsNotSupportedIsNamed(String name, String path, String value, String field) throws IOException {
+    ObjectNode config = config(name);
+    int slash = path.lastIndexOf('/');
+    ((ObjectNode) config.at(path.substring(0, slash))).set(path.substring(slash + 1), JSON.readTree(value));
+    String message = assertThrows(BadInputException.class, () -> read(config)).getMessage();
+    assertTrue(message.contains(": " + field), message);
+  }
+
+  @Test
+  void layersAreFoundByNameAndPattern() throws IOException {
+    QuantizationConfig compressed = read(config("ct-w4a16"));
+    assertNull(compressed.formatOf("lm_head"));
+    assertNull(compressed.formatOf("visual.blocks.0.attn.qkv"));
+    assertEquals("INT4", compressed.formatOf("model.layers.0.self_attn.q_proj").label());
+    assertEquals("INT4", compressed.formatOf("model.visual.blocks.0.attn.qkv").label()); // a pattern begins where the name does
+    ObjectNode parts = config("awq");
+    parts.putArray("modules_to_not_convert").add("visual");
+    assertNull(read(parts).formatOf("model.visual.blocks.0.attn.qkv"));
+    ObjectNode some = config("ct-w4a16");
+    ((ObjectNode) some.at("/config_groups/group_0")).putArray("targets").add("re:.*mlp").add("model.layers.1");
+    QuantizationConfig targets = read(some);
+    assertEquals("INT4", targets.formatOf("model.layers.0.mlp.up_proj").label());
+    assertEquals("INT4", targets.formatOf("model.layers.1.self_attn.q_proj").label());
+    assertNull(targets.formatOf("model.layers.10.self_attn.q_proj"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"(a+)+$", "((a|aa)+)+b", "(.*)*x"})
+  void patternsOfStrangersDoNotRunForEver(String pattern) throws IOException {
+    ObjectNode config = config("ct-w4a16");
+    config.putArray("ignore").add("re:" + pattern);
+    QuantizationConfig read = read(config);
+    assertTimeoutPreemptively(Duration.ofSeconds(10),
+        () -> assertThrows(BadInputException.class, () -> read.formatOf("a".repeat(5000) + "!")));
+  }
+
+  /** The sizes and names of Qwen2.5-VL-7B-Instruct-AWQ and of its FP8 twin: language model quantised, tower and head as they were. */
+  @ParameterizedTest
+  @CsvSource({"awq,'int4, awq, groups of 128',6.68", "ct-fp8-channel,'fp8 (E4M3), a scale per output',9.7"})
+  void quantisedModelsOfRealSizesAreRecognised(String name, String format, double bits) throws IOException {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    ReleasedModel.VL_7B.tensors().forEach((tensor, dense) -> {
+      String layer = tensor.substring(0, tensor.lastIndexOf('.'));
+      boolean matrix = tensor.startsWith("layers.") && dense.shape().length == 2;
+      long out = dense.shape()[0];
+      if (!matrix) {
+        tensors.put(tensor, dense);
+      } else if (name.equals("awq")) {
+        long in = dense.shape()[1];
+        tensors.put(layer + ".qweight", new Tensor(TensorType.I32, new long[] {in, out / 8}, null));
+        tensors.put(layer + ".qzeros", new Tensor(TensorType.I32, new long[] {in / 128, out / 8}, null));
+        tensors.put(layer + ".scales", new Tensor(TensorType.F16, new long[] {in / 128, out}, null));
+      } else {
+        tensors.put(layer + ".weight", new Tensor(TensorType.F8_E4M3, dense.shape(), null));
+        tensors.put(layer + ".weight_scale", new Tensor(TensorType.BF16, new long[] {out, 1}, null));
+      }
+    });
+    ReleasedModel.VL_7B.write(folder, NamingScheme.QWEN_VL, 3, tensors);
+    ObjectNode model = (ObjectNode) JSON.readTree(folder.resolve("config.json").toFile());
+    model.put("model_type", "qwen2_5_vl").remove("bd3lm_block_size");
+    ObjectNode quantization = config(name);
+    if (name.equals("awq")) {
+      quantization.put("group_size", 128).putArray("modules_to_not_convert").add("visual");
+    }
+    Files.writeString(folder.resolve("config.json"), model.set("quantization_config", quantization).toString());
+    Inspection found = Inspection.of(folder);
+    assertTrue(found.complete(), found.missing() + " " + found.misshaped());
+    assertEquals(List.of(), found.unexpected());
+    assertEquals(ReleasedModel.VL_7B.parameters(), found.parameters());
+    assertEquals(Map.of(format, 28 * 7), found.formats());
+    assertEquals(bits, found.bitsPerWeight(), 0.05);
+    assertEquals(found.bytes(), tensors.values().stream().mapToLong(Tensor::bytes).sum());
+
+    tensors.remove("layers.3.mlp.down_proj." + (name.equals("awq") ? "scales" : "weight_scale"));
+    TestCheckpoints.writeWeights(folder, tensors, NamingScheme.QWEN_VL, 3);
+    assertEquals(List.of("model.layers.3.mlp.down_proj.weight"), Inspection.of(folder).misshaped());
+  }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.NamingScheme;
+import dev.diffusionvl.loader.QuantizedMatrix;
+import dev.diffusionvl.loader.TensorType;
+import dev.diffusionvl.loader.TestCheckpoints;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A checkpoint with quantised matrices runs like the same checkpoint with the decoded values written out. */
+class QuantizedModelTest {
+  @TempDir private Path folder;
+
+  @Test
+  void aQuantisedModelRunsAsItsDecodedValuesDo() throws IOException {
+    Path quantized = Files.createDirectory(folder.resolve("quantized"));
+    Path decoded = Files.createDirectory(folder.resolve("decoded"));
+    Map<String, Tensor> tensors = TestCheckpoints.read(GoldenCase.MODEL);
+    TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, quantize(tensors), NamingScheme.DIFFUSION_VL, 2);
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode config = (ObjectNode) mapper.readTree(quantized.resolve("config.json").toFile());
+    config.set("quantization_config", mapper.readTree(Files.readString(Path.of("src/test/resources/quant/configs.json")))
+        .get("ct-fp8-channel").get("quantization_config"));
+    Files.writeString(quantized.resolve("config.json"), config.toString());
+    TestCheckpoints.writeModel(decoded, GoldenCase.MODEL, decode(quantized, tensors), NamingScheme.DIFFUSION_VL, 1);
+
+    GoldenCase golden = GoldenCase.all().getFirst();
+    GenerationResult expected = generate(decoded, golden);
+    GenerationResult actual = generate(quantized, golden);
+    assertArrayEquals(expected.tokenIds(), actual.tokenIds());
+    assertEquals(expected.text(), actual.text());
+    assertTrue(actual.generatedTokens() > 0);
+  }
+
+  /** The language model's matrices in random codes near what they were: what matters is that both sides hold the same numbers. */
+  private static Map<String, Tensor> quantize(Map<String, Tensor> tensors) {
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    Random random = new Random(7);
+    tensors.forEach((name, tensor) -> {
+      if (!name.matches("layers\\..*proj\\.weight")) {
+        all.put(name, tensor);
+        return;
+      }
+      byte[] codes = new byte[(int) (tensor.shape()[0] * tensor.shape()[1])];
+      for (int i = 0; i < codes.length; i++) {
+        codes[i] = (byte) (random.nextInt(0x40) | random.nextInt(2) << 7);
+      }
+      ByteBuffer scales = ByteBuffer.allocate((int) (2 * tensor.shape()[0])).order(ByteOrder.LITTLE_ENDIAN);
+      while (scales.hasRemaining()) {
+        scales.putShort((short) (Float.floatToIntBits(0.02f + random.nextFloat() / 50) >> 16));
+      }
+      String layer = name.substring(0, name.length() - "weight".length());
+      all.put(name, new Tensor(TensorType.F8_E4M3, tensor.shape(), codes));
+      all.put(layer + "weight_scale", new Tensor(TensorType.BF16, new long[] {tensor.shape()[0], 1}, scales.array()));
+    });
+    return all;
+  }
+
+  private static Map<String, Tensor> decode(Path quantized, Map<String, Tensor> dense) {
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    try (Checkpoint checkpoint = Checkpoint.open(quantized)) {
+      dense.forEach((name, tensor) -> {
+        if (checkpoint.format(name) == null) {
+          all.put(name, tensor);
+          return;
+        }
+        QuantizedMatrix matrix = checkpoint.matrix(name);
+        ByteBuffer values = ByteBuffer.allocate(4 * matrix.out() * matrix.in()).order(ByteOrder.LITTLE_ENDIAN);
+        float[] row = new float[matrix.in()];
+        for (int i = 0; i < matrix.out(); i++) {
+          matrix.decodeRow(i, row);
+          for (float value : row) {
+            values.putFloat(value);
+          }
+        }
+        all.put(name, new Tensor(TensorType.F32, tensor.shape(), values.array()));
+      });
+    }
+    return all;
+  }
+
+  private static GenerationResult generate(Path model, GoldenCase golden) {
+    try (Device device = Device.open(DeviceSpec.EMULATED); DiffusionVl loaded = DiffusionVl.load(device, model, DType.F32);
+        Session session = loaded.newSession()) {
+      return session.generate(golden.request(), golden.options(false).withGenLength(16));
+    }
+  }
+}
