@@ -10,6 +10,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /**
  * The weights of a model directory under canonical names (see {@link ModelShapes}), whatever their files and naming
@@ -29,6 +31,7 @@ public final class Checkpoint implements AutoCloseable {
   private final List<Path> absentFiles;
   private final Set<String> indexed;
   private final Map<String, Location> tensors = new LinkedHashMap<>();
+  private final Map<String, TensorView> made; // in memory, not in a file
   private final List<String> unexpected = new ArrayList<>();
 
   private Checkpoint(Path modelDir, CheckpointFiles found, List<Safetensors> files, String modelType) {
@@ -37,6 +40,7 @@ public final class Checkpoint implements AutoCloseable {
     this.files = files;
     this.absentFiles = List.copyOf(found.absent());
     this.indexed = found.index().keySet();
+    this.made = Map.of();
     List<String> mainNames = new ArrayList<>();
     for (Safetensors file : files) {
       if (found.files().get(file.file()) == NamingScheme.Part.MAIN) {
@@ -51,6 +55,33 @@ public final class Checkpoint implements AutoCloseable {
       throw BadInputException.of(files.getFirst().file(), unexpected.getFirst(),
           "neither this name nor another is one of a DiffusionVL or Qwen2.5-VL checkpoint");
     }
+  }
+
+  private Checkpoint(Checkpoint language, Checkpoint tower, Map<String, TensorView> made) {
+    this.modelDir = language.modelDir;
+    this.files = Stream.of(language, tower).flatMap(part -> part.files.stream()).toList();
+    this.scheme = NamingScheme.DIFFUSION_VL_SIGLIP;
+    this.absentFiles = List.of();
+    this.indexed = Set.of();
+    this.quantization = language.isQuantized() ? language.quantization : tower.quantization;
+    this.made = made;
+    tensors.putAll(language.tensors);
+    tensors.putAll(tower.tensors);
+  }
+
+  /**
+   * A language model, a SigLIP tower and new tensors as one checkpoint of their family, of the tensors that a trained one has. Closing it
+   * closes both.
+   *
+   * @param made what neither of the two has, by canonical name
+   * @throws BadInputException naming the folder and the tensor that is missing or wrong in it
+   */
+  static Checkpoint join(Checkpoint language, Checkpoint tower, Map<String, TensorView> made, ModelConfig config) {
+    language.requireComplete(config, name -> !name.startsWith("siglip.") && !made.containsKey(name));
+    tower.requireComplete(config, name -> name.startsWith("siglip."));
+    Checkpoint joined = new Checkpoint(language, tower, made);
+    joined.tensors.keySet().retainAll(ModelShapes.of(config).keySet());
+    return joined;
   }
 
   /**
@@ -116,7 +147,7 @@ public final class Checkpoint implements AutoCloseable {
 
   /** Whether there are weights of that name, quantised or not. */
   public boolean contains(String canonicalName) {
-    return tensors.containsKey(canonicalName) || format(canonicalName) != null;
+    return tensors.containsKey(canonicalName) || made.containsKey(canonicalName) || format(canonicalName) != null;
   }
 
   /** What of the quantization configuration is not followed, though answers do not need it; a line each. */
@@ -178,7 +209,9 @@ public final class Checkpoint implements AutoCloseable {
 
   /** Canonical names of all tensors that the scheme knows, in file order. */
   public Set<String> names() {
-    return Collections.unmodifiableSet(tensors.keySet());
+    Set<String> names = new LinkedHashSet<>(tensors.keySet());
+    names.addAll(made.keySet());
+    return Collections.unmodifiableSet(names);
   }
 
   /** Names, as in the files, that the scheme does not know. */
@@ -195,6 +228,9 @@ public final class Checkpoint implements AutoCloseable {
    * @throws BadInputException if there is none of that name
    */
   public TensorView tensor(String canonicalName) {
+    if (made.containsKey(canonicalName)) {
+      return made.get(canonicalName);
+    }
     Location location = tensors.get(canonicalName);
     if (location == null) {
       throw BadInputException.of(modelDir, scheme.nameInFile(canonicalName), "missing from the weights");
@@ -222,10 +258,14 @@ public final class Checkpoint implements AutoCloseable {
    */
   public void requireComplete(ModelConfig config) {
     requireFamily(config);
+    requireComplete(config, name -> true);
+  }
+
+  private void requireComplete(ModelConfig config, Predicate<String> wanted) {
     List<String> problems = new ArrayList<>();
     Path firstFile = null;
     for (Map.Entry<String, long[]> expected : ModelShapes.of(config).entrySet()) {
-      String problem = problem(expected.getKey(), expected.getValue());
+      String problem = wanted.test(expected.getKey()) ? problem(expected.getKey(), expected.getValue()) : null;
       if (problem != null) {
         Location location = tensors.get(expected.getKey());
         firstFile = firstFile == null ? location == null ? modelDir : location.file().file() : firstFile;

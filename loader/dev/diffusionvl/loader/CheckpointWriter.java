@@ -16,12 +16,14 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** Writes checkpoint folders: new weights, with configuration, tokenizer and licence of the checkpoint that they came from. */
 public final class CheckpointWriter {
   private static final String CONFIG = "config.json";
+  private static final String IMAGE_SETTINGS = "preprocessor_config.json";
   private static final int MAX_FILE_BYTES = 256 << 20;
   /** Weights in any format, and what is not part of a checkpoint. */
   private static final Pattern NOT_COPIED =
@@ -33,18 +35,21 @@ public final class CheckpointWriter {
    * Writes a folder.
    *
    * @param target must not exist; it is there as a whole or not at all
-   * @param base a checkpoint, whose other files are copied
+   * @param bases checkpoints whose other files are copied: the first's, and of another the settings of its image processor
    * @param scheme how the tensors are named in the files
    * @param tensors by canonical names
-   * @param config fields of config.json to be changed or added: strings, numbers, booleans, lists of these, or null
+   * @param config fields of config.json to be changed or added: strings, numbers, booleans, lists and objects of these, or null
    * @param maxShardBytes see {@link SafetensorsWriter#writeModel}
    * @throws BadInputException if the target exists or cannot be made, or a file of the base cannot be read
    * @throws OutputException if the disk is full; nothing is left then
    */
-  public static void write(Path target, Path base, NamingScheme scheme, List<SafetensorsWriter.Tensor> tensors, Map<String, ?> config,
+  public static void write(Path target, List<Path> bases, NamingScheme scheme, List<SafetensorsWriter.Tensor> tensors, Map<String, ?> config,
       long maxShardBytes) {
     try (OutputFolder folder = OutputFolder.create(target)) {
-      copyFiles(base, folder.path(), config);
+      copyFiles(bases.getFirst(), name -> !NOT_COPIED.matcher(name).matches(), folder.path(), config);
+      for (Path other : bases.subList(1, bases.size())) {
+        copyFiles(other, IMAGE_SETTINGS::equals, folder.path(), config);
+      }
       Map<NamingScheme.Part, List<SafetensorsWriter.Tensor>> parts = new EnumMap<>(NamingScheme.Part.class);
       for (SafetensorsWriter.Tensor tensor : tensors) {
         parts.computeIfAbsent(scheme.part(tensor.name()), part -> new ArrayList<>()).add(
@@ -61,11 +66,11 @@ public final class CheckpointWriter {
     }
   }
 
-  private static void copyFiles(Path base, Path folder, Map<String, ?> config) {
+  private static void copyFiles(Path base, Predicate<String> wanted, Path folder, Map<String, ?> config) {
     try (Stream<Path> files = Files.list(base)) {
       for (Path file : files.filter(Files::isRegularFile).sorted().toList()) {
         String name = file.getFileName().toString();
-        if (!NOT_COPIED.matcher(name).matches()) {
+        if (wanted.test(name)) {
           byte[] content = InputFiles.read(file, MAX_FILE_BYTES);
           OutputFile.write(folder.resolve(name), name.equals(CONFIG) && !config.isEmpty() ? changed(file, content, config) : content);
         }
@@ -125,6 +130,14 @@ public final class CheckpointWriter {
           writeValue(json, element);
         }
         json.writeEndArray();
+      }
+      case Map<?, ?> object -> {
+        json.writeStartObject();
+        for (Map.Entry<?, ?> field : object.entrySet()) {
+          json.writeFieldName((String) field.getKey());
+          writeValue(json, field.getValue());
+        }
+        json.writeEndObject();
       }
       default -> throw new IllegalArgumentException(value.getClass() + " is no value of a field");
     }

@@ -24,12 +24,19 @@ final class ConfigReader {
   private static final int MAX_POSITIONS = 1 << 24;
 
   private final Path modelDir;
+  private final Path towerDir; // null: the model directory has all
   private ImageSettings image;
   private JsonObject config;
   private JsonObject textConfig;
 
   ConfigReader(Path modelDir) {
+    this(modelDir, null);
+  }
+
+  /** @param towerDirOrNull an original SigLIP tower for the language model in {@code modelDir} */
+  ConfigReader(Path modelDir, Path towerDirOrNull) {
     this.modelDir = modelDir;
+    this.towerDir = towerDirOrNull;
   }
 
   ModelConfig read() {
@@ -41,9 +48,16 @@ final class ConfigReader {
 
     TextConfig text = text();
     JsonObject visionObject = visionObject();
-    boolean sigLip = family(modelType, visionObject) == ModelFamily.QWEN_SIGLIP;
+    if (towerDir != null && (visionObject != null || modelType.startsWith("diffusionvl"))) {
+      throw BadInputException.of(modelDir, "has a vision tower of its own; another is for a language model without one");
+    }
+    if (towerDir != null) {
+      visionObject = towerObject();
+    }
+    boolean sigLip = towerDir != null || family(modelType, visionObject) == ModelFamily.QWEN_SIGLIP;
     if (visionObject == null && !sigLip) {
-      throw config.error("vision_config", "missing");
+      throw config.error("vision_config", "missing" + (modelType.equals("qwen2")
+          ? ": a language model alone, which dvl translate can give a --vision-tower" : ""));
     }
 
     int mask = maskTokenId(modelType, text.vocabSize());
@@ -52,7 +66,7 @@ final class ConfigReader {
     int maxLength = has("tokenizer_model_max_length")
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
-    image = ImageSettings.read(modelDir, config, sigLip);
+    image = ImageSettings.read(towerDir != null ? towerDir : modelDir, config, sigLip);
     return new ModelConfig(modelType, text, sigLip ? null : vision(visionObject, text), mask, eos, block,
         image.minPixels(), image.maxPixels(), maxLength,
         image.mean(), image.std(), sigLip ? SigLipConfigReader.read(config, visionObject) : null, isDiffusion(modelType));
@@ -85,8 +99,18 @@ final class ConfigReader {
         : "; models are not fetched: download it (for example with: hf download ORG/NAME --local-dir FOLDER) and give the folder";
   }
 
+  /** Sizes of the tower in a folder of its own: all of its config.json, or the part for images of one that can read texts too. */
+  private JsonObject towerObject() {
+    requireDirectory(towerDir);
+    JsonObject tower = Json.readObject(towerDir.resolve("config.json"), MAX_FILE_BYTES);
+    return tower.has("vision_config") ? tower.object("vision_config") : tower;
+  }
+
   private void requireKnown(String modelType) {
     boolean known = modelType.isEmpty() || modelType.startsWith("diffusionvl") || modelType.startsWith("qwen2");
+    if (modelType.startsWith("siglip")) {
+      throw config.error("model_type", "'" + modelType + "' is a vision tower alone, for --vision-tower of dvl translate");
+    }
     if (!known) {
       throw config.error("model_type", "'" + modelType + "' is neither a DiffusionVL nor a Qwen2.5-VL model");
     }

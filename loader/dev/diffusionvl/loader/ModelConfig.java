@@ -35,6 +35,16 @@ public record ModelConfig(String modelType, TextConfig text, VisionConfig vision
         imageStd, sigLip, true);
   }
 
+  /**
+   * The same model over images that are prepared in another way; of the SigLIP family.
+   *
+   * @param mode see {@link SigLipConfig#withImages}
+   */
+  public ModelConfig withImages(String mode) {
+    return new ModelConfig(modelType, text, vision, maskTokenId, eosTokenId, blockSize, minPixels, maxPixels, tokenizerModelMaxLength,
+        imageMean, imageStd, sigLip.withImages(mode), diffusion);
+  }
+
   /** Told by the tower: each family has its own. */
   public ModelFamily family() {
     return sigLip != null ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;

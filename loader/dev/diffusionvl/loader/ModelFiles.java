@@ -11,12 +11,14 @@ import java.util.List;
  * weights that are complete. Weights are mapped, not read. Immutable and safe for use by several threads until closed.
  */
 public final class ModelFiles implements AutoCloseable {
+  private final List<Path> directories;
   private final ModelConfig config;
   private final Tokenizer tokenizer;
   private final Checkpoint checkpoint;
   private final List<String> remarks;
 
-  private ModelFiles(ModelConfig config, Tokenizer tokenizer, Checkpoint checkpoint, List<String> remarks) {
+  private ModelFiles(List<Path> directories, ModelConfig config, Tokenizer tokenizer, Checkpoint checkpoint, List<String> remarks) {
+    this.directories = directories;
     this.remarks = remarks;
     this.config = config;
     this.tokenizer = tokenizer;
@@ -38,11 +40,44 @@ public final class ModelFiles implements AutoCloseable {
       checkpoint.requireComplete(config);
       List<String> remarks = new ArrayList<>(reader.remarks());
       remarks.addAll(checkpoint.remarks());
-      return new ModelFiles(config, tokenizer, checkpoint, List.copyOf(remarks));
+      return new ModelFiles(List.of(modelDir), config, tokenizer, checkpoint, List.copyOf(remarks));
     } catch (RuntimeException e) {
       checkpoint.close();
       throw e;
     }
+  }
+
+  /**
+   * Joins a language model and a SigLIP tower, each as its authors published it. The projector between them and the image newline are new
+   * ({@link NewProjector}); images are padded to squares until {@link ModelConfig#withImages} says otherwise.
+   *
+   * @param languageModel folder of a Qwen2.5 model
+   * @param tower folder of a SigLIP model, of which only the part that reads images is used
+   * @param seed of the projector
+   * @throws BadInputException naming the file and the field that is missing or wrong
+   */
+  public static ModelFiles join(Path languageModel, Path tower, long seed) {
+    ModelConfig config = new ConfigReader(languageModel, tower).read();
+    ServedSizes.require(config, tower);
+    Tokenizer tokenizer = Tokenizer.load(languageModel);
+    Checkpoint language = Checkpoint.open(languageModel);
+    Checkpoint vision = null;
+    try {
+      vision = Checkpoint.open(tower);
+      Checkpoint joined = Checkpoint.join(language, vision, NewProjector.tensors(config, seed), config);
+      return new ModelFiles(List.of(languageModel, tower), config, tokenizer, joined, List.of());
+    } catch (RuntimeException e) {
+      language.close();
+      if (vision != null) {
+        vision.close();
+      }
+      throw e;
+    }
+  }
+
+  /** Folders that these are the files of: the language model's, or the whole model's, first. */
+  public List<Path> directories() {
+    return directories;
   }
 
   public ModelConfig config() {
@@ -51,7 +86,7 @@ public final class ModelFiles implements AutoCloseable {
 
   /** The same files with another view of the configuration; closing one closes the other. */
   public ModelFiles withConfig(ModelConfig other) {
-    return new ModelFiles(other, tokenizer, checkpoint, remarks);
+    return new ModelFiles(directories, other, tokenizer, checkpoint, remarks);
   }
 
   public Tokenizer tokenizer() {

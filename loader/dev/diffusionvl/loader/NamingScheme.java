@@ -18,7 +18,9 @@ public enum NamingScheme {
   /** Trained DiffusionVL on the Qwen tower. */
   DIFFUSION_VL("D", "model.", "model.vision_tower.vision_tower.", "model.mm_projector.merger."),
   /** Trained DiffusionVL on the SigLIP tower. */
-  DIFFUSION_VL_SIGLIP("E", "model.", "model.vision_tower.vision_tower.vision_model.", "model.mm_projector.");
+  DIFFUSION_VL_SIGLIP("E", "model.", "model.vision_tower.vision_tower.vision_model.", "model.mm_projector."),
+  /** An original SigLIP tower alone, as training takes it. */
+  SIGLIP_TOWER("S", "", "vision_model.", "");
 
   /** Which file of a checkpoint a tensor lies in; only {@link #SEPARATE_FILES} has more than one kind. */
   enum Part {
@@ -64,6 +66,9 @@ public enum NamingScheme {
     if (any(names, QWEN_VL.vision)) {
       return QWEN_VL;
     }
+    if (any(names, SIGLIP_TOWER.vision)) {
+      return SIGLIP_TOWER;
+    }
     if (separateFiles) {
       return SEPARATE_FILES;
     }
@@ -78,6 +83,9 @@ public enum NamingScheme {
   String canonical(String name, Part part) {
     if (this == SEPARATE_FILES && part != Part.MAIN) {
       return (part == Part.VISION ? "vision." : "merger.") + name;
+    }
+    if (this == SIGLIP_TOWER) {
+      return name.startsWith(vision) ? "siglip." + name.substring(vision.length()) : null;
     }
     if (name.equals(ModelShapes.LM_HEAD)) {
       return name;
@@ -131,12 +139,16 @@ public enum NamingScheme {
 
   /** The family whose checkpoints are named so. */
   public ModelFamily family() {
-    return this == DIFFUSION_VL_SIGLIP ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;
+    return hasSigLip() ? ModelFamily.QWEN_SIGLIP : ModelFamily.QWEN_VL;
   }
 
   /** Whether a name, as in the files, belongs to a part of an original tower's checkpoint that no model here has. */
   boolean isOtherModel(String name) {
-    return this == DIFFUSION_VL_SIGLIP && SIGLIP_OTHERS.matcher(name).matches();
+    return hasSigLip() && SIGLIP_OTHERS.matcher(name).matches();
+  }
+
+  private boolean hasSigLip() {
+    return this == DIFFUSION_VL_SIGLIP || this == SIGLIP_TOWER;
   }
 
   /** Whether a tensor that nothing needs is a known leftover rather than a surprise. */

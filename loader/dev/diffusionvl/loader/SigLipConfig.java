@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import java.util.List;
+
 /**
  * Sizes of the SigLIP2 tower of the diffusionvl-qwen family (docs/model.md, "Released models"), and how images become its tiles.
  * Checkpoints rarely store the sizes; the released one has {@link #SO400M}.
@@ -30,6 +32,27 @@ public record SigLipConfig(int hiddenSize, int layers, int heads, int intermedia
   /** The same tower over single images that are tiled; null: padded to one square. */
   SigLipConfig withAnyres(AnyresConfig value) {
     return new SigLipConfig(hiddenSize, layers, heads, intermediateSize, patchSize, imageSize, layerNormEps, value, false);
+  }
+
+  /**
+   * The same tower over images that are prepared in another way.
+   *
+   * @param mode as {@code image_aspect_ratio} spells it: pad, square, anyres or anyres_max_N
+   * @throws IllegalArgumentException if it is none of these
+   */
+  public SigLipConfig withImages(String mode) {
+    List<AnyresConfig.Resolution> canvases = anyres == null ? AnyresConfig.upToSixBySix(imageSize) : anyres.resolutions();
+    return switch (mode) {
+      case "pad" -> withAnyres(null);
+      case "square" -> withStretchedImages();
+      default -> withAnyres(new AnyresConfig(canvases, AnyresConfig.maxTiles(mode).orElseThrow(() -> new IllegalArgumentException(
+          "'" + mode + "' is not supported; pad, square, anyres and anyres_max_N are"))));
+    };
+  }
+
+  /** How images are prepared, as {@code image_aspect_ratio} spells it. */
+  public String images() {
+    return stretched ? "square" : anyres == null ? "pad" : anyres.mode();
   }
 
   /** The same tower over images that are resized to one square whatever their shape. */

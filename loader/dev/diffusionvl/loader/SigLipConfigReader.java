@@ -4,8 +4,6 @@ package dev.diffusionvl.loader;
 import dev.diffusionvl.loader.AnyresConfig.Resolution;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** Reads what config.json says about the SigLIP tower and its tiles. */
 final class SigLipConfigReader {
@@ -14,7 +12,7 @@ final class SigLipConfigReader {
   private static final int MAX_IMAGE = 4096;
   private static final int MAX_RESOLUTIONS = 1024;
   private static final int MAX_TILES_ALONG = 64;
-  private static final Pattern ANYRES = Pattern.compile("anyres(?:_max_([1-9]\\d{0,3}))?");
+  private static final String ACTIVATION = "gelu_pytorch_tanh";
 
   private SigLipConfigReader() {}
 
@@ -51,6 +49,10 @@ final class SigLipConfigReader {
       throw v.error("num_attention_heads", hidden + " / " + heads + " is an odd head size");
     }
     int patch = (int) v.integer("patch_size", 1, 1024);
+    String activation = v.string("hidden_act", ACTIVATION);
+    if (!activation.equals(ACTIVATION)) {
+      throw v.error("hidden_act", "'" + activation + "' is not supported, only " + ACTIVATION + " is");
+    }
     double eps = v.has("layer_norm_eps") ? v.number("layer_norm_eps", 0, 1) : SigLipConfig.SO400M.layerNormEps();
     return new SigLipConfig(hidden, (int) v.integer("num_hidden_layers", 2, MAX_LAYERS) - 1, heads,
         (int) v.integer("intermediate_size", 1, MAX_WIDTH), patch, (int) v.integer("image_size", patch, MAX_IMAGE), eps,
@@ -58,15 +60,12 @@ final class SigLipConfigReader {
   }
 
   private static AnyresConfig anyres(JsonObject config, String mode, int tile) {
-    Matcher matcher = ANYRES.matcher(mode);
-    if (!matcher.matches()) {
-      throw config.error("image_aspect_ratio", "'" + mode + "' is not supported; pad, square, anyres and anyres_max_N are");
-    }
+    double maxTiles = AnyresConfig.maxTiles(mode).orElseThrow(() -> config.error("image_aspect_ratio",
+        "'" + mode + "' is not supported; pad, square, anyres and anyres_max_N are"));
     String merge = config.string("mm_patch_merge_type", "spatial_unpad");
     if (!merge.equals("spatial_unpad")) {
       throw config.error("mm_patch_merge_type", "'" + merge + "' is not supported, only spatial_unpad is");
     }
-    double maxTiles = matcher.group(1) == null ? Double.POSITIVE_INFINITY : Integer.parseInt(matcher.group(1));
     List<?> pairs = config.list("image_grid_pinpoints");
     return new AnyresConfig(pairs == null ? AnyresConfig.upToSixBySix(tile) : resolutions(config, pairs, tile), maxTiles);
   }

@@ -39,7 +39,7 @@ public final class ModelWriter {
             ? parameters.toFile(parameters.entry(source), name, stream)
             : SafetensorsWriter.Tensor.of(name, view.type(), view.shape(), view.data()));
       }
-      CheckpointWriter.write(target, base, checkpoint.scheme(), tensors, config, SafetensorsWriter.SHARD_BYTES);
+      CheckpointWriter.write(target, List.of(base), checkpoint.scheme(), tensors, config, SafetensorsWriter.SHARD_BYTES);
       return List.copyOf(checkpoint.unknownNames());
     }
   }

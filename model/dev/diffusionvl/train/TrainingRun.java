@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.model.DiffusionVl;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -17,7 +18,7 @@ import java.util.Optional;
  */
 public final class TrainingRun {
   private final DiffusionVl model;
-  private final Path base;
+  private final ModelFiles files;
   private final ConversationData data;
   private final Objective objective;
   private final TrainerOptions options;
@@ -26,18 +27,18 @@ public final class TrainingRun {
   private final boolean strict;
 
   /**
-   * @param base checkpoint that the model was loaded from
+   * @param files that the model was loaded from; open until the run has ended
    * @param out folder of the run
    * @param saveEvery steps between snapshots; 0: none
    * @param strict stop at a bad record instead of skipping it
    */
-  public TrainingRun(DiffusionVl model, Path base, ConversationData data, Objective objective, TrainerOptions options, Path out, int saveEvery,
-      boolean strict) {
+  public TrainingRun(DiffusionVl model, ModelFiles files, ConversationData data, Objective objective, TrainerOptions options, Path out,
+      int saveEvery, boolean strict) {
     if (saveEvery < 0) {
       throw new IllegalArgumentException("a snapshot every " + saveEvery + " steps");
     }
     this.model = model;
-    this.base = base;
+    this.files = files;
     this.data = data;
     this.objective = objective;
     this.options = options;
@@ -68,7 +69,7 @@ public final class TrainingRun {
       }
       TrainLog log = new TrainLog(out.resolve("train.jsonl"), trainer.steps());
       if (steps(trainer, position, log, listener)) {
-        TranslatedCheckpoint.write(model, base, out);
+        TranslatedCheckpoint.write(model, files, out);
       }
     }
   }

@@ -6,9 +6,13 @@ import dev.diffusionvl.loader.Checkpoint;
 import dev.diffusionvl.loader.CheckpointWriter;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
+import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.OutputFolder;
 import dev.diffusionvl.loader.SafetensorsWriter;
+import dev.diffusionvl.loader.SigLipConfig;
+import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Parameter;
 import dev.diffusionvl.runtime.DType;
@@ -33,29 +37,33 @@ final class TranslatedCheckpoint {
    * Puts a checkpoint into a folder that may hold other files already; config.json comes last, so that the folder is no checkpoint until
    * all of it is there.
    *
-   * @param base the checkpoint that the model was loaded from, whose tokenizer and other files are copied
+   * @param files that the model was loaded from, whose tokenizer and other files are copied
    * @param folder exists
    * @throws dev.diffusionvl.loader.OutputException if the disk is full
    */
-  static void write(DiffusionVl model, Path base, Path folder) {
+  static void write(DiffusionVl model, ModelFiles files, Path folder) {
     Path whole = folder.resolve(".checkpoint");
     OutputFolder.remove(whole);
-    try (Checkpoint checkpoint = Checkpoint.open(base); Stream stream = model.device().newStream()) {
+    Checkpoint checkpoint = files.checkpoint();
+    try (Stream stream = model.device().newStream()) {
       List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
       for (Parameter entry : model.parameters().entries()) {
         tensors.add(model.parameters().toFile(entry, entry.name(), stream));
       }
-      checkpoint.names().stream().filter(name -> !model.parameters().contains(name) && !name.equals("lm_head.weight"))
-          .map(checkpoint::tensor) // what inference does not load
-          .forEach(view -> tensors.add(SafetensorsWriter.Tensor.of(view.name(), view.type(), view.shape(), view.data())));
-      CheckpointWriter.write(whole, base, scheme(model), tensors, fields(model), SafetensorsWriter.SHARD_BYTES);
+      for (String name : checkpoint.names()) {
+        if (!model.parameters().contains(name) && !name.equals(ModelShapes.LM_HEAD)) { // what inference does not load
+          TensorView view = checkpoint.tensor(name);
+          tensors.add(SafetensorsWriter.Tensor.of(name, view.type(), view.shape(), view.data()));
+        }
+      }
+      CheckpointWriter.write(whole, files.directories(), scheme(model), tensors, fields(model), SafetensorsWriter.SHARD_BYTES);
     }
     try {
-      List<Path> files;
+      List<Path> written;
       try (var listed = Files.list(whole)) {
-        files = listed.filter(file -> !file.endsWith("config.json")).sorted().toList();
+        written = listed.filter(file -> !file.endsWith("config.json")).sorted().toList();
       }
-      for (Path file : files) {
+      for (Path file : written) {
         Files.move(file, folder.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
       }
       Files.move(whole.resolve("config.json"), folder.resolve("config.json"), StandardCopyOption.REPLACE_EXISTING);
@@ -85,15 +93,17 @@ final class TranslatedCheckpoint {
     fields.put("bd3lm_antithetic_sampling", true);
     fields.put("bd3lm_sampling_eps_min", BlockDiffusionObjective.LOWEST);
     fields.put("bd3lm_sampling_eps_max", 1.0);
-    fields.put("mm_patch_merge_type", sigLip ? "spatial_unpad" : "flat");
     fields.put("mm_projector_type", sigLip ? "mlp2x_gelu" : "qwen_merger");
     fields.put("mm_use_im_patch_token", false);
     fields.put("mm_use_im_start_end", false);
     fields.put("mm_vision_select_layer", -2);
     fields.put("mm_vision_select_feature", "patch");
-    fields.put("mm_vision_tower", sigLip ? "siglip" : "qwen");
     fields.put("use_mm_proj", true);
-    if (!sigLip) {
+    if (sigLip) {
+      put(config.sigLip(), fields);
+    } else {
+      fields.put("mm_vision_tower", "qwen");
+      fields.put("mm_patch_merge_type", "flat");
       fields.put("image_aspect_ratio", "pad");
     }
     fields.put("min_pixels", config.minPixels());
@@ -101,5 +111,31 @@ final class TranslatedCheckpoint {
     fields.put("tokenizer_model_max_length", config.tokenizerModelMaxLength());
     fields.put("tokenizer_padding_side", "right");
     return fields;
+  }
+
+  /**
+   * What is said of the SigLIP tower and its images. The reference tells the tower by its name, and takes the sizes of the released one; they
+   * are written where they differ.
+   */
+  private static void put(SigLipConfig tower, Map<String, Object> fields) {
+    boolean released = tower.withStretchedImages().equals(SigLipConfig.SO400M.withStretchedImages());
+    fields.put("mm_vision_tower", released ? "google/siglip2-so400m-patch14-384" : "siglip");
+    fields.put("mm_hidden_size", tower.hiddenSize());
+    fields.put("image_aspect_ratio", tower.images());
+    fields.put("mm_patch_merge_type", tower.stretched() ? "flat" : "spatial_unpad"); // the latter would add a newline to a square
+    fields.put("image_grid_pinpoints", tower.anyres() == null ? null
+        : tower.anyres().resolutions().stream().map(canvas -> List.of(canvas.width(), canvas.height())).toList());
+    if (!released) {
+      Map<String, Object> sizes = new LinkedHashMap<>();
+      sizes.put("model_type", "siglip_vision_model");
+      sizes.put("hidden_size", tower.hiddenSize());
+      sizes.put("num_hidden_layers", tower.layers() + 1); // the last one is never used, and not stored
+      sizes.put("num_attention_heads", tower.heads());
+      sizes.put("intermediate_size", tower.intermediateSize());
+      sizes.put("patch_size", tower.patchSize());
+      sizes.put("image_size", tower.imageSize());
+      sizes.put("layer_norm_eps", tower.layerNormEps());
+      fields.put("vision_config", sizes);
+    }
   }
 }

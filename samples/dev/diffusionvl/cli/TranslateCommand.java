@@ -4,6 +4,7 @@ package dev.diffusionvl.cli;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.runtime.DType;
@@ -39,14 +40,19 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--base", paramLabel = "DIR", required = true, description = "checkpoint to start from")
   private Path base;
 
+  @Option(names = "--vision-tower", paramLabel = "DIR", description = "SigLIP tower for a --base that is a language model alone; the "
+      + "projector between them is new")
+  private Path visionTower;
+
   @Option(names = "--data", paramLabel = "FILE", description = "conversations in the LLaVA format, a JSON list or JSON lines")
   private Path data;
 
   @Option(names = "--images", paramLabel = "DIR", description = "folder that the records' image names are relative to (default: the data's)")
   private Path images;
 
-  @Option(names = "--image-aspect-ratio", paramLabel = "MODE", defaultValue = "keep", description = "shape of the Qwen-VL family's images: "
-      + "keep, as the model is asked about them, or pad to squares, as the paper's training does")
+  @Option(names = "--image-aspect-ratio", paramLabel = "MODE", description = "Qwen-VL family: keep (default), as the model is asked about "
+      + "images, or pad to squares, as the paper's training does; SigLIP family: square (default of --objective autoregressive), pad, anyres "
+      + "or anyres_max_N (default: the checkpoint's, else anyres_max_4)")
   private String aspectRatio;
 
   @Option(names = "--out", paramLabel = "DIR", description = "folder for the checkpoint, the log and snapshots")
@@ -125,14 +131,15 @@ final class TranslateCommand implements Callable<Integer> {
     if (steps != null && epochs != null) {
       throw usage("--steps and --epochs exclude each other");
     }
-    try (ModelFiles files = ModelFiles.open(base)) {
+    try (ModelFiles files = visionTower == null ? ModelFiles.open(base) : ModelFiles.join(base, visionTower, seed)) {
       if (files.checkpoint().isQuantized()) {
-        throw BadInputException.of(base.resolve("config.json"), "quantization_config", "quantised weights cannot be trained; take the base as it was before");
+        throw BadInputException.of(base.resolve("config.json"), "quantization_config",
+            "quantised weights cannot be trained; take the base as it was before");
       }
-      ModelConfig config = translated(files.config());
+      ModelConfig config = withImages(translated(files.config()));
       DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
       try (Device gpu = Device.open(where); DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
-        return check != null ? check(model) : train(model, config);
+        return check != null ? check(model) : train(model, files, config);
       }
     }
   }
@@ -152,9 +159,26 @@ final class TranslateCommand implements Callable<Integer> {
     return 0;
   }
 
-  private int train(DiffusionVl model, ModelConfig config) {
+  /** How the SigLIP family's images are prepared, which is part of the checkpoint. */
+  private ModelConfig withImages(ModelConfig config) {
+    if (config.family() != ModelFamily.QWEN_SIGLIP) {
+      return config;
+    }
+    boolean fresh = visionTower != null || config.sigLip().stretched(); // the first stage is behind it, or it has no stage behind it
+    String usual = objective.equals("autoregressive") ? "square" : fresh ? "anyres_max_4" : config.sigLip().images();
+    try {
+      return config.withImages(aspectRatio != null ? aspectRatio : usual);
+    } catch (IllegalArgumentException e) {
+      throw usage("--image-aspect-ratio: " + e.getMessage());
+    }
+  }
+
+  private int train(DiffusionVl model, ModelFiles files, ModelConfig config) {
     RowEncoder.Options rows = RowEncoder.Options.of(config, images != null ? images : data.toAbsolutePath().getParent());
-    rows = rows.withFraming(choice("image-aspect-ratio", aspectRatio, "keep", ImageFraming.AS_IS, "pad", ImageFraming.PAD));
+    if (config.family() == ModelFamily.QWEN_VL) {
+      rows = rows.withFraming(choice("image-aspect-ratio", aspectRatio != null ? aspectRatio : "keep", "keep", ImageFraming.AS_IS,
+          "pad", ImageFraming.PAD));
+    }
     rows = maxLength == null ? rows : rows.withMaxLength(maxLength);
     try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, model.tokenizer(), rows))) {
       int perStep = Math.multiplyExact(batch, accumulate);
@@ -162,7 +186,7 @@ final class TranslateCommand implements Callable<Integer> {
       TrainerOptions options = new TrainerOptions(batch, accumulate, rate, visionRate, warmup, Math.toIntExact(wanted), false, 0, 1, seed,
           trainedParts(), recompute);
       Objective what = objective(config);
-      TrainingRun run = new TrainingRun(model, base, conversations, what, options, out, saveEvery, strict);
+      TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict);
       run.run(resume, new TrainingProgress(System.err, options.steps()));
       return 0;
     }

@@ -111,7 +111,7 @@ class TrainingRunTest {
         ConversationData records = ConversationData.open(data, new RowEncoder(model.config(), model.tokenizer(),
             RowEncoder.Options.of(model.config(), folder)))) {
       BlockDiffusionObjective objective = new BlockDiffusionObjective(8, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
-      new TrainingRun(model, BASE, records, objective, options, out, 1, true).run(resume, new TrainingListener() {
+      new TrainingRun(model, files, records, objective, options, out, 1, true).run(resume, new TrainingListener() {
         private int taken;
 
         @Override
