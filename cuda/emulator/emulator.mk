@@ -46,13 +46,33 @@ endef
 $(eval $(call device,emulated,,$(CORE_SOURCES)))
 $(eval $(call device,emulated-check,-DEMU_CHECK,$(CORE_SOURCES) $(CHECK_ONLY)))
 
-# For tests of what happens on a machine with CUDA 13: the emulated cuBLAS under that name.
-STAND_IN := $(BUILD)/stand-in/libcublas.so.13
-$(STAND_IN): $(emulated_BLAS) $(BUILD)/emulated/libcuda.so.1
+# ---- stand-ins, for tests of what happens on other machines (StandInTest): the emulated cuBLAS under the name that it has in CUDA 13, once
+# whole and once with nothing but the functions that this library calls; and drivers that are too old, in trouble, or another GPU's
+STAND_INS    := $(BUILD)/stand-in
+CUBLAS_CALLS := $(foreach call,Create_v2 Destroy_v2 SetStream_v2 SetMathMode SetWorkspace_v2 GemmEx,cublas$(call);)
+$(STAND_INS)/libcublas.so.13 $(STAND_INS)/few/libcublas.so.13: $(emulated_BLAS) $(BUILD)/emulated/libcuda.so.1
 	@mkdir -p $(@D)
-	$(Q)printf 'libcublas.so.13 { global: cublas*; local: *; };\n' > $@.map
+	$(Q)printf 'libcublas.so.13 { global: $(if $(findstring /few/,$@),$(CUBLAS_CALLS),cublas*;) local: *; };\n' > $@.map
 	@echo "  CXX $(@F) ($(notdir $(@D)))"
 	$(Q)$(CXX) $(LINK) -Wl,-z,nodelete -Wl,-soname,libcublas.so.13 -Wl,--version-script=$@.map $^ -o $@
+
+# A cuBLAS 12 whose second library is not there, as where parts of two CUDA versions are installed.
+$(STAND_INS)/half/libcublas.so.12: $(EMU_SELF)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -shared -x c++ /dev/null -Wl,-soname,libcublasLt.so.12 -o $@.needed
+	$(Q)$(CXX) -shared -Wl,-soname,libcublas.so.12 -Wl,--no-as-needed $@.needed -o $@ && rm $@.needed
+
+# The emulated driver under another name, with a driver in front that answers some of its functions.
+$(STAND_INS)/libcuda-behind.so: $(emulated_OBJECTS)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LINK) -Wl,-z,nodelete -Wl,-soname,libcuda-behind.so $^ -o $@ -ldl
+$(STAND_INS)/%/libcuda.so.1: $(EMU)/stand-in/%.cpp $(EMU)/stand-in/front.h $(STAND_INS)/libcuda-behind.so $(EMU_SELF)
+	@mkdir -p $(@D)
+	@echo "  CXX $(@F) ($(notdir $(@D)))"
+	$(Q)$(CXX) -std=c++20 -O2 -fPIC $(WARN) -shared -Wl,-z,nodelete -Wl,--no-as-needed -Wl,-soname,libcuda.so.1 $< \
+	  $(STAND_INS)/libcuda-behind.so '-Wl,-rpath,$$ORIGIN' -o $@ -ldl
+STAND_IN := $(addprefix $(STAND_INS)/,libcublas.so.13 few/libcublas.so.13 half/libcublas.so.12) \
+            $(patsubst $(EMU)/stand-in/%.cpp,$(STAND_INS)/%/libcuda.so.1,$(wildcard $(EMU)/stand-in/*.cpp))
 
 # ---- the emulated devices' own tests
 TEST_SOURCES := $(sort $(wildcard $(EMU)/*/selftest/*.cpp))

@@ -21,8 +21,16 @@ public final class Device implements AutoCloseable {
   /** A device attribute that only the emulated device has (cuda/emulator/driver/device.cpp). */
   private static final int EMULATED_ATTRIBUTE = 0x64766c;
 
-  /** The context that was made current on a thread last, whichever device's it is. */
-  private static final ThreadLocal<CUcontext> CURRENT = new ThreadLocal<>();
+  /** What is known of a thread: the context that was made current by us last, and room for the driver's answer, which others may change. */
+  private static final class Current {
+    private CUcontext set;
+    private final CUcontext actual = new CUcontext();
+  }
+
+  private static final ThreadLocal<Current> CURRENT = ThreadLocal.withInitial(Current::new);
+
+  /** The oldest GPUs that the kernels run on: bf16 on tensor cores, asynchronous copies. */
+  private static final int LEAST_CAPABILITY = 80;
 
   private final boolean emulated;
   private final int ordinal;
@@ -37,7 +45,7 @@ public final class Device implements AutoCloseable {
 
   private Device(int ordinal) {
     this.ordinal = ordinal;
-    Cuda.check(JCudaDriver.cuInit(0), "cuInit");
+    DriverFailure.check(JCudaDriver.cuInit(0), "cuInit");
     int[] count = new int[1];
     Cuda.check(JCudaDriver.cuDeviceGetCount(count), "cuDeviceGetCount");
     if (ordinal >= count[0]) {
@@ -50,10 +58,14 @@ public final class Device implements AutoCloseable {
     name = new String(text, StandardCharsets.UTF_8).split("\0", 2)[0];
     capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
         + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    if (capability < LEAST_CAPABILITY) {
+      throw new DeviceUnavailableException("%s has compute capability %d.%d; this library's kernels need %d.%d or newer (NVIDIA Ampere)"
+          .formatted(name, capability / 10, capability % 10, LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10));
+    }
     int[] answer = new int[1];
     emulated = JCudaDriver.cuDeviceGetAttribute(answer, EMULATED_ATTRIBUTE, handle) == 0 && answer[0] == 1;
     context = new CUcontext();
-    Cuda.check(JCudaDriver.cuDevicePrimaryCtxRetain(context, handle), "cuDevicePrimaryCtxRetain", name);
+    DriverFailure.check(JCudaDriver.cuDevicePrimaryCtxRetain(context, handle), "cuDevicePrimaryCtxRetain of " + name);
     LeakTracker.opened(this, "device " + name);
   }
 
@@ -118,7 +130,7 @@ public final class Device implements AutoCloseable {
   public void requireFree(String what, long bytes) {
     MemoryInfo memory = memory();
     if (bytes > memory.free()) {
-      throw new OutOfDeviceMemoryException(what, bytes, memory.free(), memory.total());
+      throw new OutOfDeviceMemoryException(what, name, bytes, memory.free(), memory.total());
     }
   }
 
@@ -157,7 +169,11 @@ public final class Device implements AutoCloseable {
       return cached;
     }
     synchronized (kernels) {
-      return kernels.computeIfAbsent(function, f -> module(op).function(f));
+      return kernels.computeIfAbsent(function, f -> {
+        KernelFunction loaded = module(op).function(f);
+        loaded.preferSharedMemory();
+        return loaded;
+      });
     }
   }
 
@@ -196,6 +212,24 @@ public final class Device implements AutoCloseable {
     return KernelModule.load(this, what, image).tracked();
   }
 
+  /** Whether this library's kernels know programmatic dependent launch, of which others take no notice. */
+  public boolean overlaps() {
+    return emulated || machineCode() != null && capability >= 90;
+  }
+
+  /** The folder of the cubins for this GPU, or null: PTX serves it. A cubin runs on its own major version from its minor version on. */
+  private String machineCode() {
+    return switch (capability) {
+      case 80, 87 -> "sm_80";
+      case 86 -> "sm_86";
+      case 89 -> "sm_89";
+      case 90 -> "sm_90a"; // on no other
+      case 100, 103 -> "sm_100";
+      case 120, 121 -> "sm_120";
+      default -> null;
+    };
+  }
+
   private String kernelFile(String op) {
     if (emulated() && System.getProperty("dvl.emulated.kernels", "").equals("ptx")) { // what nvcc made for GPUs, interpreted
       return "kernels/ptx/" + op + ".ptx";
@@ -203,14 +237,16 @@ public final class Device implements AutoCloseable {
     if (emulated()) {
       return "kernels/" + System.getProperty("dvl.emulated.build", "emulated") + "/" + op + ".so";
     }
-    // A cubin runs on its own major version from its minor version on; sm_90a only on 9.0. PTX serves everything newer.
-    return switch (capability) {
-      case 80, 87 -> "kernels/sm_80/" + op + ".cubin";
-      case 86 -> "kernels/sm_86/" + op + ".cubin";
-      case 89 -> "kernels/sm_89/" + op + ".cubin";
-      case 90 -> "kernels/sm_90a/" + op + ".cubin";
-      default -> "kernels/ptx/" + op + ".ptx";
-    };
+    if (machineCode() != null) {
+      return "kernels/" + machineCode() + "/" + op + ".cubin";
+    }
+    int[] version = new int[1];
+    Cuda.check(JCudaDriver.cuDriverGetVersion(version), "cuDriverGetVersion");
+    if (version[0] < DriverVersion.neededForPtx()) {
+      throw new DeviceUnavailableException(name + " is served by PTX, which takes a driver for " + DriverVersion.text(
+          DriverVersion.neededForPtx()) + " or newer to compile; the driver here offers " + DriverVersion.text(version[0]) + ": update it");
+    }
+    return "kernels/ptx/" + op + ".ptx";
   }
 
   void own(PinnedBuffer buffer) {
@@ -226,9 +262,13 @@ public final class Device implements AutoCloseable {
     if (closed.get()) {
       throw new IllegalStateException("device " + name + " is closed");
     }
-    if (CURRENT.get() != context) { // this object's own: a context that was released and retained again is another
+    Current current = CURRENT.get();
+    // By identity, as a context that was released and retained again is another; and by what the driver says, because other code of this
+    // thread may have made its own context current meanwhile.
+    boolean ours = current.set == context && JCudaDriver.cuCtxGetCurrent(current.actual) == 0 && current.actual.equals(context);
+    if (!ours) {
       Cuda.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
-      CURRENT.set(context);
+      current.set = context;
     }
   }
 

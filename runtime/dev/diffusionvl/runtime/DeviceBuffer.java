@@ -42,7 +42,7 @@ public final class DeviceBuffer implements AutoCloseable {
     int status = JCudaDriver.cuMemAlloc(allocation, Math.max(bytes, 16)); // CUDA refuses an empty allocation
     if (status == Cuda.OUT_OF_MEMORY) {
       Device.MemoryInfo memory = device.memory();
-      throw new OutOfDeviceMemoryException(describe(name, dtype, shape), bytes, memory.free(), memory.total());
+      throw new OutOfDeviceMemoryException(describe(name, dtype, shape), device.name(), bytes, memory.free(), memory.total());
     }
     Cuda.check(status, "cuMemAlloc", describe(name, dtype, shape));
     DeviceBuffer buffer = new DeviceBuffer(device, name, dtype, shape.clone(), allocation.address(), null);

@@ -3,8 +3,6 @@ package dev.diffusionvl.runtime;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.lang.foreign.Arena;
-import java.lang.foreign.SymbolLookup;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -34,6 +32,9 @@ final class JCudaNatives {
       "cudnnSetFilter4dDescriptor", "cudnnDestroyFilterDescriptor", "cudnnCreateConvolutionDescriptor", "cudnnSetConvolution2dDescriptor",
       "cudnnSetConvolutionMathType", "cudnnDestroyConvolutionDescriptor", "cudnnGetConvolutionForwardAlgorithm_v7",
       "cudnnGetConvolutionForwardWorkspaceSize", "cudnnConvolutionForward");
+
+  /** The system's loader then refuses a library for any function that is absent, of which JCuda names some that CUDA 13 dropped. */
+  private static final boolean BINDS_AT_ONCE = !System.getenv().getOrDefault("LD_BIND_NOW", "").isEmpty();
 
   private static DeviceSpec.Kind loaded;
   private static boolean cudnnLoaded;
@@ -78,26 +79,20 @@ final class JCudaNatives {
   }
 
   private static void loadGpu() {
-    Path driver = CudaLibraries.driver();
+    SharedLibrary driver = SharedLibrary.first(CudaLibraries.drivers(), List.of());
     if (driver == null) {
       throw new DeviceUnavailableException("no GPU: looked for an NVIDIA driver (/dev/nvidia0, /dev/dxg, /proc/driver/nvidia) and "
           + "libcuda.so.1 in " + CudaLibraries.searchPath());
     }
-    Path cublas = CudaLibraries.find("libcublas.so.12", "libcublas.so.13");
+    DriverVersion.check(driver.file(), driver.symbols());
+    SharedLibrary cublas = SharedLibrary.first(CudaLibraries.candidates("libcublas.so.12", "libcublas.so.13"), CUBLAS_FUNCTIONS);
     if (cublas == null) {
       throw new DeviceUnavailableException("neither libcublas.so.12 nor libcublas.so.13 found in " + CudaLibraries.searchPath()
           + "; install cuBLAS (package libcublas of the CUDA toolkit, or pip's nvidia-cublas) or name its folder with "
           + "-Ddvl.cuda.libs=FOLDER");
     }
-    load(driver);
-    String name = cublas.getFileName().toString();
-    Path light = cublas.resolveSibling(name.replace("libcublas", "libcublasLt"));
-    if (Files.exists(light)) {
-      load(light);
-    }
-    checkFunctions(cublas, load(cublas), CUBLAS_FUNCTIONS);
     loadJCuda("jcuda.driver.JCudaDriver", null);
-    loadJCuda("jcuda.jcublas.JCublas2", name);
+    loadJCuda("jcuda.jcublas.JCublas2", cublas.soname());
   }
 
   /**
@@ -122,19 +117,18 @@ final class JCudaNatives {
     if (loaded == DeviceSpec.Kind.EMULATED) {
       loadEmulated("libcudnn.so.9");
     } else {
-      Path cudnn = CudaLibraries.find("libcudnn.so.9");
+      SharedLibrary cudnn = SharedLibrary.first(CudaLibraries.candidates("libcudnn.so.9"), CUDNN_FUNCTIONS);
       if (cudnn == null) {
         throw new DeviceUnavailableException("libcudnn.so.9 not found in " + CudaLibraries.searchPath()
             + "; install cuDNN 9 (package libcudnn9-cuda-12 or -13, or pip's nvidia-cudnn) or name its folder with "
             + "-Ddvl.cuda.libs=FOLDER");
       }
-      checkFunctions(cudnn, load(cudnn), CUDNN_FUNCTIONS);
     }
   }
 
   private static void loadEmulated(String library) {
     String name = emulated(library);
-    if (!NativeResources.use(name, JCudaNatives::load)) {
+    if (!NativeResources.use(name, SharedLibrary::of)) {
       throw new DeviceUnavailableException("the emulated device is not in this build: " + name + " is missing on the class path");
     }
   }
@@ -143,39 +137,15 @@ final class JCudaNatives {
     return System.getProperty("dvl.emulated.build", "emulated") + "/" + library;
   }
 
-  private static void checkFunctions(Path library, SymbolLookup symbols, List<String> functions) {
-    for (String function : functions) {
-      if (symbols.find(function).isEmpty()) {
-        throw new DeviceUnavailableException(library + " has no function " + function + ", which is needed");
-      }
-    }
-  }
-
-  /** Loads a library for the whole process, until it ends: for no class loader, so that each can, and none takes it away. */
-  private static SymbolLookup load(Path library) {
-    try {
-      return SymbolLookup.libraryLookup(library, Arena.global());
-    } catch (IllegalArgumentException e) {
-      throw new DeviceUnavailableException(library + " does not load: " + reason(library, e), e);
-    }
-  }
-
-  /** What the system's loader says of a library that does not load, which libraryLookup keeps to itself. */
-  private static String reason(Path library, IllegalArgumentException absent) {
-    try {
-      System.load(library.toString());
-      return absent.getMessage();
-    } catch (UnsatisfiedLinkError e) {
-      return e.getMessage();
-    }
-  }
-
   /** Initialises a JCuda class; {@code cublas}: the soname that its native shall depend on instead of libcublas.so.12, or null. */
   private static void loadJCuda(String className, String cublas) {
     String file = "lib" + className.substring(className.lastIndexOf('.') + 1) + SUFFIX + ".so";
     byte[] elf = resource("lib/" + file);
     if (cublas != null && !cublas.equals("libcublas.so.12") && NativePatch.renameDependency(elf, "libcublas.so.12", cublas) == 0) {
       throw new DeviceUnavailableException(file + " does not depend on libcublas.so.12: unknown JCublas version");
+    }
+    if (BINDS_AT_ONCE) {
+      NativePatch.weakenUndefined(elf, "cu");
     }
     Consumer<Path> loader = path -> initialise(className, path.toAbsolutePath().getParent());
     if (ProcessDevice.firstWith(file)) {

@@ -29,10 +29,28 @@ public final class KernelFunction {
   static KernelFunction find(Device device, KernelModule module, CUmodule moduleHandle, String name) {
     device.makeCurrent();
     Pointers.FunctionHandle handle = new Pointers.FunctionHandle();
-    // With lazy loading this is where the driver loads the kernel's code.
-    int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name));
+    KernelFunction[] found = new KernelFunction[1];
+    // A driver that loads lazily loads the kernel's code when it is first asked about it, which a capture may not see.
+    int status = Cuda.duringCapture(() -> {
+      int result = JCudaDriver.cuModuleGetFunction(handle, moduleHandle, name);
+      if (result == 0) {
+        found[0] = new KernelFunction(device, module, name, handle);
+        found[0].registers();
+      }
+      return result;
+    });
     Cuda.check(status, "cuModuleGetFunction", () -> name + " in " + module);
-    return new KernelFunction(device, module, name, handle);
+    return found[0];
+  }
+
+  /**
+   * Asks for as much shared memory per multiprocessor as there is. Kernels that want it divided otherwise cannot share a multiprocessor, and
+   * a change of the division waits until one is idle: kernels that follow each other should all ask for the same.
+   */
+  void preferSharedMemory() {
+    int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+    Cuda.check(Cuda.duringCapture(() -> JCudaDriver.cuFuncSetAttribute(handle, attribute, 100)), "cuFuncSetAttribute",
+        () -> name + ", shared memory preferred");
   }
 
   private static int[] askParameterSizes(long handle) {

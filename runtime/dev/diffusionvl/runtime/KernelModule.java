@@ -2,10 +2,12 @@
 package dev.diffusionvl.runtime;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import jcuda.Pointer;
@@ -52,11 +54,15 @@ public final class KernelModule extends Handle {
               : "a GPU cannot run; load PTX or a cubin"));
     }
     KernelModule module = new KernelModule(device, name);
-    byte[] terminated = Arrays.copyOf(image, image.length + 1); // PTX is text that ends with a zero
-    int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadData(module.handle, terminated));
-    if (status != 0) {
-      throw Cuda.failure(status, "cuModuleLoadData", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY
-          ? compilerLog(terminated) : ""));
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment copy = arena.allocate(image.length + 1L, 16); // PTX is text that ends with a zero
+      MemorySegment.copy(image, 0, copy, ValueLayout.JAVA_BYTE, 0, image.length);
+      Pointer pointer = Pointers.pointer(copy.address());
+      int status = Cuda.duringCapture(() -> JCudaDriver.cuModuleLoadDataEx(module.handle, pointer, 0, new int[0], null));
+      if (status != 0) {
+        throw Cuda.failure(status, "cuModuleLoadDataEx", name + (kind == ModuleImage.PTX || kind == ModuleImage.FAT_BINARY
+            ? compilerLog(pointer) : ""));
+      }
     }
     return module;
   }
@@ -79,12 +85,12 @@ public final class KernelModule extends Handle {
   }
 
   /** What the driver's compiler says about PTX that it refused. */
-  private static String compilerLog(byte[] ptx) {
+  private static String compilerLog(Pointer ptx) {
     JITOptions options = new JITOptions();
     options.putInt(CUjit_option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, LOG_BYTES);
     options.putBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER, new byte[LOG_BYTES]);
     CUmodule module = new CUmodule();
-    if (JCudaDriver.cuModuleLoadDataJIT(module, Pointer.to(ptx), options) == 0) {
+    if (JCudaDriver.cuModuleLoadDataJIT(module, ptx, options) == 0) {
       JCudaDriver.cuModuleUnload(module);
       return "";
     }

@@ -6,11 +6,15 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Renames one library dependency in a private copy of an ELF64 shared object: the DT_NEEDED entry, the version-need file and
- * the version name with its hash. JCublas 12.6 wants {@code libcublas.so.12}; a machine with CUDA 13 has {@code libcublas.so.13} with the
- * same functions.
+ * Changes in a private copy of an ELF64 shared object. {@link #renameDependency} renames one library that it depends on: the DT_NEEDED
+ * entry, the version-need file and the version name with its hash. JCublas 12.6 wants {@code libcublas.so.12}; a machine with CUDA 13 has
+ * {@code libcublas.so.13} with the same functions. {@link #weakenUndefined} lets it load although functions that nobody calls are absent.
  */
 final class NativePatch {
+  private static final int SHT_DYNSYM = 11;
+  private static final int SYMBOL_BYTES = 24;
+  private static final int GLOBAL = 1;
+  private static final int WEAK = 2;
   private static final int PT_LOAD = 1;
   private static final int PT_DYNAMIC = 2;
   private static final long DT_NEEDED = 1;
@@ -29,6 +33,9 @@ final class NativePatch {
     this.elf = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     this.from = from;
     this.to = to;
+    if (elf.getInt(0) != 0x464C457F || elf.get(4) != 2) {
+      throw new IllegalArgumentException("not a 64-bit ELF file");
+    }
   }
 
   /** Changes {@code bytes} in place and returns the number of places; 0 when the dependency is not there. */
@@ -37,10 +44,34 @@ final class NativePatch {
       throw new IllegalArgumentException("the names differ in length: " + from + ", " + to);
     }
     NativePatch patch = new NativePatch(bytes, from, to);
-    if (patch.elf.getInt(0) != 0x464C457F || patch.elf.get(4) != 2) {
-      throw new IllegalArgumentException("not a 64-bit ELF file");
-    }
     patch.apply();
+    return patch.changes;
+  }
+
+  /**
+   * Makes the undefined functions whose name begins with {@code prefix} weak, in place: an absent one is then no reason to refuse the
+   * library, even where all are bound at once (LD_BIND_NOW).
+   *
+   * @return number of functions
+   */
+  static int weakenUndefined(byte[] bytes, String prefix) {
+    NativePatch patch = new NativePatch(bytes, null, null);
+    ByteBuffer elf = patch.elf;
+    for (int i = 0; i < elf.getShort(60); i++) {
+      int section = patch.sectionHeader(i);
+      if (elf.getInt(section + 4) == SHT_DYNSYM) {
+        int strings = (int) elf.getLong(patch.sectionHeader(elf.getInt(section + 40)) + 24);
+        int begin = (int) elf.getLong(section + 24);
+        for (int symbol = begin; symbol < begin + (int) elf.getLong(section + 32); symbol += SYMBOL_BYTES) {
+          int information = elf.get(symbol + 4);
+          boolean undefined = elf.getShort(symbol + 6) == 0;
+          if (undefined && information >> 4 == GLOBAL && patch.string(strings + elf.getInt(symbol)).startsWith(prefix)) {
+            elf.put(symbol + 4, (byte) (WEAK << 4 | information & 15));
+            patch.changes++;
+          }
+        }
+      }
+    }
     return patch.changes;
   }
 
@@ -98,6 +129,10 @@ final class NativePatch {
       }
       need += elf.getInt(need + 12);
     }
+  }
+
+  private int sectionHeader(int index) {
+    return (int) elf.getLong(40) + index * elf.getShort(58);
   }
 
   private int programHeader(int index) {

@@ -7,9 +7,9 @@ public final class OutOfDeviceMemoryException extends CudaException {
   private final long free;
   private final long total;
 
-  OutOfDeviceMemoryException(String what, long need, long free, long total) {
+  OutOfDeviceMemoryException(String what, String device, long need, long free, long total) {
     super("cuMemAlloc", 2, "CUDA_ERROR_OUT_OF_MEMORY",
-        "%s needs %,d bytes, %,d of %,d bytes are free".formatted(what, need, free, total));
+        "%s needs %,d bytes, %,d of %,d bytes are free on %s".formatted(what, need, free, total, device));
     this.need = need;
     this.free = free;
     this.total = total;

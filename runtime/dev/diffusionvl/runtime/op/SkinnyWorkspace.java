@@ -29,12 +29,11 @@ public final class SkinnyWorkspace implements AutoCloseable {
   /**
    * @param maxRows most rows of x of a product; more than 64 need no more memory than 64
    * @param overlap bf16 products start while the kernel before them ends and fetch their first weights meanwhile (programmatic
-   *     dependent launch, needs jni-kernels; only on compute capability 9.0, ignored elsewhere); changes no bit
+   *     dependent launch, needs jni-kernels; compute capability 9.0 and newer, ignored elsewhere); changes no bit
    */
   public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap) {
     Device device = stream.device();
-    // Only the cubin for 9.0 waits for the kernel before; the PTX that serves newer devices is compiled for 8.0 and does not.
-    this.overlap = overlap && (device.emulated() || device.computeCapability() == 90);
+    this.overlap = overlap && device.overlaps();
     rows = SkinnyOp.rowsOfInstance(maxRows);
     try (DeviceScope scope = new DeviceScope(device)) {
       partials = scope.allocate("partial sums of products", DType.F32, SkinnySplit.MAX_BLOCKS, 2, rows, SkinnySplit.TILE);

@@ -43,6 +43,20 @@ class NativePatchTest {
   }
 
   @Test
+  void undefinedFunctionsBecomeWeak() throws IOException {
+    byte[] elf = jcublas();
+    int changes = NativePatch.weakenUndefined(elf, "cublas");
+    assertTrue(changes > 400, "JCublas calls some hundred functions: " + changes);
+    int changedBytes = 0;
+    byte[] original = jcublas();
+    for (int i = 0; i < original.length; i++) {
+      changedBytes += original[i] == elf[i] ? 0 : 1;
+    }
+    assertEquals(changes, changedBytes, "one byte each");
+    assertEquals(0, NativePatch.weakenUndefined(elf, "cublas"), "they are weak already");
+  }
+
+  @Test
   void whatIsNotADependencyStays() throws IOException {
     byte[] elf = jcublas();
     assertEquals(0, NativePatch.renameDependency(elf, "libcudnn.so.9", "libcudnn.so.8"));

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -33,24 +34,35 @@ class StandInTest {
     return folder;
   }
 
-  private Outcome run(Path libraries, String main, String... arguments) throws IOException, InterruptedException {
-    return run(libraries, List.of(System.getProperty("java.class.path")), main, arguments);
+  private static boolean absent(String... names) {
+    return CudaLibraries.candidates(names).stream().allMatch(candidate -> candidate.file() == null);
   }
 
-  private Outcome run(Path libraries, List<String> classPath, String main, String... arguments) throws IOException, InterruptedException {
+  private Outcome run(Path libraries, String main, String... arguments) throws IOException, InterruptedException {
+    return run(libraries, List.of(System.getProperty("java.class.path")), Map.of(), main, arguments);
+  }
+
+  private Outcome run(Path libraries, List<String> classPath, Map<String, String> environment, String main, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED", "-Ddvl.home=.", "-Ddvl.trackLeaks=true",
         "-Ddvl.cuda.libs=" + libraries, "-cp", String.join(":", classPath), main));
     command.addAll(List.of(arguments));
     Path out = temp.resolve("stdout");
     Path err = temp.resolve("stderr");
-    Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+    ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile());
+    builder.environment().putAll(environment);
+    Process process = builder.start();
     assertTrue(process.waitFor(120, TimeUnit.SECONDS), "the process did not end");
     return new Outcome(process.exitValue(), Files.readString(out), Files.readString(err));
   }
 
   private Outcome generate(Path libraries) throws IOException, InterruptedException {
-    return run(libraries, "dev.diffusionvl.cli.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
+    return generate(libraries, Map.of());
+  }
+
+  private Outcome generate(Path libraries, Map<String, String> environment) throws IOException, InterruptedException {
+    return run(libraries, List.of(System.getProperty("java.class.path")), environment, "dev.diffusionvl.cli.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
         "What color is the square?", "--device", "gpu");
   }
 
@@ -71,7 +83,7 @@ class StandInTest {
 
   @Test
   void withoutCublasTheMessageNamesBothAndThePath() throws Exception {
-    assumeTrue(CudaLibraries.find("libcublas.so.12", "libcublas.so.13") == null, "this machine has cuBLAS");
+    assumeTrue(absent("libcublas.so.12", "libcublas.so.13"), "this machine has cuBLAS");
     Path libraries = folder("emulated/libcuda.so.1");
     Outcome outcome = generate(libraries);
     assertEquals(4, outcome.code(), outcome.err());
@@ -100,9 +112,94 @@ class StandInTest {
     assertTrue(outcome.err().contains("libcuda.so.1") && outcome.err().contains("/dev/nvidia0"), outcome.err());
   }
 
+  /** Exit code 4 and a single line that says these things. */
+  private static void assertRefused(Outcome outcome, String... mentions) {
+    assertEquals(4, outcome.code(), outcome.err());
+    String said = outcome.err().replaceFirst("dvl: running on .*\n", "");
+    assertEquals(1, said.strip().lines().count(), outcome.err());
+    for (String mention : mentions) {
+      assertTrue(outcome.err().contains(mention), outcome.err());
+    }
+  }
+
+  /** Its cuInit would end the process. */
+  @Test
+  void aDriverThatIsTooOldIsNamedBeforeItIsStarted() throws Exception {
+    assumeTrue(DriverVersion.neededForPtx() >= 13000, "this build's kernels run on older drivers, or there are none");
+    Path libraries = folder("stand-in/r575/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
+    assertRefused(generate(libraries), "CUDA 13.0 (driver r580) or newer", libraries + "/libcuda.so.1 offers CUDA 12.9 (driver r575)",
+        "cuda-compat-13-0", "-Ddvl.cuda.libs=");
+  }
+
+  @Test
+  void aGpuInMigModeWithoutAnInstance() throws Exception {
+    Path libraries = folder("stand-in/mig-without-instance/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
+    assertRefused(generate(libraries, Map.of("CUDA_VISIBLE_DEVICES", "MIG-0")), "shows no GPU; CUDA_VISIBLE_DEVICES is 'MIG-0'",
+        "nvidia-smi mig -lgi", "CUDA_ERROR_NO_DEVICE");
+  }
+
+  /** A slice works as a GPU does; what does not fit into it is said before anything is loaded. */
+  @Test
+  void aMigSlice() throws Exception {
+    Path libraries = folder("stand-in/mig-slice/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
+    Outcome outcome = generate(libraries);
+    assertEquals(0, outcome.code(), outcome.err());
+    assertEquals("The square is yellow.", outcome.out().strip());
+    assertRefused(generate(libraries, Map.of("DVL_EMULATED_MEMORY", "4M")), "NVIDIA H100 80GB HBM3 MIG 1g.10gb");
+  }
+
+  @Test
+  void aGpuThatIsTooOld() throws Exception {
+    Path libraries = folder("stand-in/t4/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
+    assertRefused(generate(libraries), "Tesla T4 has compute capability 7.5", "8.0 or newer");
+  }
+
+  /** cuBLAS 12 in parts and cuBLAS 13 whole: the whole one serves, and where there is none the line says what is missing. */
+  @Test
+  void aMixedInstallation() throws Exception {
+    Path libraries = folder("emulated/libcuda.so.1", "stand-in/half/libcublas.so.12", "stand-in/libcublas.so.13");
+    Outcome outcome = generate(libraries);
+    assertEquals(0, outcome.code(), outcome.err());
+    Files.delete(libraries.resolve("libcublas.so.13"));
+    assertRefused(generate(libraries), libraries + "/libcublas.so.12 does not load: libcublasLt.so.12: cannot open shared object file");
+  }
+
+  /** As in a container or with ld.so.conf: no path of ours names the folder, the system's loader does. */
+  @Test
+  void cublasIsFoundByItsName() throws Exception {
+    assumeTrue(absent("libcublas.so.12", "libcublas.so.13"), "this machine has cuBLAS");
+    Path libraries = folder("emulated/libcuda.so.1");
+    Path elsewhere = Files.createDirectory(temp.resolve("elsewhere"));
+    Files.copy(NativeFiles.of("emulated/libcublas.so.12"), elsewhere.resolve("libcublas.so.12"));
+    assertEquals(0, generate(libraries, Map.of("LD_LIBRARY_PATH", elsewhere.toString())).code());
+  }
+
+  @Test
+  void cublasIsFoundInAnEnvironmentOfConda() throws Exception {
+    assumeTrue(absent("libcublas.so.12", "libcublas.so.13"), "this machine has cuBLAS");
+    Path libraries = folder("emulated/libcuda.so.1");
+    Path wheel = Files.createDirectories(temp.resolve("env/lib/python3.12/site-packages/nvidia/cu13/lib"));
+    Files.copy(NativeFiles.of("stand-in/libcublas.so.13"), wheel.resolve("libcublas.so.13"));
+    assertEquals(0, generate(libraries, Map.of("CONDA_PREFIX", temp.resolve("env").toString())).code());
+    Path conda = Files.createDirectories(temp.resolve("env/conda-meta")).resolveSibling("lib").resolve("libcublas.so.13");
+    Files.move(wheel.resolve("libcublas.so.13"), conda);
+    assertEquals(0, generate(libraries, Map.of("CONDA_PREFIX", temp.resolve("env").toString())).code());
+  }
+
+  /** With LD_BIND_NOW every function that JCublas names must be there, although some hundred are never called. */
+  @Test
+  void functionsThatNobodyCallsMayBeAbsentThoughAllAreBoundAtOnce() throws Exception {
+    Path libraries = folder("emulated/libcuda.so.1", "stand-in/few/libcublas.so.13");
+    for (Map<String, String> environment : List.of(Map.<String, String>of(), Map.of("LD_BIND_NOW", "1"))) {
+      Outcome outcome = generate(libraries, environment);
+      assertEquals(0, outcome.code(), outcome.err());
+      assertEquals("The square is yellow.", outcome.out().strip());
+    }
+  }
+
   @Test
   void withoutCudnnTheMessageNamesItAndThePath() throws Exception {
-    assumeTrue(CudaLibraries.find("libcudnn.so.9") == null, "this machine has cuDNN");
+    assumeTrue(absent("libcudnn.so.9"), "this machine has cuDNN");
     Path libraries = folder("emulated/libcuda.so.1", "emulated/libcublas.so.12");
     Outcome outcome = run(libraries, Probe.class.getName(), "cudnn");
     assertEquals(1, outcome.code(), outcome.err());
@@ -137,7 +234,7 @@ class StandInTest {
         path.add(entry);
       }
     }
-    Outcome outcome = run(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"), path, Probe.class.getName(), "without");
+    Outcome outcome = run(folder("emulated/libcuda.so.1", "emulated/libcublas.so.12"), path, Map.of(), Probe.class.getName(), "without");
     assertEquals(0, outcome.code(), outcome.err());
     assertTrue(outcome.out().contains("a launch that overlaps needs libdvl_jni.so, which is not in this build"), outcome.out());
     assertTrue(outcome.out().contains("graph of 1"), outcome.out());
