@@ -29,7 +29,7 @@ import picocli.CommandLine.Command;
     description = "DiffusionVL on the JVM: block-diffusion vision-language inference by CUDA kernels.",
     mixinStandardHelpOptions = true,
     versionProvider = Dvl.Version.class,
-    subcommands = {GenerateCommand.class, InspectCommand.class, TranslateCommand.class, BenchCommand.class})
+    subcommands = {GenerateCommand.class, InspectCommand.class, TranslateCommand.class, EvalCommand.class, BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;

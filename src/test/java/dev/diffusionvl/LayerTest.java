@@ -39,11 +39,12 @@ class LayerTest {
       "model", Set.of("loader", "runtime"),
       "train", Set.of("model", "loader", "runtime"),
       "bench", Set.of("model", "loader", "runtime"),
-      "cli", Set.of("bench", "train", "model", "loader", "runtime"),
+      "eval", Set.of("model", "loader", "runtime"),
+      "cli", Set.of("bench", "eval", "train", "model", "loader", "runtime"),
       "samples", Set.of("train", "model", "loader", "runtime"));
 
   /** Layers that are not in the library's jar. */
-  private static final Set<String> PROGRAMS = Set.of("bench", "cli", "samples");
+  private static final Set<String> PROGRAMS = Set.of("bench", "cli", "eval", "samples");
 
   /** What only programs depend on; the POM has it as optional. */
   private static final Pattern OPTIONAL = Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/");

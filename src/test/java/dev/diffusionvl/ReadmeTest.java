@@ -36,6 +36,7 @@ class ReadmeTest {
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
       "./dvl generate --help",
       "./dvl inspect samples/models/diffusionvl-tiny",
+      "./dvl eval --task chartqa --rescore src/test/resources/eval/chartqa.jsonl --json",
       "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --steps 2 --gen-length 16 --json "
           + "--trace target/trace.jsonl",
       "DVL_MAIN=dev.diffusionvl.samples.Conversation ./dvl samples/models/diffusionvl-tiny samples/images/yellow-square.png "
@@ -90,6 +91,7 @@ class ReadmeTest {
       Map.entry("cuda/prove --schedule-seed N", PROOF),
       Map.entry("cuda/prove --coverage", PROOF),
       Map.entry("dvl generate", NAMED),
+      Map.entry("dvl eval", NAMED),
       Map.entry("dvl bench", NAMED),
       Map.entry("./dvl inspect DIR", NAMED));
 

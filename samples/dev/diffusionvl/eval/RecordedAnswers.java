@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.eval;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.diffusionvl.loader.BadInputException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Answers that were recorded earlier, as JSON lines: {@code id} (text or number), {@code answer}, {@code gold} (a text, a number or a list of
+ * them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices).
+ */
+public final class RecordedAnswers {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final int MAX_LINE = 1 << 20;
+
+  private final Path file;
+  private final List<JsonNode> ids = new ArrayList<>();
+  private final List<Answer> answers = new ArrayList<>();
+
+  private RecordedAnswers(Path file) {
+    this.file = file;
+  }
+
+  /** @throws BadInputException naming the file, the line and the field that is unusable */
+  public static RecordedAnswers read(Path file) {
+    RecordedAnswers read = new RecordedAnswers(file);
+    if (Files.isDirectory(file) || Files.exists(file) && !Files.isRegularFile(file)) {
+      throw BadInputException.of(file, "not a regular file");
+    }
+    try (BufferedReader lines = Files.newBufferedReader(file)) {
+      int number = 0;
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        number++;
+        if (!line.isBlank()) {
+          read.add(line, file + ": line " + number);
+        }
+      }
+    } catch (NoSuchFileException e) {
+      throw BadInputException.of(file, "no such file");
+    } catch (CharacterCodingException e) {
+      throw BadInputException.of(file, "not UTF-8 text");
+    } catch (IOException e) {
+      throw new BadInputException(file + ": cannot be read: " + e.getClass().getSimpleName(), e);
+    }
+    if (read.answers.isEmpty()) {
+      throw BadInputException.of(file, "holds no answers");
+    }
+    return read;
+  }
+
+  private void add(String line, String where) {
+    if (line.length() > MAX_LINE) {
+      throw new BadInputException(where + ": longer than " + MAX_LINE + " characters");
+    }
+    JsonNode node;
+    try {
+      node = JSON.readTree(line);
+    } catch (JsonProcessingException e) {
+      throw new BadInputException(where + ": not valid JSON: " + e.getOriginalMessage(), e);
+    }
+    if (!node.isObject()) {
+      throw new BadInputException(where + ": expected a JSON object");
+    }
+    JsonNode id = node.path("id");
+    if (!id.isTextual() && !id.isNumber()) {
+      throw new BadInputException(where + ": id: expected a text or a number");
+    }
+    if (!node.path("answer").isTextual()) {
+      throw new BadInputException(where + ": answer: expected a text");
+    }
+    ids.add(id);
+    answers.add(new Answer(id.asText(), node.get("answer").asText(), texts(node, "gold", where, true), text(node, "category", where),
+        text(node, "question_id", where), texts(node, "options", where, false)));
+  }
+
+  private static String text(JsonNode node, String field, String where) {
+    JsonNode value = node.path(field);
+    if (value.isMissingNode() || value.isNull()) {
+      return null;
+    }
+    if (!value.isTextual() && !value.isNumber()) {
+      throw new BadInputException(where + ": " + field + ": expected a text");
+    }
+    return value.asText();
+  }
+
+  private static List<String> texts(JsonNode node, String field, String where, boolean needed) {
+    JsonNode value = node.path(field);
+    List<String> texts = new ArrayList<>();
+    for (JsonNode one : value.isArray() ? value : List.of(value)) {
+      if (one.isTextual() || one.isNumber()) {
+        texts.add(one.asText());
+      } else if (!one.isMissingNode() && !one.isNull()) {
+        throw new BadInputException(where + ": " + field + ": expected a text or a list of texts");
+      }
+    }
+    if (needed && texts.isEmpty()) {
+      throw new BadInputException(where + ": " + field + ": missing");
+    }
+    return List.copyOf(texts);
+  }
+
+  /**
+   * Scores all answers.
+   *
+   * @return {@code task}, {@code score} and the task's other figures, and {@code samples} with the id and score of each
+   * @throws BadInputException if the task needs what a line does not have
+   */
+  public ObjectNode score(EvalTask task) {
+    double[] scores = new double[answers.size()];
+    ArrayNode samples = JSON.createArrayNode();
+    try {
+      for (int i = 0; i < scores.length; i++) {
+        scores[i] = task.score(answers.get(i));
+        samples.addObject().<ObjectNode>set("id", ids.get(i)).put("score", scores[i]);
+      }
+      Map<String, Double> total = new LinkedHashMap<>(task.metric().total(answers, scores));
+      ObjectNode result = JSON.createObjectNode().put("task", task.id());
+      total.forEach(result::put);
+      return result.set("samples", samples);
+    } catch (BadInputException e) {
+      throw BadInputException.of(file, e.getMessage());
+    }
+  }
+}
