@@ -140,6 +140,15 @@ public final class Checkpoint implements AutoCloseable {
     }
   }
 
+  /**
+   * Checks that the files still have the length they had when they were opened.
+   *
+   * @throws BadInputException naming one that became shorter: what was read behind its end is not what it held
+   */
+  public void requireWhole() {
+    files.forEach(Safetensors::requireWhole);
+  }
+
   /** The naming scheme of the files. */
   public NamingScheme scheme() {
     return scheme;

@@ -225,7 +225,7 @@ public final class ImageFiles {
   }
 
   private static BadInputException broken(String name, Exception e) {
-    StringBuilder reason = new StringBuilder(e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName());
+    StringBuilder reason = new StringBuilder(InputFiles.reason(e));
     for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
       reason.append(cause.getMessage() != null ? " (" + cause.getMessage() + ")" : "");
     }

@@ -3,12 +3,14 @@ package dev.diffusionvl.loader;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.concurrent.CancellationException;
 import java.util.regex.Pattern;
 
 /** Reading of files that users name; every failure is a {@link BadInputException} that names the file. */
@@ -81,13 +83,27 @@ public final class InputFiles {
     }
   }
 
-  /** What went wrong with a file, in the words that all readers use. */
-  public static BadInputException failure(Path file, IOException e) {
+  /**
+   * What went wrong with a file, in the words that all readers use.
+   *
+   * @return a {@link BadInputException}; a {@link CancellationException} if the thread was interrupted, which is no fault of the file
+   */
+  public static RuntimeException failure(Path file, IOException e) {
+    if (e instanceof ClosedByInterruptException) {
+      CancellationException cancelled = new CancellationException(file + ": reading was interrupted");
+      cancelled.initCause(e);
+      return cancelled;
+    }
     String problem = switch (e) {
       case NoSuchFileException _ -> "no such file";
       case AccessDeniedException _ -> "permission denied";
-      default -> "cannot be read: " + e.getMessage();
+      default -> "cannot be read: " + reason(e);
     };
     return new BadInputException(file + ": " + problem, e);
+  }
+
+  /** What an exception says; some say nothing but what they are. */
+  public static String reason(Exception e) {
+    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
   }
 }

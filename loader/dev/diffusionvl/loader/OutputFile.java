@@ -203,7 +203,8 @@ public final class OutputFile implements AutoCloseable {
       case AccessDeniedException _ -> new BadInputException(target + ": cannot be written: permission denied", e);
       case NoSuchFileException _ -> new BadInputException(target + ": cannot be written: no such folder", e);
       case FileSystemException f when "Not a directory".equals(f.getReason()) || "Read-only file system".equals(f.getReason())
-          || "File name too long".equals(f.getReason()) || "Is a directory".equals(f.getReason()) -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
+          || "File name too long".equals(f.getReason()) || "Is a directory".equals(f.getReason())
+          -> new BadInputException(target + ": cannot be written: " + f.getReason(), e);
       default -> failure(target, e);
     };
   }
@@ -212,7 +213,7 @@ public final class OutputFile implements AutoCloseable {
     String reason = switch (e) {
       case ClosedByInterruptException _ -> "writing was interrupted";
       case FileSystemException f when f.getReason() != null -> "cannot be written: " + f.getReason();
-      default -> "cannot be written: " + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
+      default -> "cannot be written: " + InputFiles.reason(e);
     };
     return new OutputException(target, reason, e);
   }

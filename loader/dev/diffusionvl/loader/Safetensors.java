@@ -27,9 +27,11 @@ public final class Safetensors implements AutoCloseable {
   private final Map<String, SafetensorsHeader.Entry> entries;
   private final Arena arena;
   private final MemorySegment data;
+  private final long size;
 
-  private Safetensors(Path file, Map<String, SafetensorsHeader.Entry> entries, Arena arena, MemorySegment data) {
+  private Safetensors(Path file, long size, Map<String, SafetensorsHeader.Entry> entries, Arena arena, MemorySegment data) {
     this.file = file;
+    this.size = size;
     this.entries = entries;
     this.arena = arena;
     this.data = data;
@@ -60,13 +62,13 @@ public final class Safetensors implements AutoCloseable {
       long dataBytes = size - dataStart;
       Map<String, SafetensorsHeader.Entry> entries = SafetensorsHeader.parse(file, header, dataBytes);
       if (!map) {
-        return new Safetensors(file, entries, null, null);
+        return new Safetensors(file, size, entries, null, null);
       }
       // shared: weights may be copied by several threads
       Arena arena = Arena.ofShared();
       try {
         MemorySegment data = channel.map(FileChannel.MapMode.READ_ONLY, dataStart, dataBytes, arena);
-        return new Safetensors(file, entries, arena, data);
+        return new Safetensors(file, size, entries, arena, data);
       } catch (IOException | RuntimeException e) {
         arena.close();
         throw e;
@@ -101,6 +103,12 @@ public final class Safetensors implements AutoCloseable {
       }
     }
     return buffer.array();
+  }
+
+  void requireWhole() {
+    if (InputFiles.requireFile(file) < size) {
+      throw BadInputException.of(file, "became shorter while it was read");
+    }
   }
 
   /** The file this was read from. */

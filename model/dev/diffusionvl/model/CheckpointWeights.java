@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
@@ -144,13 +145,15 @@ final class CheckpointWeights implements WeightSource {
       readers.forEach(WeightReader::finish);
       listener.onProgress(total, total);
     } catch (ExecutionException e) {
+      checkpoint.requireWhole(); // a page of a mapped file that is there no more is an InternalError
       throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted while the weights were loaded", e);
+      throw new CancellationException("interrupted while the weights were loaded");
     } finally {
       stop(executor);
     }
+    checkpoint.requireWhole(); // the rest of a page reads as zeros
     chunks.clear();
   }
 

@@ -9,6 +9,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.op.Kernels;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A DiffusionVL checkpoint in device memory. Load it once, share it between threads, and open a {@link Session} per thread.
@@ -29,6 +30,7 @@ public final class DiffusionVl implements AutoCloseable {
   private final Kernels kernels;
   private final double loadMillis;
   private volatile boolean closed;
+  private int generating;
 
   private DiffusionVl(Device device, DType dtype, ModelConfig config, Tokenizer tokenizer, TextWeights text, VisionTower vision,
       Kernels kernels, Parameters parameters, double loadMillis) {
@@ -54,6 +56,7 @@ public final class DiffusionVl implements AutoCloseable {
    * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
    * @param listener hears of the progress
    * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
+   * @throws java.util.concurrent.CancellationException if the thread is interrupted
    */
   public static DiffusionVl load(Device device, Path directory, DType dtype, LoadListener listener) {
     try (ModelFiles files = ModelFiles.open(directory)) {
@@ -121,6 +124,7 @@ public final class DiffusionVl implements AutoCloseable {
    *     needs jni-kernels); changes no bit, and off by default until it has been measured to pay
    */
   public Session newSession(GemmChoice gemm, boolean overlap) {
+    Objects.requireNonNull(gemm, "gemm");
     if (closed) {
       throw new IllegalStateException("the model is closed");
     }
@@ -187,10 +191,31 @@ public final class DiffusionVl implements AutoCloseable {
     return kernels;
   }
 
-  /** Frees the weights. Idempotent. */
+  /** A session begins to generate: until {@link #leave} the weights stay. */
+  synchronized void enter() {
+    if (closed) {
+      throw new IllegalStateException("the model is closed");
+    }
+    generating++;
+  }
+
+  synchronized void leave() {
+    generating--;
+  }
+
+  /**
+   * Frees the weights. Idempotent.
+   *
+   * @throws IllegalStateException while a session of the model generates; to end that see {@link GenerationListener#isCancelled}
+   */
   @Override
   public void close() {
-    closed = true;
+    synchronized (this) {
+      if (generating > 0) {
+        throw new IllegalStateException("a session of the model is generating: close it after that");
+      }
+      closed = true;
+    }
     parameters.close();
   }
 }

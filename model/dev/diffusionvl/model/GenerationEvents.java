@@ -31,7 +31,7 @@ final class GenerationEvents {
 
   /** To be asked before each piece of work; once true it stays true. */
   boolean cancelled() {
-    cancelled |= listener.isCancelled();
+    cancelled |= listener.isCancelled() || Thread.currentThread().isInterrupted();
     return cancelled;
   }
 

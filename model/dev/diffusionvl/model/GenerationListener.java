@@ -69,7 +69,8 @@ public interface GenerationListener {
   }
 
   /**
-   * Whether to end the generation; asked before each image and each forward pass. From then on nothing is written any more, and
+   * Whether to end the generation; asked before each image and each forward pass. Interrupting the generating thread does the same, and
+   * leaves it interrupted. From then on nothing is written any more, and
    * the result holds the finished blocks, with the finish reason {@code cancelled}. To cancel from another thread return the value of a
    * volatile field or an AtomicBoolean.
    */

@@ -49,12 +49,16 @@ public record GenerationOptions(
   public static final GenerationOptions DEFAULTS = new GenerationOptions(128, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0f, 0,
       1f, 0, null, false, Execution.DEFAULTS);
 
+  /** Logits are divided by the temperature; by less than this they might be infinite, as if the weights were broken. */
+  private static final float MIN_TEMPERATURE = 1e-6f;
+
   public GenerationOptions {
     require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
     require(steps >= 1 && steps <= 1 << 20, "steps", steps, "1 to 1048576");
     require(blockSize >= 0 && blockSize <= 1 << 20, "block-size", blockSize, "1 to 1048576");
     require(!Float.isNaN(confidenceThreshold), "confidence-threshold", confidenceThreshold, "a number");
-    require(temperature >= 0 && temperature < Float.POSITIVE_INFINITY, "temperature", temperature, "0 or more");
+    require(temperature == 0 || temperature >= MIN_TEMPERATURE && temperature < Float.POSITIVE_INFINITY, "temperature", temperature,
+        "0 (the most likely token), or " + MIN_TEMPERATURE + " and more");
     require(topK >= 0, "top-k", topK, "0 or more");
     require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
     require(execution != null, "execution", execution, "not null");

@@ -69,14 +69,19 @@ public final class Session implements AutoCloseable {
    * @throws dev.diffusionvl.loader.BadInputException when placeholders and images do not match, turns do not alternate, or an image has
    *     an impossible shape
    * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException when the request does not fit beside the model
-   * @throws IllegalStateException when the session is closed, or generating in another thread
+   * @throws IllegalStateException when the session, its model or its device is closed, or the session is generating in another thread
    */
   public GenerationResult generate(Request request, GenerationOptions options, GenerationListener listener) {
     if (!busy.compareAndSet(false, true)) {
       throw new IllegalStateException("the session is closed or generating already; open one per thread");
     }
     try {
-      return answer(request, options, listener);
+      model.enter();
+      try {
+        return answer(request, options, listener);
+      } finally {
+        model.leave();
+      }
     } finally {
       busy.set(false);
     }

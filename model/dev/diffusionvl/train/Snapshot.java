@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.Json;
 import dev.diffusionvl.loader.OutputFile;
 import dev.diffusionvl.loader.OutputFolder;
@@ -107,8 +108,10 @@ record Snapshot(int step, DataPosition position) {
         }
         return new Snapshot(Math.toIntExact(step), new DataPosition(seed, Math.toIntExact(epoch), Math.toIntExact(place)));
       }
-    } catch (IOException | ArithmeticException e) {
-      throw BadInputException.of(file, "cannot be read: " + e.getMessage());
+    } catch (IOException e) {
+      throw InputFiles.failure(file, e);
+    } catch (ArithmeticException e) {
+      throw BadInputException.of(file, "has a number that is too large");
     } catch (BadInputException e) {
       throw e.getMessage().startsWith(file.toString()) ? e : BadInputException.of(file, e.getMessage());
     }
@@ -152,7 +155,7 @@ record Snapshot(int step, DataPosition position) {
     try (var files = Files.list(run)) {
       return files.filter(file -> NAME.matcher(file.getFileName().toString()).matches()).toList();
     } catch (IOException e) {
-      throw BadInputException.of(run, "cannot be read: " + e.getMessage());
+      throw InputFiles.failure(run, e);
     }
   }
 

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.Json;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.model.DiffusionVl;
@@ -126,8 +127,8 @@ public final class StepCheck {
         throw BadInputException.of(file, "is larger than " + MAX_BYTES + " bytes");
       }
       return Json.tree(Files.readString(file));
-    } catch (IOException | RuntimeException e) {
-      throw e instanceof BadInputException bad ? bad : BadInputException.of(file, "cannot be read: " + e.getMessage());
+    } catch (IOException e) {
+      throw InputFiles.failure(file, e);
     }
   }
 

@@ -2,13 +2,12 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
-import dev.diffusionvl.loader.OutputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.OutputFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Locale;
 
@@ -24,7 +23,7 @@ final class TrainLog {
       try {
         kept = Files.readAllLines(file);
       } catch (IOException e) {
-        throw BadInputException.of(file, "cannot be read: " + e.getMessage());
+        throw InputFiles.failure(file, e);
       }
       if (kept.size() < lines) {
         throw BadInputException.of(file, "has " + kept.size() + " lines, the snapshot is behind step " + lines);
@@ -35,12 +34,8 @@ final class TrainLog {
   }
 
   void add(Trainer.Step step) {
-    String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d}%n", step.step(),
+    String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d}", step.step(),
         step.loss(), step.gradientNorm(), step.rate(), step.tokens());
-    try {
-      Files.writeString(file, line, StandardOpenOption.APPEND);
-    } catch (IOException e) {
-      throw new OutputException(file, e.getMessage(), e);
-    }
+    OutputFile.append(file, line);
   }
 }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.model.DiffusionVl;
 import java.io.IOException;
@@ -108,7 +109,7 @@ public final class TrainingRun {
         }
       }
     } catch (IOException e) {
-      throw BadInputException.of(out, "cannot be written: " + e.getMessage());
+      throw BadInputException.of(out, "cannot be written: " + InputFiles.reason(e));
     }
   }
 

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.Checkpoint;
 import dev.diffusionvl.loader.CheckpointWriter;
 import dev.diffusionvl.loader.ModelConfig;
@@ -69,7 +70,7 @@ final class TranslatedCheckpoint {
       Files.move(whole.resolve("config.json"), folder.resolve("config.json"), StandardCopyOption.REPLACE_EXISTING);
       Files.delete(whole);
     } catch (IOException e) {
-      throw BadInputException.of(folder, "cannot be written: " + e.getMessage());
+      throw BadInputException.of(folder, "cannot be written: " + InputFiles.reason(e));
     }
   }
 

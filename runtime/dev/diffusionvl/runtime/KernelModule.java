@@ -74,7 +74,7 @@ public final class KernelModule extends Handle {
     try {
       return load(device, file.toString(), Files.readAllBytes(file));
     } catch (IOException e) {
-      throw new IllegalArgumentException("module " + file + " cannot be read: " + e.getMessage(), e);
+      throw new IllegalArgumentException("module " + file + " cannot be read: " + e, e);
     }
   }
 

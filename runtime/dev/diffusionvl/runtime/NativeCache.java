@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime;
 
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -13,6 +14,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Set;
+import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
@@ -147,6 +149,8 @@ final class NativeCache {
         Files.deleteIfExists(file); // the loaded library stays mapped
         Files.deleteIfExists(folder);
       }
+    } catch (ClosedByInterruptException e) {
+      throw new CancellationException("unpacking of " + name + " was interrupted");
     } catch (IOException e) {
       throw new DeviceUnavailableException("cannot unpack " + name + " into a private folder in " + System.getProperty("java.io.tmpdir")
           + " (java.io.tmpdir): " + e, e);

@@ -6,6 +6,7 @@ import dev.diffusionvl.bench.measure.Quantiles;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.runtime.Device;
@@ -95,7 +96,7 @@ final class LoadCommand implements Callable<Integer> {
     try {
       return folder == null ? Files.createTempDirectory("dvl-bench-") : Files.createTempDirectory(folder, "dvl-bench-");
     } catch (IOException e) {
-      throw new BadInputException("--folder: cannot write there: " + e.getMessage());
+      throw new BadInputException("--folder: cannot write there: " + InputFiles.reason(e));
     }
   }
 

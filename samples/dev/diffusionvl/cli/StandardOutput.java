@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.OutputException;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -41,7 +42,7 @@ final class StandardOutput extends OutputStream {
       out.write(bytes, offset, length);
     } catch (IOException e) {
       boolean closed = "Broken pipe".equals(e.getMessage());
-      throw new OutputException(NAME, closed ? "closed by its reader" : "cannot be written: " + e.getMessage(), e);
+      throw new OutputException(NAME, closed ? "closed by its reader" : "cannot be written: " + InputFiles.reason(e), e);
     }
   }
 }
