@@ -42,7 +42,8 @@ __device__ __forceinline__ Best best_of_tile(const float (&logit)[4], int first)
   best.maximum = warp_max(own);
   best.token = warp_min(own == best.maximum ? best.token : kNoToken);
 #pragma unroll
-  for (int i = 0; i < 4; i++) best.sum = __fadd_rn(best.sum, scale_to(logit[i], best.maximum));  // never joined with the last product of expf
+  // __fadd_rn: never joined with the last product of expf
+  for (int i = 0; i < 4; i++) best.sum = __fadd_rn(best.sum, scale_to(logit[i], best.maximum));
   best.sum = warp_sum(best.sum);
   return best;
 }

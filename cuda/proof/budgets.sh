@@ -18,7 +18,10 @@ for architecture in "$@"; do
       }' "$report"
   done
 done | LC_ALL=C sort | awk -v list="$*" '
-  BEGIN { shared = 0; n = split(list, architectures, " "); printf "kernel\tshared"; for (i = 1; i <= n; i++) printf "\t%s", architectures[i]; print "" }
+  BEGIN {
+    shared = 0; n = split(list, architectures, " "); printf "kernel\tshared"
+    for (i = 1; i <= n; i++) printf "\t%s", architectures[i]; print ""
+  }
   function row() { printf "%s\t%s", kernel, shared; for (i = 1; i <= n; i++) printf "\t%s", registers[architectures[i]]; print "" }
   kernel != "" && kernel != $1 { row(); split("", registers); shared = 0 }
   { kernel = $1; registers[$2] = $3; if ($4 > shared + 0) shared = $4 }

@@ -542,7 +542,8 @@ def main():
         versions()
     elif args.plan:
         for context in args.context:
-            print(f"{args.shape} ({shape.layers} layers) {args.mode}: forward and generation of {args.gen_length} tokens at context {context}")
+            print(f"{args.shape} ({shape.layers} layers) {args.mode}: "
+                  f"forward and generation of {args.gen_length} tokens at context {context}")
     elif torch is None or not torch.cuda.is_available():
         print("peer.py: needs PyTorch and a GPU" + ("" if torch else "; torch is not installed"), file=sys.stderr)
         return 4

@@ -67,8 +67,8 @@ struct Kernel {
 struct Module;
 
 // Loads a module: a host module (the bytes of an x86-64 shared object linked against this library), PTX text, or a fat binary with PTX in
-// it. size 0 = read it from the image: its header, or the zero at the end of the text. On failure returns nullptr and says why. The image is
-// copied.
+// it. size 0 = read it from the image: its header, or the zero at the end of the text. On failure returns nullptr and says why. The image
+// is copied.
 EMU_API Module* module_load(const void* image, size_t size, std::string& error, Result* result = nullptr);
 EMU_API bool module_global(const Module* module, const char* name, void** start, size_t* bytes);  // a variable; false if there is none
 EMU_API const Kernel* module_find(const Module* module, const char* name);  // nullptr if there is none of that name

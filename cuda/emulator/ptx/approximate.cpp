@@ -45,7 +45,8 @@ double deviation(Approximation a, float x, float y) {
   uint32_t bits[2];
   std::memcpy(&bits[0], &x, 4);
   std::memcpy(&bits[1], &y, 4);
-  uint64_t h = (static_cast<uint64_t>(bits[0]) << 32 | bits[1]) ^ options().approximate * 0x9e3779b97f4a7c15ull ^ static_cast<uint64_t>(a) << 17;
+  uint64_t h = (static_cast<uint64_t>(bits[0]) << 32 | bits[1]) ^
+               options().approximate * 0x9e3779b97f4a7c15ull ^ static_cast<uint64_t>(a) << 17;
   h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
   h = (h ^ h >> 27) * 0x94d049bb133111ebull;
   h ^= h >> 31;

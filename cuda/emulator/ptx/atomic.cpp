@@ -104,8 +104,10 @@ void make_atomic(Decoder& d) {
   else if (t.is(Kind::kBfloat, 16)) d.out.run = pick<Brain, uint16_t>(kResult);
   else if (t.is(Kind::kFloat, 32)) d.out.run = pick<float, uint32_t>(kResult);
   else if (t.is(Kind::kFloat, 64)) d.out.run = pick<double, uint64_t>(kResult);
-  else if (t.integer() && t.bits == 32) d.out.run = t.kind == Kind::kSigned ? pick<int32_t, uint32_t>(kResult) : pick<uint32_t, uint32_t>(kResult);
-  else if (t.integer() && t.bits == 64) d.out.run = t.kind == Kind::kSigned ? pick<int64_t, uint64_t>(kResult) : pick<uint64_t, uint64_t>(kResult);
+  else if (t.integer() && t.bits == 32)
+    d.out.run = t.kind == Kind::kSigned ? pick<int32_t, uint32_t>(kResult) : pick<uint32_t, uint32_t>(kResult);
+  else if (t.integer() && t.bits == 64)
+    d.out.run = t.kind == Kind::kSigned ? pick<int64_t, uint64_t>(kResult) : pick<uint64_t, uint64_t>(kResult);
   else if (t.kind == Kind::kBits && t.bits == 16 && (op == kCas || op == kExch)) d.out.run = pick<uint16_t, uint16_t>(kResult);
   else d.unknown();
   d.out.detail[0] = static_cast<uint8_t>(space);

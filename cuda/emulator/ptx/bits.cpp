@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logic, shifts and fields of bits: PTX ISA, "Logic and Shift Instructions", and of the integer instructions popc, clz, bfind, brev, bfe, bfi.
+// Logic, shifts and fields of bits: PTX ISA, "Logic and Shift Instructions", and of the integer instructions popc, clz, bfind, brev, bfe,
+// bfi.
 #include "integer.h"
 
 namespace emu::ptx {
@@ -90,7 +91,9 @@ void make_bfind(Decoder& d) {
   const bool shift = d.take("shiftamt");
   const Type t = d.type();
   if (t.bits < 32) d.unknown();
-  d.out.run = by_integer(d, t, [&]<class T>(T) -> Run { return shift ? &map<FindLeading<T, true>, uint32_t, T> : &map<FindLeading<T, false>, uint32_t, T>; });
+  d.out.run = by_integer(d, t, [&]<class T>(T) -> Run {
+    return shift ? &map<FindLeading<T, true>, uint32_t, T> : &map<FindLeading<T, false>, uint32_t, T>;
+  });
   d.done(2);
   d.result(d.arg(0), 32);
   d.source(d.arg(1), t);

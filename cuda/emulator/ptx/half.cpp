@@ -28,9 +28,10 @@ struct Name {
   HalfOp op;
   size_t sources;
 };
-constexpr Name kNames[] = {{"add", HalfOp::kAdd, 2},    {"sub", HalfOp::kSubtract, 2}, {"mul", HalfOp::kMultiply, 2}, {"fma", HalfOp::kFma, 3},
-                           {"neg", HalfOp::kNegate, 1}, {"abs", HalfOp::kAbsolute, 1}, {"min", HalfOp::kMin, 2},      {"max", HalfOp::kMax, 2},
-                           {"tanh", HalfOp::kTangent, 1}, {"ex2", HalfOp::kPower, 1}};
+constexpr Name kNames[] = {{"add", HalfOp::kAdd, 2},      {"sub", HalfOp::kSubtract, 2}, {"mul", HalfOp::kMultiply, 2},
+                           {"fma", HalfOp::kFma, 3},      {"neg", HalfOp::kNegate, 1},   {"abs", HalfOp::kAbsolute, 1},
+                           {"min", HalfOp::kMin, 2},      {"max", HalfOp::kMax, 2},      {"tanh", HalfOp::kTangent, 1},
+                           {"ex2", HalfOp::kPower, 1}};
 
 template <class H>
 H extreme(H a, H b, bool max, bool nan) {

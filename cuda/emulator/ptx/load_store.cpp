@@ -223,7 +223,9 @@ void make_cp(Decoder& d) {
   d.out.target = static_cast<uint32_t>(d.out.immediate);  // the source's distance
   d.out.immediate = distance;
   const uint64_t bytes = d.arg(2).bits;
-  if (d.arg(2).form != Arg::kInteger || (bytes != 4 && bytes != 8 && bytes != 16) || (!cached && bytes != 16)) d.refuse("cp.async of another size");
+  if (d.arg(2).form != Arg::kInteger || (bytes != 4 && bytes != 8 && bytes != 16) || (!cached && bytes != 16)) {
+    d.refuse("cp.async of another size");
+  }
   d.out.detail[0] = static_cast<uint8_t>(bytes);
   d.out.run = &copy;
   if (args == 4) d.source(d.arg(3), kU32);

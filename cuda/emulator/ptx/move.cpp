@@ -95,8 +95,8 @@ void make_mov(Decoder& d) {
   same_type(d, t, 1);
 }
 
-// ---- addresses. Global memory, constants and parameters have the same addresses in their own space and in the generic one; shared and local
-// memory begin at 0 in their own.
+// ---- addresses. Global memory, constants and parameters have the same addresses in their own space and in the generic one; shared and
+// local memory begin at 0 in their own.
 template <bool kBack, Space kSpace>
 void convert_address(Context& c, const Ins& i, uint32_t lanes) {
   uint64_t* d = values<uint64_t>(c, i.o[0]);
@@ -142,8 +142,9 @@ void make_isspacep(Decoder& d) {
 // ---- bytes
 enum Permutation : uint8_t { kByIndex, kForward4, kBackward4, kReplicate8, kEdgeLeft, kEdgeRight, kReplicate16 };
 uint32_t selector_of(uint8_t mode, uint32_t s) {
-  static constexpr uint16_t table[][4] = {{0x3210, 0x4321, 0x5432, 0x6543}, {0x5670, 0x6701, 0x7012, 0x0123}, {0x0000, 0x1111, 0x2222, 0x3333},
-                                          {0x3210, 0x3211, 0x3222, 0x3333}, {0x0000, 0x1110, 0x2210, 0x3210}, {0x1010, 0x3232, 0x1010, 0x3232}};
+  static constexpr uint16_t table[][4] = {{0x3210, 0x4321, 0x5432, 0x6543}, {0x5670, 0x6701, 0x7012, 0x0123},
+                                          {0x0000, 0x1111, 0x2222, 0x3333}, {0x3210, 0x3211, 0x3222, 0x3333},
+                                          {0x0000, 0x1110, 0x2210, 0x3210}, {0x1010, 0x3232, 0x1010, 0x3232}};
   return mode == kByIndex ? s : table[mode - 1][s & 3];
 }
 void prmt(Context& c, const Ins& i, uint32_t lanes) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands in front of the emulated driver: a library that is called libcuda.so.1, defines some functions itself and leaves the others to
-// libcuda-behind.so. The loader finds those here first.
+// What stands in front of the emulated driver: a library that is called libcuda.so.1, defines some functions itself and leaves the others
+// to libcuda-behind.so. The loader finds those here first.
 #pragma once
 #include <cstdio>
 #include <cstdlib>

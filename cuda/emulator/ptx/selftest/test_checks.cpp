@@ -7,7 +7,8 @@ using namespace selftest;
 namespace {
 
 // The body has its mistake on line 19 of the text, its first one.
-void expect_finding(const std::string& body, int result, std::initializer_list<std::string> texts, const std::string& before = "", unsigned threads = 64) {
+void expect_finding(const std::string& body, int result, std::initializer_list<std::string> texts,
+                    const std::string& before = "", unsigned threads = 64) {
   const PtxRun run = run_ptx(ptx_kernel(body, before), std::vector<uint64_t>(threads), threads);
   expect_report(run.result, result, texts);
 }
@@ -15,10 +16,12 @@ void expect_finding(const std::string& body, int result, std::initializer_list<s
 }  // namespace
 
 TEST(ptx_bounds_and_alignment) {
-  expect_finding("  ld.global.u64 %x0, [%in+512];", 700, {"kernel test block (0,0,0) thread (0,0,0) at PTX:19:", "illegal address: read of 8 bytes",
+  expect_finding("  ld.global.u64 %x0, [%in+512];", 700,
+                 {"kernel test block (0,0,0) thread (0,0,0) at PTX:19:", "illegal address: read of 8 bytes",
                                                         "0 bytes past the end", "lane 0", "ld.global.u64"});
   expect_finding("  ld.global.u64 %x0, [%in+4];", 719, {"misaligned read", "lane 0"});
-  expect_finding("  st.shared.u32 [few+32], %t;", 719, {"out of bounds: write of 4 bytes at offset 32 of few, which has 32 bytes"}, ".shared .align 4 .b8 few[32];\n");
+  expect_finding("  st.shared.u32 [few+32], %t;", 719,
+                 {"out of bounds: write of 4 bytes at offset 32 of few, which has 32 bytes"}, ".shared .align 4 .b8 few[32];\n");
   expect_finding("  mov.u64 %x0, 65536; ld.local.u32 %r0, [%x0];", 719, {"out of bounds", "local"});
   expect_finding("  mov.u32 %r0, 1; setp.ge.u32 %p0, %t, 40; @%p0 st.global.u64 [0], %in;", 700, {"thread (40,0,0)", "lane 8"});
   // By lines of a source, if the text has them
@@ -28,9 +31,12 @@ TEST(ptx_bounds_and_alignment) {
 TEST(ptx_meetings) {
   expect_finding("  setp.lt.u32 %p0, %t, 7; @%p0 bra end; shfl.sync.idx.b32 %r0, %t, 0, 31, 0xffffffff; end: bar.sync 0;", 719,
                  {"deadlock: 64 of 64 threads wait", "shfl.sync.idx.b32", "bar.sync"});
-  expect_finding("  setp.lt.u32 %p0, %t, 7; @%p0 bra end; shfl.sync.idx.b32 %r0, %t, 0, 31, 0x0000007f; end: ret;", 719, {"leaves out one that is here"});
-  expect_finding("  setp.lt.u32 %p0, %t, 32; @%p0 bra other; bar.sync 0; bra end; other: bar.sync 0; end:", 719, {"different __syncthreads"});
-  expect_finding("  mov.f32 %f0, 0f00000000; setp.eq.u32 %p0, %t, 0; @%p0 exit; mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%f4,%f1,%f2,%f3}, {%t,%t}, {%t}, {%f0,%f0,%f0,%f0};", 719,
+  expect_finding("  setp.lt.u32 %p0, %t, 7; @%p0 bra end; shfl.sync.idx.b32 %r0, %t, 0, 31, 0x0000007f; end: ret;", 719,
+                 {"leaves out one that is here"});
+  expect_finding("  setp.lt.u32 %p0, %t, 32; @%p0 bra other; bar.sync 0; bra end; other: bar.sync 0; end:", 719,
+                 {"different __syncthreads"});
+  expect_finding("  mov.f32 %f0, 0f00000000; setp.eq.u32 %p0, %t, 0; @%p0 exit; "
+                 "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%f4,%f1,%f2,%f3}, {%t,%t}, {%t}, {%f0,%f0,%f0,%f0};", 719,
                  {"an instruction of the whole warp, but only lanes fffffffe"});
   expect_finding("  trap;", 719, {"trap"});
 }
@@ -39,7 +45,8 @@ TEST(ptx_check_build) {
   if (!emu::is_check_build()) return;
   const char* const shared = ".shared .align 4 .b8 few[256];\n";
   expect_finding("  add.u32 %r0, %r1, 1;", 719, {"register %r1 was never written", "lane 0"});
-  expect_finding("  setp.lt.u32 %p0, %t, 40; @%p0 mov.u32 %r1, 3; mov.u32 %r2, %r1; add.u32 %r0, %r2, 1;", 719, {"register %r2 was never written", "thread (40,0,0)"});
+  expect_finding("  setp.lt.u32 %p0, %t, 40; @%p0 mov.u32 %r1, 3; mov.u32 %r2, %r1; add.u32 %r0, %r2, 1;", 719,
+                 {"register %r2 was never written", "thread (40,0,0)"});
   expect_finding("  ld.shared.u32 %r0, [few];", 719, {"few+0, which was never written"}, shared);
   expect_finding("  .local .align 4 .b8 own[8]; ld.local.u32 %r0, [own+4];", 719, {"local memory that was never written"});
   // A race between warps, and none with a barrier between

@@ -26,9 +26,12 @@ struct Case {
 
 // What the body needs: the input in registers of all widths; and how a 32-bit result gets into %x1.
 std::string wrapped(const std::string& body) {
-  const bool narrow = body.find("%r1,") != std::string::npos, real = body.find("%f1,") != std::string::npos, wide_real = body.find("%d1,") != std::string::npos;
-  return ptx_kernel("  ld.global.u64 %x0, [%in];\n  cvt.u32.u64 %r0, %x0;\n  mov.b32 %f0, %r0;\n  mov.b64 %d0, %x0;\n  cvt.u16.u32 %h0, %r0;\n  " + body +
-                    (narrow ? "\n  cvt.u64.u32 %x1, %r1;" : real ? "\n  mov.b32 %r2, %f1;\n  cvt.u64.u32 %x1, %r2;" : wide_real ? "\n  mov.b64 %x1, %d1;" : "") +
+  const bool narrow = body.find("%r1,") != std::string::npos, real = body.find("%f1,") != std::string::npos;
+  const bool wide_real = body.find("%d1,") != std::string::npos;
+  return ptx_kernel("  ld.global.u64 %x0, [%in];\n  cvt.u32.u64 %r0, %x0;\n  mov.b32 %f0, %r0;\n  mov.b64 %d0, %x0;\n"
+                    "  cvt.u16.u32 %h0, %r0;\n  " + body +
+                    (narrow ? "\n  cvt.u64.u32 %x1, %r1;" : real ? "\n  mov.b32 %r2, %f1;\n  cvt.u64.u32 %x1, %r2;" :
+                     wide_real ? "\n  mov.b64 %x1, %d1;" : "") +
                     "\n  st.global.u64 [%out], %x1;");
 }
 

@@ -168,7 +168,8 @@ TEST(ptx_warp_operations) {
   check_all(run("redux.sync.add.s32 %r1, %r0, 0xffffffff;"), [](uint64_t) { return uint64_t{496}; });
   check_all(run("shr.u32 %r2, %r0, 2; match.any.sync.b32 %r1, %r2, 0xffffffff;"), [](uint64_t i) { return uint64_t{15} << (i / 4 * 4); });
   check_all(run("match.all.sync.b32 %r1|%p0, %r0, 0xffffffff; @%p0 trap;"), [](uint64_t) { return uint64_t{0}; });
-  check_all(run("setp.lt.u32 %p0, %r0, 9; vote.sync.any.pred %p1, %p0, 0xffffffff; selp.u32 %r1, 1, 0, %p1;"), [](uint64_t) { return uint64_t{1}; });
+  check_all(run("setp.lt.u32 %p0, %r0, 9; vote.sync.any.pred %p1, %p0, 0xffffffff; selp.u32 %r1, 1, 0, %p1;"),
+            [](uint64_t) { return uint64_t{1}; });
   check_all(run("mov.u32 %r1, %lanemask_lt;"), [](uint64_t i) { return (uint64_t{1} << i) - 1; });
   check_all(run("setp.lt.u32 %p0, %r0, 9; bar.red.popc.u32 %r1, 0, %p0;"), [](uint64_t) { return uint64_t{9}; });
   // The two halves meet at different instructions of the same kind.
@@ -179,7 +180,8 @@ TEST(ptx_warp_operations) {
 
 TEST(ptx_atomics) {
   const std::string before = ".global .u32 count = 0;\n.global .align 8 .f64 sum = 0d0000000000000000;\n";
-  PtxModule module(ptx_kernel("  atom.global.add.u32 %r0, [count], 2; red.global.max.u32 [count], 5; atom.global.add.f64 %d0, [sum], 0d3FE0000000000000;\n"
+  PtxModule module(ptx_kernel("  atom.global.add.u32 %r0, [count], 2; red.global.max.u32 [count], 5; "
+                              "atom.global.add.f64 %d0, [sum], 0d3FE0000000000000;\n"
                               "  atom.global.cas.b32 %r1, [count], 1000, 7; atom.global.inc.u32 %r2, [count], 0xffff;", before));
   Buffer<uint64_t> in(64), out(64);
   void *a = in.data(), *b = out.data();
@@ -222,7 +224,8 @@ TEST(ptx_spinning_lanes) {
 }
 
 TEST(ptx_approximations) {
-  const std::string body = "  ld.global.u64 %x0, [%in]; cvt.rn.f32.u64 %f0, %x0; rcp.approx.f32 %f1, %f0; mov.b32 %r0, %f1; cvt.u64.u32 %x1, %r0; st.global.u64 [%out], %x1;";
+  const std::string body = "  ld.global.u64 %x0, [%in]; cvt.rn.f32.u64 %f0, %x0; rcp.approx.f32 %f1, %f0; mov.b32 %r0, %f1; "
+                           "cvt.u64.u32 %x1, %r0; st.global.u64 [%out], %x1;";
   std::vector<uint64_t> in = numbers(200);
   in[0] = 1000;
   const std::vector<uint64_t> exact = run_ptx(ptx_kernel(body), in).out;
@@ -244,7 +247,8 @@ TEST(ptx_refused) {
     CHECK_EQUAL(module.result(), 218);
     return module.error();
   };
-  CHECK_CONTAINS(error(ptx_kernel("  wgmma.fence.sync.aligned;")), "line 19: instruction 'wgmma.fence.sync.aligned' is not one that this device knows (in test)");
+  CHECK_CONTAINS(error(ptx_kernel("  wgmma.fence.sync.aligned;")),
+                 "line 19: instruction 'wgmma.fence.sync.aligned' is not one that this device knows (in test)");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32.strange %r0, %r1, %r2;")), "'add.s32.strange'");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r0, %r1, %x2;")), "register %x2 of another width");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r0, %r1;")), "has 2 operands instead of 3");

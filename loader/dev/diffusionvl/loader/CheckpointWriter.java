@@ -43,7 +43,8 @@ public final class CheckpointWriter {
    * @throws BadInputException if the target exists or cannot be made, or a file of the base cannot be read
    * @throws OutputException if the disk is full; nothing is left then
    */
-  public static void write(Path target, List<Path> bases, NamingScheme scheme, List<SafetensorsWriter.Tensor> tensors, Map<String, ?> config,
+  public static void write(Path target, List<Path> bases, NamingScheme scheme, List<SafetensorsWriter.Tensor> tensors,
+      Map<String, ?> config,
       long maxShardBytes) {
     try (OutputFolder folder = OutputFolder.create(target)) {
       copyFiles(bases.getFirst(), name -> !NOT_COPIED.matcher(name).matches(), folder.path(), config);

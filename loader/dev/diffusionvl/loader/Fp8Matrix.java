@@ -14,7 +14,8 @@ import java.nio.file.Path;
  * @param blockColumns columns of a block
  * @param scaleColumns blocks of columns
  */
-record Fp8Matrix(Path file, TensorView weight, float[] scales, int blockRows, int blockColumns, int scaleColumns) implements QuantizedMatrix {
+record Fp8Matrix(Path file, TensorView weight, float[] scales, int blockRows, int blockColumns,
+    int scaleColumns) implements QuantizedMatrix {
   private static final float[] E4M3 = new float[256];
 
   static {

@@ -19,7 +19,9 @@ final class LayerNames {
 
   private LayerNames() {}
 
-  /** Whole names of layers or of modules that hold them, and patterns ("re:…") that a name must begin with, as compressed-tensors has it. */
+  /**
+   * Whole names of layers or of modules that hold them, and patterns ("re:…") that a name must begin with, as compressed-tensors has it.
+   */
   static LayerNames of(JsonObject json, String field) {
     LayerNames read = new LayerNames();
     for (String entry : strings(json, field)) {

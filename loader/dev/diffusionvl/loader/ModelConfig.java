@@ -8,7 +8,8 @@ import java.nio.file.Path;
  *
  * @param modelType {@code model_type} of config.json, "" if it has none
  * @param vision the Qwen vision tower; null for the SigLIP family
- * @param maskTokenId id of a position not decoded yet; may have no text in the tokenizer; {@link #NO_MASK} for a plain base model without one
+ * @param maskTokenId id of a position not decoded yet; may have no text in the tokenizer; {@link #NO_MASK} for a plain base model without
+ *     one
  * @param eosTokenId the only id that ends a generation
  * @param blockSize diffusion block size, at least 1
  * @param minPixels least area of a resized image, in pixels

@@ -81,7 +81,8 @@ public final class QuantizationConfig {
       throw json.error("fmt", "'" + numbers + "' is not supported; e4m3 is");
     }
     if (!json.string("activation_scheme", "dynamic").equals("dynamic")) {
-      throw json.error("activation_scheme", "'" + json.string("activation_scheme", "") + "' is not supported: activations are not quantised");
+      throw json.error("activation_scheme", "'" + json.string("activation_scheme", "")
+          + "' is not supported: activations are not quantised");
     }
     int[] block = pair(json, "weight_block_size");
     return new ScaledFp8("weight_scale_inv", block[0], block[1]);
@@ -149,7 +150,9 @@ public final class QuantizationConfig {
     };
   }
 
-  /** Activations may be meant to be rounded as they come (dynamic), which costs accuracy and is left out. Stored scales for them may not. */
+  /**
+   * Activations may be meant to be rounded as they come (dynamic), which costs accuracy and is left out. Stored scales for them may not.
+   */
   private void activations(JsonObject group, WeightFormat format) {
     JsonObject activations = group.object("input_activations");
     if (activations == null) {

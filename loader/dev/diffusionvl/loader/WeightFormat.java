@@ -153,7 +153,8 @@ public sealed interface WeightFormat {
     @Override
     public String describe() {
       String layout = packing.name().toLowerCase(Locale.ROOT).replace('_', '-');
-      return "int4, " + layout + (groupSize == 0 ? ", one group per output" : ", groups of " + groupSize) + (symmetric ? ", symmetric" : "");
+      return "int4, " + layout + (groupSize == 0 ? ", one group per output" : ", groups of " + groupSize) + (symmetric ? ", symmetric"
+          : "");
     }
   }
 

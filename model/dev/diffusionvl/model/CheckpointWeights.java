@@ -25,8 +25,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A checkpoint's tensors, copied from the mapped files by several {@link WeightReader}s, quantised ones decoded on the way. Filling only notes what is to be done; all of it
- * is done in {@link #finish}, in the order of the files' tensors as they were asked for, so that the operating system can read ahead.
+ * A checkpoint's tensors, copied from the mapped files by several {@link WeightReader}s, quantised ones decoded on the way. Filling only
+ * notes what is to be done; all of it is done in {@link #finish}, in the order of the files' tensors as they were asked for, so that the
+ * operating system can read ahead.
  */
 final class CheckpointWeights implements WeightSource {
   private static final int MAX_READERS = 4;

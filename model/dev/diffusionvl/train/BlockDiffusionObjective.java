@@ -14,8 +14,8 @@ import java.util.SplittableRandom;
  *   loss = Σ over masked rows of cross-entropy(logits, label) / t, divided by the number of labels; the mean over the examples
  * </pre>
  *
- * <p>Left out of the pass, because nothing that is learnt depends on it: noisy blocks without a masked row (nobody sees them and they have no
- * loss), and clean blocks behind the last noisy block that is kept.
+ * <p>Left out of the pass, because nothing that is learnt depends on it: noisy blocks without a masked row (nobody sees them and they have
+ * no loss), and clean blocks behind the last noisy block that is kept.
  *
  * @param blockSize rows of a block, B
  * @param maskId token that hides another one

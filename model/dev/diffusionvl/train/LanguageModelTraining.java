@@ -14,7 +14,8 @@ import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
- * The language model's way forward and back for one pass, written out layer by layer (docs/model.md, "Language model" and "Training objective").
+ * The language model's way forward and back for one pass, written out layer by layer (docs/model.md, "Language model" and "Training
+ * objective").
  *
  * <pre>
  *   forward   x = embedding

@@ -6,8 +6,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The rows that one training pass carries, described on the host: what each row is, what it sees, and what is learnt at it. A row's keys and
- * values live in the cache slot of the row's own number. Rows whose logits are learnt from stand last.
+ * The rows that one training pass carries, described on the host: what each row is, what it sees, and what is learnt at it. A row's keys
+ * and values live in the cache slot of the row's own number. Rows whose logits are learnt from stand last.
  */
 public final class PassRows {
   /** In {@link #tokens}: the row is a row of an image. */

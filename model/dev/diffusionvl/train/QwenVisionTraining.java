@@ -12,6 +12,7 @@ import dev.diffusionvl.model.WindowOrder;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
@@ -35,27 +36,26 @@ final class QwenVisionTraining implements VisionTraining {
 
   /** Where the patches of an image stand and what they see. */
   private record Geometry(WindowOrder order, RopeTable rope, Segments windows, Segments whole, DeviceBuffer toRaster,
-      DeviceBuffer toWindows) implements AutoCloseable {
+      DeviceBuffer toWindows, DeviceScope scope) implements AutoCloseable {
     static Geometry of(Device device, Stream stream, VisionConfig config, PixelValues pixels) {
       WindowOrder order = WindowOrder.of(pixels.gridHeight(), pixels.gridWidth(), config.spatialMergeSize(),
           config.windowSize() / config.spatialMergeSize() / config.patchSize());
       int units = order.unitOrder().length;
-      DeviceBuffer toRaster = device.allocate("raster order", DType.I32, units);
-      toRaster.set(stream, order.inverseUnitOrder());
-      DeviceBuffer toWindows = device.allocate("window order", DType.I32, units);
-      toWindows.set(stream, order.unitOrder());
-      return new Geometry(order, RopeTable.vision(device, stream, order.y(), order.x(), config.hiddenSize() / config.heads()),
-          WindowOrder.segments(device, stream, order.windowBounds()), WindowOrder.segments(device, stream, 0, order.y().length), toRaster,
-          toWindows);
+      try (DeviceScope scope = new DeviceScope(device)) {
+        DeviceBuffer toRaster = scope.allocate("raster order", DType.I32, units);
+        toRaster.set(stream, order.inverseUnitOrder());
+        DeviceBuffer toWindows = scope.allocate("window order", DType.I32, units);
+        toWindows.set(stream, order.unitOrder());
+        RopeTable rope = scope.own(RopeTable.vision(device, stream, order.y(), order.x(), config.hiddenSize() / config.heads()));
+        Segments windows = scope.own(WindowOrder.segments(device, stream, order.windowBounds()));
+        Segments whole = scope.own(WindowOrder.segments(device, stream, 0, order.y().length));
+        return new Geometry(order, rope, windows, whole, toRaster, toWindows, scope.keep());
+      }
     }
 
     @Override
     public void close() {
-      rope.close();
-      windows.close();
-      whole.close();
-      toRaster.close();
-      toWindows.close();
+      scope.close();
     }
   }
 

@@ -4,12 +4,14 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import java.util.Arrays;
 
 /** Which rows of a pass came from which row of a table, for the way back; on the device. */
 final class ScatterList implements AutoCloseable {
+  private final DeviceScope scope;
   private final DeviceBuffer lists; // [targets | begins | sources]
   private final int targets;
   private final int sources;
@@ -43,8 +45,11 @@ final class ScatterList implements AutoCloseable {
     System.arraycopy(target, 0, all, 0, distinct);
     System.arraycopy(begin, 0, all, distinct, distinct + 1);
     System.arraycopy(source, 0, all, 2 * distinct + 1, count);
-    lists = device.allocate("rows by origin", DType.I32, all.length);
-    lists.set(stream, all);
+    try (DeviceScope own = new DeviceScope(device)) {
+      lists = own.allocate("rows by origin", DType.I32, all.length);
+      lists.set(stream, all);
+      scope = own.keep();
+    }
   }
 
   /** table[origin of row] += x[row] for all rows of the pass, F32. */
@@ -55,6 +60,6 @@ final class ScatterList implements AutoCloseable {
 
   @Override
   public void close() {
-    lists.close();
+    scope.close();
   }
 }

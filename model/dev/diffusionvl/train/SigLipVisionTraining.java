@@ -13,6 +13,7 @@ import dev.diffusionvl.model.WindowOrder;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.BiasActivation;
@@ -60,6 +61,7 @@ final class SigLipVisionTraining implements VisionTraining {
   private final int c;
   private final int hidden;
   private final float scale;
+  private DeviceScope room; // of activations and pixels; null before the first pass
   private VisionActivations a;
   private DeviceBuffer pixels; // [tiles, side, side, 3]
   private Segments segments; // a tile each
@@ -140,10 +142,13 @@ final class SigLipVisionTraining implements VisionTraining {
   private void embed(Pass pass) {
     held = null;
     rows = pass.tiles() * tower.positions();
-    if (a == null || a.rows() < rows) {
+    if (room == null || a.rows() < rows) {
       close(); // before the allocation: both at once may not fit
-      a = new VisionActivations(TrainingMemory.on(device), dtype, shape(config), rows, keep);
-      pixels = device.allocate("tiles", dtype, pass.tiles(), tower.imageSize(), tower.imageSize(), CHANNELS);
+      try (DeviceScope scope = new DeviceScope(device)) {
+        a = scope.own(new VisionActivations(TrainingMemory.on(device), dtype, shape(config), rows, keep));
+        pixels = scope.allocate("tiles", dtype, pass.tiles(), tower.imageSize(), tower.imageSize(), CHANNELS);
+        room = scope.keep();
+      }
     }
     if (segments == null || segments.count() != pass.tiles()) {
       closeSegments();
@@ -287,10 +292,9 @@ final class SigLipVisionTraining implements VisionTraining {
   public void close() {
     held = null;
     closeSegments();
-    if (a != null) {
-      a.close();
-      pixels.close();
-      a = null;
+    if (room != null) {
+      room.close();
+      room = null;
     }
   }
 }

@@ -88,7 +88,8 @@ record Snapshot(int step, DataPosition position) {
         long each = PIECE_BYTES / buffer.dtype().bytes();
         for (long at = 0; at < buffer.elements(); at += each) {
           long count = Math.min(each, buffer.elements() - at);
-          trainer.stream().upload(view.data().asSlice(at * buffer.dtype().bytes(), count * buffer.dtype().bytes()), buffer.slice(at, count));
+          trainer.stream().upload(view.data().asSlice(at * buffer.dtype().bytes(), count * buffer.dtype().bytes()),
+              buffer.slice(at, count));
         }
       }
     }
@@ -102,7 +103,8 @@ record Snapshot(int step, DataPosition position) {
         throw BadInputException.of(file, "is too large for a snapshot's state");
       }
       if (Json.tree(Files.readString(file)) instanceof Map<?, ?> state && state.get("step") instanceof Long step
-          && state.get("seed") instanceof Long seed && state.get("epoch") instanceof Long epoch && state.get("place") instanceof Long place) {
+          && state.get("seed") instanceof Long seed && state.get("epoch") instanceof Long epoch
+          && state.get("place") instanceof Long place) {
         if (!settings.equals(state.get("settings"))) {
           throw BadInputException.of(file, "settings", "the run had " + state.get("settings") + ", now they are " + settings);
         }

@@ -18,8 +18,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Runs a recorded training case, a folder with case.json and images, with its own noise and optimiser: what the steps did here, to be compared
- * with what they did elsewhere.
+ * Runs a recorded training case, a folder with case.json and images, with its own noise and optimiser: what the steps did here, to be
+ * compared with what they did elsewhere.
  */
 public final class StepCheck {
   private static final long MAX_BYTES = 64 << 20;
@@ -30,8 +30,8 @@ public final class StepCheck {
    * Runs all steps of the case.
    *
    * @param model in the state from which the case starts; it is trained by this
-   * @return a JSON object {@code {"steps": [{"loss", "grad_norm", "gradients": {name: probe}, "weights_after": {name: probe}}, …]}}; names as in
-   *     a trained checkpoint, a probe is [L2 norm, sum, Σ v[i] cos(i)] of the tensor as stored
+   * @return a JSON object {@code {"steps": [{"loss", "grad_norm", "gradients": {name: probe}, "weights_after": {name: probe}}, …]}}; names
+   *     as in a trained checkpoint, a probe is [L2 norm, sum, Σ v[i] cos(i)] of the tensor as stored
    * @throws BadInputException naming the field that is missing or wrong
    */
   public static String run(DiffusionVl model, Path folder) {
@@ -45,14 +45,16 @@ public final class StepCheck {
         number(file, "optimizer.lr_vision_tower", optimizer.get("lr_vision_tower")), 0, steps.size(), true,
         number(file, "optimizer.weight_decay", optimizer.get("weight_decay")),
         number(file, "optimizer.clip_grad_norm", optimizer.get("clip_grad_norm")), 0, EnumSet.allOf(TrainedPart.class), false);
-    BlockDiffusionObjective objective = new BlockDiffusionObjective(blockSize, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
+    BlockDiffusionObjective objective = new BlockDiffusionObjective(blockSize, model.config().maskTokenId(),
+        BlockDiffusionObjective.LOWEST);
     List<String> results = new ArrayList<>();
     try (Trainer trainer = new Trainer(model, objective, options)) {
       for (Object step : steps) {
         List<Noise> noises = noises(file, list(file, "samples", object(file, "steps", step).get("samples")), rows);
         Trainer.Step done = trainer.step(rows,
             (examples, first) -> objective.rows(examples, noises.subList(first, first + examples.size()), rows.size()));
-        results.add("{\"loss\": %s, \"grad_norm\": %s, \"gradients\": %s, \"weights_after\": %s}".formatted(done.loss(), done.gradientNorm(),
+        results.add("{\"loss\": %s, \"grad_norm\": %s, \"gradients\": %s, \"weights_after\": %s}".formatted(done.loss(),
+            done.gradientNorm(),
             probes(model, trainer, true), probes(model, trainer, false)));
       }
     }
@@ -76,7 +78,8 @@ public final class StepCheck {
     List<Noise> noises = new ArrayList<>();
     for (int s = 0; s < samples.size(); s++) {
       Map<?, ?> sample = object(file, "steps.samples", samples.get(s));
-      double[] level = list(file, "steps.samples.t", sample.get("t")).stream().mapToDouble(t -> number(file, "steps.samples.t", t)).toArray();
+      double[] level = list(file, "steps.samples.t", sample.get("t")).stream()
+          .mapToDouble(t -> number(file, "steps.samples.t", t)).toArray();
       boolean[] masked = new boolean[rows.get(s).example().length()];
       for (Object row : list(file, "steps.samples.masked", sample.get("masked"))) {
         int at = (int) number(file, "steps.samples.masked", row);

@@ -4,6 +4,7 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.RmsNormBackward;
@@ -30,7 +31,7 @@ final class TextActivations implements AutoCloseable {
   record Layer(DeviceBuffer query, KeyValues keyValues, DeviceBuffer context, DeviceBuffer logSumExp, DeviceBuffer middle,
       DeviceBuffer gateUp) {}
 
-  private final TrainingMemory memory;
+  private final DeviceScope scope;
   private final DType dtype;
   private final TextConfig config;
   private final int rows;
@@ -64,7 +65,6 @@ final class TextActivations implements AutoCloseable {
    * @param recompute keep only what goes into the layers, and compute the rest again on the way back
    */
   TextActivations(TrainingMemory memory, DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
-    this.memory = memory;
     this.dtype = dtype;
     this.config = config;
     this.rows = rows;
@@ -73,52 +73,47 @@ final class TextActivations implements AutoCloseable {
     int inter = config.intermediateSize();
     int q = config.heads() * config.headDim();
     int qkv = q + 2 * config.kvHeads() * config.headDim();
-    try {
+    try (memory) {
       for (int i = 0; i <= config.layers(); i++) {
-        inputs.add(own("layer input", dtype, rows, h));
+        inputs.add(memory.own("layer input", dtype, rows, h));
       }
       for (int i = 0; i < config.layers(); i++) {
-        layers.add(i > 0 && recompute ? layers.getFirst() : layer(q, h, inter));
+        layers.add(i > 0 && recompute ? layers.getFirst() : layer(memory, q, h, inter));
       }
-      normed = own("normalised rows", dtype, rows, h);
-      accumulators = own("accumulators", DType.F32, rows, qkv);
-      product = own("products", dtype, rows, h);
-      activated = own("MLP activations", dtype, rows, inter);
-      dHidden = own("gradient of the residual stream", dtype, rows, h);
-      dNormed = own("gradient behind a norm", dtype, rows, h);
-      dActivated = own("gradient of the MLP activations", dtype, rows, inter);
-      dContext = own("gradient of the attention output", dtype, rows, q);
-      dQuery = own("gradient of the queries", dtype, rows, q);
-      dKeyValues = keyValues("gradient of the keys", "gradient of the values");
-      dQkv = own("gradient of queries, keys and values", dtype, rows, qkv);
-      delta = own("attention delta", DType.F32, rows, config.heads());
-      scratch = own("norm scratch", DType.F32, RmsNormBackward.scratch(rows, h));
-      learning = own("learning rows", dtype, targets, h);
-      learningNormed = own("learning rows, normalised", dtype, targets, h);
-      dLearning = own("gradient of the learning rows", dtype, targets, h);
-      dLearningNormed = own("gradient behind the final norm", dtype, targets, h);
-      logits = own("logits", dtype, Math.min(targets, LOGIT_ROWS), config.vocabSize());
-      losses = own("losses", DType.F32, targets);
-    } catch (RuntimeException | Error e) {
-      close();
-      throw e;
+      normed = memory.own("normalised rows", dtype, rows, h);
+      accumulators = memory.own("accumulators", DType.F32, rows, qkv);
+      product = memory.own("products", dtype, rows, h);
+      activated = memory.own("MLP activations", dtype, rows, inter);
+      dHidden = memory.own("gradient of the residual stream", dtype, rows, h);
+      dNormed = memory.own("gradient behind a norm", dtype, rows, h);
+      dActivated = memory.own("gradient of the MLP activations", dtype, rows, inter);
+      dContext = memory.own("gradient of the attention output", dtype, rows, q);
+      dQuery = memory.own("gradient of the queries", dtype, rows, q);
+      dKeyValues = keyValues(memory, "gradient of the keys", "gradient of the values");
+      dQkv = memory.own("gradient of queries, keys and values", dtype, rows, qkv);
+      delta = memory.own("attention delta", DType.F32, rows, config.heads());
+      scratch = memory.own("norm scratch", DType.F32, RmsNormBackward.scratch(rows, h));
+      learning = memory.own("learning rows", dtype, targets, h);
+      learningNormed = memory.own("learning rows, normalised", dtype, targets, h);
+      dLearning = memory.own("gradient of the learning rows", dtype, targets, h);
+      dLearningNormed = memory.own("gradient behind the final norm", dtype, targets, h);
+      logits = memory.own("logits", dtype, Math.min(targets, LOGIT_ROWS), config.vocabSize());
+      losses = memory.own("losses", DType.F32, targets);
+      scope = memory.keep();
     }
   }
 
-  private Layer layer(int q, int h, int inter) {
-    return new Layer(own("queries", dtype, rows, q), keyValues("keys", "values"), own("attention output", dtype, rows, q),
-        own("log-sum-exp", DType.F32, rows, config.heads()), own("middle of the layer", dtype, rows, h),
-        own("gate and up", dtype, rows, 2L * inter));
+  private Layer layer(TrainingMemory memory, int q, int h, int inter) {
+    return new Layer(memory.own("queries", dtype, rows, q), keyValues(memory, "keys", "values"),
+        memory.own("attention output", dtype, rows, q), memory.own("log-sum-exp", DType.F32, rows, config.heads()),
+        memory.own("middle of the layer", dtype, rows, h),
+        memory.own("gate and up", dtype, rows, 2L * inter));
   }
 
-  private KeyValues keyValues(String keys, String values) {
+  private KeyValues keyValues(TrainingMemory memory, String keys, String values) {
     Heads heads = new Heads(config.heads(), config.kvHeads(), config.headDim());
-    return new KeyValues(own(keys, dtype, config.kvHeads(), rows, config.headDim()),
-        own(values, dtype, config.kvHeads(), rows, config.headDim()), heads, rows);
-  }
-
-  private DeviceBuffer own(String what, DType type, long... shape) {
-    return memory.own(what, type, shape);
+    return new KeyValues(memory.own(keys, dtype, config.kvHeads(), rows, config.headDim()),
+        memory.own(values, dtype, config.kvHeads(), rows, config.headDim()), heads, rows);
   }
 
   /** So many rows and some more, so that a slightly longer record still fits. */
@@ -146,6 +141,6 @@ final class TextActivations implements AutoCloseable {
 
   @Override
   public void close() {
-    memory.close();
+    scope.close();
   }
 }

@@ -154,7 +154,8 @@ public final class Trainer implements AutoCloseable {
     try (DeviceScope pass = new DeviceScope(device)) {
       DevicePass onDevice = pass.own(new DevicePass(device, stream, rows));
       DeviceBuffer imageRows = features == 0 ? null : pass.allocate("image features", model.dtype(), features, hidden);
-      DeviceBuffer dImageRows = features == 0 || !learnsFromImages ? null : pass.allocate("gradient of image features", DType.F32, features, hidden);
+      DeviceBuffer dImageRows = features == 0 || !learnsFromImages ? null
+          : pass.allocate("gradient of image features", DType.F32, features, hidden);
       encode(images, imageRows, pass);
       if (dImageRows != null) {
         stream.fill(dImageRows, 0);
@@ -222,9 +223,11 @@ public final class Trainer implements AutoCloseable {
       if (rope != null) {
         rope.close();
         rope = null;
+        ropeRows = 0;
       }
-      ropeRows = TextActivations.rounded(pass.positions());
-      rope = RopeTable.text(device, stream, ropeRows, text.headDim(), text.ropeTheta());
+      int rows = TextActivations.rounded(pass.positions());
+      rope = RopeTable.text(device, stream, rows, text.headDim(), text.ropeTheta());
+      ropeRows = rows;
     }
   }
 

@@ -4,26 +4,26 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
-import java.util.ArrayList;
-import java.util.List;
+import dev.diffusionvl.runtime.DeviceScope;
 
 /** Buffers of one part of training. They are allocated, or only counted: so a plan and what becomes of it cannot differ. */
 final class TrainingMemory implements AutoCloseable {
-  private final Device device; // null: buffers are only counted
-  private final List<DeviceBuffer> owned = new ArrayList<>();
+  private final DeviceScope scope; // stays empty where buffers are only counted
+  private final boolean counting;
   private long bytes;
 
-  private TrainingMemory(Device device) {
-    this.device = device;
+  private TrainingMemory(DeviceScope scope, boolean counting) {
+    this.scope = scope;
+    this.counting = counting;
   }
 
   static TrainingMemory on(Device device) {
-    return new TrainingMemory(device);
+    return new TrainingMemory(new DeviceScope(device), false);
   }
 
   /** Allocates nothing. */
   static TrainingMemory counting() {
-    return new TrainingMemory(null);
+    return new TrainingMemory(new DeviceScope(null), true);
   }
 
   /** A new buffer; null where buffers are only counted. */
@@ -33,12 +33,7 @@ final class TrainingMemory implements AutoCloseable {
       elements = Math.multiplyExact(elements, length);
     }
     bytes = Math.addExact(bytes, Math.multiplyExact(elements, (long) type.bytes()));
-    if (device == null) {
-      return null;
-    }
-    DeviceBuffer buffer = device.allocate("training: " + what, type, shape);
-    owned.add(buffer);
-    return buffer;
+    return counting ? null : scope.allocate("training: " + what, type, shape);
   }
 
   /** Of all buffers. */
@@ -46,8 +41,13 @@ final class TrainingMemory implements AutoCloseable {
     return bytes;
   }
 
+  /** Hands the buffers over, see {@link DeviceScope#keep}. */
+  DeviceScope keep() {
+    return scope.keep();
+  }
+
   @Override
   public void close() {
-    owned.forEach(DeviceBuffer::close);
+    scope.close();
   }
 }

@@ -116,7 +116,8 @@ public final class TrainingRun {
   /** What a resumed run must have in common with the one that it goes on with. */
   private String settings() {
     return String.format(Locale.ROOT, "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %d records",
-        objective, model.dtype(), options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(), options.steps(), options.seed(),
+        objective, model.dtype(), options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(),
+        options.steps(), options.seed(),
         options.parts().stream().sorted().toList(), data.size());
   }
 }

@@ -115,8 +115,8 @@ final class TranslatedCheckpoint {
   }
 
   /**
-   * What is said of the SigLIP tower and its images. The reference tells the tower by its name, and takes the sizes of the released one; they
-   * are written where they differ.
+   * What is said of the SigLIP tower and its images. The reference tells the tower by its name, and takes the sizes of the released one;
+   * they are written where they differ.
    */
   private static void put(SigLipConfig tower, Map<String, Object> fields) {
     boolean released = tower.withStretchedImages().equals(SigLipConfig.SO400M.withStretchedImages());

@@ -3,6 +3,7 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.LayerNormBackward;
@@ -50,7 +51,7 @@ final class VisionActivations implements AutoCloseable {
   record Layer(DeviceBuffer query, DeviceBuffer keys, DeviceBuffer values, DeviceBuffer context, DeviceBuffer logSumExp,
       DeviceBuffer middle, DeviceBuffer mlp) {}
 
-  private final TrainingMemory memory;
+  private final DeviceScope scope;
   private final Shape shape;
   private final int rows;
   private final List<DeviceBuffer> inputs = new ArrayList<>();
@@ -76,18 +77,17 @@ final class VisionActivations implements AutoCloseable {
 
   /** @param rows most rows of a pass, a multiple of the unit */
   VisionActivations(TrainingMemory memory, DType dtype, Shape shape, int rows, Keep keep) {
-    this.memory = memory;
     this.shape = shape;
     this.rows = rows;
     int d = shape.width();
     int inner = shape.inner();
     int features = rows / shape.unit();
-    try {
+    try (memory) {
       for (int i = 0; i <= shape.layers(); i++) {
         inputs.add(i > 0 && keep == Keep.OUTPUT ? inputs.getFirst() : memory.own("vision layer input", dtype, rows, d));
       }
       for (int i = 0; i < shape.layers(); i++) {
-        layers.add(i > 0 && keep != Keep.ALL ? layers.getFirst() : layer(dtype));
+        layers.add(i > 0 && keep != Keep.ALL ? layers.getFirst() : layer(memory, dtype));
       }
       pixels = memory.own("pixels", dtype, rows, shape.pixels());
       int projector = (Math.max(shape.projected(), shape.features()) + shape.unit() - 1) / shape.unit();
@@ -110,13 +110,11 @@ final class VisionActivations implements AutoCloseable {
       dValues = back ? memory.own("gradient of the vision values", dtype, rows, d) : null;
       dQkv = back ? memory.own("gradient of vision queries, keys and values", dtype, rows, 3L * d) : null;
       delta = back ? memory.own("vision attention delta", DType.F32, rows, shape.heads()) : null;
-    } catch (RuntimeException | Error e) {
-      close();
-      throw e;
+      scope = memory.keep();
     }
   }
 
-  private Layer layer(DType dtype) {
+  private Layer layer(TrainingMemory memory, DType dtype) {
     int d = shape.width();
     return new Layer(memory.own("vision queries", dtype, rows, d), memory.own("vision keys", dtype, rows, d),
         memory.own("vision values", dtype, rows, d), memory.own("vision attention output", dtype, rows, d),
@@ -145,6 +143,6 @@ final class VisionActivations implements AutoCloseable {
 
   @Override
   public void close() {
-    memory.close();
+    scope.close();
   }
 }

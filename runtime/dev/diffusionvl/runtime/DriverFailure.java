@@ -8,7 +8,8 @@ final class DriverFailure {
   private static final Map<Integer, String> MEANING = Map.of(
       2, "the GPU has no memory left for a context: another process holds it (nvidia-smi)",
       46, "the GPU is in exclusive mode and another process uses it (nvidia-smi -c 0)",
-      100, "the driver shows no GPU%s. In a container, start it with its GPUs (docker run --gpus all). A GPU in MIG mode shows nothing until "
+      100, "the driver shows no GPU%s. "
+      + "In a container, start it with its GPUs (docker run --gpus all). A GPU in MIG mode shows nothing until "
           + "it has an instance (nvidia-smi mig -lgi)",
       101, "the driver does not know the GPU that is asked for%s",
       802, "the GPU's fabric is not ready: start nvidia-fabricmanager, of the driver's release",

@@ -44,8 +44,8 @@ public final class KernelFunction {
   }
 
   /**
-   * Asks for as much shared memory per multiprocessor as there is. Kernels that want it divided otherwise cannot share a multiprocessor, and
-   * a change of the division waits until one is idle: kernels that follow each other should all ask for the same.
+   * Asks for as much shared memory per multiprocessor as there is. Kernels that want it divided otherwise cannot share a multiprocessor,
+   * and a change of the division waits until one is idle: kernels that follow each other should all ask for the same.
    */
   void preferSharedMemory() {
     int attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;

@@ -62,7 +62,8 @@ final class NativeCache {
       LOG.log(System.Logger.Level.DEBUG, "the cache of native libraries is not used: {0}", e.toString());
     }
     if (file != null && !Files.isExecutable(file)) {
-      LOG.log(System.Logger.Level.WARNING, "{0} is on a file system mounted noexec: native libraries are unpacked into {1} instead, at each "
+      LOG.log(System.Logger.Level.WARNING, "{0} is on a file system mounted noexec: native libraries are unpacked into {1} instead, at "
+          + "each "
           + "start; -Ddvl.native.cache=FOLDER names a better place", root, System.getProperty("java.io.tmpdir"));
       file = null;
     }
@@ -141,7 +142,8 @@ final class NativeCache {
         Files.write(file, content);
         Files.setPosixFilePermissions(file, PRIVATE);
         if (!Files.isExecutable(file)) {
-          throw new DeviceUnavailableException("native libraries cannot be loaded from " + folder.getParent() + ", which is mounted noexec: "
+          throw new DeviceUnavailableException("native libraries cannot be loaded from " + folder.getParent() + ", which is mounted "
+              + "noexec: "
               + "name another folder with -Ddvl.native.cache=FOLDER or -Djava.io.tmpdir=FOLDER");
         }
         loader.accept(file);

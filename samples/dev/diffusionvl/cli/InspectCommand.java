@@ -52,7 +52,8 @@ final class InspectCommand implements Callable<Integer> {
       System.out.printf("%s, scheme %s (%s), %s: %,d parameters, %,d bytes%s; on a device in bf16 %,d bytes and %,d more per token%n",
           found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme().letter(), found.scheme(), found.dtype(),
           found.parameters(),
-          found.bytes(), found.formats().isEmpty() ? "" : ", %.2f bits per weight".formatted(found.bitsPerWeight()), found.weightBytes(), found.cacheBytesPerToken());
+          found.bytes(), found.formats().isEmpty() ? "" : ", %.2f bits per weight".formatted(found.bitsPerWeight()), found.weightBytes(),
+          found.cacheBytesPerToken());
       found.formats().forEach((format, count) -> System.out.printf("%,d matrices: %s%n", count, format));
       list("missing", found.missing());
       list("misshaped", found.misshaped());

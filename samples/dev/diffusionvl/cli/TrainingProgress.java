@@ -44,8 +44,10 @@ final class TrainingProgress implements TrainingListener {
     boolean last = step.step() == total;
     if (terminal || last || step.step() % 10 == 0 || step.step() == firstStep) {
       int filled = (int) ((long) WIDTH * step.step() / total);
-      err.print((terminal ? "\r" : "") + String.format(Locale.ROOT, "[%s%s] step %d of %d, loss %.4f, gradient norm %.3f, %.0f tokens/s, %s left",
-          "#".repeat(filled), ".".repeat(WIDTH - filled), step.step(), total, step.loss(), step.gradientNorm(), tokens / seconds, time(left))
+      err.print((terminal ? "\r" : "") + String.format(Locale.ROOT, "[%s%s] step %d of %d, loss %.4f, gradient norm %.3f, "
+          + "%.0f tokens/s, %s left",
+          "#".repeat(filled), ".".repeat(WIDTH - filled), step.step(), total, step.loss(), step.gradientNorm(),
+          tokens / seconds, time(left))
           + (terminal && !last ? "" : System.lineSeparator()));
       err.flush();
     }

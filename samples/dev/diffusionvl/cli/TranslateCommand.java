@@ -47,11 +47,13 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--data", paramLabel = "FILE", description = "conversations in the LLaVA format, a JSON list or JSON lines")
   private Path data;
 
-  @Option(names = "--images", paramLabel = "DIR", description = "folder that the records' image names are relative to (default: the data's)")
+  @Option(names = "--images", paramLabel = "DIR",
+      description = "folder that the records' image names are relative to (default: the data's)")
   private Path images;
 
   @Option(names = "--image-aspect-ratio", paramLabel = "MODE", description = "Qwen-VL family: keep (default), as the model is asked about "
-      + "images, or pad to squares, as the paper's training does; SigLIP family: square (default of --objective autoregressive), pad, anyres "
+      + "images, or pad to squares, as the paper's training does; SigLIP family: square (default of --objective autoregressive), "
+      + "pad, anyres "
       + "or anyres_max_N (default: the checkpoint's, else anyres_max_4)")
   private String aspectRatio;
 
@@ -82,7 +84,8 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--block-size", paramLabel = "N", description = "rows of a block (default: the checkpoint's, else 8)")
   private Integer blockSize;
 
-  @Option(names = "--mask-token-id", paramLabel = "ID", description = "token that hides others (default: the checkpoint's, else <|mask|>, else 151671)")
+  @Option(names = "--mask-token-id", paramLabel = "ID",
+      description = "token that hides others (default: the checkpoint's, else <|mask|>, else 151671)")
   private Integer maskTokenId;
 
   @Option(names = "--max-length", paramLabel = "N", description = "rows at which a conversation is cut (default: the checkpoint's limit)")
@@ -116,7 +119,8 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
   private String device;
 
-  @Option(names = "--check", paramLabel = "CASE", description = "run a recorded case with its own noise and optimiser, and print what its steps did")
+  @Option(names = "--check", paramLabel = "CASE",
+      description = "run a recorded case with its own noise and optimiser, and print what its steps did")
   private Path check;
 
   @Option(names = "--json", description = "for scripts; what --check prints is one JSON object in any case")
@@ -138,7 +142,8 @@ final class TranslateCommand implements Callable<Integer> {
       }
       ModelConfig config = withImages(translated(files.config()));
       DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
-      try (Device gpu = Device.open(where); DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
+      try (Device gpu = Device.open(where);
+          DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
         return check != null ? check(model) : train(model, files, config);
       }
     }

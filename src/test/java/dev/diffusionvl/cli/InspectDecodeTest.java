@@ -48,7 +48,8 @@ class InspectDecodeTest {
   void aLayerIsWrittenAsNumbers() throws Exception {
     Outcome outcome = decode("gptq", LAYER, "--quantization", quantization("gptq", "q.json", "", "").toString());
     assertEquals(0, outcome.code(), outcome.err());
-    try (Safetensors in = Safetensors.open(FILES.resolve("gptq.safetensors")); Safetensors out = Safetensors.open(temp.resolve("out.safetensors"))) {
+    try (Safetensors in = Safetensors.open(FILES.resolve("gptq.safetensors"));
+        Safetensors out = Safetensors.open(temp.resolve("out.safetensors"))) {
       assertEquals(TensorType.F32, out.tensor(LAYER + ".weight").type());
       assertArrayEquals(TestCheckpoints.floats(in.tensor("expected")), TestCheckpoints.floats(out.tensor(LAYER + ".weight")));
     }

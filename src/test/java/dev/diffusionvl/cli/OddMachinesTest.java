@@ -18,7 +18,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The script dvl and what it starts, on machines that are not like ours: locale, home, folder, and a standard output that takes nothing. */
+/**
+ * The script dvl and what it starts, on machines that are not like ours: locale, home, folder, and a standard output that takes nothing.
+ */
 class OddMachinesTest {
   private static final String ANSWER = "The square is yellow.\n";
 
@@ -32,7 +34,8 @@ class OddMachinesTest {
 
   @BeforeAll
   static void copyOfTheProject() throws IOException {
-    assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")), "no build here: an archive's tests");
+    assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")),
+        "no build here: an archive's tests");
     project = Files.createDirectory(temp.resolve("Übung ✓"));
     for (String part : new String[] {"dvl", "samples/models/diffusionvl-tiny", "samples/images", "target/classes", "target/lib"}) {
       try (Stream<Path> files = Files.walk(Path.of(part))) {
@@ -64,7 +67,8 @@ class OddMachinesTest {
   @CsvSource({"LC_ALL=C", "LC_ALL=POSIX LANG=C", "LC_ALL=no_SUCH.UTF-8", "-i JAVA_HOME=\"$JAVA_HOME\"", "-u HOME", "HOME=/proc/none",
       "HOME=/", "XDG_CACHE_HOME=/proc/none"})
   void theFirstCommand(String environment) throws Exception {
-    Outcome plain = shell("env " + environment + " ./dvl generate --image 'gelb ä.png' --prompt 'What color is the square?' --device emulated");
+    Outcome plain = shell("env " + environment + " ./dvl generate --image 'gelb ä.png' --prompt 'What color is the square?' "
+        + "--device emulated");
     assertEquals(0, plain.code(), plain.err());
     assertEquals(ANSWER, plain.out());
     assertEquals(1, plain.err().lines().count(), plain.err());
@@ -82,7 +86,8 @@ class OddMachinesTest {
     Outcome missing = shell("LC_ALL=C ./dvl generate --prompt x --image 'kein ß.png'");
     assertEquals("dvl: kein ß.png: no such file\n", missing.err());
     assertEquals(3, missing.code());
-    Outcome untold = shell("cd '" + System.getProperty("user.dir") + "'; LC_ALL=C \"$JAVA_HOME/bin/java\" -cp 'target/classes:target/lib/*' "
+    Outcome untold = shell("cd '" + System.getProperty("user.dir") + "'; LC_ALL=C \"$JAVA_HOME/bin/java\" "
+        + "-cp 'target/classes:target/lib/*' "
         + "dev.diffusionvl.cli.Dvl generate --prompt ß");
     assertEquals("dvl: this locale is plain ASCII, and an argument is not: set LC_ALL=C.UTF-8\n", untold.err());
     assertEquals(2, untold.code());
@@ -114,7 +119,8 @@ class OddMachinesTest {
   @Test
   void promptsOpenNoFiles() throws Exception {
     Files.writeString(project.resolve("words"), "Hello! --gen-length 16 --json", StandardCharsets.UTF_8);
-    String[] commands = {"generate --gen-length 8 --device emulated --prompt @words", "generate --gen-length 8 --device emulated --prompt=@words"};
+    String[] commands = {"generate --gen-length 8 --device emulated --prompt @words",
+        "generate --gen-length 8 --device emulated --prompt=@words"};
     for (String command : commands) {
       Outcome at = shell("./dvl " + command);
       assertEquals(0, at.code(), at.err());

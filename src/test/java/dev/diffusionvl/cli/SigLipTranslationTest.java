@@ -52,19 +52,22 @@ class SigLipTranslationTest {
 
   private static String record(String id, String image, String question, String answer) {
     String picture = image == null ? "" : "\"image\": \"" + image + "\", ";
-    return "{\"id\": \"%s\", %s\"conversations\": [{\"from\": \"human\", \"value\": \"%s%s\"}, {\"from\": \"gpt\", \"value\": \"%s\"}]}".formatted(
+    return ("{\"id\": \"%s\", %s\"conversations\": [{\"from\": \"human\", \"value\": \"%s%s\"}, "
+        + "{\"from\": \"gpt\", \"value\": \"%s\"}]}").formatted(
         id, picture, image == null ? "" : "<image>\\n", question, answer);
   }
 
   private Outcome translate(Path base, Path out, String... more) {
-    List<String> command = new ArrayList<>(List.of("translate", "--base", base.toString(), "--data", data.toString(), "--images", IMAGES, "--out",
+    List<String> command = new ArrayList<>(List.of("translate", "--base", base.toString(), "--data", data.toString(), "--images", IMAGES,
+        "--out",
         out.toString(), "--dtype", "f32"));
     command.addAll(List.of(more));
     return dvl.runHere(command.toArray(String[]::new));
   }
 
   private Outcome firstStage(Path out, String... more) {
-    List<String> options = new ArrayList<>(List.of("--vision-tower", parts.resolve("tower").toString(), "--train", "projector", "--objective",
+    List<String> options = new ArrayList<>(List.of("--vision-tower", parts.resolve("tower").toString(), "--train", "projector",
+        "--objective",
         "autoregressive"));
     options.addAll(List.of(more));
     return translate(parts.resolve("language"), out, options.toArray(String[]::new));
@@ -102,7 +105,8 @@ class SigLipTranslationTest {
     assertTrue(config.get("mm_vision_tower").asText().contains("siglip"));
     assertEquals(16, imageRows(first), "one square of 4 x 4 patches, no newline");
     assertTrue(Files.exists(first.resolve("preprocessor_config.json")));
-    assertTrue(Files.readString(first.resolve("tokenizer_config.json")).contains("Qwen2Tokenizer"), "the tokenizer is the language model's");
+    assertTrue(Files.readString(first.resolve("tokenizer_config.json")).contains("Qwen2Tokenizer"),
+        "the tokenizer is the language model's");
     onlyTheProjectorLearnt(first);
 
     Path second = temp.resolve("second");
@@ -128,7 +132,8 @@ class SigLipTranslationTest {
     base.forEach((name, tensor) -> {
       if (!name.startsWith("projector.") && !name.equals("image_newline")) {
         Tensor kept = trained.get(name);
-        assertArrayEquals(TestCheckpoints.convert(tensor, TensorType.F32).data(), TestCheckpoints.convert(kept, TensorType.F32).data(), name);
+        assertArrayEquals(TestCheckpoints.convert(tensor, TensorType.F32).data(), TestCheckpoints.convert(kept, TensorType.F32).data(),
+            name);
       }
     });
   }
@@ -186,7 +191,8 @@ class SigLipTranslationTest {
   }
 
   private void refused(String mention, Path base, Path tower) {
-    dvl.refusedHere(3, mention, "translate", "--base", base.toString(), "--vision-tower", tower.toString(), "--data", data.toString(), "--out",
+    dvl.refusedHere(3, mention, "translate", "--base", base.toString(), "--vision-tower", tower.toString(), "--data", data.toString(),
+        "--out",
         temp.resolve("out").toString());
     assertTrue(Files.notExists(temp.resolve("out")));
   }

@@ -15,8 +15,8 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
 /**
- * The instructions that cuda/proof/instructions.tsv wants are in the PTX and in each cubin of a kernel; local memory and atomics on floats are
- * in none.
+ * The instructions that cuda/proof/instructions.tsv wants are in the PTX and in each cubin of a kernel; local memory and atomics on floats
+ * are in none.
  */
 class InstructionTest {
   @Test

@@ -33,7 +33,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Quantised layers that an independent program wrote with their decoded values, whole and damaged; configurations; headers of real sizes. */
+/**
+ * Quantised layers that an independent program wrote with their decoded values, whole and damaged; configurations; headers of real sizes.
+ */
 class QuantizedWeightsTest {
   private static final Path FILES = Path.of("src/test/resources/quant");
   private static final String LAYER = "model.layers.0.mlp.down_proj";
@@ -161,7 +163,8 @@ class QuantizedWeightsTest {
       ((ObjectNode) config.at(field.contains("/") ? "/" + field.substring(0, field.lastIndexOf('/')) : "")).put("group_size", size);
       QuantizationConfig read = read(config);
       Path file = FILES.resolve(name + ".safetensors");
-      String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, read, LAYER, folder.resolve("out"))).getMessage();
+      String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, read, LAYER,
+          folder.resolve("out"))).getMessage();
       assertTrue(message.contains(LAYER + "." + part + ": shape"), message);
     }
   }

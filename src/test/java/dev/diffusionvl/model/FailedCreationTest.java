@@ -2,21 +2,14 @@
 package dev.diffusionvl.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.prove.Emulator;
-import dev.diffusionvl.runtime.CudaException;
+import dev.diffusionvl.prove.FailingCreations;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
-import dev.diffusionvl.runtime.LeakTracker;
-import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -36,6 +29,7 @@ class FailedCreationTest {
 
   @TempDir private static Path temp;
   private static Device device;
+  private static FailingCreations creations;
 
   enum Family {
     QWEN_VL, SIGLIP;
@@ -48,8 +42,7 @@ class FailedCreationTest {
   @BeforeAll
   static void open() {
     device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    assumeTrue(Emulator.present(), "no creation can be made to fail on a GPU");
-    assertTrue(LeakTracker.enabled(), "run the tests with -Ddvl.trackLeaks=true");
+    creations = new FailingCreations(device);
     SigLipCheckpoint.write(Family.SIGLIP.folder());
   }
 
@@ -66,7 +59,7 @@ class FailedCreationTest {
   @ParameterizedTest
   @EnumSource
   void load(Family family) {
-    everyCreation("load of " + family, () -> DiffusionVl.load(device, family.folder(), DType.BF16).close());
+    creations.each("load of " + family, () -> DiffusionVl.load(device, family.folder(), DType.BF16).close());
   }
 
   @ParameterizedTest
@@ -74,8 +67,8 @@ class FailedCreationTest {
   void session(Family family) {
     try (DiffusionVl model = DiffusionVl.load(device, family.folder(), DType.BF16)) {
       for (GemmChoice gemm : List.of(GemmChoice.CUBLAS, GemmChoice.OWN)) {
-        everyCreation("session of " + family + " with " + gemm, () -> model.newSession(gemm).close());
-        everyCreation("probe of " + family + " with " + gemm, () -> {
+        creations.each("session of " + family + " with " + gemm, () -> model.newSession(gemm).close());
+        creations.each("probe of " + family + " with " + gemm, () -> {
           try (Session session = model.newSession(gemm)) {
             session.newForwardProbe(16, 2 * model.config().blockSize()).close();
           }
@@ -94,7 +87,7 @@ class FailedCreationTest {
       try (Session session = model.newSession(GemmChoice.CUBLAS)) {
         expected = session.generate(request, OPTIONS).tokenIds();
       }
-      everyCreation("generation of " + family, () -> {
+      creations.each("generation of " + family, () -> {
         try (Session session = model.newSession(GemmChoice.CUBLAS)) {
           try {
             session.generate(request, OPTIONS);
@@ -107,30 +100,5 @@ class FailedCreationTest {
         }
       });
     }
-  }
-
-  private static void everyCreation(String what, Runnable work) {
-    work.run(); // loads the kernels, which the device keeps
-    List<String> before = held();
-    Emulator.failCreation(0);
-    work.run();
-    long creations = Emulator.creations();
-    assertEquals(before, held(), what);
-    assertTrue(creations > 0, what);
-    for (long n = 1; n <= creations; n++) {
-      String which = what + ", creation " + n + " of " + creations;
-      Emulator.failCreation(n);
-      RuntimeException e = assertThrows(RuntimeException.class, work::run, which);
-      assertTrue(e instanceof OutOfDeviceMemoryException || e instanceof CudaException, () -> which + ": " + e);
-      assertEquals(before, held(), which);
-    }
-  }
-
-  /** What this process holds on the device, by kind, its free memory, and the handles that Java knows. */
-  private static List<String> held() {
-    List<String> held = new ArrayList<>(Emulator.createdObjects());
-    held.add("free " + device.memory().free());
-    held.add("handles " + LeakTracker.openHandles());
-    return held;
   }
 }

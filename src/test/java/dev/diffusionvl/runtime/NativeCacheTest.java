@@ -118,8 +118,10 @@ class NativeCacheTest {
     try {
       assertFalse(use(new NativeCache(root), CONTENT).startsWith(root));
       Path folder = Files.createDirectory(root.resolve("tmp"));
-      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-Djava.io.tmpdir=" + folder, "-Ddvl.native.cache=" + root,
-          "-Ddvl.home=.", "-cp", System.getProperty("java.class.path"), "--enable-native-access=ALL-UNNAMED", "dev.diffusionvl.cli.Dvl", "generate", "--prompt",
+      List<String> command = List.of(System.getProperty("java.home") + "/bin/java", "-Djava.io.tmpdir=" + folder,
+          "-Ddvl.native.cache=" + root,
+          "-Ddvl.home=.", "-cp", System.getProperty("java.class.path"), "--enable-native-access=ALL-UNNAMED",
+          "dev.diffusionvl.cli.Dvl", "generate", "--prompt",
           "Hello!", "--device", "emulated");
       Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
       String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -62,7 +62,8 @@ class StandInTest {
   }
 
   private Outcome generate(Path libraries, Map<String, String> environment) throws IOException, InterruptedException {
-    return run(libraries, List.of(System.getProperty("java.class.path")), environment, "dev.diffusionvl.cli.Dvl", "generate", "--image", "samples/images/yellow-square.png", "--prompt",
+    return run(libraries, List.of(System.getProperty("java.class.path")), environment, "dev.diffusionvl.cli.Dvl", "generate", "--image",
+        "samples/images/yellow-square.png", "--prompt",
         "What color is the square?", "--device", "gpu");
   }
 

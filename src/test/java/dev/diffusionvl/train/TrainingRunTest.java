@@ -38,7 +38,8 @@ class TrainingRunTest {
     train(data, folder.resolve("halves"), DType.F32, false, 2);
     assertTrue(Files.exists(folder.resolve("halves/snapshot-2/state.safetensors")));
     assertTrue(Files.notExists(folder.resolve("halves/config.json")), "a run that is not finished has no checkpoint");
-    Files.writeString(folder.resolve("halves/train.jsonl"), Files.readString(folder.resolve("halves/train.jsonl")) + "{\"step\": 3, cut"); // killed here
+    Files.writeString(folder.resolve("halves/train.jsonl"), Files.readString(folder.resolve("halves/train.jsonl"))
+        + "{\"step\": 3, cut"); // killed here
     train(data, folder.resolve("halves"), DType.F32, true, Integer.MAX_VALUE);
     assertArrayEquals(Files.readAllBytes(folder.resolve("whole/train.jsonl")), Files.readAllBytes(folder.resolve("halves/train.jsonl")));
     assertArrayEquals(Files.readAllBytes(folder.resolve("whole/model.safetensors")),

@@ -15,9 +15,9 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /**
- * Every operand of every launcher, one element off the alignment that device memory has, in widths of whole pieces, where kernels would like
- * to use accesses of 16 bytes. Either the launcher refuses it by name, or the kernel runs: a misaligned access would make a GPU lose the whole
- * context. The emulated device ends such a kernel as a GPU does.
+ * Every operand of every launcher, one element off the alignment that device memory has, in widths of whole pieces, where kernels would
+ * like to use accesses of 16 bytes. Either the launcher refuses it by name, or the kernel runs: a misaligned access would make a GPU lose
+ * the whole context. The emulated device ends such a kernel as a GPU does.
  */
 class UnalignedOperandsTest extends OpTest {
   private static final int N = 4096; // elements of each operand, more than any launch below needs
@@ -84,13 +84,15 @@ class UnalignedOperandsTest extends OpTest {
     for (String acc : List.of("F32", "T")) { // accumulators take a bias, rounded products do not
       attack("swiglu", acc + " T T", b -> kernels.swiglu.launch(stream, b.get(0), take(b, 1), b.get(2), 2, 64));
       attack("residual_add", "T " + acc + " T", b -> kernels.residualAdd.launch(stream, b.get(0), b.get(1), take(b, 2), 2, 64));
-      attack("residual_rms_norm", "T " + acc + " T T T", b -> kernels.residualRmsNorm.launch(stream, b.get(0), b.get(1), take(b, 2), b.get(3),
+      attack("residual_rms_norm", "T " + acc + " T T T", b -> kernels.residualRmsNorm.launch(stream, b.get(0), b.get(1), take(b, 2),
+          b.get(3),
           b.get(4), 2, 64, 1e-6f));
       attack("position_embedding", acc + " T T T",
           b -> kernels.positionEmbedding.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 4, 64, 2));
     }
     attack("bias_activation", "F32 T T", b -> kernels.biasActivation.launch(stream, b.get(0), b.get(1), b.get(2), 2, 64, 1));
-    attack("vision_rotary", "F32 T F32 F32 T T T", b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)),
+    attack("vision_rotary", "F32 T F32 F32 T T T", b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2),
+        b.get(3)),
         b.get(4), new KeyValues(b.get(5), b.get(6), new Heads(2, 2, 16), 2)));
   }
 
