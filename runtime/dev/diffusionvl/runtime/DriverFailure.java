@@ -9,7 +9,7 @@ final class DriverFailure {
       2, "the GPU has no memory left for a context: another process holds it (nvidia-smi)",
       46, "the GPU is in exclusive mode and another process uses it (nvidia-smi -c 0)",
       100, "the driver shows no GPU%s. "
-      + "In a container, start it with its GPUs (docker run --gpus all). A GPU in MIG mode shows nothing until "
+          + "In a container, start it with its GPUs (docker run --gpus all). A GPU in MIG mode shows nothing until "
           + "it has an instance (nvidia-smi mig -lgi)",
       101, "the driver does not know the GPU that is asked for%s",
       802, "the GPU's fabric is not ready: start nvidia-fabricmanager, of the driver's release",
