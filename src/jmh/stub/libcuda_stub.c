@@ -25,11 +25,15 @@ NOTHING(cuLaunchKernelEx)
 status cuDeviceGetCount(int* count) { return *count = 1, 0; }
 status cuDeviceGetName(char* name, int length) { return strncpy(name, "stub", (size_t)length), 0; }
 status cuDeviceGetAttribute(int* value) { return *value = 9, 0; }
+status cuDriverGetVersion(int* version) { return *version = 13000, 0; }
+status cuCtxGetCurrent(void** context) { return *context = handle, 0; }
 status cuDevicePrimaryCtxRetain(void** context) { return *context = handle, 0; }
 status cuStreamCreate(void** stream) { return *stream = handle, 0; }
 status cuMemAlloc_v2(unsigned long long* address) { return *address = 1 << 20, 0; }
 status cuMemGetInfo_v2(size_t* free, size_t* total) { return *free = *total = 1ull << 36, 0; }
 status cuModuleLoadData(void** module) { return *module = handle, 0; }
+status cuModuleLoadDataEx(void** module) { return *module = handle, 0; }
+status cuFuncGetAttribute(int* value) { return *value = 0, 0; }
 
 // The kernels that are measured, and the sizes of their parameters: the runtime checks every launch against them.
 struct kernel {
