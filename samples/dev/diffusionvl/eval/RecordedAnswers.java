@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Answers that were recorded earlier, as JSON lines: {@code id} (text or number), {@code answer}, {@code gold} (a text, a number or a list of
- * them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices).
+ * Answers that were recorded earlier, as JSON lines: {@code id} (text or number), {@code answer}, {@code gold} (a text, a number or a list
+ * of them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices).
  */
 public final class RecordedAnswers {
   private static final ObjectMapper JSON = new ObjectMapper();

@@ -16,7 +16,8 @@ import java.util.Set;
 final class YesNoPairs implements Metric {
   private static final Set<String> COGNITION =
       Set.of("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning");
-  private static final Set<String> PERCEPTION = Set.of("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",
+  private static final Set<String> PERCEPTION = Set.of("existence", "count", "position", "color", "posters", "celebrity", "scene",
+      "landmark",
       "artwork", "ocr");
 
   @Override
@@ -47,7 +48,8 @@ final class YesNoPairs implements Metric {
     for (int i = 0; i < scores.length; i++) {
       Answer answer = answers.get(i);
       if (answer.category() == null || answer.questionId() == null) {
-        throw new BadInputException("sample " + answer.id() + ": " + (answer.category() == null ? "category" : "question_id") + ": missing");
+        throw new BadInputException("sample " + answer.id() + ": " + (answer.category() == null ? "category" : "question_id")
+            + ": missing");
       }
       categories.computeIfAbsent(answer.category(), c -> new LinkedHashMap<>())
           .computeIfAbsent(answer.questionId(), q -> new ArrayList<>()).add(scores[i]);
