@@ -251,7 +251,8 @@ class MisuseTest {
       try (FileChannel channel = FileChannel.open(weights, StandardOpenOption.WRITE)) {
         channel.truncate(channel.size() - bytes);
       }
-      String message = assertThrows(BadInputException.class, () -> DiffusionVl.load(device, files, DType.BF16, LoadListener.NONE)).getMessage();
+      String message = assertThrows(BadInputException.class, () -> DiffusionVl.load(device, files, DType.BF16,
+          LoadListener.NONE)).getMessage();
       assertEquals(weights + ": became shorter while it was read", message);
     }
   }
