@@ -92,11 +92,11 @@ constexpr size_t kDefaultSharedMemory = 48 << 10;   // per block, without
 EMU_API int launch(const Kernel& kernel, void** args, const LaunchConfig& config);
 
 // ---- reports
-// What the detectors found since the last call, one finding a line ("" if nothing). Each is also printed on stderr as it
+// What the detectors found since the last call, one finding per line ("" if nothing). Each is also printed on stderr as it
 // appears, prefixed "emulated device: ".
 EMU_API std::string take_reports();
 
-// The kernels launched since the last call, sorted, one "file kernel" a line; the file as the compiler was given it.
+// The kernels launched since the last call, sorted, one "file kernel" per line; the file as the compiler was given it.
 EMU_API std::string take_launched();
 
 // ---- journal: everything that ran on the device since the last call, in order, one line each; kept only between
@@ -113,7 +113,7 @@ EMU_API bool create(const char* kind);     // counts one more of the kind; false
 EMU_API void destroyed(const char* kind);
 EMU_API void fail_creation(uint64_t n);    // the n-th from now on fails; 0: none. Counts from here
 EMU_API uint64_t creations();              // since then
-EMU_API std::string created_objects();     // what is there, one "kind count" a line
+EMU_API std::string created_objects();     // what is there, one "kind count" per line
 
 // Adds a finding that is not tied to a kernel (for example a leak found by the driver facade).
 EMU_API void add_report(const std::string& text);

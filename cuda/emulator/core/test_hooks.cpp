@@ -27,7 +27,7 @@ TEST_HOOK void dvl_emulator_set_options(const char* options) { emu::set_options(
 // The findings since the last call, one per line.
 TEST_HOOK long dvl_emulator_take_reports(char* text, long capacity) { return give(emu::take_reports(), text, capacity); }
 
-// The kernels launched since the last call, one "file kernel" a line.
+// The kernels launched since the last call, one "file kernel" per line.
 TEST_HOOK long dvl_emulator_take_launched(char* text, long capacity) { return give(emu::take_launched(), text, capacity); }
 
 // From now on, or no more: a journal of what runs on the device. Either way it begins empty.
@@ -42,7 +42,7 @@ TEST_HOOK void dvl_emulator_fail_creation(long n) { emu::fail_creation(static_ca
 // Creations since the call above.
 TEST_HOOK long dvl_emulator_creations() { return static_cast<long>(emu::creations()); }
 
-// What has been created and not destroyed, one "kind count" a line.
+// What has been created and not destroyed, one "kind count" per line.
 TEST_HOOK long dvl_emulator_created_objects(char* text, long capacity) { return give(emu::created_objects(), text, capacity); }
 
 // Adds a finding for device memory that is still allocated; returns its bytes.

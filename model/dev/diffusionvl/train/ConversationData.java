@@ -8,7 +8,7 @@ import java.util.function.Function;
 
 /**
  * A file of conversations in the LLaVA format, a JSON list or JSON lines, opened for training. Memory holds only where the records are:
- * 12 bytes a record, and 4 more while an epoch runs. A record is read, and its images are opened, when its turn comes. The file must not
+ * 12 bytes per record, and 4 more while an epoch runs. A record is read, and its images are opened, when its turn comes. The file must not
  * change while it is open. Safe for use by several threads.
  *
  * <p>{@snippet :

@@ -4,7 +4,7 @@ package dev.diffusionvl.train;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Where the records of a file are: 12 bytes a record, in pieces that never move, so that growing needs no second copy. */
+/** Where the records of a file are: 12 bytes per record, in pieces that never move, so that growing needs no second copy. */
 final class RecordIndex {
   private static final int PIECE = 1 << 16;
 
