@@ -59,7 +59,7 @@ class FailedStepTest {
     FailingCreations creations = new FailingCreations(device);
     try (DiffusionVl model = DiffusionVl.load(device, checkpoint, DType.BF16)) {
       List<TrainingRow> rows = rows(model);
-      creations.some("step of " + model.config().family(), 24, () -> {
+      creations.some("step of " + model.config().family(), 16, () -> {
         try (Trainer trainer = trainer(model)) {
           try {
             trainer.step(rows);
