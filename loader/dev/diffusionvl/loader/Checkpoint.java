@@ -3,14 +3,12 @@ package dev.diffusionvl.loader;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
@@ -77,8 +75,8 @@ public final class Checkpoint implements AutoCloseable {
    * @throws BadInputException naming the folder and the tensor that is missing or wrong in it
    */
   static Checkpoint join(Checkpoint language, Checkpoint tower, Map<String, TensorView> made, ModelConfig config) {
-    language.requireComplete(config, name -> !name.startsWith("siglip.") && !made.containsKey(name));
-    tower.requireComplete(config, name -> name.startsWith("siglip."));
+    CheckpointCheck.require(language, config, name -> !name.startsWith("siglip.") && !made.containsKey(name));
+    CheckpointCheck.require(tower, config, name -> name.startsWith("siglip."));
     Checkpoint joined = new Checkpoint(language, tower, made);
     joined.tensors.keySet().retainAll(ModelShapes.of(config).keySet());
     return joined;
@@ -267,55 +265,19 @@ public final class Checkpoint implements AutoCloseable {
    */
   public void requireComplete(ModelConfig config) {
     requireFamily(config);
-    requireComplete(config, name -> true);
+    CheckpointCheck.require(this, config, name -> true);
   }
 
-  private void requireComplete(ModelConfig config, Predicate<String> wanted) {
-    List<String> problems = new ArrayList<>();
-    Path firstFile = null;
-    for (Map.Entry<String, long[]> expected : ModelShapes.of(config).entrySet()) {
-      String problem = wanted.test(expected.getKey()) ? problem(expected.getKey(), expected.getValue()) : null;
-      if (problem != null) {
-        Location location = tensors.get(expected.getKey());
-        firstFile = firstFile == null ? location == null ? modelDir : location.file().file() : firstFile;
-        problems.add(scheme.nameInFile(expected.getKey()) + ": " + problem);
-      }
-    }
-    if (!problems.isEmpty()) {
-      int others = problems.size() - 1;
-      String more = others == 0 ? "" : " (and " + others + " more tensors missing or misshaped)";
-      throw BadInputException.of(firstFile, problems.getFirst() + more);
-    }
+  /** The file that a tensor is in; the folder, if there is none. */
+  Path fileOf(String canonicalName) {
+    Location location = tensors.get(canonicalName);
+    return location == null ? modelDir : location.file().file();
   }
 
-  /** What is wrong with a tensor, or null. */
-  String problem(String canonicalName, long[] expectedShape) {
-    if (!contains(canonicalName)) {
-      return "missing from the weights";
-    }
-    WeightFormat format = format(canonicalName);
-    if (format != null) {
-      return problem(canonicalName, format, expectedShape);
-    }
-    TensorView view = tensor(canonicalName);
-    if (!Arrays.equals(view.shape(), expectedShape)) {
-      return "shape " + Arrays.toString(view.shape()) + ", the configuration needs " + Arrays.toString(expectedShape);
-    }
-    return view.type().isWeight() ? null : "dtype " + view.type() + ", weights are F32, F16 or BF16";
-  }
-
-  private String problem(String canonicalName, WeightFormat format, long[] expectedShape) {
-    if (expectedShape.length != 2) {
-      return "stored as " + format.describe() + ", which is for matrices; the configuration needs " + Arrays.toString(expectedShape);
-    }
-    for (WeightFormat.Part part : format.parts(expectedShape[0], expectedShape[1])) {
-      Location place = tensors.get(layer(canonicalName) + "." + part.suffix());
-      String problem = place != null ? part.problem(place.file().tensor(place.name())) : part.required() ? "missing" : null;
-      if (problem != null) {
-        return part.suffix() + ": " + problem;
-      }
-    }
-    return null;
+  /** A part of quantised weights; null if it is not there. */
+  TensorView part(String canonicalName, WeightFormat.Part part) {
+    Location place = tensors.get(layer(canonicalName) + "." + part.suffix());
+    return place == null ? null : place.file().tensor(place.name());
   }
 
   /** Unmaps all files. Idempotent. */

@@ -65,7 +65,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
         missing.add(name);
         continue;
       }
-      if (checkpoint.problem(entry.getKey(), entry.getValue()) != null) {
+      if (CheckpointCheck.problem(checkpoint, entry.getKey(), entry.getValue()) != null) {
         misshaped.add(name);
       }
       WeightFormat format = checkpoint.format(entry.getKey());
