@@ -85,7 +85,7 @@ final class SyntheticCheckpoint {
   }
 
   private static ByteBuffer pattern(TensorType type) {
-    ByteBuffer buffer = ByteBuffer.allocateDirect(PATTERN_ELEMENTS * (int) type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer = ByteBuffer.allocateDirect(PATTERN_ELEMENTS * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
     Random random = new Random(1);
     for (int i = 0; i < PATTERN_ELEMENTS; i++) {
       float value = (float) (0.02 * random.nextGaussian());

@@ -152,7 +152,7 @@ public abstract class KernelBenchmark implements AutoCloseable {
   /** Allocates enough copies of all operands to exceed the cache fourfold, or one per launch, or what fits. */
   public final void prepare() {
     long fits = bench.device().memory().free() / 3 / footprint();
-    copies = (int) Math.clamp((4 * bench.l2Bytes() + footprint() - 1) / footprint(), 1, Math.clamp(fits, 1, bench.launches()));
+    copies = Math.clamp((4 * bench.l2Bytes() + footprint() - 1) / footprint(), 1, Math.clamp(fits, 1, bench.launches()));
     operands.forEach(o -> o.allocate(bench, copies));
     for (int copy = 0; copy < copies; copy++) {
       initialise(copy);

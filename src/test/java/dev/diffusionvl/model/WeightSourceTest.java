@@ -61,7 +61,7 @@ class WeightSourceTest {
   private static Tensor tensor(TensorType type, long... shape) {
     byte[] data = new byte[Math.toIntExact(Arrays.stream(shape).reduce(type.bytes(), Math::multiplyExact))];
     new Random(7).nextBytes(data);
-    for (int i = (int) type.bytes() - 1; i < data.length; i += (int) type.bytes()) {
+    for (int i = type.bytes() - 1; i < data.length; i += type.bytes()) {
       data[i] &= (byte) 0xbf; // exponents below the largest: no infinities or NaN
     }
     return new Tensor(type, shape, data);
