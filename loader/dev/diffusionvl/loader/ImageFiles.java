@@ -8,6 +8,7 @@ import java.awt.image.Raster;
 import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -56,10 +57,40 @@ public final class ImageFiles {
   }
 
   /**
+   * An image of a data set.
+   *
+   * @param name relative to the folder
+   * @throws BadInputException as {@link #read(Path)}, or if the name leads out of the folder
+   */
+  public static RgbImage read(Path folder, String name) {
+    return read(within(folder, name));
+  }
+
+  /** Names come from a data set that a stranger may have made: they must stay within the folder. */
+  private static Path within(Path folder, String name) {
+    Path relative;
+    try {
+      relative = Path.of(name).normalize();
+    } catch (InvalidPathException e) {
+      throw new BadInputException("image: '" + name + "' is not a file name", e);
+    }
+    if (relative.isAbsolute()) {
+      throw new BadInputException("image: '" + name + "' is absolute; names are relative to the folder of the images");
+    }
+    if (relative.startsWith("..")) {
+      throw new BadInputException("image: '" + name + "' leads out of the folder of the images");
+    }
+    if (relative.toString().isEmpty()) {
+      throw new BadInputException("image: '" + name + "' names no file");
+    }
+    return folder.resolve(relative);
+  }
+
+  /**
    * The image in a file's bytes.
    *
    * @param name how messages call it
-   * @throws BadInputException as {@link #read}
+   * @throws BadInputException as {@link #read(Path)}
    */
   public static RgbImage decode(byte[] file, String name) {
     return decode(file, name, MAX_PIXELS);

@@ -8,7 +8,6 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.QwenImageProcessor;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.SigLipImageProcessor;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
@@ -43,26 +42,6 @@ final class ImagePreparer {
 
   /** @throws BadInputException naming the image, if its name leads out of the folder, or it is missing, broken or of an impossible shape */
   List<PreparedImage> prepare(List<String> names) {
-    return processor.apply(names.stream().map(name -> ImageFiles.read(resolve(name))).toList());
-  }
-
-  /** Names come from a data set that a stranger may have made: they must stay within the folder. */
-  private Path resolve(String name) {
-    Path relative;
-    try {
-      relative = Path.of(name).normalize();
-    } catch (InvalidPathException e) {
-      throw new BadInputException("image: '" + name + "' is not a file name", e);
-    }
-    if (relative.isAbsolute()) {
-      throw new BadInputException("image: '" + name + "' is absolute; names are relative to the folder of the images");
-    }
-    if (relative.startsWith("..")) {
-      throw new BadInputException("image: '" + name + "' leads out of the folder of the images");
-    }
-    if (relative.toString().isEmpty()) {
-      throw new BadInputException("image: '" + name + "' names no file");
-    }
-    return folder.resolve(relative);
+    return processor.apply(names.stream().map(name -> ImageFiles.read(folder, name)).toList());
   }
 }

@@ -33,9 +33,12 @@ final class TrainLog {
     OutputFile.write(file, (String.join("\n", kept) + (kept.isEmpty() ? "" : "\n")).getBytes(StandardCharsets.UTF_8));
   }
 
-  void add(Trainer.Step step) {
-    String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d}", step.step(),
-        step.loss(), step.gradientNorm(), step.rate(), step.tokens());
+  /** @param score null where nothing was asked */
+  void add(Trainer.Step step, HeldOut.Score score) {
+    String asked = score == null ? "" : String.format(Locale.ROOT, ", \"eval_score\": %s, \"eval_right\": %d, \"eval_questions\": %d",
+        score.part(), score.right(), score.questions());
+    String line = String.format(Locale.ROOT, "{\"step\": %d, \"loss\": %s, \"grad_norm\": %s, \"lr\": %s, \"tokens\": %d%s}", step.step(),
+        step.loss(), step.gradientNorm(), step.rate(), step.tokens(), asked);
     OutputFile.append(file, line);
   }
 }

@@ -9,6 +9,9 @@ public interface TrainingListener extends BadRecord.Listener {
   /** A step was taken and logged. */
   void step(Trainer.Step step);
 
+  /** The held-out questions were asked behind a step. */
+  default void score(int step, HeldOut.Score score) {}
+
   /** Asked between steps; true ends the run behind a snapshot. */
   default boolean isCancelled() {
     return false;

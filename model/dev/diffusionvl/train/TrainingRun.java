@@ -26,15 +26,17 @@ public final class TrainingRun {
   private final Path out;
   private final int saveEvery;
   private final boolean strict;
+  private final HeldOut heldOut;
 
   /**
    * @param files that the model was loaded from; open until the run has ended
    * @param out folder of the run
    * @param saveEvery steps between snapshots; 0: none
    * @param strict stop at a bad record instead of skipping it
+   * @param heldOut what is asked during the run
    */
   public TrainingRun(DiffusionVl model, ModelFiles files, ConversationData data, Objective objective, TrainerOptions options, Path out,
-      int saveEvery, boolean strict) {
+      int saveEvery, boolean strict, HeldOut heldOut) {
     if (saveEvery < 0) {
       throw new IllegalArgumentException("a snapshot every " + saveEvery + " steps");
     }
@@ -46,6 +48,7 @@ public final class TrainingRun {
     this.out = out;
     this.saveEvery = saveEvery;
     this.strict = strict;
+    this.heldOut = heldOut;
   }
 
   /**
@@ -85,8 +88,12 @@ public final class TrainingRun {
           records.add(rows.next());
         }
         Trainer.Step step = trainer.step(records);
-        log.add(step);
+        HeldOut.Score score = heldOut.due(step.step(), options.steps()) ? heldOut.questions().score(model) : null;
+        log.add(step, score);
         listener.step(step);
+        if (score != null) {
+          listener.score(step.step(), score);
+        }
         boolean cancelled = listener.isCancelled();
         boolean last = trainer.steps() == options.steps();
         if (saveEvery > 0 && (cancelled || last || trainer.steps() % saveEvery == 0)) {

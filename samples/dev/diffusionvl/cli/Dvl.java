@@ -117,7 +117,7 @@ public final class Dvl implements Runnable {
   /** Without a command: usage. */
   @Override
   public void run() {
-    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: generate, inspect or bench");
+    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: " + String.join(", ", spec.subcommands().keySet()));
   }
 
   /** The version that the build wrote down. */

@@ -2,6 +2,7 @@
 package dev.diffusionvl.cli;
 
 import dev.diffusionvl.train.BadRecord;
+import dev.diffusionvl.train.HeldOut;
 import dev.diffusionvl.train.Trainer;
 import dev.diffusionvl.train.TrainingListener;
 import java.io.PrintStream;
@@ -31,6 +32,12 @@ final class TrainingProgress implements TrainingListener {
   @Override
   public void skipped(BadRecord record) {
     err.println((terminal ? "\r" : "") + "dvl: skipped " + record.line());
+  }
+
+  @Override
+  public void score(int step, HeldOut.Score score) {
+    err.println((terminal ? "\r" : "") + String.format(Locale.ROOT, "step %d: %d of %d held-out answers are right (%.1f %%)%s",
+        step, score.right(), score.questions(), 100 * score.part(), terminal ? " ".repeat(80) : ""));
   }
 
   @Override

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.eval.ExactMatch;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.train.AutoregressiveObjective;
 import dev.diffusionvl.train.BlockDiffusionObjective;
 import dev.diffusionvl.train.ConversationData;
+import dev.diffusionvl.train.HeldOut;
 import dev.diffusionvl.train.Objective;
 import dev.diffusionvl.train.RowEncoder;
 import dev.diffusionvl.train.StepCheck;
@@ -110,6 +113,16 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--resume", description = "go on behind the newest snapshot in --out")
   private boolean resume;
 
+  @Option(names = "--eval", paramLabel = "FILE", description = "held-out conversations whose last answers are asked for during the run, "
+      + "and counted where they are right word for word; image names are relative to --images, else to the file's folder")
+  private Path eval;
+
+  @Option(names = "--eval-every", paramLabel = "N", description = "steps between two times of asking (default: a tenth of all steps)")
+  private Integer evalEvery;
+
+  @Option(names = "--eval-limit", paramLabel = "N", defaultValue = "0", description = "questions to ask, from the first on (0: all)")
+  private int evalLimit;
+
   @Option(names = "--strict", description = "stop at the first bad record instead of skipping it")
   private boolean strict;
 
@@ -135,6 +148,12 @@ final class TranslateCommand implements Callable<Integer> {
     if (steps != null && epochs != null) {
       throw usage("--steps and --epochs exclude each other");
     }
+    if (evalEvery != null && evalEvery < 1 || evalLimit < 0) {
+      throw usage("--eval-every is 1 or more, --eval-limit 0 or more");
+    }
+    if (eval != null && objective.equals("autoregressive")) {
+      throw usage("--eval asks block by block, which --objective autoregressive does not train");
+    }
     try (ModelFiles files = visionTower == null ? ModelFiles.open(base) : ModelFiles.join(base, visionTower, seed)) {
       if (files.checkpoint().isQuantized()) {
         throw BadInputException.of(base.resolve("config.json"), "quantization_config",
@@ -144,7 +163,7 @@ final class TranslateCommand implements Callable<Integer> {
       DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
       try (Device gpu = Device.open(where);
           DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
-        return check != null ? check(model) : train(model, files, config);
+        return check != null ? check(model) : train(model, files.withConfig(config));
       }
     }
   }
@@ -178,8 +197,9 @@ final class TranslateCommand implements Callable<Integer> {
     }
   }
 
-  private int train(DiffusionVl model, ModelFiles files, ModelConfig config) {
-    RowEncoder.Options rows = RowEncoder.Options.of(config, images != null ? images : data.toAbsolutePath().getParent());
+  private int train(DiffusionVl model, ModelFiles files) {
+    ModelConfig config = files.config();
+    RowEncoder.Options rows = RowEncoder.Options.of(config, EvalCommand.images(data, images));
     if (config.family() == ModelFamily.QWEN_VL) {
       rows = rows.withFraming(choice("image-aspect-ratio", aspectRatio != null ? aspectRatio : "keep", "keep", ImageFraming.AS_IS,
           "pad", ImageFraming.PAD));
@@ -191,10 +211,20 @@ final class TranslateCommand implements Callable<Integer> {
       TrainerOptions options = new TrainerOptions(batch, accumulate, rate, visionRate, warmup, Math.toIntExact(wanted), false, 0, 1, seed,
           trainedParts(), recompute);
       Objective what = objective(config);
-      TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict);
+      TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict,
+          heldOut(files, model.dtype(), options.steps()));
       run.run(resume, new TrainingProgress(System.err, options.steps()));
       return 0;
     }
+  }
+
+  private HeldOut heldOut(ModelFiles files, DType type, int last) {
+    if (eval == null) {
+      return HeldOut.NONE;
+    }
+    ExactMatch questions = ExactMatch.read(files, eval, EvalCommand.images(eval, images), evalLimit, GenerationOptions.DEFAULTS)
+        .briefly(files.tokenizer(), files.config().blockSize()).checked(files, type);
+    return new HeldOut(evalEvery != null ? evalEvery : Math.max(1, last / 10), questions);
   }
 
   private Objective objective(ModelConfig config) {

@@ -11,7 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -49,7 +49,21 @@ class ReadmeTest {
       "DVL_MAIN=dev.diffusionvl.samples.lowlevel.BlockMaskedAttention ./dvl",
       "DVL_MAIN=dev.diffusionvl.samples.lowlevel.Remasking ./dvl",
       "DVL_MAIN=dev.diffusionvl.samples.lowlevel.KvAppend ./dvl",
-      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.CapturedGraph ./dvl"));
+      "DVL_MAIN=dev.diffusionvl.samples.lowlevel.CapturedGraph ./dvl",
+      "./dvl translate --check src/test/resources/golden-train/text --base samples/models/diffusionvl-tiny --dtype f32 --json",
+      "./dvl generate --model samples/models/qwen25vl-tiny --image samples/data/shapes/images/eval00039.png "
+          + "--prompt \"What color is the cross?\" --gen-length 16"));
+
+  private static final String SHAPES = "--images samples/data/shapes/images";
+
+  /** Printed commands that take long, and the shorter ones that run here. */
+  private static final Map<String, String> SHORTENED = Map.of(
+      "./dvl translate --base samples/models/qwen25vl-tiny --data samples/data/shapes/train.json " + SHAPES
+          + " --out target/translated --train lm --steps 150 --batch 8 --lr 5e-4 --dtype f32 --seed 5",
+      "./dvl translate --base samples/models/qwen25vl-tiny --data samples/data/shapes/train.json " + SHAPES
+          + " --out FOLDER/translated --train lm --steps 2 --batch 2 --lr 5e-4 --dtype f32 --seed 5 && cat FOLDER/translated/train.jsonl",
+      "./dvl eval --task exact --model target/translated --data samples/data/shapes/eval.json " + SHAPES,
+      "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --limit 2");
 
   private static final String BUILD = "a build, which this test is a part of; ConsumerTest installs what it makes";
   private static final String CHECKPOINT = "needs a released checkpoint, and tests download nothing";
@@ -60,6 +74,7 @@ class ReadmeTest {
   private static final String NVCC = "needs nvcc; the build's gates run it where there is one";
   private static final String CHECK = "is a step of the build: the kernel tests run on what it makes";
   private static final String PROOF = "takes minutes; tests of the package prove run its parts";
+  private static final String TRANSLATED = "needs the demo's translated checkpoint, which takes minutes to make";
   private static final String NAMED = "a name in a sentence, or a form with a word to be replaced";
 
   /** Printed commands that do not run here, each with the reason. */
@@ -91,8 +106,11 @@ class ReadmeTest {
       Map.entry("cuda/prove --schedule-seed N", PROOF),
       Map.entry("cuda/prove --coverage", PROOF),
       Map.entry("dvl generate", NAMED),
-      Map.entry("dvl eval", NAMED),
       Map.entry("dvl bench", NAMED),
+      Map.entry("dvl eval", NAMED),
+      Map.entry("dvl translate", NAMED),
+      Map.entry("./dvl generate --model target/translated --image samples/data/shapes/images/eval00039.png "
+          + "--prompt \"What color is the cross?\" --gen-length 16", TRANSLATED),
       Map.entry("./dvl inspect DIR", NAMED));
 
   private static Set<String> printed;
@@ -134,8 +152,19 @@ class ReadmeTest {
   void everyPrintedCommandIsListed() {
     Set<String> listed = new TreeSet<>(RUN);
     listed.addAll(NOT_RUN.keySet());
+    listed.addAll(SHORTENED.keySet());
     assertEquals(String.join("\n", listed), String.join("\n", printed));
     assertFalse(RUN.stream().anyMatch(NOT_RUN::containsKey));
+  }
+
+  static Collection<String> shortened() {
+    return SHORTENED.values();
+  }
+
+  @ParameterizedTest
+  @MethodSource("shortened")
+  void runsShortened(String command) throws IOException, InterruptedException {
+    assertFalse(output(command.replace("FOLDER", temp.toString())).isBlank(), command);
   }
 
   static Set<String> run() {

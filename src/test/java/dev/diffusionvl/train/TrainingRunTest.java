@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.diffusionvl.eval.ExactMatch;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.Inspection;
 import dev.diffusionvl.loader.ModelFiles;
@@ -20,7 +23,9 @@ import dev.diffusionvl.runtime.DeviceSpec;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -55,6 +60,32 @@ class TrainingRunTest {
     train(data, folder.resolve("halves"), DType.BF16, true, Integer.MAX_VALUE);
     assertArrayEquals(Files.readAllBytes(folder.resolve("whole/model.safetensors")),
         Files.readAllBytes(folder.resolve("halves/model.safetensors")));
+  }
+
+  @Test
+  void questionsDuringTheRunChangeNothingOfIt() throws IOException {
+    Path data = data();
+    Path shapes = Path.of("samples/data/shapes");
+    Function<ModelFiles, HeldOut> asking = files -> new HeldOut(3, ExactMatch.read(files, shapes.resolve("eval.json"),
+        shapes.resolve("images"), 4, GenerationOptions.DEFAULTS).briefly(files.tokenizer(), 8).checked(files, DType.BF16));
+    train(data, folder.resolve("quiet"), DType.BF16, false, Integer.MAX_VALUE);
+    run(data, folder.resolve("asked"), DType.BF16, false, STEPS, Integer.MAX_VALUE, asking);
+    run(data, folder.resolve("halves"), DType.BF16, false, STEPS, 2, asking);
+    run(data, folder.resolve("halves"), DType.BF16, true, STEPS, Integer.MAX_VALUE, asking);
+    assertArrayEquals(Files.readAllBytes(folder.resolve("quiet/model.safetensors")),
+        Files.readAllBytes(folder.resolve("asked/model.safetensors")));
+    assertArrayEquals(Files.readAllBytes(folder.resolve("asked/train.jsonl")), Files.readAllBytes(folder.resolve("halves/train.jsonl")));
+    List<String> quiet = Files.readAllLines(folder.resolve("quiet/train.jsonl"));
+    List<String> asked = Files.readAllLines(folder.resolve("asked/train.jsonl"));
+    for (int step = 1; step <= STEPS; step++) {
+      JsonNode line = new ObjectMapper().readTree(asked.get(step - 1));
+      assertEquals(step >= 3, line.has("eval_score"), "step " + step);
+      assertTrue(asked.get(step - 1).startsWith(quiet.get(step - 1).substring(0, quiet.get(step - 1).length() - 1)));
+      if (step >= 3) {
+        assertEquals(line.get("eval_right").asDouble() / 4, line.get("eval_score").asDouble());
+        assertEquals(4, line.get("eval_questions").asInt());
+      }
+    }
   }
 
   @Test
@@ -106,13 +137,18 @@ class TrainingRunTest {
   }
 
   private void run(Path data, Path out, DType dtype, boolean resume, int steps, int stopBehind) {
+    run(data, out, dtype, resume, steps, stopBehind, files -> HeldOut.NONE);
+  }
+
+  private void run(Path data, Path out, DType dtype, boolean resume, int steps, int stopBehind, Function<ModelFiles, HeldOut> asking) {
     TrainerOptions options = new TrainerOptions(1, 2, 1e-3, 1e-4, 0.25, steps, false, 0, 1, 3, Set.of(TrainedPart.LM), false);
     try (Device device = device(); ModelFiles files = ModelFiles.open(BASE); DiffusionVl model = DiffusionVl.load(device, files, dtype,
         LoadListener.NONE);
         ConversationData records = ConversationData.open(data, new RowEncoder(model.config(), model.tokenizer(),
             RowEncoder.Options.of(model.config(), folder)))) {
+      HeldOut heldOut = asking.apply(files);
       BlockDiffusionObjective objective = new BlockDiffusionObjective(8, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
-      new TrainingRun(model, files, records, objective, options, out, 1, true).run(resume, new TrainingListener() {
+      new TrainingRun(model, files, records, objective, options, out, 1, true, heldOut).run(resume, new TrainingListener() {
         private int taken;
 
         @Override

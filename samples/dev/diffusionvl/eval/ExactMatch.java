@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.eval;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ChatPrompt.Turn;
+import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.GenerationOptions;
+import dev.diffusionvl.model.GenerationResult;
+import dev.diffusionvl.model.MemoryNeed;
+import dev.diffusionvl.model.PromptLimitException;
+import dev.diffusionvl.model.Session;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.train.ConversationData;
+import dev.diffusionvl.train.ConversationRecord;
+import dev.diffusionvl.train.HeldOut;
+import dev.diffusionvl.train.RowEncoder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/** The questions of {@link EvalTask#EXACT}, asked one after another. Immutable. */
+public final class ExactMatch implements HeldOut.Questions {
+  private final List<Question> questions;
+  private final GenerationOptions options;
+
+  private ExactMatch(List<Question> questions, GenerationOptions options) {
+    this.questions = List.copyOf(questions);
+    this.options = options;
+  }
+
+  /**
+   * Reads questions from conversations in the LLaVA format: the last answer of each is the recorded one, and what comes before it is asked.
+   *
+   * @param files of the model that will be asked
+   * @param images folder that the records' image names are relative to
+   * @param limit records to take, from the first on; 0: all
+   * @throws BadInputException naming the first record that is bad
+   */
+  public static ExactMatch read(ModelFiles files, Path data, Path images, int limit, GenerationOptions options) {
+    List<Question> questions = new ArrayList<>();
+    RowEncoder encoder = new RowEncoder(files.config(), files.tokenizer(), RowEncoder.Options.of(files.config(), images));
+    try (ConversationData conversations = ConversationData.open(data, encoder)) {
+      int count = limit == 0 ? conversations.size() : Math.min(limit, conversations.size());
+      for (int i = 0; i < count; i++) {
+        ConversationRecord record = conversations.record(i);
+        List<Turn> turns = record.turns();
+        questions.add(new Question(record.id(), images, record.images(), turns.subList(0, turns.size() - 1), turns.getLast().text()));
+      }
+    }
+    return new ExactMatch(questions, options);
+  }
+
+  public List<Question> questions() {
+    return questions;
+  }
+
+  /** The same questions with answers only as long as the longest recorded one takes: a longer answer is wrong however it goes on. */
+  public ExactMatch briefly(Tokenizer tokenizer, int blockSize) {
+    int longest = questions.stream().mapToInt(question -> tokenizer.encode(question.gold()).length).max().orElse(0);
+    return new ExactMatch(questions, options.withGenLength((longest + 1 + blockSize - 1) / blockSize * blockSize));
+  }
+
+  /**
+   * Reads every image and plans every prompt, so that what would fail later fails now.
+   *
+   * @throws BadInputException naming the record and what is wrong with it
+   */
+  public ExactMatch checked(ModelFiles files, DType dtype) {
+    for (Question question : questions) {
+      try {
+        MemoryNeed.of(files, dtype, question.request(), options);
+      } catch (BadInputException | PromptLimitException e) {
+        throw new BadInputException("held-out record " + question.id() + ": " + e.getMessage(), e);
+      }
+    }
+    return this;
+  }
+
+  /**
+   * Asks all questions.
+   *
+   * @param listener hears each answer
+   */
+  public List<Asked> ask(DiffusionVl model, Consumer<Asked> listener) {
+    List<Asked> answers = new ArrayList<>();
+    try (Session session = model.newSession()) {
+      for (Question question : questions) {
+        long start = System.nanoTime();
+        GenerationResult result = session.generate(question.request(), options);
+        double score = EvalTask.EXACT.score(new Answer(question.id(), result.text(), List.of(question.gold()), null, null, List.of()));
+        answers.add(new Asked(question, result.text(), score, result.counts().forwards(), (System.nanoTime() - start) / 1e6));
+        listener.accept(answers.getLast());
+      }
+    }
+    return answers;
+  }
+
+  @Override
+  public HeldOut.Score score(DiffusionVl model) {
+    long right = ask(model, answer -> {}).stream().filter(answer -> answer.score() == 1).count();
+    return new HeldOut.Score((int) right, questions.size());
+  }
+}
