@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.OutputException;
 import dev.diffusionvl.train.BadRecord;
 import dev.diffusionvl.train.HeldOut;
 import dev.diffusionvl.train.Trainer;
 import dev.diffusionvl.train.TrainingListener;
+import java.awt.AWTError;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.Locale;
 
-/** Progress of a training run: on a terminal one line that is redrawn, elsewhere a line for every tenth step. */
+/**
+ * Progress of a training run: on a terminal one line that is redrawn, elsewhere a line for every tenth step; and the loss as a picture,
+ * {@code loss.svg} in the run's folder, drawn anew every ten seconds at most.
+ */
 final class TrainingProgress implements TrainingListener {
   private static final int WIDTH = 24;
+  private static final long REDRAW_NANOS = 10_000_000_000L;
+  private static final int REDRAW_SHARE = 20; // at most one part in so many of the time goes into pictures
 
   private final PrintStream err;
+  private final Path folder;
   private final int total;
   private final boolean terminal = Boolean.getBoolean("dvl.terminal");
   private final long start = System.nanoTime();
   private int firstStep;
   private long tokens;
+  private long nextPicture = start;
+  private boolean drawable = true;
 
-  TrainingProgress(PrintStream err, int total) {
+  /** @param folder of the run */
+  TrainingProgress(PrintStream err, Path folder, int total) {
     this.err = err;
+    this.folder = folder;
     this.total = total;
   }
 
@@ -58,6 +72,31 @@ final class TrainingProgress implements TrainingListener {
           + (terminal && !last ? "" : System.lineSeparator()));
       err.flush();
     }
+    draw();
+  }
+
+  /** The run has ended. */
+  void finish() {
+    nextPicture = System.nanoTime();
+    draw();
+  }
+
+  /** A picture that cannot be drawn, on a machine without fonts for instance, stops no run. */
+  private void draw() {
+    long now = System.nanoTime();
+    if (!drawable || now - nextPicture < 0) {
+      return;
+    }
+    try {
+      LossPicture.draw(folder.resolve("train.jsonl"), folder.resolve("loss.svg"));
+    } catch (OutputException | BadInputException e) {
+      throw e;
+    } catch (RuntimeException | LinkageError | AWTError | InternalError e) {
+      drawable = false;
+      remark("no picture of the loss: " + e);
+    }
+    long end = System.nanoTime();
+    nextPicture = end + Math.max(REDRAW_NANOS, REDRAW_SHARE * (end - now));
   }
 
   private static String time(double seconds) {

@@ -213,7 +213,9 @@ final class TranslateCommand implements Callable<Integer> {
       Objective what = objective(config);
       TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict,
           heldOut(files, model.dtype(), options.steps()));
-      run.run(resume, new TrainingProgress(System.err, options.steps()));
+      TrainingProgress progress = new TrainingProgress(System.err, out, options.steps());
+      run.run(resume, progress);
+      progress.finish();
       return 0;
     }
   }
