@@ -7,7 +7,7 @@
 #   --home DIR   an unpacked self-contained archive (default: target/dvl-*.tar.xz are unpacked into a temporary folder)
 #   --out DIR    results (default: bench/results/DATE)
 #   --rehearse   the same steps at small sizes on the emulated device; shows that nothing is misspelt, measures nothing
-#   STEP         facts tests vectors kernels 3b 7b load sanitizer (default: all, in this order)
+#   STEP         facts tests vectors kernels 3b 7b train load sanitizer (default: all, in this order)
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
 # every step with its exit code), vectors.tar, and a log for each kind of step. Clocks and power are left as they are.
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b load sanitizer)
+[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b train load sanitizer)
 out=${out:-bench/results/$(date -u +%Y-%m-%d-%H%M)}
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
@@ -162,6 +162,24 @@ shape() {
   if $rehearse; then models tiny --context 64 --layers 2; else models "$1"; fi
 }
 
+train() { # AdamW of the whole 3B needs about 60 GB; of the 7B a quarter of the layers is taken
+  if $rehearse; then
+    run models 120 "$home/dvl" bench train --shape tiny --layers 2 --rows 64 --tokenizer $tokenizer --out "$rows"
+    peer tiny 60 eager --train --rows 64
+    peer tiny 60 compiled --train --rows 64
+    return
+  fi
+  local recompute
+  for recompute in "" --recompute; do
+    run models 120 "$home/dvl" bench train --shape 3b $recompute --tokenizer $tokenizer --out "$rows"
+    peer 3b 150 eager --train $recompute
+    peer 3b 200 compiled --train $recompute
+  done
+  run models 120 "$home/dvl" bench train --shape 7b --layers 7 --tokenizer $tokenizer --out "$rows"
+  peer 7b 150 eager --train --layers 7
+  peer 7b 200 compiled --train --layers 7
+}
+
 load() {
   local shape=3b
   $rehearse && shape=tiny
@@ -179,7 +197,7 @@ sanitizer() {
 
 for step in "${steps[@]}"; do
   case $step in
-    facts | tests | vectors | kernels | load | sanitizer) $step ;;
+    facts | tests | vectors | kernels | train | load | sanitizer) $step ;;
     3b | 7b) shape "$step" ;;
     *) echo "gpu.sh: unknown step $step" >&2; failed=$((failed + 1)) ;;
   esac

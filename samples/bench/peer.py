@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The PyTorch peer of `dvl bench forward` and `dvl bench generate`: the same architecture and shapes, random weights, the same rows.
+"""The PyTorch peer of `dvl bench forward`, `generate` and `train`: the same architecture and shapes, random weights, the same rows.
 
     peer.py --shape 3b|7b|tiny --mode eager|compiled [--context N]... [--layers N] [--gen-length N] [--json] [--out FILE]
+    peer.py --train --shape 3b|7b|tiny --mode eager|compiled [--rows N] [--layers N] [--recompute] [--json] [--out FILE]
     peer.py --versions      what is installed
     peer.py --plan ...      what would be measured; needs no torch
     peer.py --self-test     the parts that need no torch
@@ -13,6 +14,10 @@ eager     as the reference runs: separate projections, a cache that grows by con
           the masks by the host in every step.
 compiled  as well as PyTorch does it without own kernels: stacked projections, a static cache (as large as the largest context of the
           run needs), torch.compile, and one CUDA graph each for the denoising and the store forward; no dead work, no look by the host.
+
+With --train: an optimiser step of the language model over one record, as finetuning is usually written: f32 weights under autocast, autograd,
+gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`: blocks without a masked row are left out.
+compiled puts torch.compile around the forward pass.
 """
 import argparse
 import dataclasses
@@ -20,6 +25,7 @@ import datetime
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -27,6 +33,7 @@ import time
 try:
     import torch
     import torch.nn.functional as F
+    import torch.utils.checkpoint
 except ImportError:
     torch = None
 
@@ -119,6 +126,37 @@ def generate_row(args, shape, context, vision, prefill, decode):
             "tokens_per_s": significant(1000 * blocks * BLOCK / median)}
 
 
+def training_rows(length, seed):
+    """(rows, block, noisy) of a pass over one record: clean blocks, then noisy ones of the labelled second half that hide something; and per
+    row whether it is masked and the noise level of its block."""
+    random_numbers = random.Random(seed)
+    blocks = length // BLOCK
+    clean, noisy = [], []
+    for block in range(blocks):
+        level = (random_numbers.random() + block) / blocks * 0.999 + 0.001
+        rows = range(block * BLOCK, (block + 1) * BLOCK)
+        hidden = [row >= length // 2 and random_numbers.random() <= level for row in rows]
+        if any(hidden):
+            noisy += [(row, True, masked, level) for row, masked in zip(rows, hidden)]
+        if block < blocks - 1:
+            clean += [(row, False, False, level) for row in rows]
+    return clean + noisy
+
+
+def sees(query, key):
+    """The four visibility rules of block diffusion, for rows of training_rows."""
+    own, other = query[0] // BLOCK, key[0] // BLOCK
+    if query[1]:
+        return own == other if key[1] else own > other
+    return not key[1] and own >= other
+
+
+def train_row(args, shape, length, pass_rows, targets, millis):
+    return {"bench": "train", "engine": "torch-" + args.mode, "shape": args.shape, "layers": shape.layers, "dtype": "bf16",
+            "rows": length, "pass_rows": pass_rows, "targets": targets, "recompute": args.recompute, "optimizer": "adamw",
+            **times("ms", millis), "tokens_per_s": significant(1000 * length / quantile(millis, 0.5))}
+
+
 def commit():
     try:
         return subprocess.run(["git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
@@ -198,7 +236,7 @@ class Decoder:
         self.layers = [Layer(shape, device, stacked) for _ in range(shape.layers)]
         self.embedding = weight(device, shape.vocab, shape.hidden)
         self.norm = weight(device, shape.hidden, mean=1.0)
-        # The 3B's head is tied, the 7B's is not; it is read once a forward either way.
+        # The 3B's head is tied, the 7B's is not; it is read once per forward either way.
         self.head = weight(device, shape.vocab, shape.hidden)
 
     def tables(self, positions, device):
@@ -207,24 +245,48 @@ class Decoder:
         angles = torch.cat((angles, angles), dim=-1)
         return angles.cos().bfloat16(), angles.sin().bfloat16()
 
-    def forward(self, h, cos, sin, attend):
+    def forward(self, h, cos, sin, attend, recompute=False):
         """h [rows, H]; attend(layer number, q [heads, rows, D], k, v [kv heads, rows, D]) -> [heads, rows, D]."""
-        s, rows = self.s, h.shape[0]
-        q_width, kv_width = s.heads * HEAD_DIM, s.kv_heads * HEAD_DIM
-        for i, w in enumerate(self.layers):
-            x = rms_norm(h, w.norm1)
-            parts = [F.linear(x, m, b) for m, b in zip(w.qkv, w.qkv_bias)]
-            q, k, v = parts if len(parts) == 3 else parts[0].split([q_width, kv_width, kv_width], dim=-1)
-            q = rotary(q.view(rows, s.heads, HEAD_DIM).transpose(0, 1), cos, sin)
-            k = rotary(k.view(rows, s.kv_heads, HEAD_DIM).transpose(0, 1), cos, sin)
-            v = v.view(rows, s.kv_heads, HEAD_DIM).transpose(0, 1)
-            context = attend(i, q, k, v).transpose(0, 1).reshape(rows, q_width)
-            h = h + F.linear(context, w.o)
-            x = rms_norm(h, w.norm2)
-            parts = [F.linear(x, m) for m in w.gate_up]
-            gate, up = parts if len(parts) == 2 else parts[0].split([s.inter, s.inter], dim=-1)
-            h = h + F.linear(F.silu(gate) * up, w.down)
+        for i in range(self.s.layers):
+            if recompute:
+                h = torch.utils.checkpoint.checkpoint(self.layer, i, h, cos, sin, attend, use_reentrant=False)
+            else:
+                h = self.layer(i, h, cos, sin, attend)
         return rms_norm(h, self.norm)
+
+    def layer(self, i, h, cos, sin, attend):
+        s, rows, w = self.s, h.shape[0], self.layers[i]
+        q_width, kv_width = s.heads * HEAD_DIM, s.kv_heads * HEAD_DIM
+        x = rms_norm(h, w.norm1)
+        parts = [F.linear(x, m, b) for m, b in zip(w.qkv, w.qkv_bias)]
+        q, k, v = parts if len(parts) == 3 else parts[0].split([q_width, kv_width, kv_width], dim=-1)
+        q = rotary(q.view(rows, s.heads, HEAD_DIM).transpose(0, 1), cos, sin)
+        k = rotary(k.view(rows, s.kv_heads, HEAD_DIM).transpose(0, 1), cos, sin)
+        v = v.view(rows, s.kv_heads, HEAD_DIM).transpose(0, 1)
+        context = attend(i, q, k, v).transpose(0, 1).reshape(rows, q_width)
+        h = h + F.linear(context, w.o)
+        x = rms_norm(h, w.norm2)
+        parts = [F.linear(x, m) for m in w.gate_up]
+        gate, up = parts if len(parts) == 2 else parts[0].split([s.inter, s.inter], dim=-1)
+        return h + F.linear(F.silu(gate) * up, w.down)
+
+    def train(self):
+        """All weights as f32 that take gradients; returns them, each once."""
+        owners = [self] + self.layers
+        known = {}
+
+        def trained(w):
+            if id(w) not in known:
+                known[id(w)] = (w, w.float().requires_grad_())  # the old one is kept, so that no other gets its id
+            return known[id(w)][1]
+
+        for owner in owners:
+            for name, value in vars(owner).items():
+                if isinstance(value, torch.Tensor):
+                    setattr(owner, name, trained(value))
+                elif isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
+                    setattr(owner, name, [trained(w) for w in value])
+        return [new for _, new in known.values()]
 
     def logits(self, h):
         return F.linear(h, self.head)
@@ -487,6 +549,49 @@ def measure(args, shape):
             emit(args, generate_row(args, shape, context, vision_ms, prefill_ms, decode))
 
 
+def measure_training(args, shape):
+    device = torch.device("cuda")
+    torch.manual_seed(1)
+    model = Decoder(shape, device, stacked=args.mode == "compiled")
+    # The 3B's head is tied: one matrix, trained once.
+    if args.shape != "7b":
+        model.head = model.embedding
+    parameters = model.train()
+    rows = training_rows(args.rows, 1)
+    table = torch.tensor([[row, noisy, masked] for row, noisy, masked, _ in rows], device=device)
+    visible = torch.tensor([[sees(query, key) for key in rows] for query in rows], device=device)
+    tokens = torch.randint(0, min(shape.mask_id, shape.vocab), (args.rows,), device=device)
+    labels = tokens[table[:, 0]]
+    masked = table[:, 2].bool()
+    ids = torch.where(masked, torch.full_like(labels, shape.mask_id), labels)
+    weights = torch.tensor([1 / level for _, _, hidden, level in rows if hidden], device=device) / (args.rows // 2)
+    cos, sin = model.tables(args.rows, device)
+    cos, sin = cos[table[:, 0]], sin[table[:, 0]]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, fused=True)
+
+    def loss():
+        h = model.forward(F.embedding(ids, model.embedding), cos, sin, lambda i, q, k, v: sdpa(q, k.to(q.dtype), v, visible), args.recompute)
+        return (F.cross_entropy(model.logits(h[masked]).float(), labels[masked], reduction="none") * weights).sum()
+
+    forward = torch.compile(loss) if args.mode == "compiled" else loss
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            value = forward()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        return value
+
+    for _ in range(3):
+        value = step()
+    if not bool(torch.isfinite(value)):
+        raise SystemExit("peer.py: the loss is not finite")
+    millis = [wall_millis(step) for _ in range(10)]
+    emit(args, train_row(args, shape, args.rows, len(rows), int(masked.sum()), millis))
+
+
 def self_test():
     assert transfer_schedule(8, 8) == [1] * 8
     assert transfer_schedule(8, 3) == [3, 3, 2]
@@ -494,6 +599,13 @@ def self_test():
     assert window_bounds(36)[-1] == 1296 and len(window_bounds(36)) == 26
     assert window_bounds(8) == [0, 64]
     assert quantile([5, 1, 4, 2, 3], 0.5) == 3 and abs(quantile([5, 1, 4, 2, 3], 0.1) - 1.4) < 1e-9
+    rows = training_rows(64, 1)
+    assert [row[0] for row in rows[:56]] == list(range(56)) and all(row[0] >= 32 for row in rows if row[1])
+    assert all(any(row[2] for row in rows[i:i + BLOCK]) for i in range(56, len(rows), BLOCK)), "a noisy block that hides nothing"
+    noisy = next(row for row in rows if row[1])
+    assert [sum(sees(row, key) for key in rows) for row in (rows[0], rows[9], noisy)] == [8, 16, noisy[0] // BLOCK * BLOCK + BLOCK]
+    args = parse(["--shape", "3b", "--train"])
+    assert args.rows == 1024 and train_row(args, SHAPES["3b"], 1024, 1500, 400, [50.0])["tokens_per_s"] == 20480.0
     args = parse(["--shape", "3b", "--mode", "eager", "--gen-length", "128"])
     assert args.context == [352, 1000, 4000]
     row = generate_row(args, SHAPES["3b"], 352, 5, 6, [100, 120, 110])
@@ -521,12 +633,18 @@ def parse(arguments):
     parser.add_argument("--context", type=int, action="append", help="prompt rows, a multiple of 8; may be repeated")
     parser.add_argument("--layers", type=int, default=0, help="cut the model to its first layers")
     parser.add_argument("--gen-length", type=int, default=128)
+    parser.add_argument("--train", action="store_true", help="training steps instead of forwards and generations")
+    parser.add_argument("--rows", type=int, help="rows of the record that is learnt, a multiple of 8")
+    parser.add_argument("--recompute", action="store_true", help="keep only the layers' inputs on the way forward")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", help="append JSON lines to this file too")
     parser.add_argument("--versions", action="store_true")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args(arguments)
+    args.rows = args.rows or (128 if args.shape == "tiny" else 1024)
+    if args.rows < 2 * BLOCK or args.rows % BLOCK:
+        parser.error(f"--rows must be a multiple of {BLOCK}, at least {2 * BLOCK}")
     args.context = args.context or ([64] if args.shape == "tiny" else [352, 1000, 4000])
     if any(c < BLOCK or c % BLOCK for c in args.context) or args.gen_length < BLOCK or args.gen_length % BLOCK:
         parser.error(f"--context and --gen-length must be multiples of {BLOCK}")
@@ -540,6 +658,8 @@ def main():
         self_test()
     elif args.versions:
         versions()
+    elif args.plan and args.train:
+        print(f"{args.shape} ({shape.layers} layers) {args.mode}: training steps over {args.rows} rows")
     elif args.plan:
         for context in args.context:
             print(f"{args.shape} ({shape.layers} layers) {args.mode}: "
@@ -547,6 +667,8 @@ def main():
     elif torch is None or not torch.cuda.is_available():
         print("peer.py: needs PyTorch and a GPU" + ("" if torch else "; torch is not installed"), file=sys.stderr)
         return 4
+    elif args.train:
+        measure_training(args, shape)
     else:
         measure(args, shape)
     return 0

@@ -30,11 +30,12 @@ public final class StepCheck {
    * Runs all steps of the case.
    *
    * @param model in the state from which the case starts; it is trained by this
+   * @param autoregressive learn by next-token loss instead, for which the case's noise is of no account
    * @return a JSON object {@code {"steps": [{"loss", "grad_norm", "gradients": {name: probe}, "weights_after": {name: probe}}, …]}}; names
    *     as in a trained checkpoint, a probe is [L2 norm, sum, Σ v[i] cos(i)] of the tensor as stored
    * @throws BadInputException naming the field that is missing or wrong
    */
-  public static String run(DiffusionVl model, Path folder) {
+  public static String run(DiffusionVl model, Path folder, boolean autoregressive) {
     Path file = folder.resolve("case.json");
     Map<?, ?> recorded = object(file, "", read(file));
     Map<?, ?> optimizer = object(file, "optimizer", recorded.get("optimizer"));
@@ -45,14 +46,15 @@ public final class StepCheck {
         number(file, "optimizer.lr_vision_tower", optimizer.get("lr_vision_tower")), 0, steps.size(), true,
         number(file, "optimizer.weight_decay", optimizer.get("weight_decay")),
         number(file, "optimizer.clip_grad_norm", optimizer.get("clip_grad_norm")), 0, EnumSet.allOf(TrainedPart.class), false);
-    BlockDiffusionObjective objective = new BlockDiffusionObjective(blockSize, model.config().maskTokenId(),
+    BlockDiffusionObjective blocks = new BlockDiffusionObjective(blockSize, model.config().maskTokenId(),
         BlockDiffusionObjective.LOWEST);
+    Objective objective = autoregressive ? new AutoregressiveObjective() : blocks;
     List<String> results = new ArrayList<>();
     try (Trainer trainer = new Trainer(model, objective, options)) {
       for (Object step : steps) {
         List<Noise> noises = noises(file, list(file, "samples", object(file, "steps", step).get("samples")), rows);
-        Trainer.Step done = trainer.step(rows,
-            (examples, first) -> objective.rows(examples, noises.subList(first, first + examples.size()), rows.size()));
+        Trainer.Step done = autoregressive ? trainer.step(rows) : trainer.step(rows,
+            (examples, first) -> blocks.rows(examples, noises.subList(first, first + examples.size()), rows.size()));
         results.add("{\"loss\": %s, \"grad_norm\": %s, \"gradients\": %s, \"weights_after\": %s}".formatted(done.loss(),
             done.gradientNorm(),
             probes(model, trainer, true), probes(model, trainer, false)));

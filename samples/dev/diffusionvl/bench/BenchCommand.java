@@ -7,8 +7,8 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code dvl bench}: measurements, each row with device, driver, date, commit and command. */
-@Command(name = "bench", description = "Measures kernels, forward passes and generations.", mixinStandardHelpOptions = true,
-    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerationCommand.class, LoadCommand.class})
+@Command(name = "bench", description = "Measures kernels, forward passes, generations and training steps.", mixinStandardHelpOptions = true,
+    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerationCommand.class, TrainCommand.class, LoadCommand.class})
 public final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 

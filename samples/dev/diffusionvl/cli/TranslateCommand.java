@@ -179,7 +179,7 @@ final class TranslateCommand implements Callable<Integer> {
   }
 
   private int check(DiffusionVl model) {
-    System.out.println(StepCheck.run(model, check));
+    System.out.println(StepCheck.run(model, check, objective(model.config()) instanceof AutoregressiveObjective));
     return 0;
   }
 

@@ -38,7 +38,7 @@ class LayerTest {
       "loader", Set.of(),
       "model", Set.of("loader", "runtime"),
       "train", Set.of("model", "loader", "runtime"),
-      "bench", Set.of("model", "loader", "runtime"),
+      "bench", Set.of("train", "model", "loader", "runtime"),
       "eval", Set.of("train", "model", "loader", "runtime"),
       "cli", Set.of("bench", "eval", "train", "model", "loader", "runtime"),
       "samples", Set.of("train", "model", "loader", "runtime"));

@@ -15,9 +15,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelShapes;
+import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
+import dev.diffusionvl.train.AutoregressiveObjective;
+import dev.diffusionvl.train.Example;
+import dev.diffusionvl.train.PassRows;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -120,6 +125,45 @@ class BenchTest {
     for (String time : new String[] {"vision_ms", "prefill_ms", "decode_ms", "tokens_per_s"}) {
       assertTrue(row.get(time).asDouble() > 0, row.toString());
     }
+  }
+
+  @Test
+  void trainingStepsStandBesideTheirFloor() throws IOException {
+    for (boolean recompute : new boolean[] {false, true}) {
+      List<String> arguments = new ArrayList<>(List.of("train", "--shape", "tiny", "--layers", "2", "--rows", "32", "--tokenizer", MODEL));
+      if (recompute) {
+        arguments.add("--recompute");
+      }
+      JsonNode row = run(0, arguments.toArray(String[]::new)).getLast();
+      assertEquals("train tiny 32", row.get("bench").asText() + " " + row.get("shape").asText() + " " + row.get("rows").asText());
+      assertTrue(row.get("ok").asBoolean() && row.get("pass_rows").asInt() > 24 && row.get("targets").asInt() > 0, row.toString());
+      for (String figure : new String[] {"ms", "tokens_per_s", "floor_ms", "pct_floor", "mfu_pct", "predicted_ms"}) {
+        assertTrue(row.get(figure).asDouble() > 0, row.toString());
+      }
+      assertEquals(recompute, row.get("recompute").asBoolean());
+    }
+  }
+
+  /** Twice the parameters times rows forward, twice that backward: the usual rule, which holds where attention and head are small. */
+  @Test
+  void operationsOfAStepFollowTheRule() {
+    TextConfig config = new TextConfig(512, 8, 4, 4, 128, 2048, 64, 1024, 1e-6, 1e6, true);
+    Example example = new Example(new int[64], new int[64]);
+    PassRows pass = new AutoregressiveObjective().rows(List.of(example), new long[1], 1);
+    double parameters = 8 * (4 * 512 * 512 + 3 * 512 * 2048);
+    TrainingCost cost = TrainingCost.of(config, pass, DType.BF16, false);
+    assertEquals(1, cost.modelFlops() / (6 * parameters * 64), 0.05);
+    assertEquals(cost.modelFlops(), cost.flops());
+    assertEquals(4.0 / 3, (double) TrainingCost.of(config, pass, DType.BF16, true).flops() / cost.flops(), 0.02);
+    assertEquals(18 * parameters, cost.memory(), 0.2 * 18 * parameters);
+  }
+
+  @Test
+  void aShapeThatDoesNotFitIsRefusedBeforeItIsMade() throws IOException {
+    assertEquals(1, new CommandLine(new BenchCommand()).setExecutionExceptionHandler((error, line, result) -> {
+      assertTrue(error instanceof OutOfDeviceMemoryException && error.getMessage().contains("bytes are free"), error.toString());
+      return 1;
+    }).execute("train", "--shape", "7b", "--device", "emulated", "--tokenizer", MODEL));
   }
 
   @Test

@@ -10,6 +10,7 @@ import dev.diffusionvl.loader.BadInputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
@@ -18,6 +19,9 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The curve of a run as an SVG file. */
 class LossPictureTest {
+  /** Colours of the loss, its mean and the score; texts are drawn as outlines. */
+  private static final List<String> SERIES = List.of("rgb(158,197,232)", "rgb(31,78,121)", "rgb(192,80,77)");
+
   @TempDir private Path folder;
 
   private String draw(int steps, int asked) throws IOException {
@@ -34,9 +38,9 @@ class LossPictureTest {
   @Test
   void showsLossItsMeanAndTheScore() throws IOException {
     String quiet = draw(40, 0);
-    assertTrue(quiet.contains(">loss<") && quiet.contains(">mean loss of 25 steps<") && quiet.contains(">step<"), quiet);
-    assertTrue(!quiet.contains("held-out"), quiet);
-    assertTrue(draw(40, 10).contains(">held-out score, %<"));
+    assertEquals(List.of(true, true, false), SERIES.stream().map(quiet::contains).toList());
+    String asked = draw(40, 10);
+    assertEquals(List.of(true, true, true), SERIES.stream().map(asked::contains).toList());
     assertTrue(!quiet.equals(draw(41, 0)), "a further step changes the picture");
   }
 

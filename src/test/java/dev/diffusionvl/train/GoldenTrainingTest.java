@@ -21,7 +21,7 @@ class GoldenTrainingTest {
   @ValueSource(strings = {"one", "turns", "two", "text", "batch"})
   void stepsAreThoseOfTheReference(String name) throws JsonProcessingException {
     TrainingCase golden = TrainingCase.read(name);
-    JsonNode actual = run(golden, DType.F32).get("steps");
+    JsonNode actual = run(golden, DType.F32, false).get("steps");
     double rate = golden.json().get("optimizer").get("lr").asDouble();
     assertEquals(3, actual.size());
     for (int i = 0; i < 3; i++) {
@@ -47,6 +47,27 @@ class GoldenTrainingTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"one", "turns", "two", "text", "batch"})
+  void lossesInBf16(String name) throws JsonProcessingException {
+    TrainingCase golden = TrainingCase.read(name);
+    JsonNode actual = run(golden, DType.BF16, false).get("steps");
+    for (int i = 0; i < 3; i++) {
+      assertClose(name + " loss " + i, golden.step(i).get("loss"), actual.get(i).get("loss"), 0.02);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"one", "turns", "two", "text", "batch"})
+  void nextTokenLoss(String name) throws JsonProcessingException {
+    TrainingCase golden = TrainingCase.read(name);
+    double expected = 0;
+    for (JsonNode sample : golden.step(0).get("samples")) {
+      expected += sample.get("ar_loss").asDouble() / golden.step(0).get("samples").size();
+    }
+    assertEquals(expected, run(golden, DType.F32, true).get("steps").get(0).get("loss").asDouble(), 1e-5 * expected);
+  }
+
   private static void assertClose(String what, JsonNode expected, JsonNode actual, double relative) {
     assertEquals(expected.asDouble(), actual.asDouble(), relative * Math.abs(expected.asDouble()), what);
   }
@@ -56,10 +77,10 @@ class GoldenTrainingTest {
     return name.endsWith("bias") || name.contains("norm") || name.contains("ln_q") ? 128 : 128 * 128;
   }
 
-  private static JsonNode run(TrainingCase golden, DType dtype) throws JsonProcessingException {
+  private static JsonNode run(TrainingCase golden, DType dtype, boolean autoregressive) throws JsonProcessingException {
     try (Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
         DiffusionVl model = DiffusionVl.load(device, Path.of("samples/models/diffusionvl-tiny"), dtype)) {
-      return new ObjectMapper().readTree(StepCheck.run(model, golden.folder()));
+      return new ObjectMapper().readTree(StepCheck.run(model, golden.folder(), autoregressive));
     }
   }
 }
