@@ -18,6 +18,13 @@ import java.util.function.ToDoubleFunction;
 /**
  * AdamW (Loshchilov and Hutter, 2019) over the trained weights of a model: f32 moments, and f32 master weights where the model computes in
  * BF16. Gradients are clipped by their global norm, on the device.
+ *
+ * <pre>
+ *   g = gradient min(1, limit / norm)       m = 0.9 m + 0.1 g       v = 0.999 v + 0.001 g²
+ *   w = w (1 − rate decay) − rate (m / (1 − 0.9^step)) / (√(v / (1 − 0.999^step)) + 1e-8)
+ * </pre>
+ *
+ * <p>The numbers are those of the authors' recipe (docs/model.md, "Training objective").
  */
 public final class AdamW implements AutoCloseable {
   private static final float BETA1 = 0.9f;

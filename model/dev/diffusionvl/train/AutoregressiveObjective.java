@@ -3,7 +3,11 @@ package dev.diffusionvl.train;
 
 import java.util.List;
 
-/** Next-token prediction: each row sees itself and the rows before it, and learns the label of the row after it. */
+/**
+ * Next-token prediction: each row sees itself and the rows before it, and learns the label of the row after it. The loss of an example is
+ * the mean cross-entropy over its labelled rows but the first, that of a step the mean over its examples. It is the first stage of the SigLIP
+ * family (docs/model.md, "Training objective").
+ */
 public record AutoregressiveObjective() implements Objective {
   @Override
   public PassRows rows(List<Example> examples, long[] seeds, int inStep) {

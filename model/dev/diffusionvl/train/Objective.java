@@ -3,7 +3,9 @@ package dev.diffusionvl.train;
 
 import java.util.List;
 
-/** What is learnt from examples, as rows of a pass and targets. */
+/**
+ * What is learnt from examples, as rows of a pass and targets (docs/model.md, "Training objective"). Made on the host; no device is needed.
+ */
 public sealed interface Objective permits BlockDiffusionObjective, AutoregressiveObjective {
   /**
    * The pass over some examples of a step. The same arguments give the same pass.

