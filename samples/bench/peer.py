@@ -15,8 +15,8 @@ eager     as the reference runs: separate projections, a cache that grows by con
 compiled  as well as PyTorch does it without own kernels: stacked projections, a static cache (as large as the largest context of the
           run needs), torch.compile, and one CUDA graph each for the denoising and the store forward; no dead work, no look by the host.
 
-With --train: an optimiser step of the language model over one record, as finetuning is usually written: f32 weights under autocast, autograd,
-gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`: blocks without a masked row are left out.
+With --train: an optimiser step of the language model over one record, as finetuning is usually written: f32 weights under autocast,
+autograd, gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`: blocks without a masked row are left out.
 compiled puts torch.compile around the forward pass.
 """
 import argparse
@@ -127,8 +127,8 @@ def generate_row(args, shape, context, vision, prefill, decode):
 
 
 def training_rows(length, seed):
-    """(rows, block, noisy) of a pass over one record: clean blocks, then noisy ones of the labelled second half that hide something; and per
-    row whether it is masked and the noise level of its block."""
+    """(row, noisy, masked, level) of each row of a pass over one record: clean blocks, then noisy ones of the labelled second half that
+    hide something."""
     random_numbers = random.Random(seed)
     blocks = length // BLOCK
     clean, noisy = [], []
@@ -570,7 +570,8 @@ def measure_training(args, shape):
     optimizer = torch.optim.AdamW(parameters, lr=1e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, fused=True)
 
     def loss():
-        h = model.forward(F.embedding(ids, model.embedding), cos, sin, lambda i, q, k, v: sdpa(q, k.to(q.dtype), v, visible), args.recompute)
+        h = F.embedding(ids, model.embedding)
+        h = model.forward(h, cos, sin, lambda i, q, k, v: sdpa(q, k.to(q.dtype), v, visible), args.recompute)
         return (F.cross_entropy(model.logits(h[masked]).float(), labels[masked], reduction="none") * weights).sum()
 
     forward = torch.compile(loss) if args.mode == "compiled" else loss

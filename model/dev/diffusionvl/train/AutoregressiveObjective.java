@@ -5,8 +5,8 @@ import java.util.List;
 
 /**
  * Next-token prediction: each row sees itself and the rows before it, and learns the label of the row after it. The loss of an example is
- * the mean cross-entropy over its labelled rows but the first, that of a step the mean over its examples. It is the first stage of the SigLIP
- * family (docs/model.md, "Training objective").
+ * the mean cross-entropy over its labelled rows but the first, that of a step the mean over its examples. It is the first stage of the
+ * SigLIP family (docs/model.md, "Training objective").
  */
 public record AutoregressiveObjective() implements Objective {
   @Override

@@ -26,9 +26,9 @@ import java.util.SplittableRandom;
  *   clip the gradients by their global norm;  AdamW with the step's learning rate
  * </pre>
  *
- * <p>On the device it holds, beside the model: F32 gradients and the state of the optimiser, for the trained weights alone, from the start; and
- * activations, which grow with the longest pass. The model's own weights are trained in place, so that a session opened between two steps
- * answers with them.
+ * <p>On the device it holds, beside the model: F32 gradients and the state of the optimiser, for the trained weights alone, from the start;
+ * and activations, which grow with the longest pass. The model's own weights are trained in place, so that a session opened between two
+ * steps answers with them.
  *
  * <p>Deterministic: the same model, records, options and step numbers give the same bits. For one thread at a time; the model must not be
  * used meanwhile. Close it before the model.

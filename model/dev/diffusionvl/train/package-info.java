@@ -4,8 +4,8 @@
  * {@link dev.diffusionvl.train.ConversationData}, whose {@link dev.diffusionvl.train.TrainingRow rows} a
  * {@link dev.diffusionvl.train.RowStream} makes ahead.
  *
- * <p>A {@link dev.diffusionvl.train.Trainer} takes optimiser steps on such rows; a {@link dev.diffusionvl.train.TrainingRun} is a whole run in a
- * folder, with log, snapshots and the checkpoint that comes out.
+ * <p>A {@link dev.diffusionvl.train.Trainer} takes optimiser steps on such rows; a {@link dev.diffusionvl.train.TrainingRun} is a whole run
+ * in a folder, with log, snapshots and the checkpoint that comes out.
  *
  * <p>Threads: a ConversationData and a RowEncoder are shared, a RowStream belongs to one thread at a time.
  */

@@ -24,7 +24,8 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code dvl bench train}: optimiser steps at real shapes, the language model trained on rows of random tokens. */
-@Command(name = "train", description = "Times training steps of a model with random weights: forward, backward and AdamW of the language model.",
+@Command(name = "train", description = "Times training steps of a model with random weights: forward, backward and AdamW of the language "
+    + "model.",
     mixinStandardHelpOptions = true, showDefaultValues = true)
 final class TrainCommand implements Callable<Integer> {
   private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
@@ -50,7 +51,8 @@ final class TrainCommand implements Callable<Integer> {
           + " to " + config.text().maxPositionEmbeddings());
     }
     return options.run((device, report) -> {
-      BlockDiffusionObjective objective = new BlockDiffusionObjective(config.blockSize(), config.maskTokenId(), BlockDiffusionObjective.LOWEST);
+      BlockDiffusionObjective objective = new BlockDiffusionObjective(config.blockSize(), config.maskTokenId(),
+          BlockDiffusionObjective.LOWEST);
       Example example = example(config, length);
       PassRows pass = objective.rows(List.of(example), new long[1], 1); // like those of the steps, give or take a block
       TrainingCost cost = TrainingCost.of(config.text(), pass, options.dtype(), recompute);

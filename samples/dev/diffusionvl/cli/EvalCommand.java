@@ -26,7 +26,8 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code dvl eval}: scores answers as a benchmark does, recorded ones or those of a model. */
-@Command(name = "eval", description = "Scores answers as a benchmark does: recorded ones (--rescore), or those of a model (--model, --data).",
+@Command(name = "eval", description = "Scores answers as a benchmark does: recorded ones (--rescore), or those of a model (--model, "
+    + "--data).",
     mixinStandardHelpOptions = true, showDefaultValues = true)
 final class EvalCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -41,7 +42,8 @@ final class EvalCommand implements Callable<Integer> {
   @Option(names = "--model", paramLabel = "DIR", description = "checkpoint folder")
   private Path model;
 
-  @Option(names = "--data", paramLabel = "FILE", description = "conversations in the LLaVA format; the last answer of each is the right one")
+  @Option(names = "--data", paramLabel = "FILE", description = "conversations in the LLaVA format; the last answer of each is the right "
+      + "one")
   private Path data;
 
   @Option(names = "--images", paramLabel = "DIR",

@@ -27,8 +27,8 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 import org.w3c.dom.Document;
 
 /**
- * The curve of a training run as a picture: loss, smoothed loss, and the held-out score where there is one. Made of the run's log, so that it is
- * that of the whole run also after a resumption.
+ * The curve of a training run as a picture: loss, smoothed loss, and the held-out score where there is one. Made of the run's log, so that
+ * it is that of the whole run also after a resumption.
  */
 final class LossPicture {
   private static final int WIDTH = 900;

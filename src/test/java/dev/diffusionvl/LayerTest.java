@@ -47,7 +47,8 @@ class LayerTest {
   private static final Set<String> PROGRAMS = Set.of("bench", "cli", "eval", "samples");
 
   /** What only programs depend on; the POM has it as optional. */
-  private static final Pattern OPTIONAL = Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/knowm/|org/apache/batik/");
+  private static final Pattern OPTIONAL =
+      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/knowm/|org/apache/batik/");
 
   /** Public classes of the library that are nobody's business. */
   private static final Set<String> HIDDEN = Set.of("dev.diffusionvl.loader.webp");
