@@ -16,7 +16,8 @@ compiled  as well as PyTorch does it without own kernels: stacked projections, a
           run needs), torch.compile, and one CUDA graph each for the denoising and the store forward; no dead work, no look by the host.
 
 With --train: an optimiser step of the language model over one record, as finetuning is usually written: f32 weights under autocast,
-autograd, gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`: blocks without a masked row are left out.
+autograd, gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`:
+blocks without a masked row are left out.
 compiled puts torch.compile around the forward pass.
 """
 import argparse

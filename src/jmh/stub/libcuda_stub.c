@@ -24,7 +24,8 @@ NOTHING(cuLaunchKernelEx)
 
 status cuDeviceGetCount(int* count) { return *count = 1, 0; }
 status cuDeviceGetName(char* name, int length) { return strncpy(name, "stub", (size_t)length), 0; }
-status cuDeviceGetAttribute(int* value) { return *value = 9, 0; }
+// 0x64766c: the emulated devices' own attribute, see Device. Else, a compute capability.
+status cuDeviceGetAttribute(int* value, int attribute) { return *value = attribute == 0x64766c ? 1 : 9, 0; }
 status cuDriverGetVersion(int* version) { return *version = 13000, 0; }
 status cuCtxGetCurrent(void** context) { return *context = handle, 0; }
 status cuDevicePrimaryCtxRetain(void** context) { return *context = handle, 0; }
