@@ -13,7 +13,7 @@ define facade
 @mkdir -p $(@D)
 $(Q)printf '$(1) { global: $(2)*; local: *; };\n' > $@.map
 @echo "  CXX $(@F) ($(notdir $(@D)))"
-$(Q)$(CXX) $(LINK) -Wl,-z,nodelete -Wl,-soname,$(1) -Wl,--version-script=$@.map $^ -o $@
+$(Q)$(CXX) $(LINK) $(SANITIZE) -Wl,-z,nodelete -Wl,-soname,$(1) -Wl,--version-script=$@.map $^ -o $@
 endef
 
 # ---- the two emulated devices. $(1): output folder, $(2): extra flags, $(3): sources of libcuda
@@ -26,13 +26,13 @@ $(1)_LIBS    := $$(addprefix $$(BUILD)/$(1)/,libcuda.so.1 libcublas.so.12 libcud
 $$(BUILD)/obj/$(1)/%.o: $$(ROOT)/%.cpp $$(SELF) $$(EMU_SELF)
 	@mkdir -p $$(@D)
 	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
-	$$(Q)$$(CXX) $$(COMMON) $(2) -I$$(EMU)/core -I$$(ROOT)/include -c $$< -o $$@
+	$$(Q)$$(CXX) $$(COMMON) $(2) $$(SANITIZE) -I$$(EMU)/core -I$$(ROOT)/include -c $$< -o $$@
 
 # Stays loaded: its worker threads and signal handlers cannot be taken back.
 $$(BUILD)/$(1)/libcuda.so.1: $$($(1)_OBJECTS)
 	@mkdir -p $$(@D)
 	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
-	$$(Q)$$(CXX) $$(LINK) -Wl,-z,nodelete -Wl,-soname,libcuda.so.1 $$^ -o $$@ -ldl
+	$$(Q)$$(CXX) $$(LINK) $$(SANITIZE) -Wl,-z,nodelete -Wl,-soname,libcuda.so.1 $$^ -o $$@ -ldl
 
 # Users of cuBLAS and cuDNN are linked against symbols with the version that is the library's name.
 $$(BUILD)/$(1)/libcublas.so.12: $$($(1)_BLAS) $$(BUILD)/$(1)/libcuda.so.1
@@ -85,7 +85,7 @@ $$($(1)_TESTS): COMMON += -DSELFTEST_SOURCES='"$$(EMU)/core/selftest"'
 $$(BUILD)/selftest/$(1)/selftest: $$($(1)_TESTS) $$($(1)_LIBS) | $$($(1)_TEST_MODULES)
 	@mkdir -p $$(@D)
 	@echo "  CXX $$(@F) ($$(notdir $$(@D)))"
-	$$(Q)$$(CXX) -pthread $$^ '-Wl,-rpath,$$$$ORIGIN/../../$(1)' -o $$@
+	$$(Q)$$(CXX) -pthread $$(SANITIZE) $$^ '-Wl,-rpath,$$$$ORIGIN/../../$(1)' -o $$@
 
 -include $$($(1)_TESTS:.o=.d) $$($(1)_TEST_MODULES:.so=.d)
 .PHONY: selftest-$(1)
@@ -101,3 +101,12 @@ $(eval $(call modules,emulated-check,$(EMU)/core/selftest,$(BUILD)/selftest/emul
 $(eval $(call selftest,emulated))
 $(eval $(call selftest,emulated-check))
 selftest: selftest-emulated selftest-emulated-check
+
+# ---- the same tests of the driver, cuBLAS and cuDNN with their every access and arithmetic inspected. Kernels stay as they are: the check
+# build inspects those. Fibers change stacks, and invalid addresses of the device are answered by our own signal handler.
+SANITIZERS   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ASAN_OPTIONS := detect_stack_use_after_return=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:use_sigaltstack=0:detect_leaks=0
+.PHONY: sanitize
+sanitize:
+	$(Q)ASAN_OPTIONS=$(ASAN_OPTIONS) $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) BUILD=$(BUILD)/sanitized \
+	  SANITIZE='$(SANITIZERS)' selftest-emulated

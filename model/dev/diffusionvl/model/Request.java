@@ -3,6 +3,7 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
+import dev.diffusionvl.loader.ImageGrid;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import java.util.ArrayList;
@@ -83,6 +84,23 @@ public record Request(List<Turn> turns, List<RgbImage> images, String system, Pr
         turn.append(ChatPrompt.PLACEHOLDER);
       }
       return this;
+    }
+
+    /** {@link #grid(List, long)} with {@link ImageGrid#DEFAULT_PIXELS}; the model's own limit holds after that as for every image. */
+    public Builder grid(List<RgbImage> several) {
+      return grid(several, ImageGrid.DEFAULT_PIXELS);
+    }
+
+    /**
+     * Two to nine images as the tiles of one picture, and a sentence that says where each is. The released checkpoints were trained on single
+     * images, and answer so what they do not answer about several.
+     *
+     * @param maxPixels of the picture, {@code ModelConfig.maxPixels} for instance
+     * @throws dev.diffusionvl.loader.BadInputException if there are fewer or more
+     */
+    public Builder grid(List<RgbImage> several, long maxPixels) {
+      ImageGrid grid = ImageGrid.of(several, maxPixels);
+      return image(grid.picture()).text(grid.layout() + " ");
     }
 
     /** Text that continues the user's turn. */
