@@ -105,7 +105,7 @@ selftest: selftest-emulated selftest-emulated-check
 # ---- the same tests of the driver, cuBLAS and cuDNN with their every access and arithmetic inspected. Kernels stay as they are: the check
 # build inspects those. Fibers change stacks, and invalid addresses of the device are answered by our own signal handler.
 SANITIZERS   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-ASAN_OPTIONS := detect_stack_use_after_return=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:use_sigaltstack=0:detect_leaks=0
+ASAN_OPTIONS := detect_stack_use_after_return=0:detect_leaks=0:use_sigaltstack=0:handle_segv=0:handle_sigbus=0
 .PHONY: sanitize
 sanitize:
 	$(Q)ASAN_OPTIONS=$(ASAN_OPTIONS) $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) BUILD=$(BUILD)/sanitized \

@@ -14,8 +14,9 @@ namespace {
 
 struct sigaction previous[65];
 
-// Runs in place of the rest of the faulting thread, on a stack of its own: that thread's may have overflowed.
-void landing() {
+// Runs in place of the rest of the faulting thread, on a stack of its own: that thread's may have overflowed. It does not
+// return, which the address sanitizer would take for the end of the worker's own stack.
+__attribute__((no_sanitize("address"))) void landing() {
   Worker& w = *worker;
   const void* pc = w.fault_pc;
   // Inside the device's own code the thread's last call says more than the address of that code.

@@ -69,6 +69,7 @@ public record ImageGrid(RgbImage picture, int images, int rows, int columns) {
     if (rows == 1) {
       return "The picture shows " + images + " images side by side, numbered from left to right.";
     }
-    return "The picture shows " + images + " images in " + rows + " rows of " + columns + ", numbered from left to right, the upper row first.";
+    return "The picture shows " + images + " images in " + rows + " rows of " + columns
+        + ", numbered from left to right, the upper row first.";
   }
 }

@@ -92,8 +92,8 @@ public record Request(List<Turn> turns, List<RgbImage> images, String system, Pr
     }
 
     /**
-     * Two to nine images as the tiles of one picture, and a sentence that says where each is. The released checkpoints were trained on single
-     * images, and answer so what they do not answer about several.
+     * Two to nine images as the tiles of one picture, and a sentence that says where each is. For the released checkpoints, which were
+     * trained on single images and answer little to several.
      *
      * @param maxPixels of the picture, {@code ModelConfig.maxPixels} for instance
      * @throws dev.diffusionvl.loader.BadInputException if there are fewer or more

@@ -2,6 +2,8 @@
 package dev.diffusionvl.bench;
 
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * What each row was expected to take before anything was measured: time = max(bytes / (efficiency · read ceiling), operations / (efficiency
@@ -59,6 +61,11 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
       Map.entry("gradient_norm", STREAMING),
       Map.entry("cross_entropy", new ExpectedTime(0.6, 4, "one block per row, three sweeps of which two hit the cache")),
       Map.entry("blend_rows", STREAMING));
+
+  /** Names of all ops. */
+  static Set<String> ops() {
+    return new TreeSet<>(TABLE.keySet());
+  }
 
   /** The prediction for an op. @throws IllegalArgumentException for an op without one: write it before measuring */
   static ExpectedTime of(String op) {

@@ -41,6 +41,11 @@ final class KernelsCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    for (String op : only) {
+      if (!ExpectedTime.ops().contains(op)) {
+        throw options.usage("--only: there is no kernel '" + op + "'; there are " + String.join(", ", ExpectedTime.ops()));
+      }
+    }
     return options.run((device, report) -> {
       ModelShape sizes = options.shape(shape == null ? device.emulated() ? "tiny" : "7b" : shape);
       boolean ok = true;

@@ -18,6 +18,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Properties;
 import picocli.CommandLine;
@@ -29,7 +30,9 @@ import picocli.CommandLine.Command;
     description = "DiffusionVL on the JVM: block-diffusion vision-language inference by CUDA kernels.",
     mixinStandardHelpOptions = true,
     versionProvider = Dvl.Version.class,
-    subcommands = {GenerateCommand.class, InspectCommand.class, TranslateCommand.class, EvalCommand.class, BenchCommand.class})
+    footer = "DVL_JAVA_OPTIONS holds options for the Java runtime, such as -Xmx8g or -Ddvl.device=emulated.",
+    subcommands = {GenerateCommand.class, ChatCommand.class, InspectCommand.class, TranslateCommand.class, EvalCommand.class,
+        BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;
@@ -78,15 +81,18 @@ public final class Dvl implements Runnable {
     });
     command.setParameterExceptionHandler((error, arguments) -> {
       PrintWriter err = error.getCommandLine().getErr();
-      err.println("dvl: " + oneLine(error.getMessage()));
-      err.println("Try 'dvl " + subcommand(error.getCommandLine()) + "--help'.");
+      err.println("dvl: " + oneLine(error.getMessage()) + suggestion(error));
+      err.println("Try '" + error.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
       return USAGE;
     });
+    HelpText.install(command);
     return command.execute(args);
   }
 
-  private static String subcommand(CommandLine line) {
-    return line.getParent() == null ? "" : line.getCommandName() + " ";
+  /** What a misspelt option or command may have been meant to be. */
+  private static String suggestion(CommandLine.ParameterException error) {
+    List<String> near = error instanceof CommandLine.UnmatchedArgumentException unmatched ? unmatched.getSuggestions() : List.of();
+    return near.isEmpty() ? "" : "; did you mean " + near.getFirst() + "?";
   }
 
   /** One clear line on stderr; a stack trace only for developers who ask with -Ddvl.debug=true. */

@@ -3,11 +3,14 @@ package dev.diffusionvl.cli;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFiles;
+import dev.diffusionvl.loader.ImageGrid;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
+import dev.diffusionvl.model.BlockPreview;
 import dev.diffusionvl.model.DiffusionVl;
-import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
@@ -18,210 +21,166 @@ import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
-import java.io.PrintStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code dvl generate}: an image and a question in, the answer out, block by block. */
 @Command(name = "generate", description = "Answers a question about images.", mixinStandardHelpOptions = true,
     showDefaultValues = true)
 final class GenerateCommand implements Callable<Integer> {
-  @Option(names = "--model", paramLabel = "DIR", description = "checkpoint folder (default: the demo model that comes with the project)")
-  private Path model;
+  /** A prompt on standard input has at most so many bytes; models take far less. */
+  private static final int MAX_PROMPT_BYTES = 1 << 20;
 
   @Option(names = "--image", paramLabel = "FILE", description = "image; may be repeated")
   private List<Path> images = new ArrayList<>();
 
-  @Option(names = "--prompt", paramLabel = "TEXT", required = true, description = "the question")
+  @Option(names = "--images", paramLabel = "HOW", defaultValue = "separate",
+      description = "several images: separate, or grid (tiles of one picture, for models that were trained on single images)")
+  private String arrangement;
+
+  @Option(names = "--prompt", paramLabel = "TEXT", description = "the question; - reads it from standard input")
   private String prompt;
 
   @Option(names = "--system", paramLabel = "TEXT", description = "system text (default: that of the prompt form)")
   private String system;
 
-  @Option(names = "--prompt-form", paramLabel = "FORM", defaultValue = "official", description = "official or qwen-vl")
-  private String promptForm;
-
-  @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens to generate at most")
-  private int genLength;
-
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
-  private int steps;
-
-  @Option(names = "--block-size", paramLabel = "N", description = "tokens in a block (default: the checkpoint's)")
-  private Integer blockSize;
-
-  @Option(names = "--remasking", paramLabel = "RULE", defaultValue = "low_confidence_static",
-      description = "low_confidence_static or low_confidence_dynamic")
-  private String remasking;
-
-  @Option(names = "--confidence-threshold", paramLabel = "P", defaultValue = "0.85", description = "of dynamic remasking")
-  private float confidenceThreshold;
-
-  @Option(names = "--temperature", paramLabel = "T", defaultValue = "0", description = "0: most likely token, else sampling")
-  private float temperature;
-
-  @Option(names = "--top-k", paramLabel = "K", defaultValue = "0", description = "sample among the K likeliest (0: all)")
-  private int topK;
-
-  @Option(names = "--top-p", paramLabel = "P", defaultValue = "1.0", description = "sample within this probability mass")
-  private float topP;
-
-  @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of the sampling")
-  private long seed;
-
-  @Option(names = "--uniforms", paramLabel = "FILE", description = "JSON: a row of numbers in [0,1) for each denoise forward")
-  private Path uniforms;
-
-  @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
-  private String device;
-
-  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
-  private String dtype;
-
-  @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
-      description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
-  private String gemm;
-
-  @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
-  private boolean compat;
-
-  @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")
-  private boolean noGraph;
-
-  @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
-  private boolean noFusedStore;
-
-  @Option(names = "--speculate", paramLabel = "N", defaultValue = "0", description = "drafts of the states to come that a denoising pass"
-      + " carries, 0 to 7: the same tokens in fewer passes; no effect with a temperature above 0")
-  private int speculate;
+  @Mixin private AnswerOptions options;
 
   @Option(names = "--json", description = "print one JSON object instead of the text")
   private boolean json;
+
+  @Option(names = "--show-drafts", description = "on a terminal: show the block that is being denoised")
+  private boolean showDrafts;
 
   @Option(names = "--trace", paramLabel = "FILE", description = "write what each step commits as JSON lines")
   private Path trace;
 
   @Override
   public Integer call() {
-    GenerationOptions options = options();
-    PromptForm form = choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
-    DType type = choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
-    GemmChoice gemmChoice = gemmChoice();
-    DeviceSpec spec = deviceSpec();
-    if (speculate > 0 && temperature > 0) {
-      System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
+    GenerationOptions generation = options.generation();
+    boolean grid = AnswerOptions.choice("images", arrangement, "separate", false, "grid", true);
+    PromptForm form = options.form();
+    DType type = options.dtype();
+    GemmChoice gemm = options.gemm();
+    DeviceSpec spec = options.device();
+    if (grid && (images.size() < ImageGrid.FEWEST || images.size() > ImageGrid.MOST)) {
+      throw new Dvl.UsageException("--images grid takes " + ImageGrid.FEWEST + " to " + ImageGrid.MOST + " images, there are "
+          + images.size());
+    }
+    if (prompt == null) { // not required of picocli, which would complain of this before it says which option is misspelt
+      throw new Dvl.UsageException("--prompt is missing");
+    }
+    if (prompt.equals("-")) {
+      prompt = standardInput();
+    }
+    if (prompt.isBlank()) {
+      throw new Dvl.UsageException("--prompt is empty");
+    }
+    if (showDrafts && !Terminal.AT_STDOUT) {
+      System.err.println("dvl: --show-drafts has no effect: standard output is not a terminal");
     }
     // Cheap things that can be wrong come before the device and the weights.
-    Path directory = model != null ? model : defaultModel();
+    Path directory = options.model();
     List<RgbImage> pictures = new ArrayList<>();
     for (Path image : images) {
       pictures.add(ImageFiles.read(image));
     }
-    Request request = new Request(prompt, pictures, system, form);
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
-      MemoryNeed need = MemoryNeed.of(files, type, request, options);
+      Request request = request(pictures, grid, form, files.config());
+      MemoryNeed need = MemoryNeed.of(files, type, request, generation);
       try (Device gpu = Device.open(spec)) {
-        announce(spec, gpu, need);
+        options.announce(gpu, need);
         need.requireFree(gpu);
         try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
-            Session session = loaded.newSession(gemmChoice)) {
+            Session session = loaded.newSession(gemm)) {
           loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
-          GenerationResult result = session.generate(request, options, listener(System.out, traceFile));
+          GenerationResult result = session.generate(request, generation, new Listener(traceFile));
           if (traceFile != null) {
             traceFile.write();
           }
           System.out.println(json ? ResultJson.of(result, gpu, type) : "");
+          if (Terminal.AT_STDERR) {
+            System.err.println(Terminal.timing(result));
+          }
         }
       }
     }
     return 0;
   }
 
-  private static void announce(DeviceSpec spec, Device gpu, MemoryNeed need) {
-    String where = gpu.emulated() ? "the emulated CUDA device" : gpu.name();
-    String why = gpu.emulated() && spec.kind() == DeviceSpec.Kind.AUTO ? " (no GPU found)" : "";
-    System.err.printf(Locale.ROOT, "dvl: running on %s%s; %s, %.1f GB are free%n", where, why, need, gpu.memory().free() / 1e9);
+  private Request request(List<RgbImage> pictures, boolean grid, PromptForm form, ModelConfig config) {
+    if (grid) {
+      long pixels = config.maxPixels() > 0 ? config.maxPixels() : ImageGrid.DEFAULT_PIXELS;
+      return Request.builder(form).system(system).grid(pictures, pixels).text(prompt).build();
+    }
+    if (pictures.size() > 1 && config.family() == ModelFamily.QWEN_VL) {
+      System.err.println("dvl: the released checkpoints of this family were trained on single images and answer little to "
+          + pictures.size() + "; --images grid makes one picture of them");
+    }
+    return new Request(prompt, pictures, system, form);
   }
 
-  private GenerationListener listener(PrintStream out, TraceFile traceFile) {
-    return new GenerationListener() {
-      @Override
-      public boolean isLive() {
-        return false; // both outputs are written block by block or later
+  private static String standardInput() {
+    try {
+      byte[] bytes = System.in.readNBytes(MAX_PROMPT_BYTES + 1);
+      if (bytes.length > MAX_PROMPT_BYTES) {
+        throw new BadInputException("standard input: a prompt has at most " + MAX_PROMPT_BYTES + " bytes");
       }
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString().strip();
+    } catch (CharacterCodingException e) {
+      throw new BadInputException("standard input: not UTF-8", e);
+    } catch (IOException e) {
+      throw new BadInputException("standard input: cannot be read: " + e, e);
+    }
+  }
 
-      @Override
-      public void onStep(int block, int step, List<Commit> committed) {
-        if (traceFile != null) {
-          traceFile.add(block, step, committed);
+  private final class Listener implements GenerationListener {
+    private final TraceFile traceFile;
+    private final boolean drafts = showDrafts && Terminal.AT_STDOUT && !json;
+
+    Listener(TraceFile traceFile) {
+      this.traceFile = traceFile;
+    }
+
+    @Override
+    public boolean isLive() {
+      return drafts; // text and trace are written block by block or later
+    }
+
+    @Override
+    public void onStep(int block, int step, List<Commit> committed) {
+      if (traceFile != null) {
+        traceFile.add(block, step, committed);
+      }
+    }
+
+    @Override
+    public void onPreview(BlockPreview preview) {
+      if (drafts) {
+        Terminal.draft(System.out, preview);
+      }
+    }
+
+    @Override
+    public void onText(String text) {
+      if (!json) {
+        if (drafts) {
+          Terminal.clearDraft(System.out);
         }
+        System.out.print(text);
+        System.out.flush(); // block by block
       }
-
-      @Override
-      public void onText(String text) {
-        if (!json) {
-          out.print(text);
-          out.flush(); // block by block
-        }
-      }
-    };
-  }
-
-  private GenerationOptions options() {
-    if (prompt.isBlank()) {
-      throw new Dvl.UsageException("--prompt is empty");
     }
-    if (blockSize != null && blockSize < 1) {
-      throw new Dvl.UsageException("--block-size is " + blockSize + ", allowed is 1 or more");
-    }
-    var rule = choice("remasking", remasking, "low_confidence_static", GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC,
-        "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
-    try {
-      return new GenerationOptions(genLength, steps, blockSize == null ? 0 : blockSize, rule, confidenceThreshold, temperature, topK,
-          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noGraph, !noFusedStore, speculate));
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
-  }
-
-  private GemmChoice gemmChoice() {
-    try {
-      return GemmChoice.parse(gemm);
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
-  }
-
-  private DeviceSpec deviceSpec() {
-    try {
-      return DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--device: " + e.getMessage());
-    }
-  }
-
-  private static <T> T choice(String option, String value, String name1, T value1, String name2, T value2) {
-    if (value.equals(name1)) {
-      return value1;
-    }
-    if (value.equals(name2)) {
-      return value2;
-    }
-    throw new Dvl.UsageException("--" + option + " is '" + value + "', allowed are " + name1 + " and " + name2);
-  }
-
-  private static Path defaultModel() {
-    String home = System.getProperty("dvl.home");
-    if (home == null) {
-      throw new BadInputException("--model is missing, and the demo model is only found by the dvl script");
-    }
-    return Path.of(home, "samples", "models", "diffusionvl-tiny");
   }
 }

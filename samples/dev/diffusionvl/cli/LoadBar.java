@@ -22,7 +22,7 @@ final class LoadBar implements LoadListener {
 
   /** A bar if the launcher script found a terminal at stderr, else nothing. */
   static LoadListener onTerminal() {
-    return Boolean.getBoolean("dvl.terminal") ? new LoadBar(System.err) : NONE;
+    return Terminal.AT_STDERR ? new LoadBar(System.err) : NONE;
   }
 
   @Override

@@ -24,7 +24,7 @@ final class TrainingProgress implements TrainingListener {
   private final PrintStream err;
   private final Path folder;
   private final int total;
-  private final boolean terminal = Boolean.getBoolean("dvl.terminal");
+  private final boolean terminal = Terminal.AT_STDERR;
   private final long start = System.nanoTime();
   private int firstStep;
   private long tokens;

@@ -16,6 +16,10 @@ public final class Conversation {
   private Conversation() {}
 
   public static void main(String[] args) {
+    if (args.length < 3) {
+      System.err.println("arguments: MODEL IMAGE QUESTION..., where MODEL is a checkpoint folder");
+      System.exit(2);
+    }
     try (Device device = Device.open(DeviceSpec.AUTO);
         DiffusionVl model = DiffusionVl.load(device, Path.of(args[0]), DType.BF16);
         Session session = model.newSession()) {

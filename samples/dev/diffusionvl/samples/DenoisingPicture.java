@@ -39,6 +39,10 @@ public final class DenoisingPicture implements GenerationListener {
   }
 
   public static void main(String[] args) throws IOException {
+    if (args.length != 4) {
+      System.err.println("arguments: MODEL IMAGE QUESTION FILE.svg, where MODEL is a checkpoint folder");
+      System.exit(2);
+    }
     try (Device device = Device.open(DeviceSpec.AUTO);
         DiffusionVl model = DiffusionVl.load(device, Path.of(args[0]), DType.F32);
         Session session = model.newSession()) {

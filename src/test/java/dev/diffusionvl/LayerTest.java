@@ -48,7 +48,7 @@ class LayerTest {
 
   /** What only programs depend on; the POM has it as optional. */
   private static final Pattern OPTIONAL =
-      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/knowm/|org/apache/batik/");
+      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/knowm/|org/apache/batik/|org/jline/");
 
   /** Public classes of the library that are nobody's business. */
   private static final Set<String> HIDDEN = Set.of("dev.diffusionvl.loader.webp");

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.cli;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.PromptForm;
+import dev.diffusionvl.model.Execution;
+import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.GenerationOptions;
+import dev.diffusionvl.model.MemoryNeed;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.nio.file.Path;
+import java.util.Locale;
+import picocli.CommandLine.Option;
+
+/** Options of every command that answers questions: the model, how it decodes, and on what. */
+final class AnswerOptions {
+  @Option(names = "--model", paramLabel = "DIR", description = "checkpoint folder (default: the demo model that comes with the project)")
+  private Path model;
+
+  @Option(names = "--prompt-form", paramLabel = "FORM", defaultValue = "official", description = "official or qwen-vl")
+  private String promptForm;
+
+  @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens to generate at most")
+  private int genLength;
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
+  private int steps;
+
+  @Option(names = "--block-size", paramLabel = "N", description = "tokens in a block (default: the checkpoint's)")
+  private Integer blockSize;
+
+  @Option(names = "--remasking", paramLabel = "RULE", defaultValue = "low_confidence_static",
+      description = "low_confidence_static or low_confidence_dynamic")
+  private String remasking;
+
+  @Option(names = "--confidence-threshold", paramLabel = "P", defaultValue = "0.85", description = "of dynamic remasking")
+  private float confidenceThreshold;
+
+  @Option(names = "--temperature", paramLabel = "T", defaultValue = "0", description = "0: most likely token, else sampling")
+  private float temperature;
+
+  @Option(names = "--top-k", paramLabel = "K", defaultValue = "0", description = "sample among the K likeliest (0: all)")
+  private int topK;
+
+  @Option(names = "--top-p", paramLabel = "P", defaultValue = "1.0", description = "sample within this probability mass")
+  private float topP;
+
+  @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of the sampling")
+  private long seed;
+
+  @Option(names = "--uniforms", paramLabel = "FILE", description = "JSON: a row of numbers in [0,1) for each denoise forward")
+  private Path uniforms;
+
+  @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
+  private String device;
+
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  private String dtype;
+
+  @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
+      description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
+  private String gemm;
+
+  @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
+  private boolean compat;
+
+  @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")
+  private boolean noGraph;
+
+  @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
+  private boolean noFusedStore;
+
+  @Option(names = "--speculate", paramLabel = "N", defaultValue = "0", description = "drafts of the states to come that a denoising pass"
+      + " carries, 0 to 7: the same tokens in fewer passes; no effect with a temperature above 0")
+  private int speculate;
+
+  GenerationOptions generation() {
+    if (genLength < 1) {
+      throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
+    }
+    if (blockSize != null && blockSize < 1) {
+      throw new Dvl.UsageException("--block-size is " + blockSize + ", allowed is 1 or more");
+    }
+    var rule = choice("remasking", remasking, "low_confidence_static", GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC,
+        "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
+    if (speculate > 0 && temperature > 0) {
+      System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
+    }
+    try {
+      return new GenerationOptions(genLength, steps, blockSize == null ? 0 : blockSize, rule, confidenceThreshold, temperature, topK,
+          topP, seed, uniforms == null ? null : UniformsFile.read(uniforms), compat, new Execution(!noGraph, !noFusedStore, speculate));
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  PromptForm form() {
+    return choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
+  }
+
+  DType dtype() {
+    return choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+  }
+
+  GemmChoice gemm() {
+    try {
+      return GemmChoice.parse(gemm);
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  DeviceSpec device() {
+    try {
+      return DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--device: " + e.getMessage());
+    }
+  }
+
+  Path model() {
+    String home = System.getProperty("dvl.home");
+    if (model == null && home == null) {
+      throw new BadInputException("--model is missing, and the demo model is only found by the dvl script");
+    }
+    return model != null ? model : Path.of(home, "samples", "models", "diffusionvl-tiny");
+  }
+
+  /** Says on stderr what it runs on. */
+  void announce(Device gpu, MemoryNeed need) {
+    String where = gpu.emulated() ? "the emulated CUDA device" : gpu.name();
+    String why = gpu.emulated() && device().kind() == DeviceSpec.Kind.AUTO ? " (no GPU found)" : "";
+    System.err.printf(Locale.ROOT, "dvl: running on %s%s; %s, %.1f GB are free%n", where, why, need, gpu.memory().free() / 1e9);
+  }
+
+  /** Reads an option that is one of two words. */
+  static <T> T choice(String option, String value, String name1, T value1, String name2, T value2) {
+    if (value.equals(name1)) {
+      return value1;
+    }
+    if (value.equals(name2)) {
+      return value2;
+    }
+    throw new Dvl.UsageException("--" + option + " is '" + value + "', allowed are " + name1 + " and " + name2);
+  }
+}
