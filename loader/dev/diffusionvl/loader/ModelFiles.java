@@ -75,6 +75,16 @@ public final class ModelFiles implements AutoCloseable {
     }
   }
 
+  /**
+   * The configuration of a model directory, without its other files.
+   *
+   * @param tower directory of a SigLIP tower that a language model is joined with; null: the model has its own
+   * @throws BadInputException naming the file and the field that is missing or wrong
+   */
+  public static ModelConfig config(Path modelDir, Path tower) {
+    return (tower == null ? new ConfigReader(modelDir) : new ConfigReader(modelDir, tower)).read();
+  }
+
   /** Folders that these are the files of: the language model's, or the whole model's, first. */
   public List<Path> directories() {
     return directories;

@@ -25,6 +25,7 @@ final class WeightUploader implements AutoCloseable {
   private final List<Runnable> whenFilled = new ArrayList<>();
   private Parameters parameters = new Parameters();
 
+  /** @param device null: nothing is allocated, the buffers are outlines */
   WeightUploader(Device device, WeightSource source, DType dtype, boolean tieWordEmbeddings) {
     this.device = device;
     this.source = source;
@@ -135,9 +136,11 @@ final class WeightUploader implements AutoCloseable {
 
   private DeviceBuffer zeros(String name, long... shape) {
     DeviceBuffer buffer = allocate(name, shape);
-    try (Stream stream = device.newStream()) {
-      stream.fill(buffer, 0);
-      stream.synchronize(); // before the source's own streams write to it
+    if (device != null) {
+      try (Stream stream = device.newStream()) {
+        stream.fill(buffer, 0);
+        stream.synchronize(); // before the source's own streams write to it
+      }
     }
     return buffer;
   }
@@ -168,7 +171,7 @@ final class WeightUploader implements AutoCloseable {
   }
 
   private DeviceBuffer allocate(String name, long... shape) {
-    DeviceBuffer buffer = device.allocate(name, dtype, shape);
+    DeviceBuffer buffer = device == null ? DeviceBuffer.outline(name, dtype, shape) : device.allocate(name, dtype, shape);
     parameters.add(buffer);
     return buffer;
   }
@@ -185,6 +188,11 @@ final class WeightUploader implements AutoCloseable {
   Parameters release() {
     source.finish();
     whenFilled.forEach(Runnable::run);
+    return outlines();
+  }
+
+  /** Hands all over as it is. */
+  Parameters outlines() {
     Parameters all = parameters;
     parameters = new Parameters();
     return all;

@@ -46,6 +46,11 @@ public record BlockDiffusionObjective(int blockSize, int maskId, double lowest) 
     return rows(examples, noises, inStep);
   }
 
+  @Override
+  public PassRows largest(List<Example> examples) {
+    return rows(examples, examples.stream().map(example -> Noise.hidingAll(example.labels(), blockSize)).toList(), examples.size());
+  }
+
   /**
    * The pass with given noise.
    *

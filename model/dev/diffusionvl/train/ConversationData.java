@@ -3,7 +3,10 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Objects;
+import java.util.PriorityQueue;
 import java.util.function.Function;
 
 /**
@@ -80,6 +83,22 @@ public final class ConversationData implements AutoCloseable {
    */
   public RowStream rows(DataPosition from, RowStream.Options options, BadRecord.Listener listener) {
     return new RowStream(this, from, options, listener);
+  }
+
+  /** Numbers of the records with the longest text, of those with an image or of those without. */
+  List<Integer> longest(int count, boolean image) {
+    RecordIndex index = file.index();
+    PriorityQueue<Integer> longest = new PriorityQueue<>(Comparator.comparingInt(index::length).thenComparing(Comparator.reverseOrder()));
+    for (int record = 0; record < index.size(); record++) {
+      if (index.hasImage(record) != image || longest.size() == count && index.length(record) <= index.length(longest.peek())) {
+        continue;
+      }
+      longest.add(record);
+      if (longest.size() > count) {
+        longest.poll();
+      }
+    }
+    return List.copyOf(longest);
   }
 
   int[] order(int group, long seed, int epoch) {

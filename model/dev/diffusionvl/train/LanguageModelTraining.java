@@ -31,22 +31,23 @@ final class LanguageModelTraining {
   private final TextWeights weights;
   private final Kernels kernels;
   private final Stream stream;
-  private final Gemm gemm;
   private final Twin gradients;
-  private final LinearGradients linear;
+  private final LinearTraining linear;
   private final boolean recompute;
   private final float eps;
   private final float scale;
 
-  /** @param gradients to which the gradients of the weights are added; a weight without a place there is not trained */
-  LanguageModelTraining(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+  /**
+   * @param gradients to which the gradients of the weights are added; a weight without a place there is not trained
+   * @param adapters of the projections; null: none
+   */
+  LanguageModelTraining(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, Adapters adapters, boolean recompute) {
     this.config = model.config().text();
     this.weights = model.text();
     this.kernels = model.kernels();
     this.stream = stream;
-    this.gemm = gemm;
     this.gradients = gradients;
-    this.linear = new LinearGradients(kernels, stream, gemm, gradients);
+    this.linear = new LinearTraining(kernels, stream, gemm, gradients, adapters);
     this.recompute = recompute;
     this.eps = (float) config.rmsNormEps();
     this.scale = (float) (1 / Math.sqrt(config.headDim()));
@@ -102,7 +103,7 @@ final class LanguageModelTraining {
     int h = config.hiddenSize();
     int rows = pass.rows();
     kernels.rmsNorm.launch(stream, x, w.inputNorm(), a.normed, rows, h, eps);
-    w.qkv().multiply(gemm, a.normed, a.accumulators, rows);
+    linear.forward(w.qkv(), a.normed, a.accumulators, rows);
     kernels.ropeKvAppend.launch(stream, a.accumulators, w.qkv().bias(), rope.buffers(), pass.segments(), kept.query(),
         kept.keyValues().withSlots(rows));
     Segments attending = first == 0 ? pass.segments() : pass.learningSegments();
@@ -112,13 +113,13 @@ final class LanguageModelTraining {
     int count = rows - first;
     DeviceBuffer middle = kept.middle().rowsFrom(first);
     DeviceBuffer out = a.input(index + 1).rowsFrom(first);
-    w.output().multiply(gemm, kept.context().rowsFrom(first), a.product, count);
+    linear.forward(w.output(), kept.context().rowsFrom(first), a.product, count);
     copyRows(x.rowsFrom(first), middle, count);
     kernels.residualAdd.launch(stream, middle, a.product, null, count, h);
     kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
-    w.gateUp().multiply(gemm, a.normed, kept.gateUp().rowsFrom(first), count);
+    linear.forward(w.gateUp(), a.normed, kept.gateUp().rowsFrom(first), count);
     kernels.swiglu.launch(stream, kept.gateUp().rowsFrom(first), null, a.activated, count, config.intermediateSize());
-    w.down().multiply(gemm, a.activated, a.product, count);
+    linear.forward(w.down(), a.activated, a.product, count);
     copyRows(middle, out, count);
     kernels.residualAdd.launch(stream, out, a.product, null, count, h);
   }
@@ -132,7 +133,7 @@ final class LanguageModelTraining {
     for (int first = 0; first < targets; first += TextActivations.LOGIT_ROWS) {
       int count = Math.min(TextActivations.LOGIT_ROWS, targets - first);
       DeviceBuffer normed = a.learningNormed.rowsFrom(first);
-      weights.head().multiply(gemm, normed, a.logits, count);
+      linear.forward(weights.head(), normed, a.logits, count);
       kernels.crossEntropy.launch(stream, a.logits, pass.labels().slice(first, count), pass.weights().slice(first, count),
           a.losses.slice(first, count), count, config.vocabSize());
       linear.backward(weights.head(), normed, a.logits, a.dLearningNormed.rowsFrom(first), count);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
+import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
@@ -28,6 +29,17 @@ public record Noise(double[] level, boolean[] masked) {
     boolean[] masked = new boolean[labels.length];
     for (int i = 0; i < labels.length; i++) {
       masked[i] = random.nextDouble() <= level[i / blockSize] && labels[i] != BlockDiffusionObjective.NO_LABEL;
+    }
+    return new Noise(level, masked);
+  }
+
+  /** The most that can be hidden: every labelled token. */
+  static Noise hidingAll(int[] labels, int blockSize) {
+    double[] level = new double[(labels.length + blockSize - 1) / blockSize];
+    Arrays.fill(level, 1);
+    boolean[] masked = new boolean[labels.length];
+    for (int i = 0; i < labels.length; i++) {
+      masked[i] = labels[i] != BlockDiffusionObjective.NO_LABEL;
     }
     return new Noise(level, masked);
   }

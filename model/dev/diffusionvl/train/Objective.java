@@ -15,4 +15,7 @@ public sealed interface Objective permits BlockDiffusionObjective, Autoregressiv
    * @param inStep examples of the whole optimiser step, whose losses are averaged
    */
   PassRows rows(List<Example> examples, long[] seeds, int inStep);
+
+  /** A pass over the examples that no other draw exceeds, in rows or targets. */
+  PassRows largest(List<Example> examples);
 }

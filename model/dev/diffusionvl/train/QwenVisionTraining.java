@@ -68,7 +68,7 @@ final class QwenVisionTraining implements VisionTraining {
   private final Stream stream;
   private final Gemm gemm;
   private final Twin gradients;
-  private final LinearGradients linear;
+  private final LinearTraining linear;
   private final Keep keep;
   private final int d;
   private final int inner;
@@ -88,7 +88,7 @@ final class QwenVisionTraining implements VisionTraining {
     this.stream = stream;
     this.gemm = gemm;
     this.gradients = gradients;
-    this.linear = new LinearGradients(kernels, stream, gemm, gradients);
+    this.linear = new LinearTraining(kernels, stream, gemm, gradients);
     this.keep = VisionTraining.keep(gradients.of(weights.patchEmbedding()) != null, recompute);
     this.d = tower.hiddenSize();
     this.inner = weights.blocks().getFirst().down().in();
@@ -111,6 +111,14 @@ final class QwenVisionTraining implements VisionTraining {
     long rope = 2L * patches * (tower.hiddenSize() / tower.heads() / 2) * DType.F32.bytes();
     long order = 2L * patches / (tower.spatialMergeSize() * tower.spatialMergeSize()) * DType.I32.bytes();
     return memory.bytes() + rope + order;
+  }
+
+  @Override
+  public void reserve(int size) {
+    if (a == null || a.rows() < size) {
+      closeActivations(); // before the allocation: both at once may not fit
+      a = new VisionActivations(TrainingMemory.on(device), dtype, shape(config), size, keep);
+    }
   }
 
   @Override
@@ -143,10 +151,7 @@ final class QwenVisionTraining implements VisionTraining {
     closeGeometry();
     geometry = Geometry.of(device, stream, tower, pixels);
     patches = pixels.gridHeight() * pixels.gridWidth();
-    if (a == null || a.rows() < patches) {
-      closeActivations(); // before the allocation: both at once may not fit
-      a = new VisionActivations(TrainingMemory.on(device), dtype, shape(config), patches, keep);
-    }
+    reserve(patches);
     int width = pixels.values().length / patches;
     int[] order = geometry.order().patchOrder();
     float[] ordered = new float[pixels.values().length];

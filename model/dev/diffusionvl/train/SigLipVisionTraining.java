@@ -55,7 +55,7 @@ final class SigLipVisionTraining implements VisionTraining {
   private final Stream stream;
   private final Gemm gemm;
   private final Twin gradients;
-  private final LinearGradients linear;
+  private final LinearTraining linear;
   private final TileMosaic mosaic;
   private final Keep keep;
   private final int c;
@@ -78,7 +78,7 @@ final class SigLipVisionTraining implements VisionTraining {
     this.stream = stream;
     this.gemm = gemm;
     this.gradients = gradients;
-    this.linear = new LinearGradients(kernels, stream, gemm, gradients);
+    this.linear = new LinearTraining(kernels, stream, gemm, gradients);
     this.keep = VisionTraining.keep(gradients.of(weights.positions()) != null, recompute);
     this.c = tower.hiddenSize();
     this.hidden = config.text().hiddenSize();
@@ -104,6 +104,19 @@ final class SigLipVisionTraining implements VisionTraining {
     memory.own("gradient of the table", DType.F32, table, config.text().hiddenSize());
     memory.own("its blend", DType.F32, table, 2L * RowBlend.TERMS);
     return memory.bytes();
+  }
+
+  @Override
+  public void reserve(int size) {
+    int tiles = Math.min(size, SigLipTower.TILES_AT_ONCE);
+    if (room == null || a.rows() < tiles * tower.positions()) {
+      close(); // before the allocation: both at once may not fit
+      try (DeviceScope scope = new DeviceScope(device)) {
+        a = scope.own(new VisionActivations(TrainingMemory.on(device), dtype, shape(config), tiles * tower.positions(), keep));
+        pixels = scope.allocate("tiles", dtype, tiles, tower.imageSize(), tower.imageSize(), CHANNELS);
+        room = scope.keep();
+      }
+    }
   }
 
   @Override
@@ -142,14 +155,7 @@ final class SigLipVisionTraining implements VisionTraining {
   private void embed(Pass pass) {
     held = null;
     rows = pass.tiles() * tower.positions();
-    if (room == null || a.rows() < rows) {
-      close(); // before the allocation: both at once may not fit
-      try (DeviceScope scope = new DeviceScope(device)) {
-        a = scope.own(new VisionActivations(TrainingMemory.on(device), dtype, shape(config), rows, keep));
-        pixels = scope.allocate("tiles", dtype, pass.tiles(), tower.imageSize(), tower.imageSize(), CHANNELS);
-        room = scope.keep();
-      }
-    }
+    reserve(pass.tiles());
     if (segments == null || segments.count() != pass.tiles()) {
       closeSegments();
       segments = WindowOrder.segments(device, stream, IntStream.rangeClosed(0, pass.tiles()).map(i -> i * tower.positions()).toArray());

@@ -10,7 +10,6 @@ import dev.diffusionvl.loader.Safetensors;
 import dev.diffusionvl.loader.SafetensorsWriter;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
-import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import java.io.IOException;
@@ -137,7 +136,7 @@ record Snapshot(int step, DataPosition position) {
   }
 
   private static TensorType type(DeviceBuffer buffer) {
-    return buffer.dtype() == DType.BF16 ? TensorType.BF16 : TensorType.F32;
+    return TensorType.valueOf(buffer.dtype().name());
   }
 
   private static void write(DeviceBuffer buffer, Stream stream, OutputFile file) {

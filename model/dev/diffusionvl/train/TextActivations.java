@@ -57,14 +57,17 @@ final class TextActivations implements AutoCloseable {
   final DeviceBuffer dLearningNormed;
   final DeviceBuffer logits;
   final DeviceBuffer losses;
+  final DeviceBuffer low; // this and the next: null without adapters
+  final DeviceBuffer dLow;
 
   /**
    * @param memory that becomes this object's
    * @param rows most rows of a pass
    * @param targets most targets of a pass
    * @param recompute keep only what goes into the layers, and compute the rest again on the way back
+   * @param rank of adapters; 0: there are none
    */
-  TextActivations(TrainingMemory memory, DType dtype, TextConfig config, int rows, int targets, boolean recompute) {
+  TextActivations(TrainingMemory memory, DType dtype, TextConfig config, int rows, int targets, boolean recompute, int rank) {
     this.dtype = dtype;
     this.config = config;
     this.rows = rows;
@@ -99,6 +102,8 @@ final class TextActivations implements AutoCloseable {
       dLearningNormed = memory.own("gradient behind the final norm", dtype, targets, h);
       logits = memory.own("logits", dtype, Math.min(targets, LOGIT_ROWS), config.vocabSize());
       losses = memory.own("losses", DType.F32, targets);
+      low = rank == 0 ? null : memory.own("low-rank products", dtype, rows, rank);
+      dLow = rank == 0 ? null : memory.own("gradient of the low-rank products", dtype, rows, rank);
       scope = memory.keep();
     }
   }

@@ -4,7 +4,6 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.NumericalException;
-import dev.diffusionvl.model.Parameter;
 import dev.diffusionvl.model.RopeTable;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -12,10 +11,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.Supplier;
 
 /**
  * Trains a model that is on the device, step by step (docs/model.md, "Training objective"):
@@ -50,18 +48,18 @@ public final class Trainer implements AutoCloseable {
   private final Objective objective;
   private final TrainerOptions options;
   private final LearningRate rate;
-  private final Map<DeviceBuffer, TrainedPart> partOf = new IdentityHashMap<>();
   private final DeviceScope scope;
   private final Stream stream;
-  private final Twin gradients;
+  private final Gemm gemm;
+  private final TrainingState state;
   private final AdamW optimizer;
   private final LanguageModelTraining language;
   private final VisionTraining vision;
-  private final boolean learnsFromImages;
   private TextActivations activations; // null before the first pass
   private RopeTable rope;
   private int ropeRows;
   private int steps;
+  private boolean finished;
 
   /**
    * Allocates gradients and optimiser.
@@ -76,24 +74,18 @@ public final class Trainer implements AutoCloseable {
     this.options = options;
     this.rate = options.constantRate() ? new LearningRate(1, (int) Math.ceil(options.warmup() * options.steps()), 0)
         : LearningRate.cosine(1, options.warmup(), options.steps());
-    for (Parameter entry : model.parameters().entries()) {
-      partOf.put(model.parameters().buffers().get(entry.buffer()), TrainedPart.of(entry.name()));
-    }
-    learnsFromImages = options.parts().contains(TrainedPart.VISION) || options.parts().contains(TrainedPart.PROJECTOR);
     try (DeviceScope scope = new DeviceScope(device)) {
       stream = scope.newStream();
-      Gemm gemm = scope.own(new Gemm(stream));
-      gradients = scope.own(new Twin(device, "gradients", model.parameters(), this::trained));
-      optimizer = scope.own(new AdamW(model, stream, gradients, this::trained));
-      language = new LanguageModelTraining(model, stream, gemm, gradients, options.recompute());
-      vision = scope.own(VisionTraining.of(model, stream, gemm, gradients, options.recompute()));
+      gemm = scope.own(new Gemm(stream));
+      state = scope.own(new TrainingState(device, TrainingMemory.on(device), model.parameters(), model.text(), model.dtype(), options));
+      if (state.adapters != null) {
+        state.adapters.initialise(model.kernels(), stream, options.seed());
+      }
+      optimizer = new AdamW(model.kernels(), stream, state);
+      language = new LanguageModelTraining(model, stream, gemm, state.gradients, state.adapters, options.recompute());
+      vision = scope.own(VisionTraining.of(model, stream, gemm, state.gradients, options.recompute()));
       this.scope = scope.keep();
     }
-  }
-
-  private boolean trained(DeviceBuffer weight) {
-    TrainedPart part = partOf.get(weight);
-    return part != null && options.parts().contains(part);
   }
 
   /** Steps that were taken. */
@@ -122,7 +114,10 @@ public final class Trainer implements AutoCloseable {
   }
 
   Step step(List<TrainingRow> records, PassMaker maker) {
-    stream.fill(gradients.all(), 0);
+    if (finished) {
+      throw new IllegalStateException("the trainer has finished");
+    }
+    stream.fill(state.gradients.all(), 0);
     double loss = 0;
     long tokens = 0;
     for (int first = 0; first < records.size(); first += options.batch()) {
@@ -137,7 +132,7 @@ public final class Trainer implements AutoCloseable {
           records.stream().map(TrainingRow::id).toList()));
     }
     double factor = rate.factor(steps);
-    optimizer.step(weight -> factor * (partOf.get(weight) == TrainedPart.VISION ? options.visionRate() : options.rate()),
+    optimizer.step(weight -> factor * (state.trained.part(weight) == TrainedPart.VISION ? options.visionRate() : options.rate()),
         options.weightDecay(), ++steps);
     stream.synchronize();
     return new Step(steps, loss, norm, factor * options.rate(), tokens);
@@ -160,11 +155,11 @@ public final class Trainer implements AutoCloseable {
     int hidden = model.config().text().hiddenSize();
     List<TrainingRow.ImageRows> images = records.stream().flatMap(record -> record.images().stream()).toList();
     int features = images.stream().mapToInt(TrainingRow.ImageRows::rows).sum();
-    makeRoom(rows);
+    makeRoom(rows.rows(), rows.targets().size(), rows.positions());
     try (DeviceScope pass = new DeviceScope(device)) {
       DevicePass onDevice = pass.own(new DevicePass(device, stream, rows));
       DeviceBuffer imageRows = features == 0 ? null : pass.allocate("image features", model.dtype(), features, hidden);
-      DeviceBuffer dImageRows = features == 0 || !learnsFromImages ? null
+      DeviceBuffer dImageRows = features == 0 || !options.learnsFromImages() ? null
           : pass.allocate("gradient of image features", DType.F32, features, hidden);
       encode(images, imageRows, pass);
       if (dImageRows != null) {
@@ -216,34 +211,49 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** Memory for the pass; grows with the largest one. */
-  private void makeRoom(PassRows pass) {
-    TextConfig text = model.config().text();
-    int targets = pass.targets().size();
-    if (activations == null || activations.rows() < pass.rows() || activations.targets() < targets) {
-      int rows = Math.max(TextActivations.rounded(pass.rows()), activations == null ? 0 : activations.rows());
-      int learnt = Math.max(TextActivations.rounded(targets), activations == null ? 0 : activations.targets());
-      if (activations != null) {
-        activations.close(); // before the allocation: both at once may not fit
-        activations = null;
-      }
-      activations = new TextActivations(TrainingMemory.on(device), model.dtype(), text, rows, learnt, options.recompute());
+  /** Takes the memory for passes up to this size, so that none is missing later. */
+  public void reserve(PassSize largest) {
+    makeRoom(largest.rows(), largest.targets(), largest.positions());
+    if (largest.image() > 0) {
+      vision.reserve(largest.image());
     }
-    if (ropeRows < pass.positions()) {
-      if (rope != null) {
-        rope.close();
-        rope = null;
-        ropeRows = 0;
-      }
-      int rows = TextActivations.rounded(pass.positions());
+  }
+
+  /** Memory for a pass; grows with the largest one. */
+  private void makeRoom(int needed, int targets, int positions) {
+    TextConfig text = model.config().text();
+    if (activations == null || activations.rows() < needed || activations.targets() < targets) {
+      int rows = Math.max(TextActivations.rounded(needed), activations == null ? 0 : activations.rows());
+      int learnt = Math.max(TextActivations.rounded(targets), activations == null ? 0 : activations.targets());
+      closeActivations(); // before the allocation: both at once may not fit
+      activations = state.activations(TrainingMemory.on(device), model.dtype(), text, rows, learnt, options.recompute());
+    }
+    if (ropeRows < positions) {
+      closeRope();
+      int rows = TextActivations.rounded(positions);
       rope = RopeTable.text(device, stream, rows, text.headDim(), text.ropeTheta());
       ropeRows = rows;
     }
   }
 
+  private void closeActivations() {
+    if (activations != null) {
+      activations.close();
+      activations = null;
+    }
+  }
+
+  private void closeRope() {
+    if (rope != null) {
+      rope.close();
+      rope = null;
+      ropeRows = 0;
+    }
+  }
+
   /** The gradients of the latest step, before clipping; null for a frozen weight. */
   DeviceBuffer gradient(DeviceBuffer weight) {
-    return gradients.of(weight);
+    return state.gradients.of(weight);
   }
 
   Stream stream() {
@@ -254,9 +264,24 @@ public final class Trainer implements AutoCloseable {
     return optimizer;
   }
 
-  /** Buffers of the weights that are trained, in the order of the model's buffers. */
+  /** What is trained, in a fixed order: buffers of the model's weights, and adapters. */
   List<DeviceBuffer> trainedWeights() {
-    return model.parameters().buffers().stream().filter(this::trained).toList();
+    return state.trained.all();
+  }
+
+  /** What {@code use} makes of the model as it is by now, adapters added; they are apart again afterwards. */
+  <T> T merged(Supplier<T> use) {
+    stream.synchronize();
+    return state.adapters == null ? use.get() : state.adapters.merged(model.kernels(), stream, gemm, use);
+  }
+
+  /** Adds the adapters, if there are some, to the model's weights. The trainer takes no more steps then. */
+  public void finish() {
+    closeActivations();
+    if (state.adapters != null) {
+      state.adapters.merge(model.kernels(), stream, gemm);
+    }
+    finished = true;
   }
 
   /** Goes on behind so many steps; weights and optimiser have been put in place. */
@@ -266,14 +291,8 @@ public final class Trainer implements AutoCloseable {
 
   @Override
   public void close() {
-    if (activations != null) {
-      activations.close();
-      activations = null;
-    }
-    if (rope != null) {
-      rope.close();
-      rope = null;
-    }
+    closeActivations();
+    closeRope();
     scope.close();
   }
 }

@@ -18,9 +18,12 @@ import java.util.Set;
  * @param seed of noise and order
  * @param parts that are trained
  * @param recompute layers keep only their inputs on the way forward
+ * @param optimizer how AdamW's moments are kept
+ * @param lora adapters that are trained in place of the language model's own weights, or null
  */
 public record TrainerOptions(int batch, int accumulate, double rate, double visionRate, double warmup, int steps, boolean constantRate,
-    double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute) {
+    double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute, Optimizer optimizer,
+    Lora lora) {
   public TrainerOptions {
     if (batch < 1 || accumulate < 1 || steps < 1) {
       throw new IllegalArgumentException("batch %d, accumulate %d, steps %d: all must be at least 1".formatted(batch, accumulate, steps));
@@ -33,6 +36,47 @@ public record TrainerOptions(int batch, int accumulate, double rate, double visi
     if (parts.isEmpty()) {
       throw new IllegalArgumentException("no part of the model is trained");
     }
+    if (lora != null && !parts.contains(TrainedPart.LM)) {
+      throw new IllegalArgumentException("adapters are of the language model, which is not among the trained parts " + parts);
+    }
+  }
+
+  /** AdamW in F32, and no adapters. */
+  public TrainerOptions(int batch, int accumulate, double rate, double visionRate, double warmup, int steps, boolean constantRate,
+      double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute) {
+    this(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute, Optimizer.ADAMW,
+        null);
+  }
+
+  public TrainerOptions withBatch(int records, int passes) {
+    return new TrainerOptions(records, passes, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
+        optimizer, lora);
+  }
+
+  public TrainerOptions withParts(Set<TrainedPart> value) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, value, recompute,
+        optimizer, lora);
+  }
+
+  public TrainerOptions withRecompute(boolean value) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, value,
+        optimizer, lora);
+  }
+
+  public TrainerOptions withOptimizer(Optimizer value) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
+        value, lora);
+  }
+
+  /** @param value null: no adapters */
+  public TrainerOptions withLora(Lora value) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
+        optimizer, value);
+  }
+
+  /** Whether the gradient of image features is wanted: something before the language model is trained. */
+  boolean learnsFromImages() {
+    return parts.contains(TrainedPart.VISION) || parts.contains(TrainedPart.PROJECTOR);
   }
 
   /** Records of one optimiser step. */

@@ -23,6 +23,7 @@ public final class TrainingRun {
   private final ConversationData data;
   private final Objective objective;
   private final TrainerOptions options;
+  private final PassSize largest;
   private final Path out;
   private final int saveEvery;
   private final boolean strict;
@@ -37,6 +38,16 @@ public final class TrainingRun {
    */
   public TrainingRun(DiffusionVl model, ModelFiles files, ConversationData data, Objective objective, TrainerOptions options, Path out,
       int saveEvery, boolean strict, HeldOut heldOut) {
+    this(model, files, data, objective, options, out, saveEvery, strict, heldOut, PassSizes.of(data, objective).of(options.batch()));
+  }
+
+  /**
+   * The same with a pass that was looked up already.
+   *
+   * @param largest pass that is expected; its memory is taken before the first step
+   */
+  public TrainingRun(DiffusionVl model, ModelFiles files, ConversationData data, Objective objective, TrainerOptions options, Path out,
+      int saveEvery, boolean strict, HeldOut heldOut, PassSize largest) {
     if (saveEvery < 0) {
       throw new IllegalArgumentException("a snapshot every " + saveEvery + " steps");
     }
@@ -45,6 +56,7 @@ public final class TrainingRun {
     this.data = data;
     this.objective = objective;
     this.options = options;
+    this.largest = largest;
     this.out = out;
     this.saveEvery = saveEvery;
     this.strict = strict;
@@ -62,6 +74,7 @@ public final class TrainingRun {
   public void run(boolean resume, TrainingListener listener) {
     prepare(resume);
     try (Trainer trainer = new Trainer(model, objective, options)) {
+      trainer.reserve(largest);
       DataPosition position = DataPosition.start(options.seed());
       Optional<Path> snapshot = resume ? Snapshot.newest(out) : Optional.empty();
       if (snapshot.isPresent()) {
@@ -73,6 +86,7 @@ public final class TrainingRun {
       }
       TrainLog log = new TrainLog(out.resolve("train.jsonl"), trainer.steps());
       if (steps(trainer, position, log, listener)) {
+        trainer.finish();
         TranslatedCheckpoint.write(model, files, out);
       }
     }
@@ -88,7 +102,8 @@ public final class TrainingRun {
           records.add(rows.next());
         }
         Trainer.Step step = trainer.step(records);
-        HeldOut.Score score = heldOut.due(step.step(), options.steps()) ? heldOut.questions().score(model) : null;
+        HeldOut.Score score = heldOut.due(step.step(), options.steps())
+            ? trainer.merged(() -> heldOut.questions().score(model)) : null;
         log.add(step, score);
         listener.step(step);
         if (score != null) {
@@ -122,9 +137,8 @@ public final class TrainingRun {
 
   /** What a resumed run must have in common with the one that it goes on with. */
   private String settings() {
-    return String.format(Locale.ROOT, "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %d records",
+    return String.format(Locale.ROOT, "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %s, %s, %d records",
         objective, model.dtype(), options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(),
-        options.steps(), options.seed(),
-        options.parts().stream().sorted().toList(), data.size());
+        options.steps(), options.seed(), options.parts().stream().sorted().toList(), options.optimizer(), options.lora(), data.size());
   }
 }

@@ -54,6 +54,9 @@ sealed interface VisionTraining extends AutoCloseable permits QwenVisionTraining
     return !towerTrained ? Keep.OUTPUT : recompute ? Keep.LAYER_INPUTS : Keep.ALL;
   }
 
+  /** Takes the memory for an image of that size, patches or tiles as in {@link #bytes}. */
+  void reserve(int size);
+
   /**
    * Computes the features of an image, as inference does.
    *

@@ -50,6 +50,14 @@ public final class DeviceBuffer implements AutoCloseable {
     return buffer;
   }
 
+  /**
+   * A buffer of no device and without memory, which knows name, dtype and shape: for code that is run only to learn what it would allocate.
+   * Its slices are of the same kind; {@link #address} is refused.
+   */
+  public static DeviceBuffer outline(String name, DType dtype, long... shape) {
+    return new DeviceBuffer(null, name, dtype, shape.clone(), 0, null);
+  }
+
   private static long elements(String name, long[] shape) {
     long n = 1;
     for (long d : shape) {
@@ -61,7 +69,7 @@ public final class DeviceBuffer implements AutoCloseable {
     return n;
   }
 
-  /** The device that holds it. */
+  /** The device that holds it; null for an {@link #outline}. */
   public Device device() {
     return device;
   }
@@ -91,8 +99,11 @@ public final class DeviceBuffer implements AutoCloseable {
     return closed || owner != null && owner.closed;
   }
 
-  /** Device address. @throws IllegalStateException after close, its own or the device's */
+  /** Device address. @throws IllegalStateException after close, its own or the device's, and of an {@link #outline} */
   public long address() {
+    if (device == null) {
+      throw new IllegalStateException(this + " is an outline: it has no memory");
+    }
     if (closed()) {
       throw new IllegalStateException(this + " is closed");
     }
@@ -113,7 +124,8 @@ public final class DeviceBuffer implements AutoCloseable {
     if (offset < 0 || offset > elements - n) {
       throw new IllegalArgumentException("slice of %d elements at %d out of %s".formatted(n, offset, this));
     }
-    return new DeviceBuffer(device, name, dtype, sliceShape.clone(), address() + offset * dtype.bytes(), owner());
+    long start = device == null ? 0 : address() + offset * dtype.bytes();
+    return new DeviceBuffer(device, name, dtype, sliceShape.clone(), start, owner());
   }
 
   /** A view of [rows, …] from row {@code first} on; shares the owner's lifetime. */
@@ -211,6 +223,9 @@ public final class DeviceBuffer implements AutoCloseable {
       return;
     }
     closed = true;
+    if (device == null) {
+      return;
+    }
     LeakTracker.closed(this);
     if (!device.closed()) {
       device.makeCurrent();

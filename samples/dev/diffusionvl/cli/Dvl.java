@@ -8,6 +8,7 @@ import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.DeviceUnavailableException;
 import dev.diffusionvl.bench.BenchCommand;
+import dev.diffusionvl.train.MemoryPlanException;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -107,6 +108,7 @@ public final class Dvl implements Runnable {
       case NumericalException e -> BAD_INPUT;
       case DeviceUnavailableException e -> DEVICE;
       case CudaException e -> DEVICE;
+      case MemoryPlanException e -> DEVICE;
       case OutputException e -> DEVICE;
       default -> BUG;
     };

@@ -16,7 +16,10 @@ import dev.diffusionvl.train.AutoregressiveObjective;
 import dev.diffusionvl.train.BlockDiffusionObjective;
 import dev.diffusionvl.train.ConversationData;
 import dev.diffusionvl.train.HeldOut;
+import dev.diffusionvl.train.Lora;
 import dev.diffusionvl.train.Objective;
+import dev.diffusionvl.train.Optimizer;
+import dev.diffusionvl.train.PassSizes;
 import dev.diffusionvl.train.RowEncoder;
 import dev.diffusionvl.train.StepCheck;
 import dev.diffusionvl.train.TrainedPart;
@@ -27,6 +30,8 @@ import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -38,6 +43,9 @@ import picocli.CommandLine.Spec;
 @Command(name = "translate", description = "Finetunes an autoregressive checkpoint into a DiffusionVL checkpoint.",
     mixinStandardHelpOptions = true, showDefaultValues = true)
 final class TranslateCommand implements Callable<Integer> {
+  private static final Pattern MEMORY = Pattern.compile("(\\d{1,15}(?:\\.\\d{1,9})?)([MmGg]i?[Bb])?");
+  private static final Pattern LORA = Pattern.compile("(\\d{1,5})(?::(\\d{1,9}(?:\\.\\d{1,9})?))?");
+
   @Spec private CommandSpec spec;
 
   @Option(names = "--base", paramLabel = "DIR", required = true, description = "checkpoint to start from")
@@ -104,6 +112,13 @@ final class TranslateCommand implements Callable<Integer> {
       description = "parts that are trained: lm, projector, vision")
   private Set<String> parts;
 
+  @Option(names = "--lora", paramLabel = "RANK[:ALPHA]", description = "train low-rank adapters of the language model's projections in "
+      + "place of its weights, and add ALPHA/RANK times them to what is written (ALPHA: twice the rank)")
+  private String lora;
+
+  @Option(names = "--optimizer", paramLabel = "NAME", defaultValue = "adamw", description = "adamw, or adamw8bit: its moments in 8 bits")
+  private String optimizer;
+
   @Option(names = "--recompute", description = "keep only the layers' inputs on the way forward: less memory, a third more work")
   private boolean recompute;
 
@@ -129,6 +144,13 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
   private String dtype;
 
+  @Option(names = "--plan", description = "print what device memory the run would take, and end; without --data for the "
+      + "longest records, for which --base needs no more than its config.json")
+  private boolean plan;
+
+  @Option(names = "--memory", paramLabel = "SIZE", description = "device memory to plan with, such as 80GB (default: what is free)")
+  private String memory;
+
   @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
   private String device;
 
@@ -142,8 +164,8 @@ final class TranslateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     DType type = choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
-    if (check == null && (data == null || out == null)) {
-      throw usage("--data and --out are needed, or --check");
+    if (check == null && (data == null || out == null) && !plan) {
+      throw usage("--data and --out are needed, or --check, or --plan");
     }
     if (steps != null && epochs != null) {
       throw usage("--steps and --epochs exclude each other");
@@ -154,17 +176,16 @@ final class TranslateCommand implements Callable<Integer> {
     if (eval != null && objective.equals("autoregressive")) {
       throw usage("--eval asks block by block, which --objective autoregressive does not train");
     }
+    if (plan && data == null) {
+      return planOfLongest(type);
+    }
     try (ModelFiles files = visionTower == null ? ModelFiles.open(base) : ModelFiles.join(base, visionTower, seed)) {
       if (files.checkpoint().isQuantized()) {
         throw BadInputException.of(base.resolve("config.json"), "quantization_config",
             "quantised weights cannot be trained; take the base as it was before");
       }
       ModelConfig config = withImages(translated(files.config()));
-      DeviceSpec where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
-      try (Device gpu = Device.open(where);
-          DiffusionVl model = DiffusionVl.load(gpu, files.withConfig(config), type, LoadBar.onTerminal())) {
-        return check != null ? check(model) : train(model, files.withConfig(config));
-      }
+      return check != null ? check(files.withConfig(config), type) : train(files.withConfig(config), type);
     }
   }
 
@@ -178,9 +199,15 @@ final class TranslateCommand implements Callable<Integer> {
     return config.asDiffusion(mask, blockSize != null ? blockSize : config.blockSize());
   }
 
-  private int check(DiffusionVl model) {
-    System.out.println(StepCheck.run(model, check, objective(model.config()) instanceof AutoregressiveObjective));
-    return 0;
+  private int check(ModelFiles files, DType type) {
+    try (Device gpu = openDevice(); DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
+      System.out.println(StepCheck.run(model, check, objective(model.config()) instanceof AutoregressiveObjective));
+      return 0;
+    }
+  }
+
+  private Device openDevice() {
+    return Device.open(DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto")));
   }
 
   /** How the SigLIP family's images are prepared, which is part of the checkpoint. */
@@ -197,7 +224,7 @@ final class TranslateCommand implements Callable<Integer> {
     }
   }
 
-  private int train(DiffusionVl model, ModelFiles files) {
+  private int train(ModelFiles files, DType type) {
     ModelConfig config = files.config();
     RowEncoder.Options rows = RowEncoder.Options.of(config, EvalCommand.images(data, images));
     if (config.family() == ModelFamily.QWEN_VL) {
@@ -205,19 +232,67 @@ final class TranslateCommand implements Callable<Integer> {
           "pad", ImageFraming.PAD));
     }
     rows = maxLength == null ? rows : rows.withMaxLength(maxLength);
-    try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, model.tokenizer(), rows))) {
+    try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, files.tokenizer(), rows))) {
       int perStep = Math.multiplyExact(batch, accumulate);
       long wanted = steps != null ? steps : ((long) (epochs != null ? epochs : 1) * conversations.size() + perStep - 1) / perStep;
-      TrainerOptions options = new TrainerOptions(batch, accumulate, rate, visionRate, warmup, Math.toIntExact(wanted), false, 0, 1, seed,
-          trainedParts(), recompute);
+      TrainerOptions options = options(Math.toIntExact(wanted));
       Objective what = objective(config);
-      TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict,
-          heldOut(files, model.dtype(), options.steps()));
-      TrainingProgress progress = new TrainingProgress(System.err, out, options.steps());
-      run.run(resume, progress);
-      progress.finish();
+      PassSizes sizes = PassSizes.of(conversations, what);
+      PlanReport report = new PlanReport(config, type, options, sizes, json);
+      if (plan) {
+        return report(report);
+      }
+      HeldOut asked = heldOut(files, type, options.steps());
+      try (Device gpu = openDevice()) {
+        report.print(gpu, memory == null ? gpu.memory().free() : bytes(memory));
+        try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
+          TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict, asked, sizes.of(batch));
+          TrainingProgress progress = new TrainingProgress(System.err, out, options.steps());
+          run.run(resume, progress);
+          progress.finish();
+          return 0;
+        }
+      }
+    }
+  }
+
+  /** The plan of records as long as they may be: for this the configuration is enough. */
+  private int planOfLongest(DType type) {
+    ModelConfig read = ModelFiles.config(base, visionTower);
+    ModelConfig config = withImages(read.asDiffusion(Math.max(0, read.maskTokenId()), blockSize != null ? blockSize : read.blockSize()));
+    int length = maxLength != null ? maxLength : RowEncoder.Options.of(config, base).maxLength();
+    return report(new PlanReport(config, type, options(1), PassSizes.longest(config, objective(config), length), json));
+  }
+
+  private int report(PlanReport report) {
+    if (memory != null) {
+      report.print(null, bytes(memory));
       return 0;
     }
+    try (Device gpu = openDevice()) {
+      report.print(gpu, gpu.memory().free());
+      return 0;
+    }
+  }
+
+  private long bytes(String size) {
+    Matcher given = MEMORY.matcher(size);
+    if (!given.matches()) {
+      throw usage("--memory is '" + size + "', expected a size such as 80GB, 79.1GiB or 24000MB");
+    }
+    double unit = switch (given.group(2) == null ? "" : given.group(2).toLowerCase(Locale.ROOT)) {
+      case "mb" -> 1e6;
+      case "mib" -> 1 << 20;
+      case "gib" -> 1 << 30;
+      case "gb" -> 1e9;
+      default -> 1;
+    };
+    return Math.round(Double.parseDouble(given.group(1)) * unit);
+  }
+
+  private TrainerOptions options(int wanted) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, wanted, false, 0, 1, seed, trainedParts(), recompute,
+        choice("optimizer", optimizer, "adamw", Optimizer.ADAMW, "adamw8bit", Optimizer.ADAMW_8BIT), lora());
   }
 
   private HeldOut heldOut(ModelFiles files, DType type, int last) {
@@ -248,6 +323,22 @@ final class TranslateCommand implements Callable<Integer> {
       }
     }
     return trained;
+  }
+
+  private Lora lora() {
+    if (lora == null) {
+      return null;
+    }
+    Matcher given = LORA.matcher(lora);
+    int rank = given.matches() ? Integer.parseInt(given.group(1)) : 0;
+    double alpha = rank == 0 ? 0 : given.group(2) == null ? 2.0 * rank : Double.parseDouble(given.group(2));
+    if (rank == 0 || !(alpha > 0)) {
+      throw usage("--lora is '" + lora + "', expected RANK or RANK:ALPHA, both above 0");
+    }
+    if (!trainedParts().contains(TrainedPart.LM)) {
+      throw usage("--lora adapts the language model, which --train leaves out");
+    }
+    return new Lora(rank, alpha);
   }
 
   private <T> T choice(String option, String value, String first, T a, String second, T b) {

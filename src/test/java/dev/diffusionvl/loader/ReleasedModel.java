@@ -59,7 +59,7 @@ public enum ReleasedModel {
     return tensorCount;
   }
 
-  long parameters() {
+  public long parameters() {
     return parameters;
   }
 

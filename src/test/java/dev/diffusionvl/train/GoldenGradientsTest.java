@@ -83,10 +83,11 @@ class GoldenGradientsTest {
         .rows(golden.examples(), golden.noises(0), golden.examples().size());
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
-        Twin gradients = new Twin(device, "gradients", model.parameters(), trained);
+        Twin gradients = new Twin(TrainingMemory.on(device), "gradients", model.parameters().buffers().stream().filter(trained).toList());
         DevicePass pass = new DevicePass(device, stream, rows);
         RopeTable rope = RopeTable.text(device, stream, rows.positions(), text.headDim(), text.ropeTheta());
-        TextActivations a = new TextActivations(TrainingMemory.on(device), DType.F32, text, rows.rows(), rows.targets().size(), recompute);
+        TextActivations a = new TextActivations(TrainingMemory.on(device), DType.F32, text, rows.rows(), rows.targets().size(), recompute,
+            0);
         DeviceBuffer features = device.allocate("features", DType.F32, Math.max(1, featureRows), hidden);
         DeviceBuffer dFeatures = device.allocate("gradient of the features", DType.F32, Math.max(1, featureRows), hidden);
         VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute)) {
@@ -98,8 +99,8 @@ class GoldenGradientsTest {
         vision.features(image, features.slice((long) at * hidden, image.rows(), hidden));
         at += image.rows();
       }
-      new LanguageModelTraining(model, stream, gemm, gradients, recompute).run(pass, images.isEmpty() ? null : features, dFeatures, rope,
-          a);
+      new LanguageModelTraining(model, stream, gemm, gradients, null, recompute).run(pass, images.isEmpty() ? null : features, dFeatures,
+          rope, a);
       for (PreparedImage image : images.reversed()) {
         at -= image.rows();
         vision.backward(image, dFeatures.slice((long) at * hidden, image.rows(), hidden));
@@ -169,7 +170,7 @@ class GoldenGradientsTest {
     int hidden = model.config().text().hiddenSize();
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
-        Twin none = new Twin(device, "gradients", model.parameters(), weight -> false);
+        Twin none = new Twin(TrainingMemory.on(device), "gradients", List.of());
         VisionTraining vision = VisionTraining.of(model, stream, gemm, none, false);
         ImageEncoder encoder = model.vision().newEncoder(model.kernels(), stream, gemm)) {
       int at = 0;

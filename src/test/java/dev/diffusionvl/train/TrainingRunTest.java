@@ -20,14 +20,18 @@ import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Runs in a folder: log, snapshots, going on, and the checkpoint that comes out. */
 class TrainingRunTest {
@@ -52,26 +56,40 @@ class TrainingRunTest {
     assertEquals(STEPS, Files.readAllLines(folder.resolve("whole/train.jsonl")).size());
   }
 
-  @Test
-  void bf16KeepsItsMasters() throws IOException {
+  /** bf16 has masters to keep, moments of 8 bits have scales, and adapters are not in the model. */
+  @ParameterizedTest
+  @CsvSource({"BF16, ADAMW, 0", "BF16, ADAMW_8BIT, 0", "F32, ADAMW_8BIT, 0", "BF16, ADAMW, 4", "F32, ADAMW_8BIT, 3"})
+  void everyKindOfStateIsKept(DType dtype, Optimizer optimizer, int rank) throws IOException {
     Path data = data();
-    train(data, folder.resolve("whole"), DType.BF16, false, Integer.MAX_VALUE);
-    train(data, folder.resolve("halves"), DType.BF16, false, 2);
-    train(data, folder.resolve("halves"), DType.BF16, true, Integer.MAX_VALUE);
+    TrainerOptions options = options(STEPS).withOptimizer(optimizer).withLora(rank == 0 ? null : new Lora(rank, 2 * rank));
+    run(data, folder.resolve("whole"), dtype, false, options, Integer.MAX_VALUE);
+    run(data, folder.resolve("halves"), dtype, false, options, 2);
+    run(data, folder.resolve("halves"), dtype, true, options, Integer.MAX_VALUE);
+    assertArrayEquals(Files.readAllBytes(folder.resolve("whole/train.jsonl")), Files.readAllBytes(folder.resolve("halves/train.jsonl")));
     assertArrayEquals(Files.readAllBytes(folder.resolve("whole/model.safetensors")),
         Files.readAllBytes(folder.resolve("halves/model.safetensors")));
   }
 
   @Test
   void questionsDuringTheRunChangeNothingOfIt() throws IOException {
+    questionsChangeNothing(options(STEPS));
+  }
+
+  /** While questions are asked, the weights have the adapters added. */
+  @Test
+  void questionsToAnAdaptedModelChangeNothingOfIt() throws IOException {
+    questionsChangeNothing(options(STEPS).withLora(new Lora(4, 8)));
+  }
+
+  private void questionsChangeNothing(TrainerOptions options) throws IOException {
     Path data = data();
     Path shapes = Path.of("samples/data/shapes");
     Function<ModelFiles, HeldOut> asking = files -> new HeldOut(3, ExactMatch.read(files, shapes.resolve("eval.json"),
         shapes.resolve("images"), 4, GenerationOptions.DEFAULTS).briefly(files.tokenizer(), 8).checked(files, DType.BF16));
-    train(data, folder.resolve("quiet"), DType.BF16, false, Integer.MAX_VALUE);
-    run(data, folder.resolve("asked"), DType.BF16, false, STEPS, Integer.MAX_VALUE, asking);
-    run(data, folder.resolve("halves"), DType.BF16, false, STEPS, 2, asking);
-    run(data, folder.resolve("halves"), DType.BF16, true, STEPS, Integer.MAX_VALUE, asking);
+    run(data, folder.resolve("quiet"), DType.BF16, false, options, Integer.MAX_VALUE);
+    run(data, folder.resolve("asked"), DType.BF16, false, options, Integer.MAX_VALUE, asking);
+    run(data, folder.resolve("halves"), DType.BF16, false, options, 2, asking);
+    run(data, folder.resolve("halves"), DType.BF16, true, options, Integer.MAX_VALUE, asking);
     assertArrayEquals(Files.readAllBytes(folder.resolve("quiet/model.safetensors")),
         Files.readAllBytes(folder.resolve("asked/model.safetensors")));
     assertArrayEquals(Files.readAllBytes(folder.resolve("asked/train.jsonl")), Files.readAllBytes(folder.resolve("halves/train.jsonl")));
@@ -86,6 +104,32 @@ class TrainingRunTest {
         assertEquals(4, line.get("eval_questions").asInt());
       }
     }
+  }
+
+  @Test
+  void momentsOfEightBitsLearnAsFastAsThoseOfF32() throws IOException {
+    Path data = data();
+    double[] last = new double[2];
+    for (Optimizer optimizer : Optimizer.values()) {
+      Path out = folder.resolve(optimizer.name());
+      run(data, out, DType.F32, false, options(40).withOptimizer(optimizer), Integer.MAX_VALUE);
+      List<Double> losses = losses(out);
+      last[optimizer.ordinal()] = mean(losses.subList(30, 40));
+      assertTrue(last[optimizer.ordinal()] < 0.5 * mean(losses.subList(0, 5)), optimizer + ": " + losses);
+    }
+    assertEquals(last[0], last[1], 0.1 * last[0]);
+  }
+
+  private static List<Double> losses(Path run) throws IOException {
+    List<Double> losses = new ArrayList<>();
+    for (String line : Files.readAllLines(run.resolve("train.jsonl"))) {
+      losses.add(new ObjectMapper().readTree(line).get("loss").asDouble());
+    }
+    return losses;
+  }
+
+  private static double mean(List<Double> values) {
+    return values.stream().mapToDouble(Double::doubleValue).average().orElseThrow();
   }
 
   @Test
@@ -105,7 +149,11 @@ class TrainingRunTest {
     Path data = data();
     Path out = folder.resolve("out");
     train(data, out, DType.F32, false, 2);
-    assertTrue(assertThrows(BadInputException.class, () -> run(data, out, DType.F32, true, 9, 1)).getMessage().contains("settings"));
+    for (TrainerOptions other : List.of(options(9), options(STEPS).withOptimizer(Optimizer.ADAMW_8BIT),
+        options(STEPS).withLora(new Lora(2, 4)))) {
+      String message = assertThrows(BadInputException.class, () -> run(data, out, DType.F32, true, other, 1)).getMessage();
+      assertTrue(message.contains("settings"), message);
+    }
     assertTrue(assertThrows(BadInputException.class, () -> train(data, out, DType.F32, false, 2)).getMessage().contains("--resume"));
   }
 
@@ -133,15 +181,19 @@ class TrainingRunTest {
   }
 
   private void train(Path data, Path out, DType dtype, boolean resume, int stopBehind) {
-    run(data, out, dtype, resume, STEPS, stopBehind);
+    run(data, out, dtype, resume, options(STEPS), stopBehind);
   }
 
-  private void run(Path data, Path out, DType dtype, boolean resume, int steps, int stopBehind) {
-    run(data, out, dtype, resume, steps, stopBehind, files -> HeldOut.NONE);
+  private static TrainerOptions options(int steps) {
+    return new TrainerOptions(1, 2, 1e-3, 1e-4, 0.25, steps, false, 0, 1, 3, Set.of(TrainedPart.LM), false);
   }
 
-  private void run(Path data, Path out, DType dtype, boolean resume, int steps, int stopBehind, Function<ModelFiles, HeldOut> asking) {
-    TrainerOptions options = new TrainerOptions(1, 2, 1e-3, 1e-4, 0.25, steps, false, 0, 1, 3, Set.of(TrainedPart.LM), false);
+  private void run(Path data, Path out, DType dtype, boolean resume, TrainerOptions options, int stopBehind) {
+    run(data, out, dtype, resume, options, stopBehind, files -> HeldOut.NONE);
+  }
+
+  private void run(Path data, Path out, DType dtype, boolean resume, TrainerOptions options, int stopBehind,
+      Function<ModelFiles, HeldOut> asking) {
     try (Device device = device(); ModelFiles files = ModelFiles.open(BASE); DiffusionVl model = DiffusionVl.load(device, files, dtype,
         LoadListener.NONE);
         ConversationData records = ConversationData.open(data, new RowEncoder(model.config(), model.tokenizer(),
