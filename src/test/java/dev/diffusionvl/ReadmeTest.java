@@ -51,6 +51,7 @@ class ReadmeTest {
       "DVL_MAIN=dev.diffusionvl.samples.lowlevel.KvAppend ./dvl",
       "DVL_MAIN=dev.diffusionvl.samples.lowlevel.CapturedGraph ./dvl",
       "./dvl translate --check src/test/resources/golden-train/text --base samples/models/diffusionvl-tiny --dtype f32 --json",
+      "./dvl translate --base samples/models/qwen25vl-tiny --plan --memory 80GB",
       "./dvl generate --model samples/models/qwen25vl-tiny --image samples/data/shapes/images/eval00039.png "
           + "--prompt \"What color is the cross?\" --gen-length 16"));
 
