@@ -100,10 +100,8 @@ const char* copy_image(ImageFile& file, const void* image, size_t size) {
   Elf64_Ehdr h;
   if (size && size < sizeof h) return "too short";
   // An image that is not ELF may end anywhere, even within the first bytes of its last page.
-  for (size_t i = 0; i < SELFMAG; i++) {
-    if (!file.extend(image, i + 1) || !file.read(&h.e_ident[i], 1, i)) return "not readable";
-    if (h.e_ident[i] != ELFMAG[i]) return "not an ELF file";
-  }
+  if (!file.extend(image, SELFMAG) || !file.read(h.e_ident, SELFMAG, 0)) return "not readable";
+  if (std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) return "not an ELF file";
   if (!file.extend(image, sizeof h) || !file.read(&h, 1, 0)) return "not readable";
   if (const char* wrong = check_header(h)) return wrong;
 
