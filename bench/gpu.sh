@@ -7,7 +7,7 @@
 #   --home DIR   an unpacked self-contained archive (default: target/dvl-*.tar.xz are unpacked into a temporary folder)
 #   --out DIR    results (default: bench/results/DATE)
 #   --rehearse   the same steps at small sizes on the emulated device; shows that nothing is misspelt, measures nothing
-#   STEP         facts tests vectors kernels 3b 7b train load sanitizer (default: all, in this order)
+#   STEP         facts tests vectors kernels 3b 7b train load profile sanitizer (default: all, in this order)
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
 # every step with its exit code), vectors.tar, and a log for each kind of step. Clocks and power are left as they are.
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b train load sanitizer)
+[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b train load profile sanitizer)
 out=${out:-bench/results/$(date -u +%Y-%m-%d-%H%M)}
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
@@ -137,12 +137,25 @@ peer() {
   run models "$limit" "$python" samples/bench/peer.py --shape "$shape" --mode "$mode" --out "$rows" "$@"
 }
 
-# models SHAPE OPTIONS...: ours, eager and compiled in turn, ours once more at the end to show drift
+# predicted SHAPE: what the time model says of the GPU that is most like this one, beside what was measured
+predicted() {
+  local known=h100
+  case $(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null) in
+    *H200*) known=h200 ;; *A100*) known=a100 ;; *4090*) known=rtx4090 ;;
+  esac
+  run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --measured "$rows"
+  run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --with overlap --measured "$rows"
+}
+
+# models SHAPE OPTIONS...: ours with and without overlap, eager and compiled in turn, ours once more at the end to show drift
 models() {
   local shape=$1 length=128
   shift
   $rehearse && length=16
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
+  run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --tokenizer $tokenizer --out "$rows" "$@"
+  run models 60 "$home/dvl" bench generate --shape "$shape" --gemm own --overlap --gen-length $length --tokenizer $tokenizer \
+    --out "$rows" "$@"
   run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --gen-length $length \
     --tokenizer $tokenizer --out "$rows" "$@"
   # Our way with the reference's passes: 8 + 1 a block, and launched one by one.
@@ -151,11 +164,14 @@ models() {
   peer "$shape" 120 eager "$@"
   if $rehearse; then
     peer "$shape" 60 compiled "$@"
-  else # the static cache is as large as the largest context of a run
-    peer "$shape" 200 compiled --context 352 --context 1000
+    peer "$shape" 60 autotuned "$@"
+  else # each context is compiled on its own, as its cache is of its own size
+    peer "$shape" 240 compiled --context 352 --context 1000
     peer "$shape" 150 compiled --context 4000
+    peer "$shape" 300 autotuned --context 1000
   fi
   run models 60 "$home/dvl" bench forward --shape "$shape" --rows 8 --tokenizer $tokenizer --out "$rows" "$@"
+  predicted "$shape"
 }
 
 shape() {
@@ -186,18 +202,45 @@ load() {
   run models 150 "$home/dvl" bench load --shape $shape --tokenizer $tokenizer --out "$rows"
 }
 
+# Where the time goes between and inside the kernels: one replayed pass in a timeline, two kernels by their counters. The files that the
+# tools write are large and stay in a temporary folder; their tables are kept.
+profile() {
+  local shape=3b context=1000 folder
+  $rehearse && shape=tiny context=64
+  local forward=("$home/dvl" bench forward --shape $shape --gemm own --rows 8 --context $context --tokenizer $tokenizer)
+  folder=$(mktemp -d)
+  if have profile nsys; then
+    for overlap in "" --overlap; do
+      # shellcheck disable=SC2086 # empty is no argument
+      run profile 150 nsys profile --trace cuda --cuda-graph-trace node --force-overwrite true --output "$folder/forward" \
+        "${forward[@]}" $overlap
+      run profile 90 nsys stats --report cuda_gpu_kern_sum --format csv "$folder/forward.nsys-rep"
+      # Start and length of the last 400 kernels: two passes of the 3B, with the gaps between their kernels.
+      run profile 90 bash -c "nsys stats --report cuda_gpu_trace --format csv '$folder/forward.nsys-rep' | cut -d, -f1,2,20- | tail -400"
+    done
+  fi
+  if have profile ncu; then
+    run profile 200 ncu --target-processes all --kernel-name 'regex:skinny_swiglu_m8|attention_split' --launch-skip 40 --launch-count 4 \
+      --section SpeedOfLight --section MemoryWorkloadAnalysis --section WarpStateStats --section Occupancy "${forward[@]}"
+  fi
+  rm -rf "$folder"
+}
+
+# One class a run, so that each ends within its time: the checker slows kernels down by ten to a hundred, and start-up by as much.
 sanitizer() {
   have sanitizer compute-sanitizer || return
-  local classes=(--select-package dev.diffusionvl.runtime.op) tool
+  local class tool
   for tool in memcheck racecheck; do
-    run sanitizer 200 compute-sanitizer --tool $tool --target-processes all --print-limit 50 --error-exitcode 9 \
-      "$home/dvl-tests" --details=summary "${classes[@]}"
+    for class in RowOpsTest SkinnyGemmTest SkinnyFusedTest AttentionTest; do
+      run sanitizer 120 compute-sanitizer --tool $tool --target-processes all --print-limit 20 --error-exitcode 9 \
+        "$home/dvl-tests" --details=summary --select-class dev.diffusionvl.runtime.op.$class
+    done
   done
 }
 
 for step in "${steps[@]}"; do
   case $step in
-    facts | tests | vectors | kernels | train | load | sanitizer) $step ;;
+    facts | tests | vectors | kernels | train | load | profile | sanitizer) $step ;;
     3b | 7b) shape "$step" ;;
     *) echo "gpu.sh: unknown step $step" >&2; failed=$((failed + 1)) ;;
   esac

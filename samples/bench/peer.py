@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PyTorch peer of `dvl bench forward`, `generate` and `train`: the same architecture and shapes, random weights, the same rows.
 
-    peer.py --shape 3b|7b|tiny --mode eager|compiled [--context N]... [--layers N] [--gen-length N] [--json] [--out FILE]
+    peer.py --shape 3b|7b|tiny --mode eager|compiled|autotuned [--context N]... [--layers N] [--gen-length N] [--json] [--out FILE]
     peer.py --train --shape 3b|7b|tiny --mode eager|compiled [--rows N] [--layers N] [--recompute] [--json] [--out FILE]
     peer.py --versions      what is installed
     peer.py --plan ...      what would be measured; needs no torch
     peer.py --self-test     the parts that need no torch
 
-Both modes follow the reference's schedule, 8 denoising forwards and 1 store forward for a block of 8 tokens.
+All modes follow the reference's schedule, 8 denoising forwards and 1 store forward for a block of 8 tokens.
 
 eager     as the reference runs: separate projections, a cache that grows by concatenation, logits for every row of the prompt, one look at
           the masks by the host in every step.
-compiled  as well as PyTorch does it without own kernels: stacked projections, a static cache (as large as the largest context of the
-          run needs), torch.compile, and one CUDA graph each for the denoising and the store forward; no dead work, no look by the host.
+compiled  as its users make it fast without own kernels: stacked projections, a static cache of the slots that the context and its answer
+          need, heads that share keys packed as rows of one head (no key is copied), torch.compile, and one CUDA graph each for the
+          denoising and the store forward; no dead work, no look by the host.
+autotuned  the same, compiled with max-autotune, which looks for the fastest kernel of each product; takes minutes to compile.
 
 With --train: an optimiser step of the language model over one record, as finetuning is usually written: f32 weights under autocast,
 autograd, gradients clipped by their norm, fused AdamW. The same rows go in as in `dvl bench train`:
@@ -301,6 +303,14 @@ def sdpa(q, k, v, mask=None):
     return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, enable_gqa=mask is None)[0]
 
 
+def sdpa_packed(q, k, v, visible):
+    """The same where every row sees the same keys: the query heads of a key head become rows of one head, and no key is repeated."""
+    heads, rows, dim = q.shape
+    packed = q.reshape(k.shape[0], heads // k.shape[0] * rows, dim)
+    mask = visible.expand(packed.shape[1], -1)
+    return F.scaled_dot_product_attention(packed[None], k[None], v[None], attn_mask=mask)[0].reshape(heads, rows, dim)
+
+
 def choose(logits, mask_id):
     """Most likely token of each row and its probability; the mask id is never chosen."""
     logits = logits.float()
@@ -422,9 +432,10 @@ class Eager:
 
 
 class Compiled:
-    def __init__(self, shape, device, slots):
+    def __init__(self, model, device, slots, autotune):
         self.device = device
-        self.model = Decoder(shape, device, stacked=True)
+        self.model = model
+        shape = model.s
         self.cos, self.sin = self.model.tables(slots, device)
         size = (shape.layers, shape.kv_heads, slots, HEAD_DIM)
         self.keys = torch.zeros(size, dtype=torch.bfloat16, device=device)
@@ -434,18 +445,19 @@ class Compiled:
         self.length = torch.zeros((), dtype=torch.long, device=device)  # committed rows
         self.ids = torch.full((BLOCK,), shape.mask_id, device=device)
         self.masked = torch.ones(BLOCK, dtype=torch.bool, device=device)
-        self.denoise_step = torch.compile(self._denoise, fullgraph=True, dynamic=False)
-        self.store_step = torch.compile(self._store, fullgraph=True, dynamic=False)
+        mode = "max-autotune-no-cudagraphs" if autotune else "default"  # the graphs are our own
+        self.denoise_step = torch.compile(self._denoise, fullgraph=True, dynamic=False, mode=mode)
+        self.store_step = torch.compile(self._store, fullgraph=True, dynamic=False, mode=mode)
         self.graphs = None
 
     def _rows(self):
         positions = self.length + self.offsets
-        mask = (self.slots < self.length + BLOCK)[None, :].expand(BLOCK, -1)
+        visible = (self.slots < self.length + BLOCK)[None, :]
 
         def attend(i, q, k, v):
             self.keys[i][:, positions] = k
             self.values[i][:, positions] = v
-            return sdpa(q, self.keys[i], self.values[i], mask)
+            return sdpa_packed(q, self.keys[i], self.values[i], visible)
 
         return self.model.forward(F.embedding(self.ids, self.model.embedding), self.cos[positions], self.sin[positions], attend)
 
@@ -521,20 +533,35 @@ def wall_millis(work):
     return (time.perf_counter() - start) * 1e3
 
 
+def slots_of(context, gen_length):
+    """Cache slots of a context and its answer; a multiple of 64, as fast attention kernels want their masks."""
+    return (context + gen_length + BLOCK + 63) // 64 * 64
+
+
+def engines(args, shape, device):
+    """For each context an engine; weights are shared, and a compiled one's cache is as large as its context needs."""
+    if args.mode == "eager":
+        engine = Eager(shape, device, slots_of(max(args.context), args.gen_length))
+        yield from ((context, engine) for context in args.context)
+    else:
+        model = Decoder(shape, device, stacked=True)
+        for context in args.context:
+            torch.compiler.reset()  # compiled for one size each: nothing is to become dynamic
+            engine = Compiled(model, device, slots_of(context, args.gen_length), args.mode == "autotuned")
+            engine.capture()
+            yield context, engine
+
+
 def measure(args, shape):
     device = torch.device("cuda")
     torch.manual_seed(1)
-    slots = max(args.context) + args.gen_length + BLOCK
     with torch.no_grad():
         vision = Vision(shape, device)
         pixels = torch.randn(shape.patches_per_side ** 2, 1176, device=device, dtype=torch.bfloat16)
         wall_millis(lambda: vision(pixels))
         vision_ms = quantile([wall_millis(lambda: vision(pixels)) for _ in range(5)], 0.5)
         del vision
-        engine = Eager(shape, device, slots) if args.mode == "eager" else Compiled(shape, device, slots)
-        if args.mode == "compiled":
-            engine.capture()
-        for context in args.context:
+        for context, engine in engines(args, shape, device):
             embeddings = torch.randn(context, shape.hidden, device=device, dtype=torch.bfloat16)
             engine.prefill(embeddings)
             prefill_ms = quantile([wall_millis(lambda: engine.prefill(embeddings)) for _ in range(3)], 0.5)
@@ -600,6 +627,7 @@ def self_test():
     assert sum(transfer_schedule(8, 5)) == 8
     assert window_bounds(36)[-1] == 1296 and len(window_bounds(36)) == 26
     assert window_bounds(8) == [0, 64]
+    assert slots_of(352, 128) == 512 and slots_of(1000, 128) == 1152
     assert quantile([5, 1, 4, 2, 3], 0.5) == 3 and abs(quantile([5, 1, 4, 2, 3], 0.1) - 1.4) < 1e-9
     rows = training_rows(64, 1)
     assert [row[0] for row in rows[:56]] == list(range(56)) and all(row[0] >= 32 for row in rows if row[1])
@@ -631,7 +659,7 @@ def versions():
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--shape", choices=sorted(SHAPES), default="3b")
-    parser.add_argument("--mode", choices=("eager", "compiled"), default="eager")
+    parser.add_argument("--mode", choices=("eager", "compiled", "autotuned"), default="eager")
     parser.add_argument("--context", type=int, action="append", help="prompt rows, a multiple of 8; may be repeated")
     parser.add_argument("--layers", type=int, default=0, help="cut the model to its first layers")
     parser.add_argument("--gen-length", type=int, default=128)
@@ -648,6 +676,8 @@ def parse(arguments):
     if args.rows < 2 * BLOCK or args.rows % BLOCK:
         parser.error(f"--rows must be a multiple of {BLOCK}, at least {2 * BLOCK}")
     args.context = args.context or ([64] if args.shape == "tiny" else [352, 1000, 4000])
+    if args.train and args.mode == "autotuned":
+        parser.error("--train has the modes eager and compiled")
     if any(c < BLOCK or c % BLOCK for c in args.context) or args.gen_length < BLOCK or args.gen_length % BLOCK:
         parser.error(f"--context and --gen-length must be multiples of {BLOCK}")
     return args

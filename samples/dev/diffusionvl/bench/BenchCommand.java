@@ -8,7 +8,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code dvl bench}: measurements, each row with device, driver, date, commit and command. */
 @Command(name = "bench", description = "Measures kernels, forward passes, generations and training steps.", mixinStandardHelpOptions = true,
-    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerationCommand.class, TrainCommand.class, LoadCommand.class})
+    subcommands = {KernelsCommand.class, ForwardCommand.class, GenerationCommand.class, TrainCommand.class, LoadCommand.class,
+        PredictCommand.class})
 public final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 

@@ -31,6 +31,15 @@ final class Facts {
     this.command = command;
   }
 
+  /** Of a row that no device had a part in. */
+  Facts(String command) {
+    this.gpu = false;
+    this.device = "none";
+    this.driver = "none";
+    this.commit = commit();
+    this.command = command;
+  }
+
   void addTo(ObjectNode row) {
     row.put("device", device);
     row.put("gpu", gpu);
@@ -41,7 +50,8 @@ final class Facts {
   }
 
   String line() {
-    return "device %s%s, driver %s, commit %s".formatted(device, gpu ? "" : " (not a GPU: a rehearsal)", driver, commit);
+    String note = gpu ? "" : device.equals("none") ? " (predicted, nothing was measured)" : " (not a GPU: a rehearsal)";
+    return "device %s%s, driver %s, commit %s".formatted(device, note, driver, commit);
   }
 
   private static String driverVersion() {

@@ -6,6 +6,8 @@ import dev.diffusionvl.bench.measure.Quantiles;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Timer;
 import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.bench.predict.Gpu;
+import dev.diffusionvl.bench.predict.TimeModel;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
@@ -55,7 +57,8 @@ final class ForwardCommand implements Callable<Integer> {
         try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
           for (GemmChoice gemm : gemms) {
             try (Session session = model.newSession(gemm, overlap)) {
-              ok &= measure(bench, config, session, gemm, ceilings, report);
+              TimeModel time = TimeModel.usual(Gpu.of(device, ceilings.copyBytesPerSecond()), overlap);
+              ok &= measure(bench, config, session, gemm, ceilings, time, report);
             }
           }
         }
@@ -64,17 +67,20 @@ final class ForwardCommand implements Callable<Integer> {
     });
   }
 
-  private boolean measure(Workbench bench, ModelConfig config, Session session, GemmChoice gemm, Ceilings ceilings, Report report) {
+  private boolean measure(Workbench bench, ModelConfig config, Session session, GemmChoice gemm, Ceilings ceilings, TimeModel time,
+      Report report) {
     boolean ok = true;
     for (int context : modelOptions.contexts()) {
       for (int m : rows) {
-        try (ForwardProbe probe = session.newForwardProbe(context, m); Graph graph = Graph.capture(probe.stream(), probe::run)) {
+        try (ForwardProbe probe = session.newForwardProbe(context, m); Graph graph = captured(probe)) {
           Quantiles[] micros = new Timer(probe.stream()).interleaved(bench.pick(10, 1), bench.pick(100, 2),
               () -> graph.launch(probe.stream()), probe::run);
           boolean sane = sane(probe.confidence());
           ok &= sane;
           for (int i = 0; i < 2; i++) {
+            double predicted = TimeModel.millis(time.forward(config.text(), context, m));
             report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
+                .put("predicted_ms", predicted).put("prediction", "dvl bench predict")
                 .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane),
                 COLUMNS);
           }
@@ -82,6 +88,13 @@ final class ForwardCommand implements Callable<Integer> {
       }
     }
     return ok;
+  }
+
+  /** The pass as a graph, after it has run once: what is loaded or chosen at the first use is not for a capture. */
+  private static Graph captured(ForwardProbe probe) {
+    probe.run();
+    probe.stream().synchronize();
+    return Graph.capture(probe.stream(), probe::run);
   }
 
   /** Probabilities of most likely tokens: a NaN or a constant would mean that something was not computed. */
@@ -103,27 +116,17 @@ final class ForwardCommand implements Callable<Integer> {
     return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
         .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.weights() + cost.cache())
-        .put("gbps", (cost.weights() + cost.cache()) / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms)
-        .put("predicted_ms", cost.predictedMillis(config.text(), ceilings)).put("prediction", Cost.FORMULA);
+        .put("gbps", (cost.weights() + cost.cache()) / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);
   }
 
   /** What a forward cannot avoid to read. */
   private record Cost(long weights, long cache) {
-    static final String FORMULA =
-        "weights/(0.93 read) + cache/(0.7 read) + layers*(5 kernels*2.5 us + 3 us) + 10 us: "
-        + "the plan of five kernels per layer in one graph";
-
     static Cost of(TextConfig c, int elementBytes, int context, int rows) {
       long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()
           + 3L * c.hiddenSize() * c.intermediateSize();
       long weights = elementBytes * (c.layers() * layer + (long) c.vocabSize() * c.hiddenSize());
       long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
       return new Cost(weights, cache);
-    }
-
-    double predictedMillis(TextConfig c, Ceilings ceilings) {
-      double read = ceilings.readBytesPerSecond();
-      return (weights / (0.93 * read) + cache / (0.7 * read)) * 1e3 + c.layers() * (5 * 2.5 + 3) / 1e3 + 0.01;
     }
   }
 }

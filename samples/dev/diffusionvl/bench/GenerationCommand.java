@@ -43,6 +43,9 @@ final class GenerationCommand implements Callable<Integer> {
   @Option(names = "--no-graph", description = "launch each kernel of a pass instead of replaying it as a CUDA graph")
   private boolean noGraph;
 
+  @Option(names = "--overlap", description = "our own products start while the kernel before ends (programmatic dependent launch)")
+  private boolean overlap;
+
   @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
   private boolean noFusedStore;
 
@@ -61,7 +64,7 @@ final class GenerationCommand implements Callable<Integer> {
             Request request = BenchPrompt.of(model.tokenizer(), config.vision(), context);
             for (int drafts : speculate) {
               GenerationOptions with = generation.withExecution(execution(drafts));
-              try (Session session = model.newSession(gemm)) {
+              try (Session session = model.newSession(gemm, overlap)) {
                 session.generate(request, with); // warm-up: loads kernels, fills allocators
                 GenerationResult[] results = new GenerationResult[device.emulated() ? 1 : 5];
                 for (int i = 0; i < results.length; i++) {
@@ -98,7 +101,7 @@ final class GenerationCommand implements Callable<Integer> {
         .put("dtype", options.dtype().suffix()).put("context", first.promptTokens()).put("image_tokens", first.imageTokens())
         .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store",
         !noFusedStore).put("graphs", !noGraph)
-        .put("speculate", drafts).put("tokens", first.generatedTokens()).put("forwards", first.counts().forwards())
+        .put("overlap", overlap).put("speculate", drafts).put("tokens", first.generatedTokens()).put("forwards", first.counts().forwards())
         .put("denoise_forwards", first.counts().denoise()).put("store_forwards", first.counts().store())
         .put("vision_ms", quantiles(results, r -> r.timings().vision()).median())
         .put("prefill_ms", quantiles(results, r -> r.timings().prefill()).median())

@@ -124,6 +124,9 @@ final class KernelBenchmarks {
     rows.add(() -> new SkinnyResidualBenchmark(bench, "o", m, c.hiddenSize(), q));
     rows.add(() -> new SkinnySwigluBenchmark(bench, m, c.intermediateSize(), c.hiddenSize()));
     rows.add(() -> new SkinnyResidualBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    for (int grid : new int[] {132, 264}) { // whether more bytes under way are worth blocks that end at different times
+      rows.add(() -> SkinnyResidualBenchmark.over(grid, bench, "down", m, c.hiddenSize(), c.intermediateSize()));
+    }
     rows.add(() -> new SkinnyConfidenceBenchmark(bench, m));
   }
 }

@@ -70,6 +70,8 @@ final class KernelsCommand implements Callable<Integer> {
     ExpectedTime prediction = ExpectedTime.of(benchmark.op()); // first: it must have been written before
     benchmark.prepare();
     KernelCheck check = KernelCheck.of(benchmark);
+    benchmark.launchBaseline(0); // what it loads or chooses at its first use is not for a capture
+    bench.stream().synchronize();
     int launches = bench.launches();
     Runnable launched = () -> repeat(launches, benchmark.copies(), benchmark::launch);
     try (Graph own = Graph.capture(bench.stream(), launched);

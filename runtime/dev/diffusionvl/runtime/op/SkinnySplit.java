@@ -28,19 +28,32 @@ public record SkinnySplit(int tiles, int chunks, int span, int blocks) {
    * @param paired the halves of w are used in pairs of rows (gate and up), a tile has 64 pairs
    */
   public static SkinnySplit of(int n, int k, boolean paired) {
-    int tiles = paired ? Op.blocks(n / 2, TILE / 2) : Op.blocks(n, TILE);
-    int chunks = Op.blocks(k, CHUNK);
-    int units = Math.multiplyExact(tiles, chunks);
-    int best = 0;
+    SkinnySplit best = null;
     long least = Long.MAX_VALUE;
     for (int grid : GRIDS) {
-      int span = Math.max(LEAST_SPAN, Op.blocks(units, grid));
-      long idle = (long) span * grid - units; // in the last round, as units
+      SkinnySplit split = over(grid, n, k, paired);
+      long idle = (long) split.span * grid - (long) split.tiles * split.chunks; // in the last round, as units
       if (idle < least) {
-        best = span;
+        best = split;
         least = idle;
       }
     }
-    return new SkinnySplit(tiles, chunks, best, Op.blocks(units, best));
+    return best;
+  }
+
+  /**
+   * Over a grid of one's own choice: for measurements, as another grid gives other bits.
+   *
+   * @param grid most blocks, up to {@value #MAX_BLOCKS}
+   */
+  public static SkinnySplit over(int grid, int n, int k, boolean paired) {
+    if (grid < 1 || grid > MAX_BLOCKS) {
+      throw new IllegalArgumentException("skinny split: grid is " + grid + ", allowed is 1 to " + MAX_BLOCKS);
+    }
+    int tiles = paired ? Op.blocks(n / 2, TILE / 2) : Op.blocks(n, TILE);
+    int chunks = Op.blocks(k, CHUNK);
+    int units = Math.multiplyExact(tiles, chunks);
+    int span = Math.max(LEAST_SPAN, Op.blocks(units, grid));
+    return new SkinnySplit(tiles, chunks, span, Op.blocks(units, span));
   }
 }

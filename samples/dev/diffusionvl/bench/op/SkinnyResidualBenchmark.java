@@ -6,6 +6,7 @@ import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.RowSquares;
+import dev.diffusionvl.runtime.op.SkinnySplit;
 
 /** skinny_residual: a layer's output or down projection. Beside it cuBLAS and residual_add. */
 public final class SkinnyResidualBenchmark extends ProductBenchmark {
@@ -16,9 +17,21 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
   private final Operand plainH;
   private final Operand h;
 
+  private final SkinnySplit split;
+
   /** @param name which of the two projections */
   public SkinnyResidualBenchmark(Workbench bench, String name, int m, int n, int k) {
+    this(bench, name, m, n, k, SkinnySplit.of(n, k, false));
+  }
+
+  /** The same over a grid of {@code grid} blocks at most, whatever would be chosen. */
+  public static SkinnyResidualBenchmark over(int grid, Workbench bench, String name, int m, int n, int k) {
+    return new SkinnyResidualBenchmark(bench, name + " grid " + grid, m, n, k, SkinnySplit.over(grid, n, k, false));
+  }
+
+  private SkinnyResidualBenchmark(Workbench bench, String name, int m, int n, int k, SkinnySplit split) {
     super(bench, "skinny_residual", name, m, n, k);
+    this.split = split;
     x = input("x", m, k);
     w = weights();
     acc = scratch("accumulators", DType.F32, m, n);
@@ -30,7 +43,7 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), w.at(copy), new Residual(h.at(copy), squares.at(copy)), m,
-        n, k);
+        n, k, 0, split);
   }
 
   @Override

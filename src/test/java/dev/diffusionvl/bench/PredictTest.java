@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+
+/** The time model: the figures of the reading that it was made from, what it says of every GPU, and rows that were measured. */
+class PredictTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @TempDir private Path folder;
+
+  private static Map<String, JsonNode> predict(String... arguments) throws IOException {
+    List<String> all = new ArrayList<>(List.of("predict", "--json"));
+    all.addAll(List.of(arguments));
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    PrintStream before = System.out;
+    System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+    try {
+      assertEquals(0, new CommandLine(new BenchCommand()).execute(all.toArray(String[]::new)));
+    } finally {
+      System.setOut(before);
+    }
+    Map<String, JsonNode> rows = new LinkedHashMap<>();
+    for (String line : out.toString(StandardCharsets.UTF_8).lines().toList()) {
+      JsonNode row = JSON.readTree(line);
+      rows.put(row.get("kernel").asText(), row);
+    }
+    return rows;
+  }
+
+  private static double millis(String... arguments) throws IOException {
+    return predict(arguments).get("forward").get("ms").asDouble();
+  }
+
+  /** A reading of the kernels came to these times on an H100, before tails were shortened: microseconds of each, 1000 rows before. */
+  @ParameterizedTest
+  @CsvSource({"3b, 9.0, 7.5, 8.2, 35.7, 21.5, 224, 3.18", "7b, 17.0, 7.5, 14.6, 98.6, 53.6, 386, 5.76"})
+  void theReadingThatItWasMadeFrom(String shape, double qkv, double attention, double o, double gateUp, double down, double head, double ms)
+      throws IOException {
+    Map<String, JsonNode> rows = predict("--shape", shape, "--device", "h100", "--without", "tails");
+    double[] expected = {qkv, attention, o, gateUp, down, head};
+    String[] kernels = {"skinny_qkv", "attention", "skinny_residual o", "skinny_swiglu", "skinny_residual down", "skinny_confidence"};
+    for (int i = 0; i < kernels.length; i++) {
+      assertEquals(expected[i], rows.get(kernels[i]).get("us").asDouble(), 0.05 * expected[i], kernels[i]);
+    }
+    assertEquals(ms, rows.get("forward").get("ms").asDouble(), 0.02 * ms);
+  }
+
+  @Test
+  void partsAddUpAndChangesAreSaid() throws IOException {
+    Map<String, JsonNode> rows = predict("--shape", "3b", "--device", "h100");
+    double ms = 0;
+    for (JsonNode row : rows.values()) {
+      if (row.has("stream_us")) {
+        double us = Stream.of("stream_us", "latency_us", "tail_us", "gap_us").mapToDouble(part -> row.get(part).asDouble()).sum();
+        assertEquals(us, row.get("us").asDouble(), 0.002 * us, row.toString());
+        ms += row.get("count").asInt() * us * 1e-3;
+      }
+      assertEquals("predict", row.get("bench").asText());
+      assertEquals("none", row.get("device").asText(), "no device had a part in it");
+      assertTrue(!row.get("gpu").asBoolean() && row.get("measured_us") == null || row.get("measured_us").isNull(), row.toString());
+    }
+    double total = rows.get("forward").get("ms").asDouble();
+    assertEquals(ms, total, 0.002 * ms);
+    assertEquals(total + rows.get("with overlap").get("ms").asDouble(), millis("--shape", "3b", "--device", "h100", "--with", "overlap"),
+        0.002 * total);
+    assertEquals(total + rows.get("without tails").get("ms").asDouble(), millis("--shape", "3b", "--device", "h100", "--without", "tails"),
+        0.002 * total);
+    assertTrue(rows.get("with persistent").get("ms").asDouble() < rows.get("with overlap").get("ms").asDouble(), "it subsumes the overlap");
+  }
+
+  @Test
+  void gpusDifferAsTheirMemoryDoes() throws IOException {
+    double h200 = millis("--shape", "7b", "--device", "h200");
+    double h100 = millis("--shape", "7b", "--device", "h100");
+    double a100 = millis("--shape", "7b", "--device", "a100");
+    double rtx4090 = millis("--shape", "7b", "--device", "rtx4090");
+    assertTrue(h200 < h100 && h100 < a100 && a100 < rtx4090);
+    assertEquals(a100, millis("--shape", "7b", "--device", "a100", "--with", "overlap"), "there is no dependent launch before 9.0");
+    assertTrue(millis("--shape", "3b", "--device", "h100", "--context", "32000") > millis("--shape", "3b", "--device", "h100") + 0.3);
+    assertTrue(millis("--shape", "3b", "--device", "h100", "--rows", "64") > millis("--shape", "3b", "--device", "h100"));
+    assertNotEquals(0, millis("--shape", "tiny", "--device", "h100"));
+  }
+
+  @Test
+  void measuredRowsStandBeside() throws IOException {
+    Path file = Files.writeString(folder.resolve("rows.jsonl"), """
+        {"bench":"kernel","op":"skinny_qkv","bytes":10600000,"us":10.5,"gpu":true}
+        {"bench":"kernel","op":"skinny_residual","bytes":8500000,"us":8.8,"gpu":true}
+        {"bench":"kernel","op":"skinny_residual","bytes":45200000,"us":22.2,"gpu":true}
+        {"bench":"kernel","op":"skinny_swiglu","bytes":90300000,"us":99,"gpu":false}
+        {"bench":"forward","engine":"dvl","shape":"3b","context":1000,"rows":8,"mode":"graph","gemm":"own","ms":3.1,"gpu":true}
+        """);
+    Map<String, JsonNode> rows = predict("--shape", "3b", "--device", "h100", "--measured", file.toString());
+    assertEquals(10.5, rows.get("skinny_qkv").get("measured_us").asDouble());
+    assertEquals(8.8, rows.get("skinny_residual o").get("measured_us").asDouble());
+    assertEquals(22.2, rows.get("skinny_residual down").get("measured_us").asDouble());
+    assertTrue(rows.get("skinny_swiglu").get("measured_us").isNull(), "a rehearsal measures nothing");
+    assertEquals(3100, rows.get("forward").get("measured_us").asDouble());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--shape 3b --device v100, '--device is ''v100'', allowed are h100, h200, a100, rtx4090'",
+      "--shape 5b --device h100, --shape", "--device h100, --shape", "--shape 3b, --device",
+      "--shape 3b --device h100 --context -1, --context is -1", "--shape 3b --device h100 --rows 65, --rows is 65",
+      "--shape 3b --device h100 --with magic, --with is 'magic'"})
+  void wrongArgumentsAreUsage(String arguments, String mention) {
+    StringWriter err = new StringWriter();
+    List<String> all = new ArrayList<>(List.of("predict"));
+    all.addAll(List.of(arguments.split(" ")));
+    int code = new CommandLine(new BenchCommand()).setErr(new PrintWriter(err)).execute(all.toArray(String[]::new));
+    assertEquals(2, code);
+    assertTrue(err.toString().contains(mention), err.toString());
+  }
+}
