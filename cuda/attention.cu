@@ -29,6 +29,15 @@ using namespace dvl::attention;
 constexpr int kTile = 64;  // keys
 constexpr int kStages = 2;
 
+// Blocks of a multiprocessor, of which registers follow: three would not be enough for d80 and d72 in what ptxas makes for 12.0.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ / 100 == 12
+template <int D>
+constexpr int kResident = 2;
+#else
+template <int D>
+constexpr int kResident = D == 128 ? 2 : 3;
+#endif
+
 struct Arguments {
   const bf16 *q, *k, *v;
   const Segment* segments;
@@ -183,7 +192,7 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
 }  // namespace
 
 #define ATTENTION(D)                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 2 : 3)                                                         \
+  extern "C" __global__ void __launch_bounds__(kThreads, kResident<D>)                                                             \
       attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, float* lse,           \
                             int heads, int kv_heads, int slots, float scale) {                                                     \
     attend<D, false>({q, k, v, segments, out, lse, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                           \

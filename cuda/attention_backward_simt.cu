@@ -202,14 +202,14 @@ __device__ __forceinline__ void backward_kv(const float* q, const float* k, cons
 }  // namespace
 
 #define ATTENTION_BACKWARD(D)                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                                                          \
+  extern "C" __global__ void __launch_bounds__(kThreads, 3)                                                                       \
       attention_backward_q_d##D##_f32(const float* q, const float* k, const float* v, const Segment* segments, const float* out,  \
                                       const float* lse, const float* dout, float* dq, float* delta, int heads, int kv_heads,      \
                                       int slots, float scale) {                                                                   \
     backward_q<D>(q, k, v, segments, out, lse, dout, dq, delta, heads, kv_heads, slots, scale);                                   \
   }                                                                                                                               \
   DVL_EXPORT(attention_backward_q_d##D##_f32);                                                                                    \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                                                          \
+  extern "C" __global__ void __launch_bounds__(kThreads, 3)                                                                       \
       attention_backward_kv_d##D##_f32(const float* q, const float* k, const float* v, const Segment* segments, const float* lse, \
                                        const float* dout, const float* delta, float* dk, float* dv, int count, int heads,         \
                                        int kv_heads, int slots, float scale) {                                                    \

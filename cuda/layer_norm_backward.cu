@@ -81,7 +81,7 @@ __device__ __forceinline__ void layer_norm_backward(const T* x, const T* weight,
 }  // namespace
 
 #define LAYER_NORM_BACKWARD(T, suffix)                                                                                          \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                                                        \
+  extern "C" __global__ void __launch_bounds__(kThreads, 4)                                                                     \
       layer_norm_backward_##suffix(const T* x, const T* weight, const T* dy, T* dx, float* partial, int rows, int width,        \
                                    float eps) {                                                                                 \
     layer_norm_backward(x, weight, dy, dx, partial, rows, width, eps);                                                          \

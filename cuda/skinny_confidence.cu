@@ -57,7 +57,7 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
 
 // arrived[gridDim.x] counts the blocks that are done with all of their tiles.
 #define SKINNY_CONFIDENCE(M)                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                              \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                        \
       skinny_confidence_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w,                \
                                     dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,            \
                                     float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span) {       \

@@ -32,7 +32,7 @@ struct Store {
 }  // namespace
 
 #define SKINNY_GEMM(M)                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                                 \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                           \
       skinny_gemm_m##M##_bf16(const bf16* x, const bf16* w, float* acc, bf16* y, float* partials, unsigned* arrived, int rows, int n,  \
                               int k, int span) {                                                                                       \
     dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span}, Store<bf16>{acc, y, n});                   \

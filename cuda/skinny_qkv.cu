@@ -77,7 +77,7 @@ struct RotateAndStore {
 }  // namespace
 
 #define SKINNY_QKV(M)                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                               \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                         \
       skinny_qkv_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w, const bf16* bias,      \
                              const float* cos, const float* sin, const Segment* segments, bf16* q, bf16* k_cache, bf16* v_cache,     \
                              float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads, int kv_heads, \

@@ -38,7 +38,7 @@ static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
 }  // namespace
 
 #define SKINNY_RESIDUAL(M)                                                                                                         \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                             \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                       \
       skinny_residual_m##M##_bf16(const bf16* x, const bf16* w, bf16* h, float* squares, float* partials, unsigned* arrived,       \
                                   int rows, int n, int k, int span, int ahead) {                                                   \
     dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span, ahead},                                       \

@@ -36,7 +36,7 @@ struct Swiglu {
 }  // namespace
 
 #define SKINNY_SWIGLU(M)                                                                                                           \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)                                                             \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                       \
       skinny_swiglu_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w, bf16* out,        \
                                 float* partials, unsigned* arrived, int rows, int inter, int k, int span) {                        \
     dvl::skinny_product<M, true, true>({h, w, rows, 2 * inter, k}, {norm, squares, eps}, {partials, arrived, span},                \

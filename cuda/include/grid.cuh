@@ -9,20 +9,23 @@ namespace dvl {
 // read what the others wrote to global memory before they came (with __ldcg: not from its own L1). Which block that is depends
 // on timing, so what it computes must not: let it go through the others' results in a fixed order.
 // The counter must be 0 before the launch, and is 0 again after it.
+//
+// Thread 0 fences for its block, between two barriers: the first makes what the others wrote a part of what its fence publishes, the
+// second hands on what its fence lets be seen (causality order is transitive; cooperative groups rely on the same). A fence by every
+// thread before the first barrier, and none by thread 0 behind it, would be right only because __threadfence is sequentially consistent.
 __device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks DVL_SITE) {
-  __threadfence();  // what this thread wrote, before ...
-  __syncthreads();  // ... thread 0 speaks for the block
+  __syncthreads();
   bool last = false;
   if (threadIdx.x == 0) {
+    __threadfence();
 #ifdef DVL_EMULATED
     last = ::emu::arrive(counter, blocks - 1, site) == blocks - 1;
 #else
     last = atomicInc(counter, blocks - 1) == blocks - 1;  // wraps round to 0
 #endif
+    __threadfence();
   }
-  last = __syncthreads_or(last);
-  __threadfence();
-  return last;
+  return __syncthreads_or(last);
 }
 
 // ---- programmatic dependent launch (compute capability 9.0): grids of a stream that overlap. Without the attribute at their

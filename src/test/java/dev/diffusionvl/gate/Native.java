@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Assumptions;
 
 /** The GPU part of the native build, as the gates see it. */
 final class Native {
-  static final List<String> ARCHITECTURES = List.of("sm_80", "sm_86", "sm_89", "sm_90a");
+  static final List<String> ARCHITECTURES = List.of("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120");
 
   private static final Path FOLDER = Path.of(System.getProperty("dvl.native.dir", "target/native"));
 
