@@ -23,10 +23,12 @@ import java.util.function.Consumer;
 
 /** The questions of {@link EvalTask#EXACT}, asked one after another. Immutable. */
 public final class ExactMatch implements HeldOut.Questions {
+  private final Path data;
   private final List<Question> questions;
   private final GenerationOptions options;
 
-  private ExactMatch(List<Question> questions, GenerationOptions options) {
+  private ExactMatch(Path data, List<Question> questions, GenerationOptions options) {
+    this.data = data;
     this.questions = List.copyOf(questions);
     this.options = options;
   }
@@ -50,7 +52,7 @@ public final class ExactMatch implements HeldOut.Questions {
         questions.add(new Question(record.id(), images, record.images(), turns.subList(0, turns.size() - 1), turns.getLast().text()));
       }
     }
-    return new ExactMatch(questions, options);
+    return new ExactMatch(data, questions, options);
   }
 
   public List<Question> questions() {
@@ -60,7 +62,7 @@ public final class ExactMatch implements HeldOut.Questions {
   /** The same questions with answers only as long as the longest recorded one takes: a longer answer is wrong however it goes on. */
   public ExactMatch briefly(Tokenizer tokenizer, int blockSize) {
     int longest = questions.stream().mapToInt(question -> tokenizer.encode(question.gold()).length).max().orElse(0);
-    return new ExactMatch(questions, options.withGenLength((longest + 1 + blockSize - 1) / blockSize * blockSize));
+    return new ExactMatch(data, questions, options.withGenLength((longest + 1 + blockSize - 1) / blockSize * blockSize));
   }
 
   /**
@@ -73,7 +75,7 @@ public final class ExactMatch implements HeldOut.Questions {
       try {
         MemoryNeed.of(files, dtype, question.request(), options);
       } catch (BadInputException | PromptLimitException e) {
-        throw new BadInputException("held-out record " + question.id() + ": " + e.getMessage(), e);
+        throw BadInputException.of(data, "record " + question.id() + ": " + e.getMessage());
       }
     }
     return this;
