@@ -51,7 +51,8 @@ class EvalCommandTest {
   @Test
   void badQuestionsAreRefusedBeforeTheModelIsLoaded() throws IOException {
     Path data = Files.writeString(temp.resolve("data.jsonl"), """
-        {"id": "q7", "image": "../secret.png", "conversations": [{"from": "human", "value": "<image>\\nWhat?"}, {"from": "gpt", "value": "A."}]}
+        {"id": "q7", "image": "../secret.png", "conversations": [{"from": "human", "value": "<image>\\nWhat?"}, \
+        {"from": "gpt", "value": "A."}]}
         """);
     refused(3, "record q7: image: '../secret.png' leads out of the folder", "eval", "--task", "exact", "--model", MODEL, "--data",
         data.toString());
