@@ -45,7 +45,7 @@ public final class ImageFiles {
   private ImageFiles(byte[] file, String name, long maxPixels) {
     this.file = file;
     this.name = name;
-    this.maxPixels = Math.min(maxPixels, PixelBound.of(file));
+    this.maxPixels = Math.min(Math.min(maxPixels, MAX_PIXELS), PixelBound.of(file));
   }
 
   /**
@@ -96,7 +96,14 @@ public final class ImageFiles {
     return decode(file, name, MAX_PIXELS);
   }
 
-  static RgbImage decode(byte[] file, String name, long maxPixels) {
+  /**
+   * The image in a file's bytes, which must not be large: for what strangers send.
+   *
+   * @param name how messages call it
+   * @param maxPixels most pixels that are decoded; the general limit holds as well
+   * @throws BadInputException as {@link #read}
+   */
+  public static RgbImage decode(byte[] file, String name, long maxPixels) {
     try {
       return new ImageFiles(file, name, maxPixels).decode().named(name);
     } catch (BadInputException e) {
@@ -249,7 +256,7 @@ public final class ImageFiles {
   private void checkSize(int width, int height) {
     long pixels = (long) width * height;
     if (width < 1 || height < 1 || pixels > maxPixels) {
-      String limit = maxPixels < MAX_PIXELS ? "a file of " + file.length + " bytes holds at most " + maxPixels
+      String limit = maxPixels == PixelBound.of(file) ? "a file of " + file.length + " bytes holds at most " + maxPixels
           : "at most " + maxPixels + " are read";
       throw new BadInputException(name + ": size: " + width + " x " + height + " pixels, " + limit);
     }

@@ -98,6 +98,24 @@ public final class Tokenizer {
     return Composition.nfc(whole);
   }
 
+  /**
+   * The text with a space behind the first character of whatever in it would become an added token, so that it stays text. For what
+   * strangers wrote.
+   */
+  public String withoutAddedTokens(String text) {
+    StringBuilder plain = null;
+    for (int i = 0; i < text.length(); i++) {
+      boolean token = added.at(text, i) != null;
+      if (token && plain == null) {
+        plain = new StringBuilder(text.substring(0, i));
+      }
+      if (plain != null) {
+        plain.append(text.charAt(i)).append(token ? " " : "");
+      }
+    }
+    return plain == null ? text : plain.toString();
+  }
+
   /** Text of ids; special tokens and ids without text are left out, ill-formed bytes become U+FFFD. */
   public String decode(int[] ids) {
     return decode(ids, 0, ids.length);
@@ -122,6 +140,12 @@ public final class Tokenizer {
   public OptionalInt addedTokenId(String text) {
     AddedTokens.Token token = added.of(text);
     return token == null ? OptionalInt.empty() : OptionalInt.of(token.id());
+  }
+
+  /** The bytes that an id decodes to, which need not be whole characters; none for special tokens and ids without text. */
+  public byte[] bytes(int id) {
+    byte[] bytes = textBytes(id);
+    return bytes == null ? new byte[0] : bytes.clone();
   }
 
   /** What an id decodes to, or null if to nothing; negative ids and ids beyond the vocabulary have no text. */

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
-import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.model.Execution;
-import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationOptions;
-import dev.diffusionvl.model.MemoryNeed;
-import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceSpec;
 import java.nio.file.Path;
-import java.util.Locale;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Options of every command that answers questions: the model, how it decodes, and on what. */
 final class AnswerOptions {
-  @Option(names = "--model", paramLabel = "DIR", description = "checkpoint folder (default: the demo model that comes with the project)")
-  private Path model;
+  @Mixin private ModelChoice model;
 
   @Option(names = "--prompt-form", paramLabel = "FORM", defaultValue = "official", description = "official or qwen-vl")
   private String promptForm;
@@ -53,16 +46,6 @@ final class AnswerOptions {
   @Option(names = "--uniforms", paramLabel = "FILE", description = "JSON: a row of numbers in [0,1) for each denoise forward")
   private Path uniforms;
 
-  @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
-  private String device;
-
-  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
-  private String dtype;
-
-  @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
-      description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
-  private String gemm;
-
   @Option(names = "--compat", description = "the reference's batch-1 behaviour where it differs")
   private boolean compat;
 
@@ -83,7 +66,7 @@ final class AnswerOptions {
     if (blockSize != null && blockSize < 1) {
       throw new Dvl.UsageException("--block-size is " + blockSize + ", allowed is 1 or more");
     }
-    var rule = choice("remasking", remasking, "low_confidence_static", GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC,
+    var rule = ModelChoice.choice("remasking", remasking, "low_confidence_static", GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC,
         "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
     if (speculate > 0 && temperature > 0) {
       System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
@@ -97,52 +80,11 @@ final class AnswerOptions {
   }
 
   PromptForm form() {
-    return choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
+    return ModelChoice.choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
   }
 
-  DType dtype() {
-    return choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
-  }
-
-  GemmChoice gemm() {
-    try {
-      return GemmChoice.parse(gemm);
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
-  }
-
-  DeviceSpec device() {
-    try {
-      return DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--device: " + e.getMessage());
-    }
-  }
-
-  Path model() {
-    String home = System.getProperty("dvl.home");
-    if (model == null && home == null) {
-      throw new BadInputException("--model is missing, and the demo model is only found by the dvl script");
-    }
-    return model != null ? model : Path.of(home, "samples", "models", "diffusionvl-tiny");
-  }
-
-  /** Says on stderr what it runs on. */
-  void announce(Device gpu, MemoryNeed need) {
-    String where = gpu.emulated() ? "the emulated CUDA device" : gpu.name();
-    String why = gpu.emulated() && device().kind() == DeviceSpec.Kind.AUTO ? " (no GPU found)" : "";
-    System.err.printf(Locale.ROOT, "dvl: running on %s%s; %s, %.1f GB are free%n", where, why, need, gpu.memory().free() / 1e9);
-  }
-
-  /** Reads an option that is one of two words. */
-  static <T> T choice(String option, String value, String name1, T value1, String name2, T value2) {
-    if (value.equals(name1)) {
-      return value1;
-    }
-    if (value.equals(name2)) {
-      return value2;
-    }
-    throw new Dvl.UsageException("--" + option + " is '" + value + "', allowed are " + name1 + " and " + name2);
+  /** Which model runs, and on what. */
+  ModelChoice model() {
+    return model;
   }
 }

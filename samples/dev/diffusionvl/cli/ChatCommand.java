@@ -50,17 +50,17 @@ final class ChatCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     GenerationOptions generation = options.generation();
-    DType type = options.dtype();
-    GemmChoice gemm = options.gemm();
-    DeviceSpec spec = options.device();
+    DType type = options.model().dtype();
+    GemmChoice gemm = options.model().gemm();
+    DeviceSpec spec = options.model().device();
     options.form();
     for (Path image : images) {
       shown.add(ImageFiles.read(image));
     }
-    try (ModelFiles files = ModelFiles.open(options.model()); Device gpu = Device.open(spec)) {
+    try (ModelFiles files = ModelFiles.open(options.model().directory()); Device gpu = Device.open(spec)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       MemoryNeed need = MemoryNeed.of(files.config(), type, files.config().tokenizerModelMaxLength());
-      options.announce(gpu, need);
+      options.model().announce(gpu, need);
       need.requireFree(gpu);
       try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = model.newSession(gemm);
           LineSource lines = LineSource.open()) {

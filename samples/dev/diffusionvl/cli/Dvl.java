@@ -32,8 +32,8 @@ import picocli.CommandLine.Command;
     mixinStandardHelpOptions = true,
     versionProvider = Dvl.Version.class,
     footer = "DVL_JAVA_OPTIONS holds options for the Java runtime, such as -Xmx8g or -Ddvl.device=emulated.",
-    subcommands = {GenerateCommand.class, ChatCommand.class, InspectCommand.class, TranslateCommand.class, EvalCommand.class,
-        BenchCommand.class})
+    subcommands = {GenerateCommand.class, ChatCommand.class, ServeCommand.class, InspectCommand.class, TranslateCommand.class,
+        EvalCommand.class, BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;

@@ -67,11 +67,11 @@ final class GenerateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     GenerationOptions generation = options.generation();
-    boolean grid = AnswerOptions.choice("images", arrangement, "separate", false, "grid", true);
+    boolean grid = ModelChoice.choice("images", arrangement, "separate", false, "grid", true);
     PromptForm form = options.form();
-    DType type = options.dtype();
-    GemmChoice gemm = options.gemm();
-    DeviceSpec spec = options.device();
+    DType type = options.model().dtype();
+    GemmChoice gemm = options.model().gemm();
+    DeviceSpec spec = options.model().device();
     if (grid && (images.size() < ImageGrid.FEWEST || images.size() > ImageGrid.MOST)) {
       throw new Dvl.UsageException("--images grid takes " + ImageGrid.FEWEST + " to " + ImageGrid.MOST + " images, there are "
           + images.size());
@@ -89,7 +89,7 @@ final class GenerateCommand implements Callable<Integer> {
       System.err.println("dvl: --show-drafts has no effect: standard output is not a terminal");
     }
     // Cheap things that can be wrong come before the device and the weights.
-    Path directory = options.model();
+    Path directory = options.model().directory();
     List<RgbImage> pictures = new ArrayList<>();
     for (Path image : images) {
       pictures.add(ImageFiles.read(image));
@@ -100,7 +100,7 @@ final class GenerateCommand implements Callable<Integer> {
       Request request = request(pictures, grid, form, files.config());
       MemoryNeed need = MemoryNeed.of(files, type, request, generation);
       try (Device gpu = Device.open(spec)) {
-        options.announce(gpu, need);
+        options.model().announce(gpu, need);
         need.requireFree(gpu);
         try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
             Session session = loaded.newSession(gemm)) {

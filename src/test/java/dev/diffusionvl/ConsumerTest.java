@@ -138,7 +138,7 @@ class ConsumerTest {
     List<String> both = new ArrayList<>(library);
     both.retainAll(programs);
     assertEquals(List.of(), both.stream().filter(name -> name.endsWith(".class")).toList());
-    assertEquals(List.of(), library.stream().filter(name -> name.matches("dev/diffusionvl/(cli|bench|samples)/.*")).toList());
+    assertEquals(List.of(), library.stream().filter(name -> name.matches("dev/diffusionvl/(cli|bench|eval|samples|server)/.*")).toList());
     assertTrue(entries("-sources").contains("dev/diffusionvl/model/DiffusionVl.java"));
     assertTrue(entries("-javadoc").contains("dev/diffusionvl/model/DiffusionVl.html"));
   }

@@ -40,15 +40,16 @@ class LayerTest {
       "train", Set.of("model", "loader", "runtime"),
       "bench", Set.of("train", "model", "loader", "runtime"),
       "eval", Set.of("train", "model", "loader", "runtime"),
-      "cli", Set.of("bench", "eval", "train", "model", "loader", "runtime"),
+      "server", Set.of("model", "loader", "runtime"),
+      "cli", Set.of("server", "bench", "eval", "train", "model", "loader", "runtime"),
       "samples", Set.of("train", "model", "loader", "runtime"));
 
   /** Layers that are not in the library's jar. */
-  private static final Set<String> PROGRAMS = Set.of("bench", "cli", "eval", "samples");
+  private static final Set<String> PROGRAMS = Set.of("bench", "cli", "eval", "samples", "server");
 
   /** What only programs depend on; the POM has it as optional. */
   private static final Pattern OPTIONAL =
-      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/knowm/|org/apache/batik/|org/jline/");
+      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/(knowm|apache/batik|jline|eclipse/jetty)/|io/prometheus/");
 
   /** Public classes of the library that are nobody's business. */
   private static final Set<String> HIDDEN = Set.of("dev.diffusionvl.loader.webp");

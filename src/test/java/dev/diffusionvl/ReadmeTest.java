@@ -29,8 +29,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Every command that a page prints either runs here, as it is printed, or stands in a list with the reason why it does not. */
 class ReadmeTest {
   private static final Pattern SPAN = Pattern.compile("`([^`]+)`");
-  private static final Pattern COMMAND =
-      Pattern.compile("(?:[A-Z_]+=\\S+ )?(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|samples/\\S+\\.py)(?: .+|$)");
+  private static final Pattern COMMAND = Pattern.compile("(?:[A-Z_]+=\\S+ )?"
+      + "(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|curl|samples/\\S+\\.py)(?: .+|$)");
 
   private static final Set<String> RUN = new TreeSet<>(Set.of(
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
@@ -71,6 +71,23 @@ class ReadmeTest {
       "./dvl eval --task exact --model target/translated --data samples/data/shapes/eval.json " + SHAPES,
       "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --limit 2");
 
+  private static final String SERVE = "./dvl serve";
+
+  /** Commands that ask the server that {@link #SERVE} starts. */
+  private static final Set<String> SERVED = new TreeSet<>(Set.of(
+      "curl -s http://127.0.0.1:8080/v1/chat/completions -H \"Content-Type: application/json\" -d '{\"messages\":[{\"ro"
+          + "le\":\"user\",\"content\":\"What do you see?\"}],\"max_tokens\":32}'",
+      "curl -s http://127.0.0.1:8080/v1/chat/completions -H \"Content-Type: application/json\" -d \"{\\\"messages\\\":["
+          + "{\\\"role\\\":\\\"user\\\",\\\"content\\\":[{\\\"type\\\":\\\"image_url\\\",\\\"image_url\\\":{\\\"url\\\":\\\"d"
+          + "ata:image/png;base64,$(base64 -w0 samples/images/square-and-cross.png)\\\"}},{\\\"type\\\":\\\"text\\\",\\\"text"
+          + "\\\":\\\"Describe this image.\\\"}]}]}\"",
+      "curl -sN http://127.0.0.1:8080/v1/chat/completions -H \"Content-Type: application/json\" -d '{\"messages\":[{\"r"
+          + "ole\":\"user\",\"content\":\"What do you see?\"}],\"stream\":true,\"stream_options\":{\"include_usage\":true},\""
+          + "diffusion\":{\"steps\":4,\"stream_drafts\":true}}'",
+      "curl -s http://127.0.0.1:8080/v1/models",
+      "curl -s http://127.0.0.1:8080/health",
+      "curl -s http://127.0.0.1:8080/metrics"));
+
   private static final String BUILD = "a build, which this test is a part of; ConsumerTest installs what it makes";
   private static final String CHECKPOINT = "needs a released checkpoint, and tests download nothing";
   private static final String BENCH = "takes minutes; BenchTest runs it at small sizes, and the profile jmh compiles its benchmarks";
@@ -88,6 +105,7 @@ class ReadmeTest {
       Map.entry("mvn -B verify", BUILD),
       Map.entry("mvn verify", BUILD),
       Map.entry("mvn -B -DskipTests install", BUILD),
+      Map.entry("mvn -B test -Dtest=PageTest -Ddvl.page.screenshots=docs", BUILD),
       Map.entry("mvn -B -DskipTests -Pdist package", BUILD),
       Map.entry("mvn -B -DskipTests -Pjmh verify", BENCH),
       Map.entry("mvn test -Dtest=ConformanceTest -Ddvl.device=gpu -DargLine=\"--enable-native-access=ALL-UNNAMED "
@@ -117,6 +135,7 @@ class ReadmeTest {
       Map.entry("cuda/prove --coverage", PROOF),
       Map.entry("dvl generate", NAMED),
       Map.entry("dvl chat", NAMED),
+      Map.entry("dvl serve", NAMED),
       Map.entry("dvl bench", NAMED),
       Map.entry("dvl eval", NAMED),
       Map.entry("dvl translate", NAMED),
@@ -124,6 +143,8 @@ class ReadmeTest {
       Map.entry("./dvl generate --model target/translated --image samples/data/shapes/images/eval00039.png "
           + "--prompt \"What color is the cross?\" --gen-length 16", TRANSLATED),
       Map.entry("./dvl inspect DIR", NAMED));
+
+  private static final Pattern SERVING = Pattern.compile("at (http://127\\.0\\.0\\.1:[0-9]+/)");
 
   private static Set<String> printed;
 
@@ -164,6 +185,8 @@ class ReadmeTest {
   void everyPrintedCommandIsListed() {
     Set<String> listed = new TreeSet<>(RUN);
     listed.addAll(NOT_RUN.keySet());
+    listed.addAll(SERVED);
+    listed.add(SERVE);
     listed.addAll(SHORTENED.keySet());
     assertEquals(String.join("\n", listed), String.join("\n", printed));
     assertFalse(RUN.stream().anyMatch(NOT_RUN::containsKey));
@@ -196,6 +219,16 @@ class ReadmeTest {
 
   /** What the command prints; it must end well, in a shell that finds an old Java first on its PATH. */
   private static String output(String command) throws IOException, InterruptedException {
+    Path log = temp.resolve("out");
+    Process process = start(command, log);
+    boolean ended = process.waitFor(120, TimeUnit.SECONDS);
+    process.destroyForcibly();
+    assertTrue(ended, () -> "did not end: " + command);
+    assertEquals(0, process.waitFor(), command + "\n" + Files.readString(Path.of(log + ".err")));
+    return Files.readString(log);
+  }
+
+  private static Process start(String command, Path log) throws IOException {
     assumeTrue(Files.isDirectory(Path.of("target/classes")) && Files.isDirectory(Path.of("target/lib")),
         "no build here: tests from an archive");
     if (!Files.exists(Path.of("target/dvl.ready"))) {
@@ -204,16 +237,38 @@ class ReadmeTest {
     Path oldJava = Files.createDirectories(temp.resolve("old")).resolve("java");
     Files.writeString(oldJava, "#!/bin/sh\necho 'UnsupportedClassVersionError' >&2\nexit 1\n");
     Files.setPosixFilePermissions(oldJava, PosixFilePermissions.fromString("rwxr-xr-x"));
-    Path log = temp.resolve("out");
     ProcessBuilder builder = new ProcessBuilder("sh", "-c", command)
-        .redirectOutput(log.toFile()).redirectError(temp.resolve("err").toFile());
+        .redirectOutput(log.toFile()).redirectError(Path.of(log + ".err").toFile());
     builder.environment().put("PATH", oldJava.getParent() + ":" + System.getenv("PATH"));
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
-    Process process = builder.start();
-    boolean ended = process.waitFor(120, TimeUnit.SECONDS);
-    process.destroyForcibly();
-    assertTrue(ended, () -> "did not end: " + command);
-    assertEquals(0, process.waitFor(), command + "\n" + Files.readString(temp.resolve("err")));
-    return Files.readString(log);
+    return builder.start();
+  }
+
+  /** The server as it is printed, but on a port that is free; what asks it, as it is printed; and its end by a signal. */
+  @Test
+  void theServerAnswersAsPrinted() throws IOException, InterruptedException {
+    assumeTrue(System.getenv("PATH").lines().flatMap(path -> Stream.of(path.split(":"))).anyMatch(f -> Files.exists(Path.of(f, "curl"))),
+        "no curl here");
+    Path log = temp.resolve("serving");
+    Process server = start("exec " + SERVE + " --port 0", log);
+    try {
+      Matcher address = SERVING.matcher("");
+      for (int i = 0; !address.reset(Files.readString(log)).find(); i++) {
+        assertTrue(i < 1200 && server.isAlive(), () -> "does not serve");
+        Thread.sleep(100);
+      }
+      for (String command : SERVED) {
+        String out = output(command.replace("http://127.0.0.1:8080/", address.group(1)));
+        assertTrue(!out.isBlank() && !out.contains("\"error\""), command + "\n" + out);
+        if (command.contains("Describe this image.")) {
+          assertTrue(out.contains("\"The image shows 2 shapes. A large pink square is at the top right."), out);
+        }
+      }
+      server.destroy();
+      assertTrue(server.waitFor(60, TimeUnit.SECONDS));
+      assertEquals(0, server.exitValue(), () -> "ends by SIGTERM");
+    } finally {
+      server.destroyForcibly();
+    }
   }
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.cli;
+
+import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.MemoryNeed;
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceSpec;
+import java.nio.file.Path;
+import java.util.Locale;
+import picocli.CommandLine.Option;
+
+/** Options that say which model runs, and on what. */
+final class ModelChoice {
+  @Option(names = "--model", paramLabel = "DIR", description = "checkpoint folder (default: the demo model that comes with the project)")
+  private Path model;
+
+  @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
+  private String device;
+
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  private String dtype;
+
+  @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
+      description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
+  private String gemm;
+
+  Path directory() {
+    if (model != null) {
+      return model;
+    }
+    String home = System.getProperty("dvl.home");
+    if (home == null) {
+      throw new BadInputException("--model is missing, and the demo model is only found by the dvl script");
+    }
+    return Path.of(home, "samples", "models", "diffusionvl-tiny");
+  }
+
+  DType dtype() {
+    return choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+  }
+
+  GemmChoice gemm() {
+    try {
+      return GemmChoice.parse(gemm);
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  DeviceSpec device() {
+    try {
+      return DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--device: " + e.getMessage());
+    }
+  }
+
+  /** Says where the model will run, on stderr. */
+  void announce(Device gpu, MemoryNeed need) {
+    String where = gpu.emulated() ? "the emulated CUDA device" : gpu.name();
+    String why = gpu.emulated() && device().kind() == DeviceSpec.Kind.AUTO ? " (no GPU found)" : "";
+    System.err.printf(Locale.ROOT, "dvl: running on %s%s; %s, %.1f GB are free%n", where, why, need, gpu.memory().free() / 1e9);
+  }
+
+  /** The value that a word of the command line stands for. */
+  static <T> T choice(String option, String value, String name1, T value1, String name2, T value2) {
+    if (value.equals(name1)) {
+      return value1;
+    }
+    if (value.equals(name2)) {
+      return value2;
+    }
+    throw new Dvl.UsageException("--" + option + " is '" + value + "', allowed are " + name1 + " and " + name2);
+  }
+}
