@@ -52,7 +52,7 @@ final class ForwardCommand implements Callable<Integer> {
     List<GemmChoice> gemms = modelOptions.gemm(options);
     return options.run((device, report) -> {
       boolean ok = true;
-      try (Workbench bench = new Workbench(device, config, options.dtype())) {
+      try (Workbench bench = options.workbench(device, config)) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
           for (GemmChoice gemm : gemms) {

@@ -65,8 +65,10 @@ final class GenerationCommand implements Callable<Integer> {
             for (int drafts : speculate) {
               GenerationOptions with = generation.withExecution(execution(drafts));
               try (Session session = model.newSession(gemm, overlap)) {
-                session.generate(request, with); // warm-up: loads kernels, fills allocators
-                GenerationResult[] results = new GenerationResult[device.emulated() ? 1 : 5];
+                for (int i = 0; i < options.warmUp(1); i++) { // loads kernels, fills allocators
+                  session.generate(request, with);
+                }
+                GenerationResult[] results = new GenerationResult[options.iterations(device.emulated() ? 1 : 5)];
                 for (int i = 0; i < results.length; i++) {
                   results[i] = session.generate(request, with);
                 }

@@ -83,7 +83,7 @@ final class KernelBenchmarks {
   }
 
   private static void vision(Workbench bench, List<Supplier<KernelBenchmark>> rows) {
-    int patches = bench.pick(1296, 64);
+    int patches = bench.pick(1296, 72);
     rows.add(() -> new VisionRotaryBenchmark(bench, patches));
     rows.add(() -> AttentionBenchmark.vision(bench, patches, 64));
     rows.add(() -> AttentionBenchmark.vision(bench, patches, patches));

@@ -49,7 +49,7 @@ final class KernelsCommand implements Callable<Integer> {
     return options.run((device, report) -> {
       ModelShape sizes = options.shape(shape == null ? device.emulated() ? "tiny" : "7b" : shape);
       boolean ok = true;
-      try (Workbench bench = new Workbench(device, sizes.config(0), options.dtype())) {
+      try (Workbench bench = options.workbench(device, sizes.config(0))) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         LaunchCost.measure(bench, row -> report.row(row, LaunchCost.COLUMNS));
         for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {

@@ -57,7 +57,7 @@ final class LoadCommand implements Callable<Integer> {
     var config = modelOptions.config(options);
     return options.run((device, report) -> {
       Ceilings ceilings;
-      try (Workbench bench = new Workbench(device, config, options.dtype())) {
+      try (Workbench bench = options.workbench(device, config)) {
         ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
       }
       Path checkpoint = temporaryFolder();

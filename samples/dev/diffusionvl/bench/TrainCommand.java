@@ -60,9 +60,9 @@ final class TrainCommand implements Callable<Integer> {
       Ceilings ceilings;
       int warm;
       int rounds;
-      try (Workbench bench = new Workbench(device, config, options.dtype())) {
-        warm = bench.pick(3, 1);
-        rounds = bench.pick(10, 2);
+      try (Workbench bench = options.workbench(device, config)) {
+        warm = options.warmUp(bench.pick(3, 1));
+        rounds = options.iterations(bench.pick(10, 2));
         ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
       }
       TrainerOptions training = new TrainerOptions(1, 1, 1e-5, 2e-6, 0, warm + rounds, true, 0, 1, 1, Set.of(TrainedPart.LM), recompute);

@@ -23,7 +23,21 @@ public final class Workbench implements AutoCloseable {
   private final Kernels kernels;
   private final Timer timer;
 
+  private final int warmups;
+  private final int replays;
+
+  /** A workbench that measures as often as is usual. */
   public Workbench(Device device, ModelConfig config, DType dtype) {
+    this(device, config, dtype, -1, 0);
+  }
+
+  /**
+   * @param warmups before each measurement; negative: as many as are usual
+   * @param replays of each measurement; 0: as many as are usual
+   */
+  public Workbench(Device device, ModelConfig config, DType dtype, int warmups, int replays) {
+    this.warmups = warmups;
+    this.replays = replays;
     this.device = device;
     this.config = config;
     this.dtype = dtype;
@@ -74,11 +88,11 @@ public final class Workbench implements AutoCloseable {
   }
 
   public int warmups() {
-    return pick(20, 1);
+    return warmups >= 0 ? warmups : pick(20, 1);
   }
 
   public int replays() {
-    return pick(200, 3);
+    return replays > 0 ? replays : pick(200, 3);
   }
 
   public long l2Bytes() {

@@ -137,6 +137,7 @@ class ReadmeTest {
       Map.entry("dvl chat", NAMED),
       Map.entry("dvl serve", NAMED),
       Map.entry("dvl bench", NAMED),
+      Map.entry("dvl bench --help", NAMED),
       Map.entry("dvl eval", NAMED),
       Map.entry("dvl translate", NAMED),
       Map.entry("dvl translate --vision-tower", NAMED),
