@@ -6,8 +6,8 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * A checkpoint's own chat template, wherever its library has put it. Prompts are written in ChatML and not by the template, so all that counts
- * here is whether the model was made for something else.
+ * A checkpoint's own chat template, wherever its library has put it. Prompts are written in ChatML and not by the template, so all that
+ * counts here is whether the model was made for something else.
  */
 final class ChatTemplate {
   private static final String CHAT_ML = "<|im_start|>";

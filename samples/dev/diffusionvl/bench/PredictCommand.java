@@ -86,7 +86,8 @@ final class PredictCommand implements Callable<Integer> {
     without.forEach(name -> changes.remove(change("--without", name)));
     List<JsonNode> beside = measured == null ? List.of() : read(measured);
     List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, context, rows);
-    Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8), json, null);
+    Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8),
+        json ? Report.Format.JSON : Report.Format.TABLE, null, null);
     for (KernelTime kernel : kernels) {
       report.row(row(gpu, kernel.kernel()).put("count", kernel.count()).put("bytes", kernel.bytes()).put("mb", kernel.bytes() * 1e-6)
           .put("stream_us", kernel.stream()).put("latency_us", kernel.latency()).put("tail_us", kernel.tail()).put("gap_us", kernel.gap())
