@@ -47,7 +47,7 @@ class ReportTest {
 
   @ParameterizedTest
   @CsvSource(delimiter = ';', value = {
-      "TABLE; kernel   shape          us; swiglu   8 x 3, a|b     2.5",
+      "TABLE; kernel    shape           us; swiglu    8 x 3, a|b     2.5",
       "CSV; kernel,shape,us; swiglu,\"8 x 3, a|b\",2.5",
       "MARKDOWN; | kernel | shape | us |; | swiglu | 8 x 3, a\\|b | 2.5 |"})
   void formats(Format format, String heading, String line) {
