@@ -19,9 +19,10 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Comparator;
 import java.util.Locale;
 import java.util.Properties;
+import java.util.stream.IntStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -90,10 +91,30 @@ public final class Dvl implements Runnable {
     return command.execute(args);
   }
 
-  /** What a misspelt option or command may have been meant to be. */
+  /** What a misspelt option or command may have been meant to be: the nearest one, if it is near. */
   private static String suggestion(CommandLine.ParameterException error) {
-    List<String> near = error instanceof CommandLine.UnmatchedArgumentException unmatched ? unmatched.getSuggestions() : List.of();
-    return near.isEmpty() ? "" : "; did you mean " + near.getFirst() + "?";
+    if (!(error instanceof CommandLine.UnmatchedArgumentException unmatched) || unmatched.getUnmatched().isEmpty()) {
+      return "";
+    }
+    String typed = unmatched.getUnmatched().getFirst();
+    CommandLine.Model.CommandSpec command = error.getCommandLine().getCommandSpec();
+    return (typed.startsWith("-") ? command.optionsMap().keySet() : command.subcommands().keySet()).stream()
+        .filter(name -> distance(typed, name) <= Math.max(2, typed.length() / 3)).min(Comparator.comparingInt(name -> distance(typed, name)))
+        .map(name -> "; did you mean " + name + "?").orElse("");
+  }
+
+  /** Letters to be changed, left out or put in. */
+  private static int distance(String a, String b) {
+    int[] row = IntStream.rangeClosed(0, b.length()).toArray();
+    for (int i = 1; i <= a.length(); i++) {
+      int corner = row[0]++;
+      for (int j = 1; j <= b.length(); j++) {
+        int replaced = corner + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+        corner = row[j];
+        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
+      }
+    }
+    return row[b.length()];
   }
 
   /** One clear line on stderr; a stack trace only for developers who ask with -Ddvl.debug=true. */
