@@ -101,6 +101,16 @@ public final class ConversationData implements AutoCloseable {
     return List.copyOf(longest);
   }
 
+  /** How records become rows. */
+  RowEncoder.Options options() {
+    return encoder.options();
+  }
+
+  /** Of all bytes of the file. */
+  long checksum() {
+    return file.checksum();
+  }
+
   int[] order(int group, long seed, int epoch) {
     return RecordOrder.of(file.index(), group, seed, epoch);
   }

@@ -20,6 +20,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.zip.CRC32C;
 
 /**
  * A file of records, mapped, of which only the places of the records are in memory. Each is parsed when it is asked for. Safe for use by
@@ -31,6 +32,8 @@ final class ConversationFile implements AutoCloseable {
 
   /** Bytes that are looked through for the id of a bad record. */
   private static final int BEGINNING = 4096;
+
+  private static final long CHECKED_BYTES = 1 << 30;
 
   private static final JsonFactory FACTORY = new JsonFactory();
 
@@ -128,6 +131,19 @@ final class ConversationFile implements AutoCloseable {
 
   private static BadInputException changed(Path file, InternalError e) {
     return new BadInputException(file + ": became shorter while it was being read", e);
+  }
+
+  /** CRC-32C of all bytes. */
+  long checksum() {
+    CRC32C crc = new CRC32C();
+    try {
+      for (long at = 0; at < data.byteSize(); at += CHECKED_BYTES) {
+        crc.update(data.asSlice(at, Math.min(CHECKED_BYTES, data.byteSize() - at)).asByteBuffer());
+      }
+    } catch (InternalError e) {
+      throw changed(file, e);
+    }
+    return crc.getValue();
   }
 
   /** Unmaps the file. Idempotent. */

@@ -85,6 +85,10 @@ public final class RowEncoder {
     this.end = single(tokenizer, END, END);
   }
 
+  Options options() {
+    return options;
+  }
+
   private static int single(Tokenizer tokenizer, String text, String name) {
     int[] ids = tokenizer.encode(text);
     if (ids.length != 1) {

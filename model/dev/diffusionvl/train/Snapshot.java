@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.Json;
@@ -12,15 +14,15 @@ import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -32,8 +34,9 @@ import java.util.regex.Pattern;
  *
  * @param step that was taken last
  * @param position in the data
+ * @param skipped bad records so far
  */
-record Snapshot(int step, DataPosition position) {
+record Snapshot(int step, DataPosition position, int skipped) {
   private static final Pattern NAME = Pattern.compile("snapshot-(\\d{1,9})");
   private static final String TENSORS = "state.safetensors";
   private static final String STATE = "state.json";
@@ -45,15 +48,12 @@ record Snapshot(int step, DataPosition position) {
    *
    * @param settings what a run must have in common with the one that goes on from here
    */
-  static void write(Path run, Trainer trainer, DataPosition position, String settings) {
+  static void write(Path run, Trainer trainer, DataPosition position, int skipped, RunSettings settings) {
     Path folder = run.resolve("snapshot-" + trainer.steps());
     OutputFolder.remove(folder); // of an earlier run that stopped behind an earlier step
     try (OutputFolder out = OutputFolder.create(folder)) {
       SafetensorsWriter.writeFile(out.path().resolve(TENSORS), tensors(trainer));
-      String state = String.format(Locale.ROOT, """
-          {"step": %d, "seed": %d, "epoch": %d, "place": %d, "settings": "%s"}
-          """, trainer.steps(), position.seed(), position.epoch(), position.place(), settings);
-      OutputFile.write(out.path().resolve(STATE), state.getBytes(StandardCharsets.UTF_8));
+      OutputFile.write(out.path().resolve(STATE), state(trainer.steps(), position, skipped, settings));
       out.commit();
     }
     for (Path older : all(run)) {
@@ -61,6 +61,27 @@ record Snapshot(int step, DataPosition position) {
         OutputFolder.remove(older);
       }
     }
+  }
+
+  private static byte[] state(int step, DataPosition position, int skipped, RunSettings settings) {
+    ByteArrayOutputStream text = new ByteArrayOutputStream();
+    try (JsonGenerator json = new JsonFactory().createGenerator(text).useDefaultPrettyPrinter()) {
+      json.writeStartObject();
+      json.writeNumberField("step", step);
+      json.writeNumberField("seed", position.seed());
+      json.writeNumberField("epoch", position.epoch());
+      json.writeNumberField("place", position.place());
+      json.writeNumberField("skipped", skipped);
+      json.writeObjectFieldStart("settings");
+      for (Map.Entry<String, String> value : settings.values().entrySet()) {
+        json.writeStringField(value.getKey(), value.getValue());
+      }
+      json.writeEndObject();
+      json.writeEndObject();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // the text is in memory
+    }
+    return text.toByteArray();
   }
 
   /** The newest snapshot of a run. */
@@ -73,7 +94,7 @@ record Snapshot(int step, DataPosition position) {
    *
    * @throws BadInputException if the snapshot is damaged, or of a run with other settings
    */
-  static Snapshot restore(Path folder, Trainer trainer, String settings) {
+  static Snapshot restore(Path folder, Trainer trainer, RunSettings settings) {
     Snapshot snapshot = readState(folder.resolve(STATE), settings);
     try (Safetensors file = Safetensors.open(folder.resolve(TENSORS))) {
       List<DeviceBuffer> buffers = buffers(trainer);
@@ -96,18 +117,21 @@ record Snapshot(int step, DataPosition position) {
     return snapshot;
   }
 
-  private static Snapshot readState(Path file, String settings) {
+  /** The state of a snapshot, of a run with the same settings. */
+  private static Snapshot readState(Path file, RunSettings settings) {
     try {
       if (Files.size(file) > MAX_STATE_BYTES) {
         throw BadInputException.of(file, "is too large for a snapshot's state");
       }
       if (Json.tree(Files.readString(file)) instanceof Map<?, ?> state && state.get("step") instanceof Long step
-          && state.get("seed") instanceof Long seed && state.get("epoch") instanceof Long epoch
-          && state.get("place") instanceof Long place) {
-        if (!settings.equals(state.get("settings"))) {
-          throw BadInputException.of(file, "settings", "the run had " + state.get("settings") + ", now they are " + settings);
+          && state.get("seed") instanceof Long seed && state.get("epoch") instanceof Long epoch && state.get("place") instanceof Long place
+          && state.get("skipped") instanceof Long skipped && state.get("settings") instanceof Map<?, ?> before) {
+        List<String> differences = settings.differences(before);
+        if (!differences.isEmpty()) {
+          throw BadInputException.of(file, String.join("; ", differences));
         }
-        return new Snapshot(Math.toIntExact(step), new DataPosition(seed, Math.toIntExact(epoch), Math.toIntExact(place)));
+        return new Snapshot(Math.toIntExact(step), new DataPosition(seed, Math.toIntExact(epoch), Math.toIntExact(place)),
+            Math.toIntExact(skipped));
       }
     } catch (IOException e) {
       throw InputFiles.failure(file, e);

@@ -4,20 +4,23 @@ package dev.diffusionvl.train;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
 import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.OutputFolder;
 import dev.diffusionvl.model.DiffusionVl;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * A training run in a folder: the log {@code train.jsonl}, the newest snapshot, and at the end the checkpoint. A run that is stopped at any
  * moment goes on behind its newest snapshot as if it had not been stopped, bit for bit.
  */
 public final class TrainingRun {
+  private static final Pattern UNFINISHED = Pattern.compile("\\.(checkpoint|.+\\.[0-9a-f]{16}\\.part)");
+
   private final DiffusionVl model;
   private final ModelFiles files;
   private final ConversationData data;
@@ -32,7 +35,7 @@ public final class TrainingRun {
   /**
    * @param files that the model was loaded from; open until the run has ended
    * @param out folder of the run
-   * @param saveEvery steps between snapshots; 0: none
+   * @param saveEvery steps between snapshots; 0: none, unless the run is cancelled
    * @param strict stop at a bad record instead of skipping it
    * @param heldOut what is asked during the run
    */
@@ -73,29 +76,36 @@ public final class TrainingRun {
    */
   public void run(boolean resume, TrainingListener listener) {
     prepare(resume);
+    RunSettings settings = RunSettings.of(model, files.checkpoint(), data, objective, options);
     try (Trainer trainer = new Trainer(model, objective, options)) {
       trainer.reserve(largest);
-      DataPosition position = DataPosition.start(options.seed());
+      Snapshot from = new Snapshot(0, DataPosition.start(options.seed()), 0);
       Optional<Path> snapshot = resume ? Snapshot.newest(out) : Optional.empty();
       if (snapshot.isPresent()) {
-        Snapshot restored = Snapshot.restore(snapshot.get(), trainer, settings());
-        position = restored.position();
-        listener.remark("going on behind step " + restored.step());
+        from = Snapshot.restore(snapshot.get(), trainer, settings);
+        listener.remark("going on behind step " + from.step());
       } else if (resume) {
         listener.remark(out + " has no snapshot: starting at the beginning");
       }
-      TrainLog log = new TrainLog(out.resolve("train.jsonl"), trainer.steps());
-      if (steps(trainer, position, log, listener)) {
+      TrainLog log = new TrainLog(new LineLog(out.resolve("train.jsonl"), from.step()));
+      LineLog bad = new LineLog(out.resolve("skipped.jsonl"), from.skipped());
+      SkippedRecords skipped = new SkippedRecords(bad, strict ? BadRecord.Listener.STRICT : listener);
+      if (steps(trainer, from.position(), settings, log, skipped, listener)) {
         trainer.finish();
         TranslatedCheckpoint.write(model, files, out);
+      }
+      if (skipped.count() > 0) {
+        listener.remark(skipped.count() + " of " + data.size() + " records were skipped; " + out.resolve("skipped.jsonl")
+            + " says which and why");
       }
     }
   }
 
   /** False when it was cancelled. */
-  private boolean steps(Trainer trainer, DataPosition from, TrainLog log, TrainingListener listener) {
+  private boolean steps(Trainer trainer, DataPosition from, RunSettings settings, TrainLog log, SkippedRecords skipped,
+      TrainingListener listener) {
     RowStream.Options reading = new RowStream.Options(options.recordsPerStep(), Integer.MAX_VALUE);
-    try (RowStream rows = data.rows(from, reading, strict ? BadRecord.Listener.STRICT : listener)) {
+    try (RowStream rows = data.rows(from, reading, skipped)) {
       while (trainer.steps() < options.steps()) {
         List<TrainingRow> records = new ArrayList<>();
         for (int i = 0; i < options.recordsPerStep(); i++) {
@@ -111,10 +121,13 @@ public final class TrainingRun {
         }
         boolean cancelled = listener.isCancelled();
         boolean last = trainer.steps() == options.steps();
-        if (saveEvery > 0 && (cancelled || last || trainer.steps() % saveEvery == 0)) {
-          Snapshot.write(out, trainer, rows.position(), settings());
+        if (saveEvery > 0 && (last || trainer.steps() % saveEvery == 0) || cancelled && !last) {
+          log.lines().flush();
+          skipped.lines().flush();
+          Snapshot.write(out, trainer, rows.position(), skipped.count(), settings);
         }
-        if (cancelled) {
+        if (cancelled && !last) {
+          listener.remark("stopped behind step " + trainer.steps() + " of " + options.steps() + "; --resume goes on there");
           return false;
         }
       }
@@ -122,23 +135,43 @@ public final class TrainingRun {
     }
   }
 
+  /**
+   * Refuses a folder that {@link #run} would refuse, before anything is loaded.
+   *
+   * @throws BadInputException if there is something else of that name, or the folder holds something already and is not to be resumed
+   */
+  public static void requireFolder(Path out, boolean resume) {
+    if (!Files.exists(out)) {
+      return;
+    }
+    if (!Files.isDirectory(out)) {
+      throw BadInputException.of(out, "is not a folder");
+    }
+    try (var files = Files.list(out)) {
+      if (!resume && files.findAny().isPresent()) {
+        throw BadInputException.of(out, "is not empty: choose another folder, or go on with --resume");
+      }
+    } catch (IOException e) {
+      throw InputFiles.failure(out, e);
+    }
+  }
+
   private void prepare(boolean resume) {
+    requireFolder(out, resume);
     try {
       Files.createDirectories(out);
-      try (var files = Files.list(out)) {
-        if (!resume && files.findAny().isPresent()) {
-          throw BadInputException.of(out, "is not empty: choose another folder, or go on with --resume");
-        }
-      }
+      removeUnfinished();
     } catch (IOException e) {
       throw BadInputException.of(out, "cannot be written: " + InputFiles.reason(e));
     }
   }
 
-  /** What a resumed run must have in common with the one that it goes on with. */
-  private String settings() {
-    return String.format(Locale.ROOT, "%s, %s, batch %d x %d, rates %s and %s, warm-up %s, %d steps, seed %d, parts %s, %s, %s, %d records",
-        objective, model.dtype(), options.batch(), options.accumulate(), options.rate(), options.visionRate(), options.warmup(),
-        options.steps(), options.seed(), options.parts().stream().sorted().toList(), options.optimizer(), options.lora(), data.size());
+  /** What a run that was killed was about to write. */
+  private void removeUnfinished() throws IOException {
+    List<Path> unfinished;
+    try (var all = Files.list(out)) {
+      unfinished = all.filter(file -> UNFINISHED.matcher(file.getFileName().toString()).matches()).toList();
+    }
+    unfinished.forEach(OutputFolder::remove);
   }
 }

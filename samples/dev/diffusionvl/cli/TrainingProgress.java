@@ -11,6 +11,7 @@ import java.awt.AWTError;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.BooleanSupplier;
 
 /**
  * Progress of a training run: on a terminal one line that is redrawn, elsewhere a line for every tenth step; and the loss as a picture,
@@ -24,6 +25,7 @@ final class TrainingProgress implements TrainingListener {
   private final PrintStream err;
   private final Path folder;
   private final int total;
+  private final BooleanSupplier stop;
   private final boolean terminal = Terminal.AT_STDERR;
   private final long start = System.nanoTime();
   private int firstStep;
@@ -31,11 +33,15 @@ final class TrainingProgress implements TrainingListener {
   private long nextPicture = start;
   private boolean drawable = true;
 
-  /** @param folder of the run */
-  TrainingProgress(PrintStream err, Path folder, int total) {
+  /**
+   * @param folder of the run
+   * @param stop true ends the run between steps
+   */
+  TrainingProgress(PrintStream err, Path folder, int total, BooleanSupplier stop) {
     this.err = err;
     this.folder = folder;
     this.total = total;
+    this.stop = stop;
   }
 
   @Override
@@ -52,6 +58,11 @@ final class TrainingProgress implements TrainingListener {
   public void score(int step, HeldOut.Score score) {
     err.println((terminal ? "\r" : "") + String.format(Locale.ROOT, "step %d: %d of %d held-out answers are right (%.1f %%)%s",
         step, score.right(), score.questions(), 100 * score.part(), terminal ? " ".repeat(80) : ""));
+  }
+
+  @Override
+  public boolean isCancelled() {
+    return stop.getAsBoolean();
   }
 
   @Override

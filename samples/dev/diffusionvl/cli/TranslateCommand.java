@@ -122,7 +122,8 @@ final class TranslateCommand implements Callable<Integer> {
   @Option(names = "--recompute", description = "keep only the layers' inputs on the way forward: less memory, a third more work")
   private boolean recompute;
 
-  @Option(names = "--save-every", paramLabel = "N", defaultValue = "0", description = "steps between snapshots (0: none)")
+  @Option(names = "--save-every", paramLabel = "N", defaultValue = "0", description = "steps between snapshots (0: none, unless "
+      + "the run is stopped by Ctrl-C or SIGTERM)")
   private int saveEvery;
 
   @Option(names = "--resume", description = "go on behind the newest snapshot in --out")
@@ -175,6 +176,9 @@ final class TranslateCommand implements Callable<Integer> {
     }
     if (eval != null && objective.equals("autoregressive")) {
       throw usage("--eval asks block by block, which --objective autoregressive does not train");
+    }
+    if (check == null && !plan) {
+      TrainingRun.requireFolder(out, resume);
     }
     if (plan && data == null) {
       return planOfLongest(type);
@@ -247,9 +251,11 @@ final class TranslateCommand implements Callable<Integer> {
         report.print(gpu, memory == null ? gpu.memory().free() : bytes(memory));
         try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
           TrainingRun run = new TrainingRun(model, files, conversations, what, options, out, saveEvery, strict, asked, sizes.of(batch));
-          TrainingProgress progress = new TrainingProgress(System.err, out, options.steps());
-          run.run(resume, progress);
-          progress.finish();
+          try (StopRequest stop = new StopRequest(System.err, "stopping behind the present step, with a snapshot")) {
+            TrainingProgress progress = new TrainingProgress(System.err, out, options.steps(), stop::isMade);
+            run.run(resume, progress);
+            progress.finish();
+          }
           return 0;
         }
       }

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every kind of bad record stands between two good ones: it is named and skipped, or stops the run, and the good ones are unharmed. */
-class BadRecordTest {
+public class BadRecordTest {
   private static final String TURNS = "[{\"from\": \"human\", \"value\": \"Hello!\"}, {\"from\": \"gpt\", \"value\": \"Hi!\"}]";
 
   @TempDir
@@ -34,6 +34,12 @@ class BadRecordTest {
   @BeforeEach
   void writeImages() throws IOException {
     folder = new TrainingFolder(path);
+    writeImages(path);
+  }
+
+  /** The images that the records name. */
+  public static void writeImages(Path path) throws IOException {
+    TrainingFolder folder = new TrainingFolder(path);
     byte[] good = Files.readAllBytes(folder.writeImage("good.png", 60, 60));
     folder.writeImage("thin.png", 1, 300);
     Files.write(path.resolve("cut.png"), Arrays.copyOf(good, good.length / 2));
@@ -67,7 +73,8 @@ class BadRecordTest {
     return Arguments.of(kind, record, "x", problem);
   }
 
-  static List<Arguments> kinds() {
+  /** Kind, record, its id, and what its reason says. */
+  public static List<Arguments> kinds() {
     return List.of(
         // its JSON
         bad("no JSON", "{\"id\": \"x\", \"conversations\": nope}", "not valid JSON (character 29): Unrecognized token 'nope'"),

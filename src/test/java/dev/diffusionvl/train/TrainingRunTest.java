@@ -26,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
@@ -149,11 +150,12 @@ class TrainingRunTest {
     Path data = data();
     Path out = folder.resolve("out");
     train(data, out, DType.F32, false, 2);
-    for (TrainerOptions other : List.of(options(9), options(STEPS).withOptimizer(Optimizer.ADAMW_8BIT),
-        options(STEPS).withLora(new Lora(2, 4)))) {
+    Map<String, TrainerOptions> others = Map.of("--steps: the run had 4, now it is 9", options(9), "--optimizer: the run had ADAMW",
+        options(STEPS).withOptimizer(Optimizer.ADAMW_8BIT), "--lora: the run had null", options(STEPS).withLora(new Lora(2, 4)));
+    others.forEach((difference, other) -> {
       String message = assertThrows(BadInputException.class, () -> run(data, out, DType.F32, true, other, 1)).getMessage();
-      assertTrue(message.contains("settings"), message);
-    }
+      assertTrue(message.contains(difference), message);
+    });
     assertTrue(assertThrows(BadInputException.class, () -> train(data, out, DType.F32, false, 2)).getMessage().contains("--resume"));
   }
 
