@@ -120,6 +120,8 @@ class ReadmeTest {
       Map.entry("dvl bench train --shape 3b\\|7b\\|tiny", BENCH),
       Map.entry("dvl bench load --shape …", BENCH),
       Map.entry("dvl bench predict --shape …", NAMED),
+      Map.entry("dvl bench predict", NAMED),
+      Map.entry("dvl bench forward", NAMED),
       Map.entry("python3 samples/bench/peer.py", PEER),
       Map.entry("bench/gpu.sh --rehearse --out target/rehearsal", MACHINE),
       Map.entry("bench/gpu.sh", MACHINE),
