@@ -21,7 +21,7 @@ final class Connections implements Connection.Listener {
 
   @Override
   public void onOpened(Connection connection) {
-    waits(connection.getEndPoint());
+    ends.put(connection.getEndPoint(), System.nanoTime() + idle);
   }
 
   @Override
@@ -31,7 +31,7 @@ final class Connections implements Connection.Listener {
 
   /** The connection waits for a request from now on. */
   void waits(EndPoint connection) {
-    ends.put(connection, System.nanoTime() + idle);
+    ends.replace(connection, System.nanoTime() + idle); // unless it was closed meanwhile
   }
 
   /** The connection has a request, which has this long to be answered. */

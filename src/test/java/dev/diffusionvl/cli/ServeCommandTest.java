@@ -70,7 +70,7 @@ class ServeCommandTest {
     try (HttpClient client = HttpClient.newHttpClient()) {
       URI server = URI.create(address(process));
       String question = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}],"
-          + "\"max_tokens\":900,\"temperature\":2,\"seed\":1,\"n\":8}";
+          + "\"max_tokens\":300,\"temperature\":2,\"seed\":1,\"n\":6}";
       HttpRequest request = HttpRequest.newBuilder(server.resolve("/v1/chat/completions")).header("Content-Type", "application/json")
           .POST(HttpRequest.BodyPublishers.ofString(question)).build();
       CompletableFuture<HttpResponse<String>> answer = client.sendAsync(request, BodyHandlers.ofString());

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.net.Socket;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -42,6 +43,30 @@ class FuzzTest {
       served.awaitIdle();
       assertEquals(Runtime.getRuntime().maxMemory() / 2, served.server.freeBudget());
       assertEquals(0, served.engine.stats().failed());
+    }
+  }
+
+  /** Heads, too: what is not HTTP any more gets 400, another answer that is no fault of ours, or none. */
+  @Test
+  void spoiltHeads() throws Exception {
+    try (ServedModel served = new ServedModel()) {
+      String good = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\n"
+          + "Content-Length: 50\r\nConnection: close\r\n\r\n{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":0}";
+      for (int i = 0; i < REQUESTS; i++) {
+        byte[] head = good.getBytes(StandardCharsets.UTF_8);
+        for (int n = 1 + random.nextInt(3); n > 0; n--) {
+          head[random.nextInt(head.length)] = (byte) (random.nextBoolean() ? random.nextInt(256) : head[random.nextInt(head.length)]);
+        }
+        try (Socket socket = new Socket("127.0.0.1", served.server.port())) {
+          socket.setSoTimeout(60_000);
+          socket.getOutputStream().write(head);
+          socket.shutdownOutput();
+          String response = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+          assertTrue(response.isEmpty() || response.matches("(?s)HTTP/1\\.1 ([1-4]|505).*"),
+              new String(head, StandardCharsets.UTF_8) + response);
+        }
+      }
+      assertEquals(200, served.get("/health").statusCode());
     }
   }
 

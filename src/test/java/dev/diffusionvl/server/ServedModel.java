@@ -46,7 +46,7 @@ final class ServedModel implements AutoCloseable {
   final DiffusionVl model;
   final Engine engine;
   final ChatServer server;
-  private final HttpClient client = HttpClient.newHttpClient();
+  private volatile HttpClient client = HttpClient.newHttpClient();
 
   ServedModel() {
     this(SMALL, options());
@@ -73,6 +73,12 @@ final class ServedModel implements AutoCloseable {
 
   static ServerOptions options(ServerOptions.Limits limits) {
     return new ServerOptions("127.0.0.1", 0, NAME, ApiKeys.NONE, Set.of(), limits);
+  }
+
+  /** Closes the connections that are kept for further requests. */
+  void hangUp() {
+    client.close();
+    client = HttpClient.newHttpClient();
   }
 
   URI uri(String path) {
