@@ -99,7 +99,8 @@ public final class Dvl implements Runnable {
     String typed = unmatched.getUnmatched().getFirst();
     CommandLine.Model.CommandSpec command = error.getCommandLine().getCommandSpec();
     return (typed.startsWith("-") ? command.optionsMap().keySet() : command.subcommands().keySet()).stream()
-        .filter(name -> distance(typed, name) <= Math.max(2, typed.length() / 3)).min(Comparator.comparingInt(name -> distance(typed, name)))
+        .filter(name -> distance(typed, name) <= Math.max(2, typed.length() / 3))
+        .min(Comparator.comparingInt(name -> distance(typed, name)))
         .map(name -> "; did you mean " + name + "?").orElse("");
   }
 
