@@ -7,7 +7,7 @@
 #   --home DIR   an unpacked self-contained archive (default: target/dvl-*.tar.xz are unpacked into a temporary folder)
 #   --out DIR    results (default: bench/results/DATE)
 #   --rehearse   the same steps at small sizes on the emulated device; shows that nothing is misspelt, measures nothing
-#   STEP         facts tests vectors kernels 3b 7b train load profile sanitizer (default: all, in this order)
+#   STEP         facts tests vectors kernels 3b 7b train serve load profile sanitizer (default: all, in this order)
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
 # every step with its exit code), vectors.tar, and a log for each kind of step. Clocks and power are left as they are.
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b train load profile sanitizer)
+[ ${#steps[@]} -gt 0 ] || steps=(facts tests vectors kernels 3b 7b train serve load profile sanitizer)
 out=${out:-bench/results/$(date -u +%Y-%m-%d-%H%M)}
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
@@ -202,6 +202,12 @@ load() {
   run models 150 "$home/dvl" bench load --shape $shape --tokenizer $tokenizer --out "$rows"
 }
 
+serve() { # own products: the tokens of a request do not depend on its company
+  local size=(--shape 3b --context 352)
+  $rehearse && size=(--shape tiny --layers 1 --context 64 --gen-length 16 --steps 2 --requests 1 --users 1 --users 2)
+  run models 280 "$home/dvl" bench serve "${size[@]}" --gemm own --gemm auto --tokenizer $tokenizer --out "$rows"
+}
+
 # Where the time goes between and inside the kernels: one replayed pass in a timeline, two kernels by their counters. The files that the
 # tools write are large and stay in a temporary folder; their tables are kept.
 profile() {
@@ -240,7 +246,7 @@ sanitizer() {
 
 for step in "${steps[@]}"; do
   case $step in
-    facts | tests | vectors | kernels | train | load | profile | sanitizer) $step ;;
+    facts | tests | vectors | kernels | train | serve | load | profile | sanitizer) $step ;;
     3b | 7b) shape "$step" ;;
     *) echo "gpu.sh: unknown step $step" >&2; failed=$((failed + 1)) ;;
   esac

@@ -2,31 +2,23 @@
 // What follows a denoising pass: which masked positions are committed, the token update on the device, and drafts of the states to
 // come (self-speculation).
 //
-// Shape   token, probability [variants, rows]; ids [1 + drafts or more, rows]: the block, then its drafts; step_of, confidence [rows];
-//         quota [quotas]; status: enum Status. A row is masked where its id is mask_id.
-// Floor   latency: a few hundred bytes.
-// Idea    a row's rank is the number of masked rows that are more confident (ties: lower row first). Static takes rank < quota; dynamic
-//         takes every probability > threshold when there are at least `quota` of them, else as static. Decisions are
-//         complete before the first update, so no row sees another's.
+// Shape   token, probability [predictions]; table [slots, stride] of block_table.cuh; tasks [grid]: the blocks that are decided, each from
+//         its own predictions [variants, rows]. A row is masked where its id is mask_id.
+// Floor   latency: a few hundred bytes per task.
+// Idea    one thread block per task; tasks know nothing of each other. A row's rank is the number of masked rows that are more confident
+//         (ties: lower row first). Static takes rank < quota; dynamic takes every probability > threshold when there are at least `quota`
+//         of them, else as static. Decisions are complete before the first update, so no row sees another's.
 //         Variant 0 of the pass was the block, variant v its draft v. Where draft v is what the block has become after v steps, the
 //         predictions for draft v are those for the block: steps are taken one after the other until a draft is wrong. New drafts
 //         follow the last predictions used: draft i is the block after i more steps that predict the same.
 // Quirk   a committed mask id leaves its row masked, as the reference does; launchers that exclude the id never meet it.
+#include "block_table.cuh"
 #include "dvl.cuh"
 #include "rows.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
-
-// Mirrored in Java.
-enum Status {
-  kStep,      // steps taken in this block; quota[step] is the next one's
-  kMasked,    // masked rows left
-  kNaN,       // 1: a masked row's probability was NaN, nothing is committed from then on
-  kForwards,  // passes so far without the one that met the NaN
-  kDrafts,    // drafts that leave something to predict
-};
 
 // How many masked rows go before `row`.
 __device__ __forceinline__ int rank_of(int row, const float* probability, const int* ids, int rows, int mask_id) {
@@ -42,14 +34,23 @@ __device__ __forceinline__ int rank_of(int row, const float* probability, const 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kThreads)
-    remask(const int* token, const float* probability, int* ids, int* step_of, float* confidence, int* status, const int* quota, int rows,
-           int variants, int drafts, int quotas, int dynamic, float threshold, int mask_id) {
+    remask(const int* token, const float* probability, int* table, const BlockTask* tasks, int stride, int rows, int mask_id) {
   DVL_SHARED(int[kThreads / 32], partial);
-  int step = status[kStep], masked = status[kMasked], nan = status[kNaN];
-  const int forwards = status[kForwards];
+  const BlockTask task = tasks[blockIdx.x];
+  if (task.variants == 0) return;  // fills up a list of tasks
+  BlockSlot* const slot = block_slot(table, stride, task.slot);
+  int* const ids = slot->ids(rows);
+  int* const step_of = slot->step_of();
+  float* const confidence = slot->confidence(rows);
+  token += task.row;
+  probability += task.row;
+  const int quotas = slot->steps + 1;
+  const bool dynamic = slot->dynamic != 0;
+  const float threshold = slot->threshold;
+  int step = slot->step, masked = slot->masked, nan = slot->nan;
 
   int used = 0;  // variant whose predictions decide
-  for (int variant = 0; variant < variants && masked > 0 && step < quotas; variant++) {
+  for (int variant = 0; variant < task.variants && masked > 0 && step < quotas; variant++) {
     const int* t = token + int64_t(variant) * rows;
     const float* p = probability + int64_t(variant) * rows;
     const int* draft = ids + int64_t(variant) * rows;
@@ -67,8 +68,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (nan != 0) break;
     used = variant;
 
-    const int take = quota[step];
-    const bool all_above = dynamic != 0 && above >= take;
+    const int take = slot->quota(step);
+    const bool all_above = dynamic && above >= take;
     for (int row = threadIdx.x; row < rows; row += kThreads) {
       if (ids[row] == mask_id && (all_above ? p[row] > threshold : rank_of(row, p, ids, rows, mask_id) < take)) step_of[row] = step;
     }
@@ -89,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   }
 
   int open_drafts = 0;
-  if (drafts > 0 && nan == 0) {
+  if (slot->drafts > 0 && nan == 0) {
     const int* t = token + int64_t(used) * rows;
     const float* p = probability + int64_t(used) * rows;
     int above = 0;
@@ -99,11 +100,11 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       const bool open = ids[row] == mask_id;
       const int rank = open ? rank_of(row, p, ids, rows, mask_id) : rows;
       int filled = 0;
-      for (int draft = 1; draft <= drafts; draft++) {
+      for (int draft = 1; draft <= slot->drafts; draft++) {
         const int at = step + draft - 1;
-        const int take = at < quotas ? quota[at] : 0;
+        const int take = at < quotas ? slot->quota(at) : 0;
         const int certain = max(0, above - filled);
-        filled += dynamic != 0 && certain >= take ? certain : min(take, masked - filled);
+        filled += dynamic && certain >= take ? certain : min(take, masked - filled);
         ids[int64_t(draft) * rows + row] = rank < filled ? t[row] : ids[row];
         open_drafts += row == 0 && filled < masked && at + 1 < quotas;
       }
@@ -111,11 +112,11 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();  // every thread has read the old status
   if (threadIdx.x == 0) {
-    status[kStep] = step;
-    status[kMasked] = masked;
-    status[kNaN] = nan;
-    status[kForwards] = forwards + (nan == 0);
-    status[kDrafts] = open_drafts;
+    slot->step = step;
+    slot->masked = masked;
+    slot->nan = nan;
+    slot->forwards += nan == 0;
+    slot->open_drafts = open_drafts;
   }
 }
 DVL_EXPORT(remask);

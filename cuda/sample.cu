@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Draws a token from softmax(logits / temperature) after top-k and top-p, by the inverse of the cumulative distribution.
 //
-// Shape   logits [rows, vocab], uniforms f64 [rows] or null, token and probability [rows].
+// Shape   logits [predictions from `first` on, vocab]; table [slots, stride] of block_table.cuh; tasks [grid y]: the blocks whose rows are
+//         drawn; uniforms f64 [slots, rows] or null; token and probability [predictions].
 // Floor   the logits read once; this plain version sweeps them about 70 times when both filters are on (they stay in L2).
-// Idea    one block per row, no sort: logits map to unsigned keys of the same order, and a threshold is found bit by bit, counting
-//         (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an ordered
-//         scan gives where its mass begins, and the owner of u * total walks its chunk.
+// Idea    one thread block per row of a task, no sort: logits map to unsigned keys of the same order, and a threshold is found bit by bit,
+//         counting (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an
+//         ordered scan gives where its mass begins, and the owner of u * total walks its chunk.
 // Exact   masses are added in f64 in a fixed order. Ties: all ties with the k-th largest stay (as the reference); at the top-p
 //         border the lowest ids stay.
+#include "block_table.cuh"
 #include "counter.cuh"
 #include "dvl.cuh"
 #include "rows.cuh"
@@ -106,16 +108,19 @@ __device__ __forceinline__ void exclusive_scan(T (&scan)[kThreads + 1]) {
 }
 
 template <class T>
-__device__ __forceinline__ void sample(const T* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded,
-                                       float temperature, int top_k, float top_p, int original_confidence, unsigned long long seed,
-                                       int forward, const int* forwards) {
+__device__ __forceinline__ void sample(const T* logits, int* table, const BlockTask* tasks, const double* uniforms, int* token,
+                                       float* probability, int stride, int vocab, int first, int original_confidence) {
   DVL_SHARED(double[kWarps], sums);
   DVL_SHARED(int[kWarps], counts);
   DVL_SHARED(float[kWarps], maxima);
   DVL_SHARED(int[kThreads + 1], tie_scan);
   DVL_SHARED(double[kThreads + 1], mass_scan);
-  const int index = blockIdx.x;
-  const Row<T> row = {logits + int64_t(index) * vocab, vocab, excluded, temperature};
+  const BlockTask task = tasks[blockIdx.y];
+  const BlockSlot& slot = *block_slot(table, stride, task.slot);
+  const int index = task.row + int(blockIdx.x);
+  const int top_k = slot.top_k;
+  const float top_p = slot.top_p;
+  const Row<T> row = {logits + int64_t(index - first) * vocab, vocab, slot.excluded, slot.temperature};
 
   float maximum = -INFINITY;
   int nan = 0;
@@ -158,7 +163,9 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
   exclusive_scan(mass_scan);
 
   const double total = mass_scan[kThreads];
-  const double u = uniforms != nullptr ? uniforms[index] : counter_uniform(seed, forward + (forwards == nullptr ? 0 : *forwards), index);
+  const unsigned long long seed = static_cast<unsigned long long>(slot.seed_high) << 32 | slot.seed_low;
+  const double u = slot.given != 0 ? uniforms[int64_t(task.slot) * gridDim.x + blockIdx.x]
+                                   : counter_uniform(seed, slot.forwards, int(blockIdx.x));
   double target = u * total;
   if (!(target < total)) target = total * (1.0 - 1.1102230246251565e-16);  // u so near 1 that the product rounded up
   float picked = 0.f;
@@ -194,14 +201,12 @@ __device__ __forceinline__ void sample(const T* logits, const double* uniforms, 
 
 }  // namespace
 
-#define SAMPLE(T, suffix)                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                      \
-      sample_##suffix(const T* logits, const double* uniforms, int* token, float* probability, int vocab, int excluded,          \
-                      float temperature, int top_k, float top_p, int original_confidence, unsigned long long seed, int forward,  \
-                      const int* forwards) {                                                                                     \
-    sample(logits, uniforms, token, probability, vocab, excluded, temperature, top_k, top_p, original_confidence, seed, forward, \
-           forwards);                                                                                                            \
-  }                                                                                                                              \
+#define SAMPLE(T, suffix)                                                                                                          \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                        \
+      sample_##suffix(const T* logits, int* table, const BlockTask* tasks, const double* uniforms, int* token, float* probability, \
+                      int stride, int vocab, int first, int original_confidence) {                                                 \
+    sample(logits, table, tasks, uniforms, token, probability, stride, vocab, first, original_confidence);                         \
+  }                                                                                                                                \
   DVL_EXPORT(sample_##suffix)
 
 SAMPLE(bf16, bf16);

@@ -7,49 +7,69 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
-import dev.diffusionvl.runtime.op.Kernels;
-import dev.diffusionvl.runtime.op.Segments;
+import dev.diffusionvl.runtime.op.BlockTable;
+import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Remask;
+import dev.diffusionvl.runtime.op.Sample;
 
-/** All device memory that decoding works on. A session keeps it from request to request and replaces it only when one does not fit. */
+/** All device memory that decoding works on. A batch keeps it and replaces it only when a request does not fit. */
 final class DecodeMemory implements AutoCloseable {
   private static final int ROUND = 128; // rows of growth, so that a slightly longer prompt still fits
 
   /**
-   * What a generation needs.
+   * What the sequences that pass together need.
    *
-   * @param positions rows of prompt and answer
-   * @param passRows rows of the largest pass
+   * @param slots sequences
+   * @param cacheRows rows of the cache for all of them
+   * @param positions rows of the longest prompt and answer
+   * @param promptRows rows of prompts in a pass
+   * @param promptBlock rows of a segment of a prompt
    * @param blockRows rows of a decoded block
-   * @param variants of the block in a pass: itself and its drafts
-   * @param segments of the prompt and of the passes over a block
-   * @param quotas steps a block may take
+   * @param variants of a block in a pass: itself and its drafts
    */
-  record Size(int positions, int passRows, int blockRows, int variants, int segments, int quotas) {
-    static Size of(Extent extent, int quotas, int speculate) {
-      int variants = 1 + speculate;
-      int block = extent.blockRows();
-      int carried = Math.max(1, extent.promptBlocks()) * extent.blockSize();
-      int ridingRows = extent.promptBlocks() == 0 && extent.blocks() <= 1 ? 0 : carried; // full diffusion has nothing to carry
-      return new Size(extent.total(), Math.max(ridingRows + block, variants * block), block, variants,
-          extent.promptBlocks() + 2 + variants, quotas);
-    }
-
-    /** The least size that serves both, blocks being of one size. */
+  record Size(int slots, int cacheRows, int positions, int promptRows, int promptBlock, int blockRows, int variants) {
+    /** The least size that serves both, blocks and slots being equal. */
     private Size with(Size other) {
-      return new Size(Math.max(positions, other.positions), Math.max(passRows, other.passRows), blockRows,
-          Math.max(variants, other.variants), Math.max(segments, other.segments), Math.max(quotas, other.quotas));
+      return new Size(slots, Math.max(cacheRows, other.cacheRows), Math.max(positions, other.positions),
+          Math.max(promptRows, other.promptRows), promptBlock, blockRows, Math.max(variants, other.variants));
     }
 
-    private boolean serves(Size need) {
-      return blockRows == need.blockRows && equals(with(need));
+    private boolean alike(Size other) {
+      return slots == other.slots && promptBlock == other.promptBlock && blockRows == other.blockRows;
+    }
+
+    boolean serves(Size need) {
+      return alike(need) && equals(with(need));
     }
 
     private Size rounded() {
-      return new Size(round(positions), round(passRows), blockRows, variants, round(segments), round(quotas));
+      return new Size(slots, round(cacheRows), round(positions), round(promptRows), promptBlock, blockRows, variants);
     }
 
     private static int round(int n) {
       return (int) Math.min(Integer.MAX_VALUE, (n + (ROUND - 1L)) / ROUND * ROUND);
+    }
+
+    /** Most sequences of a pass with those that fill it up: each of up to three groups may grow to the next power of two. */
+    private int paddedSlots() {
+      return slots == 1 ? 1 : 2 * slots;
+    }
+
+    private int scored() {
+      return paddedSlots() * variants;
+    }
+
+    /** Most blocks of a pass that are written: a block that rides comes with one variant. */
+    private int written() {
+      return Math.max(2 * paddedSlots(), scored() + (slots == 1 ? 0 : PassPlan.bucket(slots)));
+    }
+
+    private int passRows() {
+      return Math.max(1, promptRows + (promptRows == 0 && slots == 1 ? scored() : written()) * blockRows);
+    }
+
+    private int segments() {
+      return (promptRows + promptBlock - 1) / promptBlock + written();
     }
   }
 
@@ -58,12 +78,13 @@ final class DecodeMemory implements AutoCloseable {
   private final KvCache cache;
   private final RopeTable rope;
   private final Transformer transformer;
-  private final BlockState state;
-  private final Segments segments;
+  private final BlockTable blocks;
+  private final PassTables tables;
+  private final Predictions predictions;
   private final DeviceBuffer given;
-  private final DeviceBuffer quotas;
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
+  private final PassPlan.Padding padding;
 
   private DecodeMemory(DiffusionVl model, Stream stream, LayerOpsFactory factory, Size size) {
     this.size = size;
@@ -71,20 +92,32 @@ final class DecodeMemory implements AutoCloseable {
     TextConfig text = model.config().text();
     DType dtype = model.dtype();
     int rows = size.blockRows();
+    boolean padded = size.slots() > 1;
     try (DeviceScope scope = new DeviceScope(device)) {
-      int slots = size.positions() + (size.variants() - 1) * rows; // drafts live behind the sequence
-      cache = scope.own(new KvCache(device, dtype, text, Math.max(1, slots)));
+      cache = scope.own(new KvCache(device, dtype, text, Math.max(1, size.cacheRows() + (padded ? rows : 0))));
       rope = scope.own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()));
-      transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, Math.max(1, size.passRows()),
-          rows, size.variants()));
-      state = scope.own(new BlockState(device, rows, size.variants()));
-      segments = scope.own(new Segments(device, size.segments()));
-      given = scope.allocate("prompt rows of the block", dtype, (long) Math.max(2, size.variants()) * rows, text.hiddenSize());
-      quotas = scope.allocate("quotas", DType.I32, size.quotas());
-      uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, rows));
+      transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, size.passRows(), rows,
+          size.written(), size.scored()));
+      blocks = scope.own(new BlockTable(device, size.slots() + (padded ? 1 : 0), rows, size.variants()));
+      tables = scope.own(new PassTables(device, size.segments(), size.written() * Math.max(1, rows), size.paddedSlots()));
+      long predicted = (long) size.scored() * rows;
+      predictions = new Predictions(scope.allocate("predicted tokens", DType.I32, predicted),
+          scope.allocate("confidence", DType.F32, predicted), scope.allocate("logit maximum", DType.F32, predicted),
+          scope.allocate("softmax denominator", DType.F32, predicted));
+      given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
+      uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
       graphs = scope.own(new PassGraphs());
+      padding = padded ? pad(stream, rows) : null;
       owned = scope.keep();
     }
+  }
+
+  private PassPlan.Padding pad(Stream stream, int rows) {
+    int slot = size.slots();
+    blocks.start(slot, new Remask.Rule(false, 0, 0, 1, 0), new Sample.Rule(1, 0, 1, -1, 0, false));
+    blocks.begin(slot, new int[rows], -1);
+    blocks.upload(stream, slot);
+    return new PassPlan.Padding(slot, cache.ranges().take(rows));
   }
 
   /** {@code memory} if it serves the need, else a larger one in its place. */
@@ -92,11 +125,15 @@ final class DecodeMemory implements AutoCloseable {
     if (memory != null && memory.size.serves(need)) {
       return memory;
     }
-    Size size = memory == null || memory.size.blockRows() != need.blockRows() ? need : need.with(memory.size);
+    Size size = memory == null || !memory.size.alike(need) ? need : need.with(memory.size);
     if (memory != null) {
       memory.close(); // before the allocation: both at once may not fit
     }
     return new DecodeMemory(model, stream, factory, size.rounded());
+  }
+
+  Size size() {
+    return size;
   }
 
   KvCache cache() {
@@ -111,25 +148,31 @@ final class DecodeMemory implements AutoCloseable {
     return transformer;
   }
 
-  BlockState state() {
-    return state;
+  /** The sequences' blocks, and one slot more for blocks that fill up a pass. */
+  BlockTable blocks() {
+    return blocks;
   }
 
-  Segments segments() {
-    return segments;
+  /** Of {@link #blocks}. */
+  PassPlan.Places places() {
+    return new PassPlan.Places(blocks.rows(), blocks::finishedIdsAt);
   }
 
-  /** [2 or variants, block rows, H]: embeddings of the block's prompt rows, once for every place where the block may stand in a pass. */
+  PassTables tables() {
+    return tables;
+  }
+
+  /** Of all scored rows of a pass. */
+  Predictions predictions() {
+    return predictions;
+  }
+
+  /** [slots · block rows, H]: embeddings of the blocks' prompt rows. */
   DeviceBuffer given() {
     return given;
   }
 
-  /** I32: how many positions each step commits. */
-  DeviceBuffer quotas() {
-    return quotas;
-  }
-
-  /** F64 [block rows]: numbers to draw with. */
+  /** F64 [slots, block rows]: numbers to draw with. */
   DeviceBuffer uniforms() {
     return uniforms;
   }
@@ -137,6 +180,11 @@ final class DecodeMemory implements AutoCloseable {
   /** Passes captured over this memory. */
   PassGraphs graphs() {
     return graphs;
+  }
+
+  /** Null with one slot, where no pass is filled up. */
+  PassPlan.Padding padding() {
+    return padding;
   }
 
   @Override

@@ -1,37 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.runtime.CudaException;
+import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
- * Answers many requests at once. Safe for use by several threads.
+ * Answers many requests at once: their sequences share forward passes, come and go between passes, and each gives the tokens that it gives
+ * alone (docs/batching.md). Safe for use by several threads. One thread of the engine's owns the device work; listeners are called by
+ * threads of their own, one at a time per generation.
  *
- * <p>A generation that ends in an exception ends alone, unless the device failed.
+ * <p>Every generation ends: with a result, or with what ended it. Too little device memory, NaN and a listener that throws end one
+ * generation; a device that fails ends all of them and the engine.
+ *
+ * {@snippet class=dev.diffusionvl.model.ApiExamplesTest region=engine}
  */
 public final class Engine implements AutoCloseable {
   private final DiffusionVl model;
   private final EngineOptions options;
+  private final Batch batch; // the worker's
   private final Thread worker;
-  private final List<Waiting> waiting = new ArrayList<>(); // guarded by this, like all below
-  private boolean running;
+  private final List<Task> waiting = new ArrayList<>(); // by priority, then as they came; guarded by this, like all below
+  private final Set<Task> open = new HashSet<>(); // waiting, running, or not yet heard of by their listeners
   private boolean draining;
   private boolean closed;
-  private EngineStats done;
+  private Throwable failure; // of the device
+  private EngineStats stats;
 
-  private record Waiting(Request request, GenerationOptions options, GenerationListener listener, EngineOptions.Service service,
-      long deadline, Generation generation) {
-    boolean late() {
-      return service.timeout() != null && System.nanoTime() - deadline >= 0;
-    }
-  }
+  /** A request on its way through the engine. */
+  private record Task(PreparedPrompt prompt, Generation generation, Mailbox mailbox, int priority) {}
 
   Engine(DiffusionVl model, EngineOptions options) {
     this.model = model;
     this.options = options;
-    done = new EngineStats(options.slots(), 0, 0, options.kvTokens(), 0, 0, 0, 0, 0, 0, 0, 0);
+    batch = new Batch(model, new Batch.Limits(options.slots(), options.kvTokens(), options.prefillRows(), options.prefixCacheBytes()),
+        options.gemm(), options.overlap());
+    try {
+      int blockSize = model.config().blockSize();
+      batch.reserve(Extent.of(blockSize, blockSize, blockSize), GenerationOptions.DEFAULTS.withExecution(options.execution()));
+    } catch (RuntimeException e) {
+      batch.close();
+      throw e;
+    }
+    stats = new EngineStats(options.slots(), 0, 0, options.kvTokens(), 0, 0, 0, 0, 0, 0, 0, 0);
     worker = Thread.ofPlatform().name("diffusionvl-engine").daemon().start(this::work);
   }
 
@@ -41,111 +58,178 @@ public final class Engine implements AutoCloseable {
   }
 
   /**
-   * Puts a request into the queue. What is wrong with it is said here; checking it is work of the calling thread.
+   * Puts a request into the queue. Tokens and images are prepared by the calling thread, and what is wrong with them is said here.
    *
-   * @param listener hears of the progress on a thread of the engine's
-   * @throws PromptLimitException when prompt or answer exceed the checkpoint's limits (not with compat, which cuts the prompt)
+   * @param options their execution is not looked at: the engine has its own
+   * @param listener hears of the progress on a thread of the engine's; asked here whether it is live
+   * @throws PromptLimitException when prompt or answer exceed the checkpoint's limits (not with compat, which cuts the prompt), or the
+   *     engine's memory for keys and values
    * @throws dev.diffusionvl.loader.BadInputException when placeholders and images do not match, turns do not alternate, or an image has
    *     an impossible shape
    * @throws EngineException.QueueFull when as many requests wait as may
    * @throws EngineException.Closed when the engine takes no more requests
    */
   public Generation submit(Request request, GenerationOptions options, GenerationListener listener, EngineOptions.Service service) {
-    int[] imageRows = VisionTower.imageRows(model.config(), request.images());
-    PromptPlan.of(model.config(), model.tokenizer(), request, options, imageRows);
-    long deadline = service.timeout() == null ? 0 : System.nanoTime() + service.timeout().toNanos();
-    Generation generation = new Generation();
+    checkOpen(); // before the work of preparing
+    PreparedPrompt prompt = batch.prepare(request, options.withExecution(this.options.execution()));
+    int rows = batch.cacheRows(prompt);
+    if (rows > this.options.kvTokens()) {
+      throw new PromptLimitException("prompt and answer need %d rows of keys and values, the engine has %d (kv-tokens)".formatted(rows,
+          this.options.kvTokens()));
+    }
+    Generation generation = new Generation(service.timeout());
+    Task task = new Task(prompt, generation, new Mailbox(listener, generation), service.priority());
     synchronized (this) {
-      if (closed || draining) {
-        throw new EngineException.Closed("the engine takes no more requests", null);
-      }
-      if (waiting.size() >= this.options.queue() + (running ? 0 : 1)) {
-        throw new EngineException.QueueFull(waiting.size());
-      }
-      waiting.add(new Waiting(request, options.withExecution(this.options.execution()), listener, service, deadline, generation));
-      waiting.sort(Comparator.comparingInt(w -> -w.service().priority())); // stable
+      checkOpen();
+      waiting.add(task);
+      waiting.sort(Comparator.comparingInt(t -> -t.priority())); // stable
+      open.add(task);
       notifyAll();
     }
+    generation.result().whenComplete((result, thrown) -> ended(task, result));
     return generation;
   }
 
-  private void work() {
-    try (Session session = model.newSession(options.gemm(), options.overlap())) {
-      for (Waiting next = next(); next != null; next = next()) {
-        answer(session, next);
-      }
+  private synchronized void checkOpen() {
+    if (failure != null) {
+      throw failed();
+    }
+    if (closed || draining) {
+      throw new EngineException.Closed("the engine takes no more requests", null);
+    }
+    int free = Math.max(0, options.slots() - stats.running());
+    if (waiting.size() >= options.queue() + free) {
+      throw new EngineException.QueueFull(waiting.size());
     }
   }
 
-  private synchronized Waiting next() {
-    running = false;
+  private EngineException failed() {
+    return new EngineException.Closed("the engine's device has failed: " + failure.getMessage(), failure);
+  }
+
+  private synchronized void ended(Task task, GenerationResult result) {
+    boolean cancelled = result != null && result.finishReason().equals("cancelled");
+    stats = stats.plus(result != null && !cancelled ? 1 : 0, cancelled ? 1 : 0, result == null ? 1 : 0,
+        result == null ? 0 : result.generatedTokens());
+    open.remove(task);
     notifyAll();
-    while (!closed && waiting.isEmpty()) {
+  }
+
+  private void work() {
+    try {
+      while (awaitWork()) {
+        admit();
+        batch.step();
+        report();
+      }
+    } catch (Throwable thrown) {
+      synchronized (this) {
+        failure = thrown;
+      }
+    }
+    endAll();
+    batch.close();
+  }
+
+  /** Waits until there is something to do; false when the engine is closed. */
+  private synchronized boolean awaitWork() {
+    while (!closed && waiting.isEmpty() && batch.running() == 0) {
       try {
         wait();
       } catch (InterruptedException e) {
-        closed = true;
+        closed = true; // nobody interrupts the worker but who wants it to end
       }
     }
-    if (closed) {
-      waiting.forEach(w -> w.generation().fail(new EngineException.Closed("the engine was closed", null)));
-      waiting.clear();
+    return !closed;
+  }
+
+  /** Takes in what waits and fits, in order: what does not fit yet is not overtaken. */
+  private void admit() {
+    for (Task task = next(); task != null; task = next()) {
+      if (task.generation().cancelled() || task.generation().late()) {
+        finish(task, new Batch.Outcome(nothing(task.prompt()), null));
+        continue;
+      }
+      Task admitted = task;
+      GenerationEvents events = GenerationEvents.of(model, task.prompt(), task.mailbox());
+      try {
+        count(task.prompt(), batch.admit(task.prompt(), events, System.nanoTime(), outcome -> finish(admitted, outcome)));
+      } catch (RuntimeException e) {
+        finish(task, new Batch.Outcome(null, e));
+        if (e instanceof CudaException && !(e instanceof OutOfDeviceMemoryException)) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  /** The next one to admit; null when there is none, or it has to wait. */
+  private synchronized Task next() {
+    waiting.stream().filter(t -> t.generation().cancelled() || t.generation().late()).findFirst().ifPresent(gone -> {
+      waiting.remove(gone);
+      waiting.addFirst(gone); // it needs no room
+    });
+    if (waiting.isEmpty()) {
       return null;
     }
-    running = true;
+    Task first = waiting.getFirst();
+    boolean gone = first.generation().cancelled() || first.generation().late();
+    if (!gone && !batch.admits(first.prompt())) {
+      return null;
+    }
     return waiting.removeFirst();
   }
 
-  private void answer(Session session, Waiting next) {
-    try {
-      GenerationResult result = session.generate(next.request(), next.options(), new Watched(next));
-      if (isClosed()) {
-        throw new EngineException.Closed("the engine was closed", null);
-      }
-      if (next.late()) {
-        throw new EngineException.DeadlineExceeded("no answer within " + next.service().timeout());
-      }
-      count(result);
-      next.generation().complete(result);
-    } catch (Throwable failure) {
-      synchronized (this) {
-        done = with(done, 0, 0, 1, 0, 0, 0);
-      }
-      next.generation().fail(failure);
+  private void finish(Task task, Batch.Outcome outcome) {
+    boolean late = outcome.failure() == null && outcome.result().finishReason().equals("cancelled") && task.generation().late();
+    task.mailbox().end(!late ? outcome : new Batch.Outcome(null,
+        new EngineException.DeadlineExceeded("no answer within " + task.generation().timeout().toMillis() + " ms")));
+  }
+
+  /** The result of a request that was cancelled while it waited. */
+  private GenerationResult nothing(PreparedPrompt prompt) {
+    int[] ids = new int[prompt.options().genLength()];
+    Arrays.fill(ids, model.config().maskTokenId());
+    return new GenerationResult("", ids, "cancelled", prompt.plan().length(), prompt.plan().imageTokens(), 0,
+        new GenerationResult.Counts(0, 0, 0, 0, 0, 0), new GenerationResult.Timings(model.loadMillis(), 0, 0, 0));
+  }
+
+  private synchronized void count(PreparedPrompt prompt, int known) {
+    stats = stats.admitted(prompt.plan().length(), known);
+  }
+
+  private synchronized void report() {
+    stats = stats.now(batch.running(), batch.cacheRowsUsed(), batch.forwards());
+  }
+
+  private void endAll() {
+    List<Task> rest;
+    EngineException cause;
+    synchronized (this) {
+      cause = failure != null ? failed() : new EngineException.Closed("the engine was closed", null);
+      closed = true;
+      waiting.clear();
+      rest = List.copyOf(open);
+      stats = stats.now(0, 0, stats.forwards());
     }
-  }
-
-  private synchronized boolean isClosed() {
-    return closed;
-  }
-
-  private synchronized void count(GenerationResult result) {
-    boolean cancelled = result.finishReason().equals("cancelled");
-    done = with(done, cancelled ? 0 : 1, cancelled ? 1 : 0, 0, result.promptTokens(), result.generatedTokens(),
-        result.counts().forwards());
-  }
-
-  private static EngineStats with(EngineStats s, int finished, int cancelled, int failed, int prompt, int generated, int forwards) {
-    return new EngineStats(s.slots(), 0, 0, s.kvTokens(), 0, s.finished() + finished, s.cancelled() + cancelled, s.failed() + failed,
-        s.promptTokens() + prompt, s.generatedTokens() + generated, s.forwards() + forwards, s.prefixTokens());
+    rest.forEach(task -> task.mailbox().abort(cause));
   }
 
   /** What the engine does and has done. */
   public synchronized EngineStats stats() {
-    return new EngineStats(done.slots(), running ? 1 : 0, waiting.size(), done.kvTokens(), 0, done.finished(), done.cancelled(),
-        done.failed(), done.promptTokens(), done.generatedTokens(), done.forwards(), done.prefixTokens());
+    return stats.waiting(waiting.size());
   }
 
   /**
    * Takes no more requests and waits until those that were taken are answered.
    *
-   * @return whether they are; false when the time was over before
+   * @return whether they are; false when the time was over before, or the thread was interrupted
    */
   public synchronized boolean drain(Duration timeout) {
     draining = true;
     long end = System.nanoTime() + timeout.toNanos();
-    while (running || !waiting.isEmpty()) {
-      long left = (end - System.nanoTime()) / 1_000_000;
+    while (!open.isEmpty()) {
+      long left = (end - System.nanoTime() + 999_999) / 1_000_000;
       if (left <= 0) {
         return false;
       }
@@ -159,7 +243,10 @@ public final class Engine implements AutoCloseable {
     return true;
   }
 
-  /** Ends what is running and waiting with {@link EngineException.Closed} and frees the engine's memory. Idempotent. */
+  /**
+   * Ends what is running and waiting with {@link EngineException.Closed}, interrupts listeners that are still busy, and frees the engine's
+   * memory. Idempotent. To let the work end first see {@link #drain}.
+   */
   @Override
   public void close() {
     synchronized (this) {
@@ -167,55 +254,15 @@ public final class Engine implements AutoCloseable {
       notifyAll();
     }
     boolean interrupted = false;
-    while (true) {
+    while (worker.isAlive()) {
       try {
         worker.join();
-        break;
       } catch (InterruptedException e) {
         interrupted = true;
       }
     }
     if (interrupted) {
       Thread.currentThread().interrupt();
-    }
-  }
-
-  /** The listener of a request, which also ends it when its time is over or the engine is closed. */
-  private final class Watched implements GenerationListener {
-    private final Waiting request;
-
-    Watched(Waiting request) {
-      this.request = request;
-    }
-
-    @Override
-    public boolean isCancelled() {
-      return request.generation().cancelled() || request.late() || isClosed() || request.listener().isCancelled();
-    }
-
-    @Override
-    public boolean isLive() {
-      return request.listener().isLive();
-    }
-
-    @Override
-    public void onProgress(Progress progress) {
-      request.listener().onProgress(progress);
-    }
-
-    @Override
-    public void onStep(int block, int step, List<Commit> committed) {
-      request.listener().onStep(block, step, committed);
-    }
-
-    @Override
-    public void onPreview(BlockPreview preview) {
-      request.listener().onPreview(preview);
-    }
-
-    @Override
-    public void onText(String text) {
-      request.listener().onText(text);
     }
   }
 }

@@ -18,4 +18,25 @@ package dev.diffusionvl.model;
  * @param prefixTokens of {@code promptTokens}, those that came from the prefix cache
  */
 public record EngineStats(int slots, int running, int waiting, int kvTokens, int kvTokensUsed, long finished, long cancelled, long failed,
-    long promptTokens, long generatedTokens, long forwards, long prefixTokens) {}
+    long promptTokens, long generatedTokens, long forwards, long prefixTokens) {
+
+  EngineStats plus(int newFinished, int newCancelled, int newFailed, int newTokens) {
+    return new EngineStats(slots, running, waiting, kvTokens, kvTokensUsed, finished + newFinished, cancelled + newCancelled,
+        failed + newFailed, promptTokens, generatedTokens + newTokens, forwards, prefixTokens);
+  }
+
+  EngineStats admitted(int newPromptTokens, int newPrefixTokens) {
+    return new EngineStats(slots, running, waiting, kvTokens, kvTokensUsed, finished, cancelled, failed, promptTokens + newPromptTokens,
+        generatedTokens, forwards, prefixTokens + newPrefixTokens);
+  }
+
+  EngineStats now(int nowRunning, int nowUsed, long nowForwards) {
+    return new EngineStats(slots, nowRunning, waiting, kvTokens, nowUsed, finished, cancelled, failed, promptTokens, generatedTokens,
+        nowForwards, prefixTokens);
+  }
+
+  EngineStats waiting(int nowWaiting) {
+    return new EngineStats(slots, running, nowWaiting, kvTokens, kvTokensUsed, finished, cancelled, failed, promptTokens, generatedTokens,
+        forwards, prefixTokens);
+  }
+}

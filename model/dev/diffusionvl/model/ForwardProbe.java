@@ -46,7 +46,8 @@ public final class ForwardProbe implements AutoCloseable {
     try (DeviceScope scope = new DeviceScope(device)) {
       cache = scope.own(new KvCache(device, dtype, config, slots));
       rope = scope.own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
-      transformer = scope.own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block, rows / block));
+      transformer = scope.own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block,
+          Math.max(2, rows / block), rows / block));
       segments = scope.own(new Segments(device, rows / block));
       ids = scope.allocate("ids", DType.I32, rows);
       token = scope.allocate("token", DType.I32, rows);
@@ -73,9 +74,9 @@ public final class ForwardProbe implements AutoCloseable {
 
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */
   public void run() {
-    transformer.embed(ids, null, 0, rows);
+    transformer.embed(ids, null, null, 0, rows);
     transformer.forward(Transformer.PassParts.scored(segments), cache, rope);
-    transformer.predict(rows, -1, new Predictions(token, probability, rowMax, rowSum));
+    transformer.predict(0, rows, -1, new Predictions(token, probability, rowMax, rowSum));
   }
 
   /** Confidence of each row after the last forward, for a check that it computed something; waits. */

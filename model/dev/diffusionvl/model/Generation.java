@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
 /** A request that an {@link Engine} has taken. Safe for use by several threads. */
 public final class Generation {
   private final CompletableFuture<GenerationResult> result = new CompletableFuture<>();
+  private final Duration timeout; // null: none
+  private final long deadline; // System.nanoTime; with a timeout
   private volatile boolean cancelled;
 
-  Generation() {}
+  Generation(Duration timeout) {
+    this.timeout = timeout;
+    deadline = timeout == null ? 0 : System.nanoTime() + timeout.toNanos();
+  }
 
   /**
    * The answer, once it is finished and its listener has heard all of it; cancelling this future does nothing to the generation. It fails
-   * with {@link EngineException}, with {@link NumericalException}, or with what the listener threw.
+   * with {@link EngineException}, with {@link NumericalException}, with {@link dev.diffusionvl.runtime.OutOfDeviceMemoryException}, or with
+   * what the listener threw. What depends on it runs on a thread of its own and delays nobody.
    */
   public CompletableFuture<GenerationResult> result() {
     return result.copy();
@@ -28,10 +35,11 @@ public final class Generation {
     try {
       return result.join();
     } catch (CompletionException e) {
-      if (e.getCause() instanceof RuntimeException failure) {
-        throw failure;
+      switch (e.getCause()) {
+        case RuntimeException failure -> throw failure;
+        case Error failure -> throw failure;
+        default -> throw e;
       }
-      throw e;
     }
   }
 
@@ -47,6 +55,15 @@ public final class Generation {
 
   boolean cancelled() {
     return cancelled;
+  }
+
+  /** Its time is over. */
+  boolean late() {
+    return timeout != null && System.nanoTime() - deadline >= 0;
+  }
+
+  Duration timeout() {
+    return timeout;
   }
 
   void complete(GenerationResult answer) {

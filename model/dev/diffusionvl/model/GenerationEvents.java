@@ -29,6 +29,11 @@ final class GenerationEvents {
     this.eosId = eosId;
   }
 
+  static GenerationEvents of(DiffusionVl model, PreparedPrompt prompt, GenerationListener listener) {
+    return new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), prompt.plan().length(), prompt.options().genLength(),
+        model.config().maskTokenId(), model.config().eosTokenId());
+  }
+
   /** To be asked before each piece of work; once true it stays true. */
   boolean cancelled() {
     cancelled |= listener.isCancelled() || Thread.currentThread().isInterrupted();
@@ -44,10 +49,9 @@ final class GenerationEvents {
     listener.onProgress(new Progress(Phase.VISION, done, images));
   }
 
-  void promptRead(int rows) {
-    if (rows > 0) {
-      listener.onProgress(new Progress(Phase.PREFILL, rows, rows));
-    }
+  /** So many of the rows of the prompt's whole blocks are stored. */
+  void promptRead(int done, int rows) {
+    listener.onProgress(new Progress(Phase.PREFILL, done, rows));
   }
 
   /** Whether steps are to be reported as they happen. */

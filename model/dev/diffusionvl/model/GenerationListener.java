@@ -29,7 +29,7 @@ public interface GenerationListener {
   enum Phase {
     /** Encoding images; counted in images. */
     VISION,
-    /** Reading the prompt's whole blocks in one pass; counted in embeddings. */
+    /** Reading the prompt's whole blocks, in one pass or chunk by chunk; counted in embeddings. */
     PREFILL,
     /** Writing; counted in tokens of {@code genLength}, so an end-of-text token ends it early. */
     DENOISING

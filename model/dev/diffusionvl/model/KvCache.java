@@ -7,21 +7,23 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
- * Keys and values of one sequence: [layers][K,V][kvHeads][slots][headDim]. A pass writes the rows of its segments straight into their
- * slots; committing a block is advancing {@link #length}. Slots and positions run apart only in the reference's quirk that leaves a block
- * unstored.
+ * Keys and values of all sequences: [layers][K,V][kvHeads][slots][headDim]. Each sequence owns a range of slots from its admission to its
+ * end, as long as it can ever become. A pass writes the rows of its segments straight into their slots.
  */
 final class KvCache implements AutoCloseable {
   private final DeviceBuffer storage;
   private final KeyValues[] layers;
+  private final RangeAllocator ranges;
+  private final Heads heads;
   private final int slots;
-  private int length;
 
   KvCache(Device device, DType dtype, TextConfig config, int slots) {
+    heads = new Heads(config.heads(), config.kvHeads(), config.headDim());
     this.slots = slots;
-    Heads heads = new Heads(config.heads(), config.kvHeads(), config.headDim());
     storage = device.allocate("KV cache", dtype, config.layers(), 2, heads.keyValue(), slots, heads.dim());
     layers = new KeyValues[config.layers()];
     long one = (long) heads.keyValue() * slots * heads.dim();
@@ -29,32 +31,30 @@ final class KvCache implements AutoCloseable {
       layers[i] = new KeyValues(storage.slice(2 * i * one, heads.keyValue(), slots, heads.dim()),
           storage.slice((2 * i + 1) * one, heads.keyValue(), slots, heads.dim()), heads, slots);
     }
+    ranges = new RangeAllocator(slots);
   }
 
   KeyValues layer(int index) {
     return layers[index];
   }
 
-  /** Capacity in rows. */
-  int slots() {
-    return slots;
+  /** Elements of so many rows: keys and values of all layers and heads. */
+  long elements(int rows) {
+    return 2L * layers.length * heads.keyValue() * rows * heads.dim();
   }
 
-  /** Committed rows. */
-  int length() {
-    return length;
-  }
-
-  /** Forgets all rows. */
-  void clear() {
-    length = 0;
-  }
-
-  void commit(int rows) {
-    if (rows < 0 || length + rows > slots) {
-      throw new IllegalStateException("commit of %d rows to a KV cache of %d slots, %d used".formatted(rows, slots, length));
+  /** Neighbouring slots, a piece per layer, keys or values, and head. */
+  List<DeviceBuffer> rows(int begin, int rows) {
+    List<DeviceBuffer> pieces = new ArrayList<>();
+    for (int i = 0; i < 2 * layers.length * heads.keyValue(); i++) {
+      pieces.add(storage.slice(((long) i * slots + begin) * heads.dim(), (long) rows * heads.dim()));
     }
-    length += rows;
+    return pieces;
+  }
+
+  /** Who owns which slots. */
+  RangeAllocator ranges() {
+    return ranges;
   }
 
   @Override

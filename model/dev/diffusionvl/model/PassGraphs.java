@@ -9,24 +9,12 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A session's forward passes as CUDA graphs, one for each shape. What differs between two passes of a shape (lengths, positions, tokens,
- * counters) is in device memory, so that a graph serves every step of every block.
+ * Forward passes as CUDA graphs, one for each shape. What differs between two passes of a shape (lengths, positions, tokens, counters, how
+ * a sequence is decided) is in device memory, so that a graph serves every step of every block.
  */
 final class PassGraphs implements AutoCloseable {
   private final Map<Object, Graph> graphs = new HashMap<>();
   private final Set<Object> launched = new HashSet<>(); // shapes that ran without a graph once
-  private Object constants;
-
-  /**
-   * Drops the graphs unless they were captured with equal constants: what a capture copies out of the options of a request. Shapes that ran
-   * before stay known, for the kernels stay loaded: the next pass of such a shape is captured at once.
-   */
-  void require(Object wanted) {
-    if (!wanted.equals(constants)) {
-      close();
-      constants = wanted;
-    }
-  }
 
   /**
    * Queues a pass. The first of its shape runs as it is, which loads kernels and lets cuBLAS choose its algorithm; the second is captured.

@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-import dev.diffusionvl.loader.ChatPrompt;
-import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.ModelFamily;
-import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.DeviceScope;
-import dev.diffusionvl.runtime.Gemm;
-import dev.diffusionvl.runtime.Stream;
-import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Generates answers with a loaded model. Holds a stream, a cuBLAS handle and, from the first request on, the memory that decoding works on,
@@ -23,27 +13,13 @@ import java.util.concurrent.atomic.AtomicBoolean;
  */
 public final class Session implements AutoCloseable {
   private final DiffusionVl model;
-  private final Device device;
-  private final ModelConfig config;
-  private final DeviceScope owned;
-  private final Stream stream;
-  private final LayerOpsFactory factory;
-  private final ImageEncoder encoder;
+  private final Batch batch;
   private final AtomicBoolean busy = new AtomicBoolean();
-  private DecodeMemory memory; // null before the first request
   private volatile boolean closed;
 
   Session(DiffusionVl model, GemmChoice choice, boolean overlap) {
     this.model = model;
-    this.device = model.device();
-    this.config = model.config();
-    try (DeviceScope scope = new DeviceScope(device)) {
-      stream = scope.newStream();
-      Gemm gemm = scope.own(new Gemm(stream));
-      factory = scope.own(new LayerOpsFactory(config.text(), stream, gemm, choice, overlap));
-      encoder = scope.own(model.vision().newEncoder(model.kernels(), stream, gemm));
-      owned = scope.keep();
-    }
+    batch = new Batch(model, Batch.Limits.ALONE, choice, overlap);
   }
 
   /**
@@ -53,7 +29,7 @@ public final class Session implements AutoCloseable {
    * @param rows of the pass, a multiple of the block size
    */
   public ForwardProbe newForwardProbe(int context, int rows) {
-    return new ForwardProbe(model, stream, factory, context, rows);
+    return new ForwardProbe(model, batch.stream(), batch.factory(), context, rows);
   }
 
   /** Answers a request. */
@@ -89,78 +65,21 @@ public final class Session implements AutoCloseable {
 
   private GenerationResult answer(Request request, GenerationOptions options, GenerationListener listener) {
     long start = System.nanoTime();
-    List<ImageEncoder.Input> images = encoder.prepare(request.images());
-    int[] imageRows = images.stream().mapToInt(ImageEncoder.Input::rows).toArray();
-    PromptPlan plan = PromptPlan.of(config, model.tokenizer(), request, options, imageRows);
-    int embeddingRows = Math.max(1, plan.fullLength());
-    try (DeviceBuffer embeddings = device.allocate("prompt embeddings", model.dtype(), embeddingRows, config.text().hiddenSize())) {
-      GenerationEvents events = new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), plan.length(), options.genLength(),
-          config.maskTokenId(), config.eosTokenId());
-      int[] ids = embed(plan, images, embeddings, events);
-      stream.synchronize();
-      double visionMillis = (System.nanoTime() - start) / 1e6;
-      return decode(options, plan, events, embeddings, Arrays.copyOf(ids, plan.length()), visionMillis);
-    }
-  }
-
-  /** Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images. Returns ids, −1 for image rows. */
-  private int[] embed(PromptPlan plan, List<ImageEncoder.Input> images, DeviceBuffer embeddings, GenerationEvents events) {
-    int hidden = config.text().hiddenSize();
-    int length = plan.fullLength();
-    int[] ids = new int[length];
-    int row = 0;
-    int image = 0;
-    for (int token : plan.tokens()) {
-      if (token == ChatPrompt.IMAGE) {
-        ImageEncoder.Input input = images.get(image++);
-        int rows = input.rows();
-        if (!events.cancelled()) {
-          input.encode(embeddings.slice((long) row * hidden, rows, hidden));
-          events.imageEncoded(image, images.size());
-        }
-        Arrays.fill(ids, row, row + rows, -1);
-        row += rows;
-      } else {
-        ids[row++] = token;
+    PreparedPrompt prompt = batch.prepare(request, options);
+    AtomicReference<Batch.Outcome> outcome = new AtomicReference<>();
+    try {
+      batch.admit(prompt, GenerationEvents.of(model, prompt, listener), start, outcome::set);
+      while (outcome.get() == null) {
+        batch.step();
       }
+    } catch (Throwable failure) {
+      batch.abort(null);
+      throw failure;
     }
-    try (DeviceBuffer index = device.allocate("prompt ids", DType.I32, Math.max(1, length))) {
-      index.set(stream, ids);
-      model.kernels().gatherRows.launch(stream, model.text().embedding(), index, null, embeddings, length, hidden,
-          config.text().vocabSize()); // image rows have index -1 and stay as the tower wrote them
-      stream.synchronize();
+    if (outcome.get().failure() != null) {
+      throw outcome.get().failure();
     }
-    return ids;
-  }
-
-  private GenerationResult decode(GenerationOptions options, PromptPlan plan, GenerationEvents events, DeviceBuffer embeddings,
-      int[] ids, double visionMillis) {
-    Extent extent = plan.extent();
-    long start = System.nanoTime();
-    // In the full-diffusion ablation the two reference files spread different numbers over the steps (docs/model.md,
-    // "Facts about the reference", full diffusion).
-    boolean qwen = config.family() == ModelFamily.QWEN_SIGLIP;
-    int[] quota = TransferSchedule.of(extent.full() && qwen ? options.genLength() : extent.blockSize(), options.steps());
-    int speculate = BlockDiffusion.drafts(options, extent);
-    DecodeMemory.Size size = DecodeMemory.Size.of(extent, quota.length, speculate);
-    DecodeMemory kept = memory;
-    memory = null; // should memory run out
-    memory = DecodeMemory.serving(size, kept, model, stream, factory);
-    Decision decision = Decision.of(options, config.maskTokenId(), qwen);
-    ForwardPasses passes = new ForwardPasses(stream, model.kernels(), model.text(), memory, decision, quota,
-        BlockDiffusion.drawsWithGivenNumbers(options),
-        speculate, extent.blockSize(), options.execution().graphs(), embeddings);
-    BlockDiffusion diffusion = new BlockDiffusion(options, extent, ids, config.maskTokenId(), config.eosTokenId(), quota, stream,
-        memory.state(), passes);
-    double setup = (System.nanoTime() - start) / 1e6;
-    diffusion.run(events);
-    double decode = (System.nanoTime() - start) / 1e6 - setup - diffusion.prefillMillis();
-    int[] answer = diffusion.answer();
-    boolean eos = Arrays.stream(answer).anyMatch(id -> id == config.eosTokenId());
-    String reason = eos ? "eos" : events.wasCancelled() ? "cancelled" : "length";
-    var timings = new GenerationResult.Timings(model.loadMillis(), visionMillis, setup + diffusion.prefillMillis(), decode);
-    return new GenerationResult(events.finish(), answer, reason, ids.length, plan.imageTokens(), events.generatedTokens(),
-        diffusion.counts(), timings);
+    return outcome.get().result();
   }
 
   /**
@@ -177,9 +96,6 @@ public final class Session implements AutoCloseable {
       throw new IllegalStateException("the session is generating: close it after that");
     }
     closed = true; // busy stays set, so that no later call gets in
-    if (memory != null) {
-      memory.close();
-    }
-    owned.close();
+    batch.close();
   }
 }

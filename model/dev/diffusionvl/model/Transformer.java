@@ -13,7 +13,7 @@ import dev.diffusionvl.runtime.op.Segments;
 
 /**
  * The language model's forward pass over the rows of some segments (docs/model.md, "Language model"), with all of its scratch memory. One
- * object serves one session: prefill, denoising and store passes differ only in their segments.
+ * object serves one batch: prefill, denoising and store passes differ only in their segments.
  */
 final class Transformer implements AutoCloseable {
   private static final int FEW_ROWS = 64; // of a block: more keep a GPU busy without sharing keys
@@ -53,10 +53,11 @@ final class Transformer implements AutoCloseable {
   /**
    * @param maxRows most rows of a pass
    * @param blockRows rows of a block that is written
-   * @param variants most blocks of a pass whose logits are asked for
+   * @param written most blocks of a pass that are written
+   * @param scored most of them whose logits are asked for
    */
   Transformer(DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, LayerOpsFactory factory, int maxRows,
-      int blockRows, int variants) {
+      int blockRows, int written, int scored) {
     this.config = config;
     this.dtype = dtype;
     this.weights = weights;
@@ -65,11 +66,11 @@ final class Transformer implements AutoCloseable {
     this.maxRows = maxRows;
     gemm = factory.choice();
     try (DeviceScope scope = new DeviceScope(stream.device())) {
-      activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * variants));
+      activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * scored));
       plain = factory.plain(config, weights, stream, kernels, activations);
       fused = factory.fused(config, weights, stream, kernels, activations);
       workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? scope.own(new AttentionWorkspace(stream, config.heads(),
-          config.kvHeads(), config.headDim(), Math.max(2, variants), blockRows)) : null;
+          config.kvHeads(), config.headDim(), written, blockRows)) : null;
       owned = scope.keep();
     }
   }
@@ -79,13 +80,17 @@ final class Transformer implements AutoCloseable {
     return activations.hidden();
   }
 
-  /** Embeds tokens as rows of the next pass; a negative id takes the row of {@code given}. */
-  void embed(DeviceBuffer ids, DeviceBuffer given, int first, int rows) {
+  /**
+   * Embeds tokens as rows of the next pass.
+   *
+   * @param pick per row, where its id stands in {@code ids}; null: row by row
+   * @param given an id of −1 − i takes row i of it
+   */
+  void embed(DeviceBuffer ids, DeviceBuffer pick, DeviceBuffer given, int first, int rows) {
     DeviceBuffer table = weights.embedding();
     DeviceBuffer squares = fused == null ? null : activations.squares().rowsFrom(first);
-    kernels.gatherRows.launch(stream, table, ids, given, activations.hidden().rowsFrom(first), squares, rows,
-        config.hiddenSize(),
-        (int) table.shape()[0]);
+    kernels.gatherRows.launch(stream, table, pick, ids, given, activations.hidden().rowsFrom(first), squares, rows,
+        config.hiddenSize(), (int) table.shape()[0]);
     embedded = first == 0 ? rows : embedded;
   }
 
@@ -140,14 +145,19 @@ final class Transformer implements AutoCloseable {
     }
   }
 
-  /** logits = final norm · headᵀ for the first {@code rows} scored rows, rounded to the model's dtype as the reference does. */
-  void computeLogits(int rows) {
-    ops.computeLogits(firstScored, rows);
+  /** logits = final norm · headᵀ of {@code rows} scored rows from {@code from} on, rounded to the model's dtype as the reference does. */
+  void computeLogits(int from, int rows) {
+    ops.computeLogits(firstScored + from, rows);
   }
 
-  /** The most likely token of the first {@code rows} scored rows; {@code excluded}: an id that is never taken, or −1. */
-  void predict(int rows, int excluded, Predictions predictions) {
-    ops.predict(firstScored, rows, excluded, predictions);
+  /**
+   * The most likely token of {@code rows} scored rows from {@code from} on.
+   *
+   * @param excluded an id that is never taken, or −1
+   * @param predictions of all scored rows
+   */
+  void predict(int from, int rows, int excluded, Predictions predictions) {
+    ops.predict(firstScored + from, rows, excluded, predictions.rowsFrom(from));
   }
 
   @Override

@@ -9,7 +9,6 @@ import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.bench.predict.Gpu;
 import dev.diffusionvl.bench.predict.TimeModel;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.ForwardProbe;
 import dev.diffusionvl.model.GemmChoice;
@@ -110,23 +109,12 @@ final class ForwardCommand implements Callable<Integer> {
   }
 
   private Row row(ModelConfig config, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
-    Cost cost = Cost.of(config.text(), options.dtype().bytes(), context, m);
+    ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), context, m);
     double floor = (cost.weights() + cost.cache()) / ceilings.readBytesPerSecond() * 1e3;
     double ms = micros.median() / 1e3;
     return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
         .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.weights() + cost.cache())
         .put("gbps", (cost.weights() + cost.cache()) / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);
-  }
-
-  /** What a forward cannot avoid to read. */
-  private record Cost(long weights, long cache) {
-    static Cost of(TextConfig c, int elementBytes, int context, int rows) {
-      long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()
-          + 3L * c.hiddenSize() * c.intermediateSize();
-      long weights = elementBytes * (c.layers() * layer + (long) c.vocabSize() * c.hiddenSize());
-      long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
-      return new Cost(weights, cache);
-    }
   }
 }

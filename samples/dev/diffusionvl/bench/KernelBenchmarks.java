@@ -79,7 +79,8 @@ final class KernelBenchmarks {
     rows.add(() -> new SwigluBenchmark(bench, block));
     rows.add(() -> new ConfidenceBenchmark(bench, block));
     rows.add(() -> new SampleBenchmark(bench, block));
-    rows.add(() -> new RemaskBenchmark(bench, block));
+    rows.add(() -> new RemaskBenchmark(bench, 1, block));
+    rows.add(() -> new RemaskBenchmark(bench, 32, block));
   }
 
   private static void vision(Workbench bench, List<Supplier<KernelBenchmark>> rows) {

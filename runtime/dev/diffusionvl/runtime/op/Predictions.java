@@ -16,4 +16,10 @@ public record Predictions(DeviceBuffer token, DeviceBuffer probability, DeviceBu
   public Predictions(DeviceBuffer token, DeviceBuffer probability) {
     this(token, probability, null, null);
   }
+
+  /** The same from row {@code first} on. */
+  public Predictions rowsFrom(int first) {
+    return first == 0 ? this : new Predictions(token.rowsFrom(first), probability.rowsFrom(first),
+        rowMax == null ? null : rowMax.rowsFrom(first), rowSumExp == null ? null : rowSumExp.rowsFrom(first));
+  }
 }

@@ -6,53 +6,64 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 
-/** Draws tokens with temperature, top-k and top-p by inverse CDF in vocabulary order (docs/model.md, "Sampling"). */
+/**
+ * Draws tokens with temperature, top-k and top-p by inverse CDF in vocabulary order (docs/model.md, "Sampling"). One launch draws for the
+ * blocks of many sequences, each by its own rule.
+ */
 public final class Sample extends Op {
   private static final int THREADS = 256;
 
   /**
-   * What is drawn from.
+   * What is drawn from, and with which numbers.
    *
+   * @param temperature 0: the sequence is never drawn for
    * @param topK 0: off
    * @param topP 1: off
-   * @param originalConfidence probability under the unmodified softmax (SigLIP family) instead of the filtered one
+   * @param excluded an id that counts as −∞, or −1
+   * @param seed of the counter generator, whose numbers are keyed by (seed, passes so far, row of the block)
+   * @param given the numbers are given instead
    */
-  public record Rule(float temperature, int topK, float topP, boolean originalConfidence) {}
+  public record Rule(float temperature, int topK, float topP, int excluded, long seed, boolean given) {
+    public Rule {
+      refuseUnless(temperature >= 0 && temperature < Float.POSITIVE_INFINITY, "temperature", temperature);
+      refuseUnless(topK >= 0, "top-k", topK);
+      refuseUnless(topP > 0, "top-p", topP);
+    }
 
-  /**
-   * The numbers that are drawn with.
-   *
-   * @param uniforms F64 [rows] in [0, 1), or null: a counter generator over (seed, forward, row)
-   * @param forward number of the forward pass
-   * @param forwards I32 [1], counted on the device and added to forward; or null
-   */
-  public record Numbers(DeviceBuffer uniforms, long seed, int forward, DeviceBuffer forwards) {}
+    private static void refuseUnless(boolean ok, String name, Object value) {
+      if (!ok) {
+        throw new IllegalArgumentException("sample: " + name + " is " + value);
+      }
+    }
+  }
 
   public Sample(Device device) {
     super(device, "sample");
   }
 
   /**
-   * @param logits BF16 or F32 [rows, vocab]
-   * @param to token and probability of each row; the rest is left alone
-   * @param excluded an id that counts as −∞, or −1
+   * @param logits BF16 or F32 [predicted − first, vocab]: of the predictions from {@code first} on
+   * @param to token and probability [predicted]; those of the tasks are written
+   * @param blocks their rules' temperatures are above 0 where a task draws
+   * @param tasks I32 [count, {@value Blocks#TASK_FIELDS}]: the blocks to draw, one variant each; rows of their predictions must lie in
+   *     [first, predicted)
+   * @param uniforms F64 [slots, rows] in [0, 1): the numbers of sequences whose numbers are given; null when there is none
+   * @param originalConfidence probability under the unmodified softmax (SigLIP family) instead of the filtered one
    */
-  public void launch(Stream stream, DeviceBuffer logits, Predictions to, int rows, int vocab, int excluded, Rule rule, Numbers numbers) {
-    require(rows >= 0, "rows", rows);
+  public void launch(Stream stream, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted, Blocks blocks,
+      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence) {
+    require(first >= 0 && predicted >= first, "first", first);
     require(vocab > 0, "vocab", vocab);
-    requireExcluded(excluded, vocab);
-    require(rule.topK() >= 0, "top-k", rule.topK());
-    require(rule.temperature() > 0 && rule.temperature() < Float.POSITIVE_INFINITY, "temperature", rule.temperature());
-    require(rule.topP() > 0, "top-p", rule.topP());
+    require(count >= 0, "count", count);
     checkFloat("logits", logits);
-    check("logits", logits, logits.dtype(), (long) rows * vocab);
-    checkOptional("uniforms", numbers.uniforms(), DType.F64, rows);
-    check("token", to.token(), DType.I32, rows);
-    check("probability", to.probability(), DType.F32, rows);
-    checkOptional("forwards", numbers.forwards(), DType.I32, 1);
-    stream.launch(instance(logits.dtype()), rows, 1, 1, THREADS, 0)
-        .ptr(logits).ptrOrNull(numbers.uniforms()).ptr(to.token()).ptr(to.probability()).i32(vocab).i32(excluded)
-        .f32(rule.temperature()).i32(rule.topK()).f32(rule.topP()).i32(rule.originalConfidence() ? 1 : 0)
-        .u64(numbers.seed()).i32(numbers.forward()).ptrOrNull(numbers.forwards()).go();
+    check("logits", logits, logits.dtype(), times((long) predicted - first, vocab));
+    checkOptional("uniforms", uniforms, DType.F64, times(blocks.slots(), blocks.rows()));
+    check("token", to.token(), DType.I32, predicted);
+    check("probability", to.probability(), DType.F32, predicted);
+    check("table", blocks.table(), DType.I32, times(blocks.slots(), blocks.stride()));
+    check("tasks", tasks, DType.I32, (long) count * Blocks.TASK_FIELDS);
+    stream.launch(instance(logits.dtype()), blocks.rows(), count, 1, THREADS, 0)
+        .ptr(logits).ptr(blocks.table()).ptr(tasks).ptrOrNull(uniforms).ptr(to.token()).ptr(to.probability()).i32(blocks.stride())
+        .i32(vocab).i32(first).i32(originalConfidence ? 1 : 0).go();
   }
 }

@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
+import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -137,6 +138,24 @@ public final class Segments implements AutoCloseable {
   public void upload(Stream stream) {
     stream.upload(host.asSlice(0, (long) count * FIELDS * Integer.BYTES), buffer);
     uploaded = true;
+  }
+
+  /**
+   * Queues the copy of the segments to the device and waits for nothing.
+   *
+   * @param staging gets them from byte {@code offset} on; these bytes must not change until the copy has run
+   */
+  public void upload(Stream stream, PinnedBuffer staging, long offset) {
+    if (count > 0) {
+      MemorySegment.copy(host, 0, staging.segment(), offset, bytes(count));
+      stream.uploadAsync(staging, offset, buffer.slice(0, count, FIELDS));
+    }
+    uploaded = true;
+  }
+
+  /** Bytes of so many segments in staging memory. */
+  public static long bytes(int segments) {
+    return (long) segments * FIELDS * Integer.BYTES;
   }
 
   /** Number of segments. */

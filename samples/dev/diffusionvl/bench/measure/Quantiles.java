@@ -12,7 +12,8 @@ public record Quantiles(double median, double p10, double p90) {
     return new Quantiles(at(sorted, 0.5), at(sorted, 0.1), at(sorted, 0.9));
   }
 
-  private static double at(double[] sorted, double quantile) {
+  /** Any percentile of values in ascending order. */
+  public static double at(double[] sorted, double quantile) {
     double rank = quantile * (sorted.length - 1);
     int low = (int) rank;
     int high = Math.min(low + 1, sorted.length - 1);

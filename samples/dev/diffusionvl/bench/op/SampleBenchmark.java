@@ -5,7 +5,9 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Blocks;
 import dev.diffusionvl.runtime.op.Predictions;
+import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Sample;
 
 /** sample with top-k 1, top-p on and confidence of the unmodified softmax: all sweeps, and a known answer. */
@@ -13,6 +15,8 @@ public final class SampleBenchmark extends KernelBenchmark {
   private final int rows;
   private final int vocab = bench.config().text().vocabSize();
   private final Operand logits;
+  private final Operand table;
+  private final Operand task;
   private final Operand token;
   private final Operand probability;
 
@@ -20,14 +24,16 @@ public final class SampleBenchmark extends KernelBenchmark {
     super(bench, "sample", rows + "x" + bench.config().text().vocabSize());
     this.rows = rows;
     logits = input("logits", bench.dtype(), 0, 3, rows, vocab);
+    table = ints("table", Blocks.masked(rows, new Remask.Rule(false, 0, rows, rows, 0), new Sample.Rule(1, 1, 0.9f, -1, 7, false), 0));
+    task = ints("task", 0, 0, 1, 0);
     token = output("token", DType.I32, rows);
     probability = output("probability", DType.F32, rows);
   }
 
   @Override
   public void launch(int copy) {
-    bench.kernels().sample.launch(bench.stream(), logits.at(copy), new Predictions(token.at(copy), probability.at(copy)), rows, vocab, -1,
-        new Sample.Rule(1, 1, 0.9f, true), new Sample.Numbers(null, 7, 0, null));
+    bench.kernels().sample.launch(bench.stream(), logits.at(copy), vocab, new Predictions(token.at(copy), probability.at(copy)), 0, rows,
+        new Blocks(table.at(copy), 1, rows, 1), task.at(copy), 1, null, true);
   }
 
   @Override

@@ -167,6 +167,23 @@ class BenchTest {
   }
 
   @Test
+  void servingByTheNumberOfUsers() throws IOException {
+    List<JsonNode> rows = run(0, "serve", "--shape", "tiny", "--layers", "1", "--context", "64", "--gen-length", "16", "--steps", "2",
+        "--users", "1", "--users", "3", "--requests", "2", "--tokenizer", MODEL).stream()
+        .filter(r -> r.get("bench").asText().equals("serve")).toList();
+    assertEquals(List.of(1, 3), rows.stream().map(r -> r.get("users").asInt()).toList());
+    for (JsonNode row : rows) {
+      int users = row.get("users").asInt();
+      assertEquals(users * 2 * 16, row.get("tokens").asInt(), row.toString());
+      assertTrue(row.get("forwards").asInt() >= 2 * 2 * 2, "two requests one after the other, two blocks each, two steps: " + row);
+      assertTrue(row.get("first_block_ms_p50").asDouble() > 0 && row.get("first_block_ms_p99").asDouble()
+          >= row.get("first_block_ms_p95").asDouble() && row.get("block_ms_p50").asDouble() > 0, row.toString());
+      assertTrue(row.get("tokens_per_s").asDouble() > 0 && row.get("floor_block_ms").asDouble() > 0, row.toString());
+    }
+    assertTrue(rows.get(1).get("floor_tokens_per_s").asDouble() > rows.get(0).get("floor_tokens_per_s").asDouble());
+  }
+
+  @Test
   void loadingIsMeasuredAgainstTheCopyCeiling() throws IOException {
     for (String stored : new String[] {"bf16", "f32"}) {
       JsonNode row = run(0, "load", "--shape", "tiny", "--layers", "1", "--repeat", "1", "--stored", stored, "--folder", folder.toString(),
@@ -269,6 +286,8 @@ class BenchTest {
     assertEquals(List.of(), run(2, "forward"));
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--gemm", "mkl", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--speculate", "8", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "serve", "--shape", "tiny", "--users", "65", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "serve", "--shape", "tiny", "--requests", "0", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--steps", "0", "--tokenizer", MODEL));
   }
 }

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Engine;
+import dev.diffusionvl.model.EngineOptions;
+import dev.diffusionvl.model.Generation;
 import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.BlockPreview;
 import dev.diffusionvl.model.GenerationListener;
@@ -48,6 +51,21 @@ class ApiExamplesTest {
   static void close() {
     model.close();
     device.close();
+  }
+
+  @Test
+  void engine() {
+    Request one = Request.of("What is in this picture?", ImageFiles.read(SQUARE));
+    Request other = Request.of("Hello!");
+    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(16);
+    // @start region=engine
+    try (Engine engine = model.newEngine(EngineOptions.DEFAULTS.withSlots(8).withKvTokens(4096))) {
+      Generation first = engine.submit(one, options, GenerationListener.NONE);
+      Generation second = engine.submit(other, options, GenerationListener.NONE); // shares the passes of the first
+      System.out.println(first.await().text());
+      System.out.println(second.await().text());
+    }
+    // @end
   }
 
   @Test

@@ -8,7 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.model.EngineOptions.Service;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
@@ -60,18 +63,129 @@ class EngineTest extends DemoModelTest {
   }
 
   @Test
-  void aClosedEngineEndsWhatItHasAndTakesNothing() {
+  void aDrainedEngineFinishesWhatItHasAndTakesNothing() {
     Holding holding = new Holding();
     Engine engine = f32.newEngine(SMALL);
     Generation first = engine.submit(QUESTION, SHORT, holding);
     Generation second = engine.submit(QUESTION, SHORT, GenerationListener.NONE);
-    assertFalse(engine.drain(Duration.ofMillis(1)) && !first.isDone());
+    assertFalse(engine.drain(Duration.ofMillis(1)), "a listener is still busy");
     assertThrows(EngineException.Closed.class, () -> engine.submit(QUESTION, SHORT, GenerationListener.NONE));
     holding.release.countDown();
-    assertTrue(engine.drain(Duration.ofMinutes(1)));
+    assertTrue(engine.drain(Duration.ofMinutes(2)));
     assertEquals(first.await().text(), second.await().text());
     engine.close();
     engine.close();
     assertThrows(EngineException.Closed.class, () -> engine.submit(QUESTION, SHORT, GenerationListener.NONE));
+  }
+
+  /** A listener that never comes back: its slot is free for others meanwhile, and closing ends it. */
+  @Test
+  void aListenerThatBlocksHarmsNobodyElse() {
+    Holding holding = new Holding();
+    Engine engine = f32.newEngine(SMALL.withSlots(1));
+    Generation stuck = engine.submit(QUESTION, SHORT, holding);
+    GenerationResult other = engine.submit(QUESTION, SHORT, GenerationListener.NONE).await();
+    assertEquals(16, other.tokenIds().length);
+    assertFalse(stuck.isDone());
+    engine.close();
+    assertThrows(EngineException.Closed.class, stuck::await);
+  }
+
+  @Test
+  void aListenerThatThrowsEndsItsOwnGeneration() {
+    try (Engine engine = f32.newEngine(SMALL)) {
+      GenerationListener broken = new GenerationListener() {
+        @Override
+        public void onText(String text) {
+          throw new IllegalStateException("broken pipe");
+        }
+      };
+      Generation thrown = engine.submit(QUESTION, GenerationOptions.DEFAULTS, broken);
+      Generation sound = engine.submit(QUESTION, SHORT, GenerationListener.NONE);
+      assertEquals("broken pipe", assertThrows(IllegalStateException.class, thrown::await).getMessage());
+      assertEquals(16, sound.await().tokenIds().length);
+      Generation asked = engine.submit(QUESTION, SHORT, new GenerationListener() {
+        @Override
+        public boolean isCancelled() {
+          throw new AssertionError("asked");
+        }
+      });
+      assertEquals("asked", assertThrows(AssertionError.class, asked::await).getMessage());
+      assertEquals(2, engine.stats().failed());
+    }
+  }
+
+  @Test
+  void aFullQueueRefusesAtOnce() {
+    try (Engine engine = f32.newEngine(SMALL.withSlots(1).withQueue(2))) {
+      List<Generation> taken = new ArrayList<>();
+      int refused = 0;
+      for (int i = 0; i < 40; i++) {
+        try {
+          taken.add(engine.submit(QUESTION, SHORT, GenerationListener.NONE));
+        } catch (EngineException.QueueFull full) {
+          refused++;
+        }
+      }
+      assertTrue(refused > 0, "40 requests at once, of which 3 have a place");
+      int[] ids = taken.getFirst().await().tokenIds();
+      for (Generation generation : taken) {
+        assertArrayEquals(ids, generation.await().tokenIds());
+      }
+      assertEquals(taken.size(), engine.stats().finished());
+      engine.submit(QUESTION, SHORT, GenerationListener.NONE).await();
+    }
+  }
+
+  @Test
+  void deadlinesAndPriorities() {
+    try (Engine engine = f32.newEngine(SMALL.withSlots(1).withQueue(8))) {
+      GenerationOptions longer = SHORT.withGenLength(400);
+      Generation running = engine.submit(QUESTION, longer, GenerationListener.NONE);
+      Generation late = engine.submit(QUESTION, SHORT, GenerationListener.NONE, new Service(Duration.ofMillis(1), 9));
+      List<String> order = Collections.synchronizedList(new ArrayList<>());
+      List<Generation> all = new ArrayList<>();
+      for (int priority : new int[] {0, 5, 1, 5}) {
+        String name = priority + " " + all.size();
+        all.add(engine.submit(QUESTION, SHORT, new GenerationListener() {
+          @Override
+          public void onText(String text) {
+            if (!order.contains(name)) {
+              order.add(name);
+            }
+          }
+        }, new Service(null, priority)));
+      }
+      assertThrows(EngineException.DeadlineExceeded.class, late::await);
+      running.cancel();
+      assertEquals("cancelled", running.await().finishReason());
+      all.forEach(Generation::await);
+      assertEquals(List.of("5 1", "5 3", "1 2", "0 0"), order);
+      Generation tooLong = engine.submit(QUESTION, longer, GenerationListener.NONE, new Service(Duration.ofMillis(30), 0));
+      assertThrows(EngineException.DeadlineExceeded.class, tooLong::await);
+    }
+  }
+
+  @Test
+  void closingEndsAllThatIsUnderWay() {
+    Engine engine = f32.newEngine(SMALL);
+    List<Generation> all = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      all.add(engine.submit(QUESTION, SHORT.withGenLength(200), GenerationListener.NONE));
+    }
+    engine.close();
+    for (Generation generation : all) {
+      assertThrows(EngineException.Closed.class, generation::await);
+    }
+  }
+
+  @Test
+  void requestsLargerThanTheMemoryForKeysAndValuesAreRefused() {
+    try (Engine engine = f32.newEngine(SMALL.withKvTokens(128))) {
+      PromptLimitException e = assertThrows(PromptLimitException.class,
+          () -> engine.submit(QUESTION, SHORT.withGenLength(128), GenerationListener.NONE));
+      assertTrue(e.getMessage().contains("kv-tokens"), e.getMessage());
+      engine.submit(QUESTION, SHORT, GenerationListener.NONE).await();
+    }
   }
 }

@@ -9,6 +9,7 @@ import dev.diffusionvl.oracle.SamplingOracle;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /** confidence and sample: tokens exact, probabilities close. */
@@ -111,8 +112,8 @@ class ChoiceTest extends OpTest {
     for (boolean original : new boolean[] {false, true}) {
       DeviceBuffer token = empty(DType.I32, rows);
       DeviceBuffer probability = empty(DType.F32, rows);
-      kernels.sample.launch(stream, buffer(dtype, logits), new Predictions(token, probability), rows, vocab, excluded,
-          new Sample.Rule(temperature, topK, topP, original), new Sample.Numbers(u, 0, 0, null));
+      sample(buffer(dtype, logits), rows, vocab, new Sample.Rule(temperature, topK, topP, excluded, 0, true), 0, u, original,
+          new Predictions(token, probability));
       int[] tokens = token.getInts(stream);
       float[] probabilities = probability.getFloats(stream);
       for (int r = 0; r < rows; r++) {
@@ -148,8 +149,8 @@ class ChoiceTest extends OpTest {
       int[] tokens = null;
       for (int repeat = 0; repeat < 2; repeat++) {
         DeviceBuffer token = empty(DType.I32, rows);
-        kernels.sample.launch(stream, buffer, new Predictions(token, empty(DType.F32, rows)), rows, vocab, -1,
-            new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, 42, forward, null));
+        sample(buffer, rows, vocab, new Sample.Rule(1f, 0, 1f, -1, 42, false), forward, null, false,
+            new Predictions(token, empty(DType.F32, rows)));
         int[] again = token.getInts(stream);
         if (tokens != null) {
           assertArrayEquals(tokens, again, "same seed, forward and row: same token");
@@ -166,17 +167,43 @@ class ChoiceTest extends OpTest {
     }
   }
 
+  /** Sequences of one launch: each by its own rule, numbers and count of passes, as if it were alone; what no task names stays. */
   @Test
-  void theForwardNumberIsCountedOnTheDevice() {
-    DeviceBuffer logits = buffer(DType.F32, new float[64 * 50]);
-    DeviceBuffer expected = empty(DType.I32, 64);
-    DeviceBuffer token = empty(DType.I32, 64);
-    DeviceBuffer probability = empty(DType.F32, 64);
-    kernels.sample.launch(stream, logits, new Predictions(expected, probability), 64, 50, -1, new Sample.Rule(1f, 0, 1f, false),
-        new Sample.Numbers(null, 42, 5, null));
-    kernels.sample.launch(stream, logits, new Predictions(token, probability), 64, 50, -1, new Sample.Rule(1f, 0, 1f, false),
-        new Sample.Numbers(null, 42, 2, ints(3)));
-    assertArrayEquals(expected.getInts(stream), token.getInts(stream));
+  void blocksOfManySequencesAreDrawnAsAlone() {
+    int vocab = 50;
+    int rows = 8;
+    Sample.Rule[] rules = {new Sample.Rule(1f, 0, 1f, -1, 42, false), new Sample.Rule(0.7f, 5, 1f, 3, 43L << 32, false),
+        new Sample.Rule(2f, 0, 0.6f, -1, 0, true), new Sample.Rule(1f, 0, 1f, -1, 42, false)};
+    double[] given = random.doubles((long) rules.length * rows).toArray();
+    DeviceBuffer uniforms = own(device.allocate("uniforms", DType.F64, given.length));
+    uniforms.set(stream, given);
+    for (DType dtype : FLOATS) {
+      float[] logits = normal(dtype, rules.length * rows * vocab, 2);
+      DeviceBuffer all = buffer(dtype, logits);
+      int[] words = IntStream.range(0, rules.length).flatMap(i -> {
+        int[] slot = Blocks.masked(rows, new Remask.Rule(false, 0, rows, 1, 0), rules[i], -7);
+        slot[Blocks.FORWARDS] = 5 + i;
+        return IntStream.of(slot);
+      }).toArray();
+      int[] order = {2, 0, 3, 1}; // task i is that of slot order[i]
+      int first = rows; // of the logits: the predictions before are somebody else's
+      int predicted = first + rules.length * rows;
+      int[] tasks = IntStream.range(0, rules.length).flatMap(i -> IntStream.of(order[i], first + i * rows, 1, 0)).toArray();
+      DeviceBuffer token = ints(IntStream.range(0, predicted).map(i -> -9).toArray());
+      DeviceBuffer probability = empty(DType.F32, predicted);
+      kernels.sample.launch(stream, all, vocab, new Predictions(token, probability), first, predicted,
+          new Blocks(ints(words), rules.length, rows, 1), ints(tasks), rules.length, uniforms, false);
+      for (int i = 0; i < rules.length; i++) {
+        DeviceBuffer aloneToken = empty(DType.I32, rows);
+        DeviceBuffer aloneProbability = empty(DType.F32, rows);
+        sample(all.slice((long) i * rows * vocab, rows, vocab), rows, vocab, rules[order[i]], 5 + order[i],
+            uniforms.slice((long) order[i] * rows, rows), false, new Predictions(aloneToken, aloneProbability));
+        int from = first + i * rows;
+        assertArrayEquals(aloneToken.getInts(stream), Arrays.copyOfRange(token.getInts(stream), from, from + rows), "tokens of task " + i);
+        assertArrayEquals(aloneProbability.getFloats(stream), Arrays.copyOfRange(probability.getFloats(stream), from, from + rows));
+      }
+      assertTrue(Arrays.stream(token.getInts(stream), 0, first).allMatch(t -> t == -9), "rows of no task");
+    }
   }
 
   @Test
@@ -184,8 +211,8 @@ class ChoiceTest extends OpTest {
     float[] logits = normal(DType.F32, 300, 1);
     logits[299] = Float.NaN;
     DeviceBuffer probability = empty(DType.F32, 1);
-    kernels.sample.launch(stream, buffer(DType.F32, logits), new Predictions(empty(DType.I32, 1), probability), 1, 300, -1,
-        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, 1, 0, null));
+    sample(buffer(DType.F32, logits), 1, 300, new Sample.Rule(1f, 0, 1f, -1, 1, false), 0, null, false,
+        new Predictions(empty(DType.I32, 1), probability));
     assertTrue(Float.isNaN(probability.getFloats(stream)[0]));
   }
 }

@@ -26,8 +26,8 @@ class DistributionTest extends OpTest {
     DeviceBuffer u = own(device.allocate("uniforms", DType.F64, rows));
     u.set(stream, uniforms);
     DeviceBuffer token = empty(DType.I32, rows);
-    kernels.sample.launch(stream, buffer(dtype, repeated), new Predictions(token, empty(DType.F32, rows)), rows, logits.length, excluded,
-        new Sample.Rule(temperature, topK, topP, false), new Sample.Numbers(u, 0, 0, null));
+    sample(buffer(dtype, repeated), rows, logits.length, new Sample.Rule(temperature, topK, topP, excluded, 0, true), 0, u, false,
+        new Predictions(token, empty(DType.F32, rows)));
     return token.getInts(stream);
   }
 
@@ -116,8 +116,8 @@ class DistributionTest extends OpTest {
 
   private int[] counted(DeviceBuffer logits, int rows, int vocab, long drawSeed, int forward) {
     DeviceBuffer token = empty(DType.I32, rows);
-    kernels.sample.launch(stream, logits, new Predictions(token, empty(DType.F32, rows)), rows, vocab, -1,
-        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(null, drawSeed, forward, null));
+    sample(logits, rows, vocab, new Sample.Rule(1f, 0, 1f, -1, drawSeed, false), forward, null, false,
+        new Predictions(token, empty(DType.F32, rows)));
     return token.getInts(stream);
   }
 
@@ -133,8 +133,8 @@ class DistributionTest extends OpTest {
     for (DType dtype : FLOATS) {
       DeviceBuffer probability = empty(DType.F32, 5);
       DeviceBuffer token = ints(-9, -9, -9, -9, -9);
-      kernels.sample.launch(stream, buffer(dtype, logits), new Predictions(token, probability), 5, vocab, -1,
-          new Sample.Rule(0.5f, 5, 0.9f, false), new Sample.Numbers(null, 1, 2, null));
+      sample(buffer(dtype, logits), 5, vocab, new Sample.Rule(0.5f, 5, 0.9f, -1, 1, false), 2, null, false,
+          new Predictions(token, probability));
       assertBad("sample " + dtype, bad, probability, token, vocab);
       token = ints(-9, -9, -9, -9, -9);
       kernels.confidence.launch(stream, buffer(dtype, logits),

@@ -176,8 +176,9 @@ class FootprintTest extends OpTest {
     kernels.positionEmbedding.launch(stream, f, f, f, g, 0, 4, 2);
     kernels.blendRows.launch(stream, f, i, f, g, 0, 4, 2);
     kernels.confidence.launch(stream, f, new Predictions(i, g, g, g), 0, 4, -1);
-    kernels.sample.launch(stream, f, new Predictions(i, g), 0, 4, -1, new Sample.Rule(1f, 0, 1f, false),
-        new Sample.Numbers(null, 1, 0, null));
+    Blocks noBlocks = new Blocks(ints(new int[Blocks.words(0, 1)]), 1, 0, 1);
+    kernels.sample.launch(stream, f, 4, new Predictions(i, g), 0, 0, noBlocks, i, 0, null, false);
+    kernels.remask.launch(stream, new Predictions(i, g), 0, noBlocks, i, 0, 1);
     try (Segments segments = new Segments(device, 1)) {
       segments.upload(stream);
       kernels.ropeKvAppend.launch(stream, f, null, new Rope(f, f), segments, g, new KeyValues(g, g, new Heads(1, 1, 8), 1));

@@ -84,8 +84,10 @@ class LauncherChecksTest extends OpTest {
         b -> kernels.residualRmsNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 1e-6f));
     check("bias_activation", List.of(f32("acc", 14), f32("bias", 7), f32("out", 14)),
         b -> kernels.biasActivation.launch(stream, b.get(0), b.get(1), b.get(2), 2, 7, 1));
-    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 14), f32("out", 14), f32("squares", 2)),
-        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 3));
+    check("gather_rows", List.of(f32("table", 21), i32("index", 2), f32("fallback", 7), f32("out", 14), f32("squares", 2)),
+        b -> kernels.gatherRows.launch(stream, b.get(0), null, b.get(1), b.get(2), b.get(3), b.get(4), 2, 7, 3));
+    check("gather_rows", List.of(f32("table", 21), i32("pick", 2), i32("index", 1), f32("out", 14)),
+        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), null, b.get(3), null, 2, 7, 3));
   }
 
   @Test
@@ -133,21 +135,18 @@ class LauncherChecksTest extends OpTest {
             f32("row sum", 2)),
         b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 11, -1));
     Argument uniforms = new Argument("uniforms", DType.F64, 2);
-    Launch sample = b -> kernels.sample.launch(stream, b.get(0), new Predictions(b.get(2), b.get(3)), 2, 11, -1,
-        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(b.get(1), 1, 0, null));
-    check("sample", List.of(f32("logits", 22)),
-        b -> sample.with(List.of(b.get(0), doubles(2), ints(0, 0), empty(DType.F32, 2))));
-    check("sample", List.of(i32("token", 2), f32("probability", 2)),
-        b -> sample.with(List.of(buffer(DType.F32, new float[22]), doubles(2), b.get(0), b.get(1))));
-    DeviceBuffer logits = buffer(DType.F32, new float[22]);
+    int words = Blocks.words(2, 1);
+    Launch sample = b -> kernels.sample.launch(stream, b.get(0), 11, new Predictions(b.get(2), b.get(3)), 0, 2,
+        new Blocks(b.get(4), 1, 2, 1), b.get(5), 1, b.get(1), false);
+    check("sample", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), i32("table", words), i32("tasks", 4)),
+        b -> sample.with(List.of(b.get(0), doubles(2), b.get(1), b.get(2), b.get(3), b.get(4))));
     // check() tries F64 as the wrong dtype; the uniforms are F64 themselves
     for (DeviceBuffer wrong : List.of(doubles(1), empty(DType.F32, 2))) {
-      refused("sample", uniforms, sample, List.of(logits, wrong, ints(0, 0), empty(DType.F32, 2)));
+      refused("sample", uniforms, sample, List.of(buffer(DType.F32, new float[22]), wrong, ints(0, 0), empty(DType.F32, 2),
+          ints(new int[words]), ints(0, 0, 0, 0)));
     }
-    check("remask", List.of(i32("token", 10), f32("probability", 10), i32("ids", 15), i32("step of", 5), f32("confidence", 5),
-            i32("status", 8), i32("quota", 1)),
-        b -> kernels.remask.launch(stream, new Predictions(b.get(0), b.get(1)), new Remask.Block(b.get(2), b.get(3), b.get(4), b.get(5)),
-            b.get(6), 5, 2, 2, new Remask.Rule(false, 0f, 1)));
+    check("remask", List.of(i32("token", 10), f32("probability", 10), i32("table", 2 * Blocks.words(5, 3)), i32("tasks", 8)),
+        b -> kernels.remask.launch(stream, new Predictions(b.get(0), b.get(1)), 10, new Blocks(b.get(2), 2, 5, 3), b.get(3), 2, 1));
   }
 
   private DeviceBuffer doubles(int n) {
@@ -209,7 +208,7 @@ class LauncherChecksTest extends OpTest {
     shifted("row_squares", List.of(f32("x", 16), f32("squares", 2)), Set.of(),
         b -> kernels.rowSquares.launch(stream, b.get(0), b.get(1), 2, 8));
     shifted("gather_rows", List.of(f32("table", 24), i32("index", 2), f32("fallback", 16), f32("out", 16), f32("squares", 2)), Set.of(),
-        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 8, 3));
+        b -> kernels.gatherRows.launch(stream, b.get(0), null, b.get(1), b.get(2), b.get(3), b.get(4), 2, 8, 3));
     shifted("blend_rows", List.of(f32("table", 24), i32("index", 8), f32("weight", 8), f32("out", 16)), Set.of(),
         b -> kernels.blendRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 8, 3));
     shifted("extract_patches", List.of(f32("images", 64), f32("patches", 64)), Set.of(),
@@ -231,8 +230,7 @@ class LauncherChecksTest extends OpTest {
     shifted("confidence", List.of(f32("logits", 16), i32("token", 2), f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
         Set.of(), b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 8, -1));
     shifted("sample", List.of(f32("logits", 16), i32("token", 2), f32("probability", 2)), Set.of(),
-        b -> kernels.sample.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2)), 2, 8, -1, new Sample.Rule(1, 0, 1, false),
-            new Sample.Numbers(null, 1, 0, null)));
+        b -> sample(b.get(0), 2, 8, new Sample.Rule(1, 0, 1, -1, 1, false), 0, null, false, new Predictions(b.get(1), b.get(2))));
     shifted("vision_rotary", List.of(f32("qkv", 96), f32("bias", 48), f32("cos", 8), f32("sin", 8), f32("q", 32), f32("keys", 32),
             f32("values", 32)), Set.of(),
         b -> kernels.visionRotary.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), b.get(4),

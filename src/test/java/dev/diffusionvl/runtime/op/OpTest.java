@@ -90,6 +90,14 @@ abstract class OpTest {
     return values == null ? null : buffer(dtype, values);
   }
 
+  /** Draws for one block of {@code rows} rows, before which {@code forwards} passes were counted. */
+  void sample(DeviceBuffer logits, int rows, int vocab, Sample.Rule rule, int forwards, DeviceBuffer uniforms, boolean original,
+      Predictions to) {
+    int[] words = Blocks.masked(rows, new Remask.Rule(false, 0, rows, 1, 0), rule, -7);
+    words[Blocks.FORWARDS] = forwards;
+    kernels.sample.launch(stream, logits, vocab, to, 0, rows, new Blocks(ints(words), 1, rows, 1), ints(0, 0, 1, 0), 1, uniforms, original);
+  }
+
   /** Relative L2 error of every row at most {@code tolerance}. */
   void assertRows(String what, double[] expected, float[] actual, int rows, double tolerance) {
     int width = expected.length / Math.max(1, rows);

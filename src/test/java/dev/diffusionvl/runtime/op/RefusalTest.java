@@ -35,6 +35,7 @@ class RefusalTest extends OpTest {
     refused("gather_rows", "table is", () -> kernels.gatherRows.launch(stream, i, i, null, f, 2, 8, 2));
     refused("gather_rows", "table is", () -> kernels.gatherRows.launch(stream, f, i, null, f, 2, 8, 9));
     refused("gather_rows", "fallback is", () -> kernels.gatherRows.launch(stream, f, i, b, f, 2, 8, 2));
+    refused("gather_rows", "pick is", () -> kernels.gatherRows.launch(stream, f, f, i, null, f, null, 2, 8, 2));
     refused("gather_rows", "out is", () -> kernels.gatherRows.launch(stream, f, i, f, b, 2, 8, 2));
     refused("gather_rows", "index is", () -> kernels.gatherRows.launch(stream, f, i, null, f, 65, 1, 2));
     refused("rms_norm", "width is", () -> kernels.rmsNorm.launch(stream, f, f, f, 2, 0, 1e-6f));
@@ -83,30 +84,25 @@ class RefusalTest extends OpTest {
     refused("confidence", "token is", () -> kernels.confidence.launch(stream, b, new Predictions(f, f, f, f), 2, 8, -1));
     refused("confidence", "row sum is null", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, null), 2, 8, -1));
     refused("confidence", "logits is", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, f), 9, 8, -1));
-    refused("sample", "temperature is 0.0", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
-        new Sample.Rule(0f, 0, 1f, false), new Sample.Numbers(null, 1, 0, null)));
-    refused("sample", "temperature is NaN", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
-        new Sample.Rule(Float.NaN, 0, 1f, false), new Sample.Numbers(null, 1, 0, null)));
-    refused("sample", "top-k is -1", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
-        new Sample.Rule(1f, -1, 1f, false), new Sample.Numbers(null, 1, 0, null)));
-    refused("sample", "top-p is 0.0", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
-        new Sample.Rule(1f, 0, 0f, false), new Sample.Numbers(null, 1, 0, null)));
-    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, new Predictions(i, f), 2, 8, -1,
-        new Sample.Rule(1f, 0, 1f, false), new Sample.Numbers(f, 1, 0, null)));
-    Remask.Rule rule = new Remask.Rule(false, 0f, 1);
-    refused("remask", "variants is 0", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 0, 0,
-        rule));
-    refused("remask", "drafts is -1", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 1, -1,
-        rule));
-    refused("remask", "probability is", () -> kernels.remask.launch(stream, new Predictions(i, b), new Remask.Block(i, i, f, i), i, 8, 1, 0,
-        rule));
-    refused("remask", "status is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i.slice(0, 7)), i,
-        8, 1, 0, rule));
-    refused("remask", "quota is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i.slice(0, 0), 8,
-        1, 0, rule));
-    refused("remask", "token is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 33, 2, 0,
-        rule));
-    refused("remask", "ids is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, 8, 1, 8, rule));
+    refused("sample", "temperature is -1.0", () -> new Sample.Rule(-1f, 0, 1f, -1, 1, false));
+    refused("sample", "temperature is NaN", () -> new Sample.Rule(Float.NaN, 0, 1f, -1, 1, false));
+    refused("sample", "top-k is -1", () -> new Sample.Rule(1f, -1, 1f, -1, 1, false));
+    refused("sample", "top-p is 0.0", () -> new Sample.Rule(1f, 0, 0f, -1, 1, false));
+    Blocks blocks = new Blocks(ints(new int[2 * Blocks.words(8, 1)]), 2, 8, 1);
+    Predictions to = new Predictions(i, f);
+    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i, 2, f, false));
+    refused("sample", "logits is", () -> kernels.sample.launch(stream, f, 8, to, 0, 16, blocks, i, 2, null, false));
+    refused("sample", "first is", () -> kernels.sample.launch(stream, f, 8, to, 2, 1, blocks, i, 2, null, false));
+    refused("sample", "tasks is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i.slice(0, 7), 2, null, false));
+    refused("remask", "positions", () -> new Remask.Rule(false, 0, -1, 1, 0));
+    refused("remask", "positions 1, steps 0", () -> new Remask.Rule(false, 0, 1, 0, 0));
+    refused("remask", "positions 1, steps 1, drafts -1", () -> new Remask.Rule(false, 0, 1, 1, -1));
+    refused("remask", "count is -1", () -> kernels.remask.launch(stream, to, 16, blocks, i, -1, 1));
+    refused("remask", "predicted is -1", () -> kernels.remask.launch(stream, to, -1, blocks, i, 1, 1));
+    refused("remask", "probability is", () -> kernels.remask.launch(stream, new Predictions(i, b), 16, blocks, i, 2, 1));
+    refused("remask", "token is", () -> kernels.remask.launch(stream, to, 65, blocks, i, 2, 1));
+    refused("remask", "table is", () -> kernels.remask.launch(stream, to, 16, new Blocks(i, 2, 8, 1), i, 2, 1));
+    refused("remask", "tasks is", () -> kernels.remask.launch(stream, to, 16, blocks, i, 17, 1));
   }
 
   @Test
@@ -162,8 +158,8 @@ class RefusalTest extends OpTest {
     refused("swiglu", "gate and up is", () -> kernels.swiglu.launch(stream, f, null, f, MAX, MAX));
     refused("residual_add", "h is", () -> kernels.residualAdd.launch(stream, f, f, null, MAX, MAX));
     refused("residual_rms_norm", "h is", () -> kernels.residualRmsNorm.launch(stream, f, f, null, f, f, MAX, MAX, 1e-6f));
-    refused("remask", "token is", () -> kernels.remask.launch(stream, new Predictions(i, f), new Remask.Block(i, i, f, i), i, MAX, MAX, MAX,
-        new Remask.Rule(false, 0f, 1)));
+    refused("remask", "table is", () -> kernels.remask.launch(stream, new Predictions(i, f), 0, new Blocks(i, MAX, 500_000_000, 1), i, 0, 1));
+    refused("remask", "tasks is", () -> kernels.remask.launch(stream, new Predictions(i, f), 0, new Blocks(i, 1, 1, 1), i, MAX, 1));
     refused("vision_rotary", "columns of q", () -> kernels.visionRotary.launch(stream, f, null, null, f,
         new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 4), 0)));
     try (Segments segments = new Segments(device, 1)) {

@@ -184,13 +184,13 @@ class RowOpsTest extends OpTest {
       for (int width : new int[] {1, 7, 8, 64, 129, 1000}) {
         float[] table = normal(dtype, 11 * width, 1);
         float[] fallback = normal(dtype, 6 * width, 1);
-        int[] index = {10, 0, -1, 5, 11, 5};
+        int[] index = {10, 0, -4, 5, 11, 5};
         float[] before = normal(dtype, 6 * width, 1);
         for (boolean withFallback : new boolean[] {true, false}) {
           DeviceBuffer out = buffer(dtype, before);
           DeviceBuffer given = withFallback ? buffer(dtype, fallback) : null;
           DeviceBuffer squares = empty(DType.F32, 6L * RowSquares.groups(width));
-          kernels.gatherRows.launch(stream, buffer(dtype, table), ints(index), given, out, squares, 6, width, 11);
+          kernels.gatherRows.launch(stream, buffer(dtype, table), null, ints(index), given, out, squares, 6, width, 11);
           float[] actual = out.getFloats(stream);
           DeviceBuffer expected = empty(DType.F32, 6L * RowSquares.groups(width));
           kernels.rowSquares.launch(stream, out, expected, 6, width);
@@ -205,9 +205,35 @@ class RowOpsTest extends OpTest {
                 assertTrue(Float.isNaN(value), "a row past the table is NaN");
               } else {
                 float[] source = index[r] >= 0 ? table : withFallback ? fallback : before;
-                assertEquals(source[(index[r] >= 0 ? index[r] : r) * width + i], value, 0f);
+                assertEquals(source[(index[r] >= 0 ? index[r] : withFallback ? -1 - index[r] : r) * width + i], value, 0f);
               }
             }
+          }
+        }
+      }
+    }
+  }
+
+  /** A pass takes rows of a longer index, in any order and more than once; rows past the fallback are NaN like those past the table. */
+  @Test
+  void gatherPickedRows() {
+    for (DType dtype : FLOATS) {
+      int width = 24;
+      float[] table = normal(dtype, 5 * width, 1);
+      float[] fallback = normal(dtype, 3 * width, 1);
+      int[] index = {4, -3, 0, 5, -4, 1};
+      int[] pick = {1, 5, 0, 1, 3, 4, 2, 0};
+      DeviceBuffer out = empty(dtype, 8L * width);
+      kernels.gatherRows.launch(stream, buffer(dtype, table), ints(pick), ints(index), buffer(dtype, fallback), out, null, 8, width, 5);
+      float[] actual = out.getFloats(stream);
+      for (int r = 0; r < pick.length; r++) {
+        int from = index[pick[r]];
+        for (int i = 0; i < width; i++) {
+          float value = actual[r * width + i];
+          if (from > 4 || from < -3) {
+            assertTrue(Float.isNaN(value), "row " + r);
+          } else {
+            assertEquals(from >= 0 ? table[from * width + i] : fallback[(-1 - from) * width + i], value, 0f, "row " + r);
           }
         }
       }

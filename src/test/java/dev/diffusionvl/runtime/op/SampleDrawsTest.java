@@ -17,8 +17,8 @@ class SampleDrawsTest extends OpTest {
       long key) {
     DeviceBuffer token = empty(DType.I32, rows);
     DeviceBuffer probability = empty(DType.F32, rows);
-    kernels.sample.launch(stream, buffer(DType.F32, logits), new Predictions(token, probability), rows, logits.length / rows, excluded,
-        new Sample.Rule(temperature, topK, topP, original), new Sample.Numbers(null, key, 3, null));
+    sample(buffer(DType.F32, logits), rows, logits.length / rows, new Sample.Rule(temperature, topK, topP, excluded, key, false), 3, null,
+        original, new Predictions(token, probability));
     return new Draws(token.getInts(stream), probability.getFloats(stream));
   }
 

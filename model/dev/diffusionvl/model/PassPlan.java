@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Blocks;
+import dev.diffusionvl.runtime.op.Segments;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.IntUnaryOperator;
+
+/**
+ * What a forward pass carries, for one sequence or many: a value of the host's, made from the parts of the sequences. Its rows, in order:
+ *
+ * <pre>
+ *   prompt   chunks of prompts, a segment per block; stored, not scored
+ *   stored   finished blocks; stored, not scored
+ *   scored   blocks being denoised, each with its drafts; those first whose most likely token is taken, then those that are drawn
+ * </pre>
+ *
+ * A block sees what its sequence has stored, in this pass too, and itself; a draft likewise. Nobody sees another sequence.
+ *
+ * @param segments of all rows
+ * @param prompts where the embeddings of the prompt's rows come from
+ * @param stored blocks, padding included
+ * @param groups of scored blocks, one behind the other
+ * @param pick per row behind the prompt's, where its id stands in the table of blocks
+ * @param tasks the blocks to decide, in the order of their predictions
+ */
+record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<Group> groups, int[] pick, int[] tasks) {
+  /** A segment that sees the slots [contextBegin, slots of its own) and itself. */
+  record Rows(int rows, int position, int slot, int contextBegin, int contextEnd) {}
+
+  /** Rows of the prompt with these embeddings, from {@code from} on, that begin at {@code row} of the pass. */
+  record PromptRows(DeviceBuffer embeddings, int from, int rows, int row) {}
+
+  /**
+   * Scored blocks that are decided alike.
+   *
+   * @param drawn or else the most likely token is taken
+   * @param excluded id that is never the most likely one, or −1
+   * @param tasks sequences
+   * @param blocks of theirs: themselves and drafts
+   */
+  record Group(boolean drawn, int excluded, int tasks, int blocks) {}
+
+  /** What passes have in common that launch the same kernels with the same arguments. */
+  record Shape(int stored, List<Group> groups) {}
+
+  /**
+   * What one sequence puts into a pass.
+   *
+   * @param promptRows whole blocks of its prompt, behind what is cached already
+   * @param finished its finished block is stored
+   * @param variants of its block that are scored: itself and drafts, or 0
+   * @param store its block itself is stored, and not scored
+   */
+  record Part(Sequence sequence, int promptRows, boolean finished, int variants, boolean store) {
+    /** Rows that are in the cache behind this pass and were not before. */
+    int cachedRows() {
+      return promptRows + (finished || store ? sequence.extent().blockRows() : 0);
+    }
+  }
+
+  /**
+   * Where ids stand in the table of blocks.
+   *
+   * @param rows of a block
+   * @param finishedIds by slot, where the finished block's ids begin; those of the block follow, then those of its drafts
+   */
+  record Places(int rows, IntUnaryOperator finishedIds) {}
+
+  /**
+   * Where blocks stand that only fill up a pass to one of few sizes.
+   *
+   * @param slot of the table of blocks
+   * @param cacheSlot first of as many as a block has rows
+   */
+  record Padding(int slot, int cacheSlot) {}
+
+  /**
+   * @param padding null: none. With padding, a pass without prompt rows has one of few shapes
+   */
+  static PassPlan of(List<Part> parts, Places places, Padding padding) {
+    return new Builder(places, padding != null && parts.size() > 1 && parts.stream().allMatch(p -> p.promptRows() == 0) ? padding : null)
+        .build(parts);
+  }
+
+  /** Rows of the pass. */
+  int rows() {
+    return promptRows() + pick.length;
+  }
+
+  int promptRows() {
+    return prompts.stream().mapToInt(PromptRows::rows).sum();
+  }
+
+  /** Blocks whose logits are wanted. */
+  int scored() {
+    return groups.stream().mapToInt(Group::blocks).sum();
+  }
+
+  int promptSegments() {
+    return segments.size() - stored - scored();
+  }
+
+  int taskCount() {
+    return tasks.length / Blocks.TASK_FIELDS;
+  }
+
+  Shape shape() {
+    return new Shape(stored, groups);
+  }
+
+  /** Whether the device reads the same tables for both. */
+  boolean sameTables(PassPlan other) {
+    return other != null && segments.equals(other.segments) && Arrays.equals(pick, other.pick) && Arrays.equals(tasks, other.tasks);
+  }
+
+  /** Adds all segments, the rows of the pass one behind the other. */
+  void fill(Segments target) {
+    target.clear();
+    int row = 0;
+    for (Rows s : segments) {
+      target.add(row, s.rows(), s.position(), s.slot(), s.contextBegin(), s.contextEnd(), Segments.Own.SELF);
+      row += s.rows();
+    }
+  }
+
+  /** One of few numbers that is not less: 1, 2, 4, 8, … */
+  static int bucket(int count) {
+    return count <= 1 ? count : Integer.highestOneBit(count - 1) * 2;
+  }
+
+  private static final class Builder {
+    private final Places places;
+    private final int blockRows;
+    private final Padding padding;
+    private final List<Rows> segments = new ArrayList<>();
+    private final List<PromptRows> prompts = new ArrayList<>();
+    private final List<Group> groups = new ArrayList<>();
+    private final List<Integer> pick = new ArrayList<>();
+    private final List<Integer> tasks = new ArrayList<>();
+    private int row;
+    private int prediction;
+
+    Builder(Places places, Padding padding) {
+      this.places = places;
+      blockRows = places.rows();
+      this.padding = padding;
+    }
+
+    PassPlan build(List<Part> parts) {
+      parts.stream().filter(p -> p.promptRows() > 0).forEach(this::prompt);
+      List<Part> stored = parts.stream().filter(p -> p.finished() || p.store()).toList();
+      stored.forEach(p -> {
+        Sequence s = p.sequence();
+        // the finished block stands one block before the one that is being denoised
+        block(s, s.blockBegin() - (p.finished() ? blockRows : 0), s.cacheEnd(), s.cacheEnd(), p.finished() ? 0 : 1);
+      });
+      int storedBlocks = fill(stored.size());
+      List<Part> scored = parts.stream().filter(p -> p.variants() > 0)
+          .sorted(Comparator.comparing((Part p) -> p.sequence().drawn()).thenComparing(p -> p.sequence().excluded())).toList();
+      for (int from = 0; from < scored.size();) {
+        Sequence first = scored.get(from).sequence();
+        int to = from;
+        while (to < scored.size() && scored.get(to).sequence().decidedLike(first)) {
+          to++;
+        }
+        group(scored.subList(from, to), first.drawn(), first.drawn() ? -1 : first.excluded());
+        from = to;
+      }
+      return new PassPlan(segments, prompts, storedBlocks, groups, ints(pick), ints(tasks));
+    }
+
+    private void prompt(Part part) {
+      Sequence s = part.sequence();
+      int blockSize = s.extent().blockSize();
+      for (int at = 0; at < part.promptRows(); at += blockSize) {
+        int slot = s.cacheEnd() + at;
+        segments.add(new Rows(blockSize, s.cached() + at, slot, s.cacheBegin(), slot));
+      }
+      prompts.add(new PromptRows(s.embeddings(), s.cached(), part.promptRows(), row));
+      row += part.promptRows();
+    }
+
+    /** @param place 0: the finished block, 1: the block, 2 and more: its drafts */
+    private void block(Sequence s, int position, int slot, int contextEnd, int place) {
+      segments.add(new Rows(blockRows, position, slot, s.cacheBegin(), contextEnd));
+      pick(s.slot(), place);
+    }
+
+    private void pick(int slot, int place) {
+      int from = places.finishedIds().applyAsInt(slot) + place * blockRows;
+      for (int i = 0; i < blockRows; i++) {
+        pick.add(from + i);
+      }
+      row += blockRows;
+    }
+
+    private void group(List<Part> parts, boolean drawn, int excluded) {
+      int blocks = 0;
+      for (Part part : parts) {
+        Sequence s = part.sequence();
+        int slot = s.cacheEnd() + part.cachedRows(); // behind all that this pass stores
+        for (int variant = 0; variant < part.variants(); variant++) {
+          block(s, s.blockBegin(), slot + variant * blockRows, slot, 1 + variant);
+        }
+        task(s.slot(), part.variants());
+        blocks += part.variants();
+      }
+      int padded = padding == null ? parts.size() : bucket(parts.size());
+      int all = fill(blocks);
+      for (int i = parts.size(); i < padded; i++) { // of drawn blocks: one per block that fills up
+        tasks.addAll(List.of(padding.slot(), prediction + (i - parts.size()) * blockRows, 0, 0));
+      }
+      prediction += (all - blocks) * blockRows;
+      groups.add(new Group(drawn, excluded, padded, all));
+    }
+
+    private void task(int slot, int variants) {
+      tasks.addAll(List.of(slot, prediction, variants, 0));
+      prediction += variants * blockRows;
+    }
+
+    /** Fills up with blocks of no sequence; returns how many there are then. */
+    private int fill(int count) {
+      int all = padding == null ? count : bucket(count);
+      for (int i = count; i < all; i++) {
+        segments.add(new Rows(blockRows, 0, padding.cacheSlot(), padding.cacheSlot(), padding.cacheSlot()));
+        pick(padding.slot(), 1);
+      }
+      return all;
+    }
+
+    private static int[] ints(List<Integer> list) {
+      return list.stream().mapToInt(Integer::intValue).toArray();
+    }
+  }
+}
