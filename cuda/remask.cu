@@ -33,7 +33,7 @@ __device__ __forceinline__ int rank_of(int row, const float* probability, const 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, 4)
     remask(const int* token, const float* probability, int* table, const BlockTask* tasks, int stride, int rows, int mask_id) {
   DVL_SHARED(int[kThreads / 32], partial);
   const BlockTask task = tasks[blockIdx.x];

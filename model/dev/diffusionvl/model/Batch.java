@@ -17,9 +17,9 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * Sequences that are decoded together, a pass at a time: the one implementation of decoding, behind {@link Session} with one slot and behind
- * {@link Engine} with many. Sequences come and go between passes. With row-invariant products, and in f32, the tokens of a sequence do not
- * depend on its company. For one thread at a time.
+ * Sequences that are decoded together, a pass at a time: the one implementation of decoding, behind {@link Session} with one slot and
+ * behind {@link Engine} with many. Sequences come and go between passes. With row-invariant products, and in f32, the tokens of a sequence
+ * do not depend on its company. For one thread at a time.
  */
 final class Batch implements AutoCloseable {
   /**
@@ -138,7 +138,8 @@ final class Batch implements AutoCloseable {
     if (running.isEmpty()) {
       return true;
     }
-    return running.size() < memory.size().slots() && memory.size().serves(size(prompt.extent(), prompt.options())) && memory.cache().ranges().fits(cacheRows(prompt));
+    return running.size() < memory.size().slots() && memory.size().serves(size(prompt.extent(), prompt.options()))
+        && memory.cache().ranges().fits(cacheRows(prompt));
   }
 
   /**

@@ -181,6 +181,7 @@ public final class Engine implements AutoCloseable {
   }
 
   private void finish(Task task, Batch.Outcome outcome) {
+    report(); // before anybody hears of the end
     boolean late = outcome.failure() == null && outcome.result().finishReason().equals("cancelled") && task.generation().late();
     task.mailbox().end(!late ? outcome : new Batch.Outcome(null,
         new EngineException.DeadlineExceeded("no answer within " + task.generation().timeout().toMillis() + " ms")));

@@ -8,8 +8,8 @@ import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
- * Runs what a {@link PassPlan} says: embeddings, layers, a token and its confidence for each scored row, commits. Passes with prompts have a
- * shape of their own each; all others are of few shapes, which are captured as graphs.
+ * Runs what a {@link PassPlan} says: embeddings, layers, a token and its confidence for each scored row, commits. Passes with prompts have
+ * a shape of their own each; all others are of few shapes, which are captured as graphs.
  */
 final class ForwardPasses {
   private final Stream stream;

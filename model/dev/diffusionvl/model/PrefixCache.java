@@ -11,9 +11,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Keys, values and embeddings of prompts that were read, so that one with the same beginning is not read again: same images and same leading
- * text cost no tower and no prefill. What is kept are whole blocks of prompts, never of answers. When the budget is used up, what was not
- * used for longest goes first.
+ * Keys, values and embeddings of prompts that were read, so that one with the same beginning is not read again: same images and same
+ * leading text cost no tower and no prefill. What is kept are whole blocks of prompts, never of answers. When the budget is used up, what
+ * was not used for longest goes first.
  */
 final class PrefixCache implements AutoCloseable {
   private final class Entry implements AutoCloseable {

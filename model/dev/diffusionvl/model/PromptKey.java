@@ -10,8 +10,8 @@ import java.util.HexFormat;
 import java.util.List;
 
 /**
- * What the rows of a prompt are made from: two prompts with equal beginnings of their keys have equal embeddings there, and so equal keys and
- * values.
+ * What the rows of a prompt are made from: two prompts with equal beginnings of their keys have equal embeddings there, and with equal
+ * block sizes equal keys and values.
  *
  * @param rows token ids; −1 − i for rows of image i
  * @param images what each image is: a digest of its pixels and of how it is prepared

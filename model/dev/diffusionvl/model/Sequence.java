@@ -19,8 +19,8 @@ import java.util.Arrays;
  *   DONE
  * </pre>
  *
- * "Storing" is leaving a block's final keys and values in the cache. With fused store the last chunk of the prompt, and each finished block,
- * ride with the first denoising pass of the block behind them. A block with end of text is the last one.
+ * "Storing" is leaving a block's final keys and values in the cache. With fused store the last chunk of the prompt, and each finished
+ * block, ride with the first denoising pass of the block behind them. A block with end of text is the last one.
  */
 final class Sequence {
   private static final int MAX_SCORED_ROWS = 512; // with drafts; beyond, rows cost more than passes, and logits are large

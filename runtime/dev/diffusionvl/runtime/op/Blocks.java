@@ -34,9 +34,10 @@ public record Blocks(DeviceBuffer table, int slots, int rows, int variants) {
 
   /** The first words of a slot whose sequence begins. */
   static int[] head(Remask.Rule rule, Sample.Rule sampling) {
-    return new int[] {0, 0, 0, 0, 0, rule.drafts(), rule.dynamic() ? 1 : 0, Float.floatToRawIntBits(rule.threshold()), rule.positions() / rule.steps(),
-        rule.positions() % rule.steps(), rule.steps(), sampling.excluded(), Float.floatToRawIntBits(sampling.temperature()), sampling.topK(),
-        Float.floatToRawIntBits(sampling.topP()), (int) sampling.seed(), (int) (sampling.seed() >>> 32), sampling.given() ? 1 : 0, 0, 0};
+    return new int[] {0, 0, 0, 0, 0, rule.drafts(), rule.dynamic() ? 1 : 0, Float.floatToRawIntBits(rule.threshold()),
+        rule.positions() / rule.steps(), rule.positions() % rule.steps(), rule.steps(), sampling.excluded(),
+        Float.floatToRawIntBits(sampling.temperature()), sampling.topK(), Float.floatToRawIntBits(sampling.topP()), (int) sampling.seed(),
+        (int) (sampling.seed() >>> 32), sampling.given() ? 1 : 0, 0, 0};
   }
 
   /** All words of a slot without drafts whose first block begins: every row holds the mask. */

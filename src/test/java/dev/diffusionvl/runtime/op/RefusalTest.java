@@ -158,8 +158,9 @@ class RefusalTest extends OpTest {
     refused("swiglu", "gate and up is", () -> kernels.swiglu.launch(stream, f, null, f, MAX, MAX));
     refused("residual_add", "h is", () -> kernels.residualAdd.launch(stream, f, f, null, MAX, MAX));
     refused("residual_rms_norm", "h is", () -> kernels.residualRmsNorm.launch(stream, f, f, null, f, f, MAX, MAX, 1e-6f));
-    refused("remask", "table is", () -> kernels.remask.launch(stream, new Predictions(i, f), 0, new Blocks(i, MAX, 500_000_000, 1), i, 0, 1));
-    refused("remask", "tasks is", () -> kernels.remask.launch(stream, new Predictions(i, f), 0, new Blocks(i, 1, 1, 1), i, MAX, 1));
+    Predictions none = new Predictions(i, f);
+    refused("remask", "table is", () -> kernels.remask.launch(stream, none, 0, new Blocks(i, MAX, 500_000_000, 1), i, 0, 1));
+    refused("remask", "tasks is", () -> kernels.remask.launch(stream, none, 0, new Blocks(i, 1, 1, 1), i, MAX, 1));
     refused("vision_rotary", "columns of q", () -> kernels.visionRotary.launch(stream, f, null, null, f,
         new KeyValues(f, f, new Heads(1 << 30, 1 << 30, 4), 0)));
     try (Segments segments = new Segments(device, 1)) {

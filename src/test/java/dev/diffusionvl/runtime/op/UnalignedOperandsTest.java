@@ -76,7 +76,9 @@ class UnalignedOperandsTest extends OpTest {
     attack("layer_norm", "T T T T", b -> kernels.layerNorm.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 64, 1e-6f));
     attack("row_squares", "T F32", b -> kernels.rowSquares.launch(stream, b.get(0), b.get(1), 2, 64));
     attack("gather_rows", "T I32 T T F32",
-        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), 2, 64, 3));
+        b -> kernels.gatherRows.launch(stream, b.get(0), null, b.get(1), b.get(2), b.get(3), b.get(4), 2, 64, 3));
+    attack("gather_rows", "T I32 I32 T T F32",
+        b -> kernels.gatherRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), b.get(4), b.get(5), 2, 64, 3));
     attack("blend_rows", "T I32 F32 T", b -> kernels.blendRows.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3), 2, 64, 3));
     attack("extract_patches", "T T", b -> kernels.extractPatches.launch(stream, b.get(0), b.get(1), 1, 16, 16, 8, 8));
     attack("fill_normal", "T", b -> kernels.fillNormal.launch(stream, b.get(0), 0, 1, 1));
@@ -124,10 +126,18 @@ class UnalignedOperandsTest extends OpTest {
   private void choices() {
     attack("confidence", "T I32 F32 F32 F32",
         b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 64, -1));
-    attack("sample", "T F64 I32 F32 I32", b -> kernels.sample.launch(stream, b.get(0), new Predictions(b.get(2), b.get(3)), 2, 64, -1,
-        new Sample.Rule(1f, 8, 0.9f, false), new Sample.Numbers(b.get(1), 1, 0, b.get(4))));
-    attack("remask", "I32 F32 I32 I32 F32 I32 I32", b -> kernels.remask.launch(stream, new Predictions(b.get(0), b.get(1)),
-        new Remask.Block(b.get(2), b.get(3), b.get(4), b.get(5)), b.get(6), 8, 2, 2, new Remask.Rule(false, 0f, 1)));
+    int[] slot = Blocks.masked(8, new Remask.Rule(false, 0f, 8, 4, 0), new Sample.Rule(1f, 8, 0.9f, -1, 1, true), 1);
+    attack("sample", "T F64 I32 F32 I32 I32", b -> {
+      b.get(4).set(stream, slot);
+      b.get(5).set(stream, 0, 0, 1, 0);
+      kernels.sample.launch(stream, b.get(0), 64, new Predictions(b.get(2), b.get(3)), 0, 8, new Blocks(b.get(4), 1, 8, 1), b.get(5), 1,
+          b.get(1), true);
+    });
+    attack("remask", "I32 F32 I32 I32", b -> {
+      b.get(2).set(stream, slot);
+      b.get(3).set(stream, 0, 0, 1, 0);
+      kernels.remask.launch(stream, new Predictions(b.get(0), b.get(1)), 8, new Blocks(b.get(2), 1, 8, 1), b.get(3), 1, 1);
+    });
   }
 
   private Segments twoRows() {
