@@ -16,6 +16,7 @@
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int kBlocks = 8;  // of a multiprocessor: left to itself ptxas takes so few registers that it spills
 
 template <class T>
 __device__ __forceinline__ void gather(const T* table, const int* pick, const int* index, const T* fallback, T* out, float* squares,
@@ -57,7 +58,7 @@ __device__ __forceinline__ void gather(const T* table, const int* pick, const in
 }  // namespace
 
 #define GATHER_ROWS(T, suffix)                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(kThreads, 8)                                                                            \
+  extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)                                                                      \
       gather_rows_##suffix(const T* table, const int* pick, const int* index, const T* fallback, T* out, float* squares, int width, \
                            int table_rows, int fallback_rows) {                                                                     \
     gather(table, pick, index, fallback, out, squares, width, table_rows, fallback_rows);                                           \

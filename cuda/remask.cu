@@ -19,6 +19,7 @@
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kBlocks = 4;  // of a multiprocessor: left to itself ptxas takes so few registers that it spills
 
 // How many masked rows go before `row`.
 __device__ __forceinline__ int rank_of(int row, const float* probability, const int* ids, int rows, int mask_id) {
@@ -33,7 +34,7 @@ __device__ __forceinline__ int rank_of(int row, const float* probability, const 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     remask(const int* token, const float* probability, int* table, const BlockTask* tasks, int stride, int rows, int mask_id) {
   DVL_SHARED(int[kThreads / 32], partial);
   const BlockTask task = tasks[blockIdx.x];
