@@ -98,7 +98,7 @@ final class ServeCommand implements Callable<Integer> {
     GenerationOptions generation = generationOptions();
     List<GemmChoice> gemms = modelOptions.gemm(options);
     return options.run((device, report) -> {
-      try (Workbench bench = new Workbench(device, config, options.dtype())) {
+      try (Workbench bench = options.workbench(device, config)) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
           for (GemmChoice gemm : gemms) {
