@@ -190,6 +190,11 @@ public final class Checkpoint implements AutoCloseable {
     return names;
   }
 
+  /** What quantised weights take in the files. */
+  public long storedBytes(String canonicalName) {
+    return parts(canonicalName).stream().mapToLong(part -> tensor(part).byteSize()).sum();
+  }
+
   /**
    * Quantised weights; valid until this checkpoint is closed.
    *

@@ -34,7 +34,8 @@ final class CheckpointWeights implements WeightSource {
 
   /** Some elements of a tensor, and where they go. */
   private sealed interface Chunk {
-    DeviceBuffer target();
+    /** What it takes in the file. */
+    long storedBytes();
 
     void copy(WeightReader reader);
   }
@@ -42,13 +43,18 @@ final class CheckpointWeights implements WeightSource {
   /** Elements from {@code from} on. */
   private record Stored(TensorView view, long from, DeviceBuffer target) implements Chunk {
     @Override
+    public long storedBytes() {
+      return target.elements() * view.type().bytes();
+    }
+
+    @Override
     public void copy(WeightReader reader) {
       reader.copy(view, from, target);
     }
   }
 
   /** Whole rows of a quantised matrix, decoded on the way. */
-  private record Decoded(String name, QuantizedMatrix matrix, int firstRow, DeviceBuffer target) implements Chunk {
+  private record Decoded(String name, QuantizedMatrix matrix, int firstRow, DeviceBuffer target, long storedBytes) implements Chunk {
     @Override
     public void copy(WeightReader reader) {
       int rows = Math.toIntExact(target.elements() / matrix.in());
@@ -97,9 +103,11 @@ final class CheckpointWeights implements WeightSource {
     if (checkpoint.format(name) != null) {
       QuantizedMatrix matrix = matrices.computeIfAbsent(name, checkpoint::matrix);
       int rows = (int) Math.max(1, most / matrix.in());
+      long stored = checkpoint.storedBytes(name);
       for (int row = 0; row < matrix.out(); row += rows) {
         long count = Math.min(rows, matrix.out() - row);
-        chunks.add(new Decoded(name, matrix, row, target.slice((long) row * matrix.in(), count * matrix.in())));
+        DeviceBuffer part = target.slice((long) row * matrix.in(), count * matrix.in());
+        chunks.add(new Decoded(name, matrix, row, part, stored * count / matrix.out()));
       }
       return;
     }
@@ -114,7 +122,7 @@ final class CheckpointWeights implements WeightSource {
 
   @Override
   public void finish() {
-    long total = chunks.stream().mapToLong(chunk -> chunk.target().bytes()).sum();
+    long total = chunks.stream().mapToLong(Chunk::storedBytes).sum();
     listener.onProgress(0, total);
     int count = Math.clamp(chunks.size() / 2, 1, Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors()));
     BlockingQueue<WeightReader> idle = new LinkedBlockingQueue<>();
@@ -133,7 +141,7 @@ final class CheckpointWeights implements WeightSource {
           } finally {
             idle.add(reader);
           }
-          return chunk.target().bytes();
+          return chunk.storedBytes();
         });
       }
       long bytes = 0;

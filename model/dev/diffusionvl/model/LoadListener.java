@@ -9,8 +9,8 @@ public interface LoadListener {
   /**
    * Called by the loading thread, first with 0 bytes and last with all of them.
    *
-   * @param bytes of weights that are on the device so far
-   * @param total bytes of all weights on the device
+   * @param bytes read from the checkpoint so far
+   * @param total bytes that there are to read
    */
   void onProgress(long bytes, long total);
 }
