@@ -34,40 +34,6 @@ final class Batch implements AutoCloseable {
     static final Limits ALONE = new Limits(1, 0, Integer.MAX_VALUE, 0);
   }
 
-  /** A sequence with what it holds on the device. */
-  private final class Running implements AutoCloseable {
-    private final PreparedPrompt prompt;
-    private final Sequence sequence;
-    private final Consumer<Outcome> whenDone;
-    private final DeviceBuffer embeddings;
-    private final double visionMillis;
-    private final long begin = System.nanoTime();
-    private long promptDone;
-    private boolean kept; // its prompt is in the prefix cache, or need not be
-
-    Running(PreparedPrompt prompt, Sequence sequence, Consumer<Outcome> whenDone, DeviceBuffer embeddings, long submitted) {
-      this.prompt = prompt;
-      this.sequence = sequence;
-      this.whenDone = whenDone;
-      this.embeddings = embeddings;
-      visionMillis = (begin - submitted) / 1e6;
-    }
-
-    GenerationResult result() {
-      long end = System.nanoTime();
-      long prefilled = promptDone == 0 ? begin : promptDone;
-      var timings = new GenerationResult.Timings(model.loadMillis(), visionMillis, (prefilled - begin) / 1e6, (end - prefilled) / 1e6);
-      GenerationEvents events = sequence.events();
-      return new GenerationResult(events.finish(), sequence.answer(), sequence.finishReason(), prompt.plan().length(),
-          prompt.plan().imageTokens(), events.generatedTokens(), sequence.counts(), timings);
-    }
-
-    @Override
-    public void close() {
-      embeddings.close();
-    }
-  }
-
   /** How a sequence ended: with a result, or with a failure that concerns it alone. */
   record Outcome(GenerationResult result, RuntimeException failure) {}
 
@@ -114,16 +80,7 @@ final class Batch implements AutoCloseable {
   }
 
   private DecodeMemory.Size size(Extent extent, GenerationOptions options) {
-    int slots = Sequence.together(limits.slots(), extent.blockRows());
-    boolean alone = limits.cacheRows() == 0;
-    int drafts = Sequence.drafts(alone ? options : options.withSampling(0, 0, 1), extent, slots);
-    int cacheRows = alone ? extent.total() + drafts * extent.blockRows() : limits.cacheRows();
-    int positions = alone ? extent.total() : Math.max(extent.total(), Math.min(cacheRows, config.text().maxPositionEmbeddings()));
-    int blockSize = extent.blockSize();
-    boolean nothingRides = extent.promptBlocks() == 0 && extent.blocks() <= 1;
-    int whole = Math.max(1, extent.promptBlocks()) * blockSize;
-    int promptRows = nothingRides ? 0 : alone ? whole : Math.max(1, limits.promptRows() / blockSize) * blockSize;
-    return new DecodeMemory.Size(slots, cacheRows, positions, promptRows, blockSize, extent.blockRows(), 1 + drafts);
+    return DecodeMemory.Size.of(limits, config.text().maxPositionEmbeddings(), extent, options);
   }
 
   /** Makes the memory that sequences of such blocks need, so that it is known to be there. Only while none is running. */
@@ -159,11 +116,10 @@ final class Batch implements AutoCloseable {
       DeviceBuffer embeddings = scope.allocate("prompt embeddings", model.dtype(), Math.max(1, prompt.plan().fullLength()), hidden);
       prompt.embed(model, stream, events, prefixes, embeddings);
       Sequence sequence = newSequence(prompt, events);
-      sequence.embeddings(embeddings);
       scope.keep();
       running.add(new Running(prompt, sequence, whenDone, embeddings, submitted));
     }
-    Sequence sequence = running.getLast().sequence;
+    Sequence sequence = running.getLast().sequence();
     place(sequence);
     if (prompt.key() == null) {
       return 0;
@@ -204,7 +160,7 @@ final class Batch implements AutoCloseable {
   }
 
   private boolean taken(int slot) {
-    return running.stream().anyMatch(r -> r.sequence.slot() == slot);
+    return running.stream().anyMatch(r -> r.sequence().slot() == slot);
   }
 
   int running() {
@@ -213,7 +169,7 @@ final class Batch implements AutoCloseable {
 
   /** Rows of the cache that belong to sequences. */
   int cacheRowsUsed() {
-    return running.stream().mapToInt(r -> r.sequence.cacheRows()).sum();
+    return running.stream().mapToInt(r -> r.sequence().cacheRows()).sum();
   }
 
   /** Passes so far. */
@@ -228,7 +184,7 @@ final class Batch implements AutoCloseable {
   void step() {
     for (Running r : List.copyOf(running)) {
       guarded(r, () -> {
-        if (r.sequence.done() || r.sequence.events().cancelled()) {
+        if (r.sequence().done() || r.sequence().events().cancelled()) {
           end(r);
         }
       });
@@ -238,7 +194,7 @@ final class Batch implements AutoCloseable {
       return;
     }
     long start = System.nanoTime();
-    boolean graphs = parts.stream().allMatch(p -> running(p).prompt.options().execution().graphs());
+    boolean graphs = parts.stream().allMatch(p -> running(p).prompt().options().execution().graphs());
     PassPlan plan = PassPlan.of(parts, memory.places(), graphs ? memory.padding() : null);
     new ForwardPasses(model, stream, memory, siglip(), graphs).run(plan);
     forwards++;
@@ -250,24 +206,23 @@ final class Batch implements AutoCloseable {
     for (Part part : toRead) {
       Running r = running(part);
       if (part.promptRows() > 0) {
-        r.promptDone = System.nanoTime();
+        r.promptRead();
       }
       boolean sound = guarded(r, () -> part.sequence().read(part, new BlockState(memory.blocks(), part.sequence().slot())));
-      if (sound && part.variants() > 0 && !r.kept && r.prompt.key() != null) {
-        r.kept = true;
-        prefixes.keep(r.prompt.key(), r.sequence.promptBlockRows(), r.sequence.extent().blockSize(), memory.cache(),
-            r.sequence.cacheBegin(), r.embeddings);
+      if (sound && part.variants() > 0 && r.keeps()) {
+        prefixes.keep(r.prompt().key(), r.sequence().promptBlockRows(), r.sequence().extent().blockSize(), memory.cache(),
+            r.sequence().cacheBegin(), r.embeddings());
       }
     }
     for (Running r : List.copyOf(running)) {
-      if (r.sequence.done()) {
+      if (r.sequence().done()) {
         guarded(r, () -> end(r));
       }
     }
   }
 
   private Running running(Part part) {
-    return running.stream().filter(r -> r.sequence == part.sequence()).findFirst().orElseThrow();
+    return running.stream().filter(r -> r.sequence() == part.sequence()).findFirst().orElseThrow();
   }
 
   /** What the sequences put into the next pass; blocks that begin are put into the table. */
@@ -277,21 +232,21 @@ final class Batch implements AutoCloseable {
     int chunk = Math.max(1, limits.promptRows() / blockSize) * blockSize;
     int budget = chunk;
     for (Running r : List.copyOf(running)) {
-      Part part = r.sequence.part(chunk, budget);
+      Part part = r.sequence().part(chunk, budget);
       if (part == null) {
         continue;
       }
       double[][] numbers = new double[1][];
-      if (part.variants() > 0 && !guarded(r, () -> numbers[0] = r.sequence.numbers())) {
+      if (part.variants() > 0 && !guarded(r, () -> numbers[0] = r.sequence().numbers())) {
         continue;
       }
       budget -= part.promptRows();
-      if (r.sequence.begins(part)) {
-        begin(r.sequence);
+      if (r.sequence().begins(part)) {
+        begin(r.sequence());
       }
       if (numbers[0] != null) {
         int rows = memory.blocks().rows();
-        memory.uniforms().slice((long) r.sequence.slot() * rows, rows).set(stream, numbers[0]);
+        memory.uniforms().slice((long) r.sequence().slot() * rows, rows).set(stream, numbers[0]);
       }
       parts.add(part);
     }
@@ -327,19 +282,19 @@ final class Batch implements AutoCloseable {
   }
 
   private void end(Running r) {
-    leave(r, new Outcome(r.result(), null));
+    leave(r, new Outcome(r.result(model.loadMillis()), null));
   }
 
   private void leave(Running r, Outcome outcome) {
     stream.synchronize(); // copies from the slot's host memory, and passes that read what is freed, have run
     drop(r);
-    r.whenDone.accept(outcome);
+    r.done(outcome);
   }
 
   private void drop(Running r) {
     running.remove(r);
-    if (r.sequence.slot() >= 0) {
-      memory.cache().ranges().give(r.sequence.cacheBegin(), r.sequence.cacheRows());
+    if (r.sequence().slot() >= 0) {
+      memory.cache().ranges().give(r.sequence().cacheBegin(), r.sequence().cacheRows());
     }
     r.close();
   }
@@ -348,7 +303,7 @@ final class Batch implements AutoCloseable {
   void abort(RuntimeException failure) {
     for (Running r : List.copyOf(running)) {
       drop(r);
-      r.whenDone.accept(new Outcome(null, failure));
+      r.done(new Outcome(null, failure));
     }
   }
 

@@ -28,6 +28,25 @@ final class DecodeMemory implements AutoCloseable {
    * @param variants of a block in a pass: itself and its drafts
    */
   record Size(int slots, int cacheRows, int positions, int promptRows, int promptBlock, int blockRows, int variants) {
+    /**
+     * What sequences of such blocks need.
+     *
+     * @param maxPositions rows of the longest sequence that the model takes
+     * @param options of the one request that the memory is for, where the limits leave it to the request
+     */
+    static Size of(Batch.Limits limits, int maxPositions, Extent extent, GenerationOptions options) {
+      int slots = Sequence.together(limits.slots(), extent.blockRows());
+      boolean alone = limits.cacheRows() == 0;
+      int drafts = Sequence.drafts(alone ? options : options.withSampling(0, 0, 1), extent, slots);
+      int cacheRows = alone ? extent.total() + drafts * extent.blockRows() : limits.cacheRows();
+      int positions = alone ? extent.total() : Math.max(extent.total(), Math.min(cacheRows, maxPositions));
+      int blockSize = extent.blockSize();
+      boolean nothingRides = extent.promptBlocks() == 0 && extent.blocks() <= 1;
+      int whole = Math.max(1, extent.promptBlocks()) * blockSize;
+      int promptRows = nothingRides ? 0 : alone ? whole : Math.max(1, limits.promptRows() / blockSize) * blockSize;
+      return new Size(slots, cacheRows, positions, promptRows, blockSize, extent.blockRows(), 1 + drafts);
+    }
+
     /** The least size that serves both, blocks and slots being equal. */
     private Size with(Size other) {
       return new Size(slots, Math.max(cacheRows, other.cacheRows), Math.max(positions, other.positions),
