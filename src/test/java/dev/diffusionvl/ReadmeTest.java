@@ -98,7 +98,6 @@ class ReadmeTest {
   private static final String CHECK = "is a step of the build: the kernel tests run on what it makes";
   private static final String PROOF = "takes minutes; tests of the package prove run its parts";
   private static final String TRANSLATED = "needs the demo's translated checkpoint, which takes minutes to make";
-  private static final String K6 = "needs k6 and a server that runs";
   private static final String NAMED = "a name in a sentence, or a form with a word to be replaced";
 
   /** Printed commands that do not run here, each with the reason. */
@@ -120,7 +119,6 @@ class ReadmeTest {
       Map.entry("dvl bench generate --shape …", BENCH),
       Map.entry("dvl bench train --shape 3b\\|7b\\|tiny", BENCH),
       Map.entry("dvl bench serve --shape …", BENCH),
-      Map.entry("k6 run -e USERS=8 bench/load.js", K6),
       Map.entry("dvl bench load --shape …", BENCH),
       Map.entry("dvl bench predict --shape …", NAMED),
       Map.entry("dvl bench predict", NAMED),
