@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -70,6 +71,8 @@ public final class Engine implements AutoCloseable {
    * @throws EngineException.Closed when the engine takes no more requests
    */
   public Generation submit(Request request, GenerationOptions options, GenerationListener listener, EngineOptions.Service service) {
+    Objects.requireNonNull(listener, "listener");
+    Objects.requireNonNull(service, "service");
     checkOpen(); // before the work of preparing
     PreparedPrompt prompt = batch.prepare(request, options.withExecution(this.options.execution()));
     int rows = batch.cacheRows(prompt);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -48,6 +49,9 @@ public final class Session implements AutoCloseable {
    * @throws IllegalStateException when the session, its model or its device is closed, or the session is generating in another thread
    */
   public GenerationResult generate(Request request, GenerationOptions options, GenerationListener listener) {
+    Objects.requireNonNull(request, "request"); // before memory is made for it
+    Objects.requireNonNull(options, "options");
+    Objects.requireNonNull(listener, "listener");
     if (!busy.compareAndSet(false, true)) {
       throw new IllegalStateException("the session is closed or generating already; open one per thread");
     }
