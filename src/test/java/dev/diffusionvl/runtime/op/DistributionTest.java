@@ -103,7 +103,7 @@ class DistributionTest extends OpTest {
     int[] base = counted(logits, rows, vocab, 7, 0);
     assertEquals(Arrays.toString(base), Arrays.toString(counted(logits, rows, vocab, 7, 0)));
     for (int[] other : new int[][] {counted(logits, rows, vocab, 8, 0), counted(logits, rows, vocab, 7, 1),
-        counted(logits, rows, vocab, 7L << 32, 0)}) {
+        counted(logits, rows, vocab, 7L | 1L << 40, 0)}) {
       int equal = 0;
       for (int r = 0; r < rows; r++) {
         equal += base[r] == other[r] ? 1 : 0;
