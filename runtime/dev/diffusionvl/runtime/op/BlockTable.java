@@ -107,6 +107,7 @@ public final class BlockTable implements AutoCloseable {
     return 4 * ((long) slot * stride + at);
   }
 
+  /** Sequences that it has room for. */
   public int slots() {
     return slots;
   }
