@@ -20,7 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Metrics against answers whose scores were worked out by hand and by an independent program, at least 40 per task. */
+/** Metrics against answers that were scored by a second, independent program and read through, at least 40 per task. */
 class EvalTaskTest {
   private static final Path ANSWERS = Path.of("src/test/resources/eval");
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -29,7 +29,7 @@ class EvalTaskTest {
 
   @ParameterizedTest
   @EnumSource
-  void answersAreScoredAsByHand(EvalTask task) throws IOException {
+  void answersAreScoredAsBySecondProgram(EvalTask task) throws IOException {
     Path file = ANSWERS.resolve(task.id() + ".jsonl");
     JsonNode samples = RecordedAnswers.read(file).score(task).get("samples");
     List<String> lines = Files.readAllLines(file);
