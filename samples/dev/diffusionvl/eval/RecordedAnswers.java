@@ -2,16 +2,17 @@
 package dev.diffusionvl.eval;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.BadInputException;
-import java.io.BufferedReader;
-import java.io.IOException;
+import dev.diffusionvl.loader.InputFiles;
+import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -23,8 +24,8 @@ import java.util.Map;
  * of them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices).
  */
 public final class RecordedAnswers {
-  private static final ObjectMapper JSON = new ObjectMapper();
-  private static final int MAX_LINE = 1 << 20;
+  private static final ObjectMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+  private static final int MAX_BYTES = 256 << 20;
 
   private final Path file;
   private final List<JsonNode> ids = new ArrayList<>();
@@ -37,23 +38,17 @@ public final class RecordedAnswers {
   /** @throws BadInputException naming the file, the line and the field that is unusable */
   public static RecordedAnswers read(Path file) {
     RecordedAnswers read = new RecordedAnswers(file);
-    if (Files.isDirectory(file) || Files.exists(file) && !Files.isRegularFile(file)) {
-      throw BadInputException.of(file, "not a regular file");
-    }
-    try (BufferedReader lines = Files.newBufferedReader(file)) {
+    byte[] bytes = InputFiles.read(file, MAX_BYTES);
+    try {
       int number = 0;
-      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      for (String line : StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString().lines().toList()) {
         number++;
         if (!line.isBlank()) {
           read.add(line, file + ": line " + number);
         }
       }
-    } catch (NoSuchFileException e) {
-      throw BadInputException.of(file, "no such file");
     } catch (CharacterCodingException e) {
       throw BadInputException.of(file, "not UTF-8 text");
-    } catch (IOException e) {
-      throw new BadInputException(file + ": cannot be read: " + e.getClass().getSimpleName(), e);
     }
     if (read.answers.isEmpty()) {
       throw BadInputException.of(file, "holds no answers");
@@ -62,9 +57,6 @@ public final class RecordedAnswers {
   }
 
   private void add(String line, String where) {
-    if (line.length() > MAX_LINE) {
-      throw new BadInputException(where + ": longer than " + MAX_LINE + " characters");
-    }
     JsonNode node;
     try {
       node = JSON.readTree(line);

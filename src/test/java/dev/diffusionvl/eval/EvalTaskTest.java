@@ -69,7 +69,8 @@ class EvalTaskTest {
   @CsvSource(delimiter = '|', quoteCharacter = '\0', value = {
       "chartqa | {\"id\":1,\"answer\":\"2\"} | line 1: gold: missing", "chartqa | {\"id\":1,\"gold\":\"2\"} | line 1: answer: expected",
       "chartqa | {\"answer\":\"1\",\"gold\":\"2\"} | line 1: id: expected", "chartqa | [] | line 1: expected a JSON object",
-      "chartqa | {\"id\":1 | line 1: not valid JSON", "chartqa | | holds no answers",
+      "chartqa | {\"id\":1 | line 1: not valid JSON",
+      "chartqa | {\"id\":1,\"answer\":\"2\",\"answer\":\"3\",\"gold\":\"3\"} | line 1: not valid JSON", "chartqa | | holds no answers",
       "chartqa | {\"id\":1,\"answer\":\"2\",\"gold\":{}} | line 1: gold: expected",
       "mme | {\"id\":1,\"answer\":\"yes\",\"gold\":\"yes\"} | sample 1: category: missing",
       "mme | {\"id\":1,\"answer\":\"yes\",\"gold\":\"yes\",\"category\":\"OCR\"} | sample 1: question_id: missing",
