@@ -38,7 +38,7 @@ final class DecodeMemory implements AutoCloseable {
       int slots = Sequence.together(limits.slots(), extent.blockRows());
       boolean alone = limits.cacheRows() == 0;
       int drafts = Sequence.drafts(alone ? options : options.withSampling(0, 0, 1), extent, slots);
-      int cacheRows = alone ? extent.total() + drafts * extent.blockRows() : limits.cacheRows();
+      int cacheRows = alone ? extent.cacheRows(drafts) : limits.cacheRows();
       int positions = alone ? extent.total() : Math.max(extent.total(), Math.min(cacheRows, maxPositions));
       int blockSize = extent.blockSize();
       boolean nothingRides = extent.promptBlocks() == 0 && extent.blocks() <= 1;
@@ -113,7 +113,7 @@ final class DecodeMemory implements AutoCloseable {
     int rows = size.blockRows();
     boolean padded = size.slots() > 1;
     try (DeviceScope scope = new DeviceScope(device)) {
-      cache = scope.own(new KvCache(device, dtype, text, Math.max(1, size.cacheRows() + (padded ? rows : 0))));
+      cache = scope.own(new KvCache(device, dtype, text, size.cacheRows() + (padded ? rows : 0)));
       rope = scope.own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()));
       transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, size.passRows(), rows,
           size.written(), size.scored()));

@@ -42,4 +42,13 @@ record Extent(int prompt, int blockSize, int blocks, int total) {
   int promptRows(int block) {
     return Math.clamp(prompt - (long) begin(block), 0, blockRows());
   }
+
+  /**
+   * Slots of the cache that a sequence of this extent ever uses, at least 1: its rows, and drafts of a block behind them.
+   *
+   * @throws ArithmeticException if they are more than an int counts
+   */
+  int cacheRows(int drafts) {
+    return Math.max(1, Math.addExact(total, Math.multiplyExact(drafts, blockRows())));
+  }
 }

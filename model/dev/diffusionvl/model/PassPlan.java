@@ -2,7 +2,6 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.runtime.DeviceBuffer;
-import dev.diffusionvl.runtime.op.Blocks;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -103,10 +102,6 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
 
   int promptSegments() {
     return segments.size() - stored - scored();
-  }
-
-  int taskCount() {
-    return tasks.length / Blocks.TASK_FIELDS;
   }
 
   Shape shape() {

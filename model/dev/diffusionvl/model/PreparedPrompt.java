@@ -41,7 +41,7 @@ record PreparedPrompt(GenerationOptions options, PromptPlan plan, List<ImageEnco
 
   /** Rows of the cache that it needs. */
   int cacheRows(int slots) {
-    return Math.addExact(extent().total(), drafts(slots) * extent().blockRows());
+    return extent().cacheRows(drafts(slots));
   }
 
   /** Token ids of the prompt's rows; −1 for rows of images. */

@@ -116,7 +116,7 @@ final class Sequence {
 
   /** Slots of the cache that it will ever use. */
   int cacheRows() {
-    return Math.max(1, extent.total() + drafts * extent.blockRows());
+    return extent.cacheRows(drafts);
   }
 
   Remask.Rule rule() {
