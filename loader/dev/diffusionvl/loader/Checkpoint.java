@@ -32,9 +32,9 @@ public final class Checkpoint implements AutoCloseable {
   private final Map<String, TensorView> made; // in memory, not in a file
   private final List<String> unexpected = new ArrayList<>();
 
-  private Checkpoint(Path modelDir, CheckpointFiles found, List<Safetensors> files, String modelType) {
+  private Checkpoint(Path modelDir, CheckpointFiles found, List<Safetensors> files, JsonObject config) {
     this.modelDir = modelDir;
-    this.quantization = QuantizationConfig.ofModel(modelDir.resolve("config.json"));
+    this.quantization = QuantizationConfig.of(config);
     this.files = files;
     this.absentFiles = List.copyOf(found.absent());
     this.indexed = found.index().keySet();
@@ -45,7 +45,7 @@ public final class Checkpoint implements AutoCloseable {
         mainNames.addAll(file.names());
       }
     }
-    this.scheme = NamingScheme.detect(mainNames, found.separate(), modelType);
+    this.scheme = NamingScheme.detect(mainNames, found.separate(), config.string("model_type", ""));
     for (Safetensors file : files) {
       addTensors(file, found);
     }
@@ -61,7 +61,7 @@ public final class Checkpoint implements AutoCloseable {
     this.scheme = NamingScheme.DIFFUSION_VL_SIGLIP;
     this.absentFiles = List.of();
     this.indexed = Set.of();
-    this.quantization = language.isQuantized() ? language.quantization : tower.quantization;
+    this.quantization = language.quantization != null ? language.quantization : tower.quantization;
     this.made = made;
     tensors.putAll(language.tensors);
     tensors.putAll(tower.tensors);
@@ -108,7 +108,7 @@ public final class Checkpoint implements AutoCloseable {
       for (Path file : found.files().keySet()) {
         files.add(map ? Safetensors.open(file) : Safetensors.openHeader(file));
       }
-      return new Checkpoint(modelDir, found, files, ConfigReader.modelType(modelDir));
+      return new Checkpoint(modelDir, found, files, Json.readObject(modelDir.resolve("config.json"), ConfigReader.MAX_FILE_BYTES));
     } catch (RuntimeException e) {
       files.forEach(Safetensors::close);
       throw e;
@@ -162,9 +162,16 @@ public final class Checkpoint implements AutoCloseable {
     return quantization == null ? List.of() : quantization.remarks();
   }
 
-  /** Whether some weights are quantised. */
-  public boolean isQuantized() {
-    return quantization != null;
+  /**
+   * Refuses a checkpoint whose weights are quantised.
+   *
+   * @param why in words that follow "quantised weights "
+   * @throws BadInputException if its configuration says that some are
+   */
+  public void requireUnquantized(String why) {
+    if (quantization != null) {
+      throw BadInputException.of(modelDir.resolve("config.json"), "quantization_config", "quantised weights " + why);
+    }
   }
 
   /** How the weights of a name are stored, or null: as they are, or not at all. */
@@ -172,19 +179,17 @@ public final class Checkpoint implements AutoCloseable {
     if (quantization == null || !canonicalName.endsWith(WEIGHT)) {
       return null;
     }
-    String layer = layer(canonicalName);
     WeightFormat format = quantization.formatOf(layer(scheme.nameInFile(canonicalName)));
-    Location first = format == null ? null : tensors.get(layer + "." + format.parts(1, 1).getFirst().suffix());
-    return first == null || first.file().tensor(first.name()).type().isWeight() ? null : format;
+    TensorView first = format == null ? null : part(canonicalName, format.parts().getFirst().suffix());
+    return first == null || first.type().isWeight() ? null : format;
   }
 
   /** Canonical names of the tensors that are there in place of quantised weights. */
   Set<String> parts(String canonicalName) {
     Set<String> names = new LinkedHashSet<>();
-    for (WeightFormat.Part part : format(canonicalName).parts(1, 1)) {
-      String name = layer(canonicalName) + "." + part.suffix();
-      if (tensors.containsKey(name)) {
-        names.add(name);
+    for (WeightFormat.Part part : format(canonicalName).parts()) {
+      if (part(canonicalName, part.suffix()) != null) {
+        names.add(layer(canonicalName) + "." + part.suffix());
       }
     }
     return names;
@@ -202,12 +207,8 @@ public final class Checkpoint implements AutoCloseable {
    */
   public QuantizedMatrix matrix(String canonicalName) {
     WeightFormat format = format(canonicalName);
-    String layer = layer(canonicalName);
-    Path file = tensors.get(parts(canonicalName).iterator().next()).file().file();
-    return format.matrix(StoredMatrix.of(file, layer(scheme.nameInFile(canonicalName)), format, name -> {
-      Location place = tensors.get(layer + name.substring(name.lastIndexOf('.')));
-      return place == null ? null : place.file().tensor(place.name());
-    }));
+    Path file = fileOf(parts(canonicalName).iterator().next());
+    return format.matrix(StoredMatrix.of(file, layer(scheme.nameInFile(canonicalName)), format, suffix -> part(canonicalName, suffix)));
   }
 
   private static String layer(String weight) {
@@ -280,8 +281,8 @@ public final class Checkpoint implements AutoCloseable {
   }
 
   /** A part of quantised weights; null if it is not there. */
-  TensorView part(String canonicalName, WeightFormat.Part part) {
-    Location place = tensors.get(layer(canonicalName) + "." + part.suffix());
+  TensorView part(String canonicalName, String suffix) {
+    Location place = tensors.get(layer(canonicalName) + "." + suffix);
     return place == null ? null : place.file().tensor(place.name());
   }
 

@@ -55,7 +55,7 @@ final class CheckpointCheck {
       return "stored as " + format.describe() + ", which is for matrices; the configuration needs " + Arrays.toString(expectedShape);
     }
     for (WeightFormat.Part part : format.parts(expectedShape[0], expectedShape[1])) {
-      TensorView stored = checkpoint.part(canonicalName, part);
+      TensorView stored = checkpoint.part(canonicalName, part.suffix());
       String problem = stored != null ? part.problem(stored) : part.required() ? "missing" : null;
       if (problem != null) {
         return part.suffix() + ": " + problem;

@@ -75,11 +75,6 @@ final class ConfigReader {
     return image.remarks();
   }
 
-  /** {@code model_type} alone, "" if config.json does not say. */
-  static String modelType(Path modelDir) {
-    return Json.readObject(modelDir.resolve("config.json"), MAX_FILE_BYTES).string("model_type", "");
-  }
-
   static void requireDirectory(Path modelDir) {
     if (!Files.exists(modelDir)) {
       boolean link = Files.isSymbolicLink(modelDir);

@@ -77,9 +77,9 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
         elements.merge(format.label(), Arrays.stream(entry.getValue()).reduce(1, Math::multiplyExact), Long::sum);
         formats.merge(format.describe(), 1, Integer::sum);
         parts.addAll(checkpoint.parts(entry.getKey()));
+        bytes += checkpoint.storedBytes(entry.getKey());
       }
     }
-    bytes += parts.stream().mapToLong(part -> checkpoint.tensor(part).byteSize()).sum();
     List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
     for (String canonical : checkpoint.names()) {
       if (!expected.containsKey(canonical) && !parts.contains(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {

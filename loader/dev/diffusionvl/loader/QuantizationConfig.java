@@ -49,7 +49,11 @@ public final class QuantizationConfig {
 
   /** The {@code quantization_config} of a config.json, or null if it has none. */
   public static QuantizationConfig ofModel(Path configJson) {
-    JsonObject config = Json.readObject(configJson, ConfigReader.MAX_FILE_BYTES);
+    return of(Json.readObject(configJson, ConfigReader.MAX_FILE_BYTES));
+  }
+
+  /** Likewise, of what was read from it. */
+  static QuantizationConfig of(JsonObject config) {
     JsonObject quantization = config.object("quantization_config");
     quantization = quantization != null ? quantization : config.object("compression_config"); // an older name of the same
     return quantization == null ? null : new QuantizationConfig(quantization);

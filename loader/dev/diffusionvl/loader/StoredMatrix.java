@@ -22,13 +22,13 @@ record StoredMatrix(Path file, String layer, Map<String, TensorView> tensors, in
   private static final int MAX_FEATURES = 1 << 24;
 
   /**
-   * @param find the tensor of a name, or null
+   * @param find the tensor of a suffix, or null
    * @throws BadInputException naming the tensor that is missing, of another shape or type
    */
   static StoredMatrix of(Path file, String layer, WeightFormat format, Function<String, TensorView> find) {
     Map<String, TensorView> found = new LinkedHashMap<>();
-    for (WeightFormat.Part part : format.parts(1, 1)) {
-      TensorView tensor = find.apply(layer + "." + part.suffix());
+    for (WeightFormat.Part part : format.parts()) {
+      TensorView tensor = find.apply(part.suffix());
       if (tensor != null) {
         found.put(part.suffix(), tensor);
       } else if (part.required()) {

@@ -11,6 +11,8 @@ import java.util.List;
 public final class WeightDecoder {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  private static final int PIECE = 1 << 20; // elements: a tensor may be larger than an array
+
   private WeightDecoder() {}
 
   /**
@@ -29,13 +31,13 @@ public final class WeightDecoder {
       TensorView plain = tensors.names().contains(weight) ? tensors.tensor(weight) : null;
       WeightFormat format = config == null ? null : config.formatOf(layer);
       if (plain != null && plain.type().isWeight()) {
-        write(target, weight, plain.shape(), out -> out.write(floats(plain)));
+        write(target, weight, plain.shape(), out -> writeFloats(plain, out));
       } else if (format == null) {
         throw BadInputException.of(file, weight, plain == null ? "missing" + unquantised(config)
             : "dtype " + plain.type() + unquantised(config));
       } else {
         QuantizedMatrix matrix = format.matrix(StoredMatrix.of(file, layer, format,
-            name -> tensors.names().contains(name) ? tensors.tensor(name) : null));
+            suffix -> tensors.names().contains(layer + "." + suffix) ? tensors.tensor(layer + "." + suffix) : null));
         write(target, weight, new long[] {matrix.out(), matrix.in()}, out -> writeRows(matrix, out));
       }
     }
@@ -50,12 +52,16 @@ public final class WeightDecoder {
     SafetensorsWriter.writeFile(target, List.of(new SafetensorsWriter.Tensor(name, TensorType.F32, shape, data)));
   }
 
-  private static MemorySegment floats(TensorView tensor) {
-    MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(4 * tensor.elements())]);
-    for (long i = 0; i < tensor.elements(); i++) {
-      values.set(FLOAT, 4 * i, tensor.floatAt(i));
+  private static void writeFloats(TensorView tensor, OutputFile file) {
+    float[] piece = new float[(int) Math.min(PIECE, tensor.elements())];
+    MemorySegment bytes = MemorySegment.ofArray(new byte[4 * piece.length]);
+    for (long from = 0; from < tensor.elements(); from += piece.length) {
+      int count = (int) Math.min(piece.length, tensor.elements() - from);
+      for (int i = 0; i < count; i++) {
+        piece[i] = tensor.floatAt(from + i);
+      }
+      write(piece, count, bytes, file);
     }
-    return values;
   }
 
   private static void writeRows(QuantizedMatrix matrix, OutputFile file) {
@@ -63,8 +69,12 @@ public final class WeightDecoder {
     MemorySegment bytes = MemorySegment.ofArray(new byte[4 * row.length]);
     for (int i = 0; i < matrix.out(); i++) {
       matrix.decodeRow(i, row);
-      MemorySegment.copy(row, 0, bytes, FLOAT, 0, row.length);
-      file.write(bytes);
+      write(row, row.length, bytes, file);
     }
+  }
+
+  private static void write(float[] values, int count, MemorySegment bytes, OutputFile file) {
+    MemorySegment.copy(values, 0, bytes, FLOAT, 0, count);
+    file.write(bytes.asSlice(0, 4L * count));
   }
 }

@@ -27,7 +27,8 @@ public sealed interface WeightFormat {
   record Part(String suffix, Set<TensorType> types, long[] shape, boolean required) {
     /** What is wrong with a tensor that stands in this place, or null. */
     String problem(TensorView tensor) {
-      boolean scalar = tensor.elements() == 1 && Arrays.stream(shape).allMatch(n -> n == 1); // written as [1, 1], [1] or []
+      // one scale is written as [1, 1], [1] or []
+      boolean scalar = types == SCALES && tensor.elements() == 1 && Arrays.stream(shape).allMatch(n -> n == 1);
       if (!scalar && !Arrays.equals(tensor.shape(), shape)) {
         return "shape " + Arrays.toString(tensor.shape()) + ", the quantization configuration needs " + Arrays.toString(shape);
       }
@@ -40,6 +41,11 @@ public sealed interface WeightFormat {
 
   /** The tensors of a matrix of this shape; the one that tells the shape comes first. */
   List<Part> parts(long out, long in);
+
+  /** The tensors of any matrix, whatever its shape. */
+  default List<Part> parts() {
+    return parts(1, 1);
+  }
 
   /** [out, in] as the stored tensors tell it. */
   long[] shape(StoredMatrix stored);

@@ -25,11 +25,13 @@ public final class ModelWriter {
    * @param base the checkpoint that the model was loaded from
    * @param config fields of config.json to be changed or added: strings, numbers, booleans, or null
    * @return names, as in the files, of tensors of {@code base} that no naming scheme knows and that were left out
-   * @throws dev.diffusionvl.loader.BadInputException if the target exists or cannot be made, or the base is no checkpoint
+   * @throws dev.diffusionvl.loader.BadInputException if the target exists or cannot be made, the base is no checkpoint, or its weights are
+   *     quantised
    * @throws dev.diffusionvl.loader.OutputException if the disk is full; nothing is left then
    */
   public static List<String> write(Path target, Device device, Parameters parameters, Path base, Map<String, ?> config) {
     try (Checkpoint checkpoint = Checkpoint.open(base); Stream stream = device.newStream()) {
+      checkpoint.requireUnquantized("cannot be written back: on the device they are decoded");
       List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
       for (String name : checkpoint.names()) {
         boolean tied = name.equals(ModelShapes.LM_HEAD) && !parameters.contains(name);

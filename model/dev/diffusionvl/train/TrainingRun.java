@@ -75,6 +75,7 @@ public final class TrainingRun {
    * @throws dev.diffusionvl.loader.OutputException if the disk is full; the newest snapshot is still there
    */
   public void run(boolean resume, TrainingListener listener) {
+    requireTrainable(files);
     prepare(resume);
     RunSettings settings = RunSettings.of(model, files.checkpoint(), data, objective, options);
     try (Trainer trainer = new Trainer(model, objective, options)) {
@@ -133,6 +134,15 @@ public final class TrainingRun {
       }
       return true;
     }
+  }
+
+  /**
+   * Refuses a base that {@link #run} would refuse, before anything is loaded.
+   *
+   * @throws BadInputException if its weights are quantised
+   */
+  public static void requireTrainable(ModelFiles files) {
+    files.checkpoint().requireUnquantized("cannot be trained; take the base as it was before");
   }
 
   /**

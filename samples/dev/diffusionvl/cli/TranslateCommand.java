@@ -184,10 +184,7 @@ final class TranslateCommand implements Callable<Integer> {
       return planOfLongest(type);
     }
     try (ModelFiles files = visionTower == null ? ModelFiles.open(base) : ModelFiles.join(base, visionTower, seed)) {
-      if (files.checkpoint().isQuantized()) {
-        throw BadInputException.of(base.resolve("config.json"), "quantization_config",
-            "quantised weights cannot be trained; take the base as it was before");
-      }
+      TrainingRun.requireTrainable(files);
       ModelConfig config = withImages(translated(files.config()));
       return check != null ? check(files.withConfig(config), type) : train(files.withConfig(config), type);
     }

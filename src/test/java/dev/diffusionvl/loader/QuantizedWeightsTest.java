@@ -169,6 +169,51 @@ class QuantizedWeightsTest {
     }
   }
 
+  /** Scales may be written as one number; words of codes and zero points may not. */
+  @Test
+  void onlyScalesMayBeOneNumber() throws IOException {
+    ObjectNode config = config("awq");
+    config.put("group_size", -1);
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    tensors.put(LAYER + ".qweight", new Tensor(TensorType.I32, new long[] {3, 1}, new byte[12]));
+    tensors.put(LAYER + ".scales", new Tensor(TensorType.F16, new long[] {1, 8}, new byte[16]));
+    tensors.put(LAYER + ".qzeros", new Tensor(TensorType.I32, new long[] {1}, new byte[4]));
+    Path file = folder.resolve("scalar.safetensors");
+    TestCheckpoints.write(file, tensors);
+    QuantizationConfig read = read(config);
+    Path out = folder.resolve("out.safetensors");
+    String message = assertThrows(BadInputException.class, () -> WeightDecoder.decode(file, read, LAYER, out)).getMessage();
+    assertTrue(message.contains(LAYER + ".qzeros: shape [1]"), message);
+
+    ObjectNode perTensor = config("ct-fp8-channel");
+    ((ObjectNode) perTensor.at("/config_groups/group_0/weights")).put("strategy", "tensor");
+    Map<String, Tensor> one = new LinkedHashMap<>();
+    one.put(LAYER + ".weight", new Tensor(TensorType.F8_E4M3, new long[] {2, 3}, new byte[] {0x38, 0x40, 0x30, (byte) 0xb8, 0, 0x3c}));
+    one.put(LAYER + ".weight_scale", new Tensor(TensorType.F32, new long[0], ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN)
+        .putFloat(0.5f).array()));
+    TestCheckpoints.write(file, one);
+    WeightDecoder.decode(file, read(perTensor), LAYER, out);
+    try (Safetensors decoded = Safetensors.open(out)) {
+      assertArrayEquals(new float[] {0.5f, 1, 0.25f, -0.5f, 0, 0.75f}, TestCheckpoints.floats(decoded.tensor(LAYER + ".weight")));
+    }
+  }
+
+  /** More elements than a piece holds, and not a multiple of it. */
+  @Test
+  void largePlainTensorsGoThroughInPieces() throws IOException {
+    int out = 1025;
+    int in = 1027;
+    ByteBuffer values = ByteBuffer.allocate(4 * out * in).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < out * in; i++) {
+      values.putFloat(i);
+    }
+    Path file = folder.resolve("large.safetensors");
+    Path copy = folder.resolve("copy.safetensors");
+    TestCheckpoints.write(file, Map.of(LAYER + ".weight", new Tensor(TensorType.F32, new long[] {out, in}, values.array())));
+    WeightDecoder.decode(file, null, LAYER, copy);
+    assertEquals(-1, Files.mismatch(file, copy));
+  }
+
   /** Each line: file, path of a field, its value, what the message names. */
   @ParameterizedTest
   @CsvSource(delimiter = '|', value = {

@@ -3,11 +3,15 @@ package dev.diffusionvl.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.QuantizedMatrix;
 import dev.diffusionvl.loader.TensorType;
@@ -16,6 +20,7 @@ import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.train.TrainingRun;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -37,11 +42,7 @@ class QuantizedModelTest {
     Path decoded = Files.createDirectory(folder.resolve("decoded"));
     Map<String, Tensor> tensors = TestCheckpoints.read(GoldenCase.MODEL);
     TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, quantize(tensors), NamingScheme.DIFFUSION_VL, 2);
-    ObjectMapper mapper = new ObjectMapper();
-    ObjectNode config = (ObjectNode) mapper.readTree(quantized.resolve("config.json").toFile());
-    config.set("quantization_config", mapper.readTree(Files.readString(Path.of("src/test/resources/quant/configs.json")))
-        .get("ct-fp8-channel").get("quantization_config"));
-    Files.writeString(quantized.resolve("config.json"), config.toString());
+    addQuantization(quantized);
     TestCheckpoints.writeModel(decoded, GoldenCase.MODEL, decode(quantized, tensors), NamingScheme.DIFFUSION_VL, 1);
 
     GoldenCase golden = GoldenCase.all().getFirst();
@@ -50,6 +51,32 @@ class QuantizedModelTest {
     assertArrayEquals(expected.tokenIds(), actual.tokenIds());
     assertEquals(expected.text(), actual.text());
     assertTrue(actual.generatedTokens() > 0);
+  }
+
+  /** What was decoded cannot be told from what was stored: neither training nor writing takes such a model, and nothing is written. */
+  @Test
+  void aQuantisedModelIsNotWrittenBack() throws IOException {
+    Path quantized = Files.createDirectory(folder.resolve("quantized"));
+    TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, quantize(TestCheckpoints.read(GoldenCase.MODEL)), NamingScheme.DIFFUSION_VL, 1);
+    addQuantization(quantized);
+    Path target = folder.resolve("target");
+    try (Device device = Device.open(DeviceSpec.EMULATED); ModelFiles files = ModelFiles.open(quantized);
+        DiffusionVl loaded = DiffusionVl.load(device, quantized, DType.F32)) {
+      String written = assertThrows(BadInputException.class,
+          () -> ModelWriter.write(target, device, loaded.parameters(), quantized, Map.of())).getMessage();
+      String trained = assertThrows(BadInputException.class, () -> TrainingRun.requireTrainable(files)).getMessage();
+      assertTrue(written.startsWith(quantized.resolve("config.json") + ": quantization_config: quantised weights"), written);
+      assertTrue(trained.startsWith(quantized.resolve("config.json") + ": quantization_config: quantised weights"), trained);
+    }
+    assertFalse(Files.exists(target));
+  }
+
+  private static void addQuantization(Path model) throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode config = (ObjectNode) mapper.readTree(model.resolve("config.json").toFile());
+    config.set("quantization_config", mapper.readTree(Files.readString(Path.of("src/test/resources/quant/configs.json")))
+        .get("ct-fp8-channel").get("quantization_config"));
+    Files.writeString(model.resolve("config.json"), config.toString());
   }
 
   /** The language model's matrices in random codes near what they were: what matters is that both sides hold the same numbers. */
