@@ -25,9 +25,9 @@ public final class CheckpointWriter {
   private static final String CONFIG = "config.json";
   private static final String IMAGE_SETTINGS = "preprocessor_config.json";
   private static final int MAX_FILE_BYTES = 256 << 20;
-  /** Weights in any format, and what is not part of a checkpoint. */
+  /** Weights in any format, and what is not part of a checkpoint: the logs and pictures of the run that made it, too. */
   private static final Pattern NOT_COPIED =
-      Pattern.compile("\\..*|.*\\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack|index\\.json|part)");
+      Pattern.compile("\\..*|.*\\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack|index\\.json|part|jsonl|svg)");
 
   private CheckpointWriter() {}
 

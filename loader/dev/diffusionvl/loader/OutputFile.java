@@ -209,6 +209,19 @@ public final class OutputFile implements AutoCloseable {
     };
   }
 
+  /**
+   * Brings to the disk what was appended to a file.
+   *
+   * @throws OutputException if that fails
+   */
+  public static void flush(Path file) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.force(true);
+    } catch (IOException e) {
+      throw failure(file, e);
+    }
+  }
+
   static OutputException failure(Path target, IOException e) {
     String reason = switch (e) {
       case ClosedByInterruptException _ -> "writing was interrupted";

@@ -3,14 +3,12 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
-import dev.diffusionvl.loader.OutputException;
 import dev.diffusionvl.loader.OutputFile;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
 
 /** A file of a run that grows by lines, and that a resumed run takes back to where its snapshot is. */
@@ -37,6 +35,8 @@ final class LineLog {
       return first;
     } catch (IOException e) {
       throw InputFiles.failure(file, e);
+    } catch (UncheckedIOException e) {
+      throw InputFiles.failure(file, e.getCause());
     }
   }
 
@@ -52,10 +52,6 @@ final class LineLog {
 
   /** Brings all lines to the disk: a snapshot counts on them. */
   void flush() {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-      channel.force(true);
-    } catch (IOException e) {
-      throw new OutputException(file, "cannot be written: " + e.getMessage(), e);
-    }
+    OutputFile.flush(file);
   }
 }

@@ -5,10 +5,10 @@ import dev.diffusionvl.loader.AnyresConfig;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.VisionConfig;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.ToIntFunction;
 import java.util.stream.IntStream;
 
 /** Sizes of the largest passes by their number of records, known before training. */
@@ -16,11 +16,9 @@ public final class PassSizes {
   /** Records that are looked at of each kind. */
   private static final int LOOKED_AT = 16;
 
-  private final Objective objective;
   private final List<Record> records;
 
-  private PassSizes(Objective objective, List<Record> records) {
-    this.objective = objective;
+  private PassSizes(List<Record> records) {
     this.records = records;
   }
 
@@ -36,7 +34,7 @@ public final class PassSizes {
       case QWEN_VL -> image / unit(config.vision());
       case QWEN_SIGLIP -> maxLength;
     };
-    return new PassSizes(objective, List.of(new Record(example, features, image)));
+    return new PassSizes(List.of(Record.of(example, objective, features, image)));
   }
 
   /** Patches or tiles. */
@@ -73,19 +71,25 @@ public final class PassSizes {
     for (int number : numbers) {
       Outcome<TrainingRow> row = data.outcome(number);
       if (row.bad() == null) {
-        records.add(Record.of(row.value()));
+        records.add(Record.of(row.value(), objective));
       }
     }
-    return new PassSizes(objective, records);
+    return new PassSizes(records);
   }
 
-  private record Record(Example example, int features, int image) {
-    static Record of(TrainingRow row) {
+  /** Sizes of a pass of one record alone. */
+  private record Record(int rows, int targets, int positions, int features, int image) {
+    static Record of(Example example, Objective objective, int features, int image) {
+      PassRows alone = objective.largest(List.of(example));
+      return new Record(alone.rows(), alone.targets().size(), alone.positions(), features, image);
+    }
+
+    static Record of(TrainingRow row, Objective objective) {
       int image = row.images().stream().mapToInt(rows -> switch (rows.image()) {
         case PreparedImage.Patches patches -> patches.pixels().gridHeight() * patches.pixels().gridWidth();
         case PreparedImage.Tiles tiles -> tiles.tiles().tiles();
       }).max().orElse(0);
-      return new Record(row.example(), row.example().imageRows(), image);
+      return of(row.example(), objective, row.example().imageRows(), image);
     }
   }
 
@@ -94,23 +98,14 @@ public final class PassSizes {
     if (records.isEmpty()) {
       return new PassSize(1, 1, 1, 0, 0); // all that were looked at are bad
     }
-    int[] rows = new int[records.size()];
-    int[] targets = new int[records.size()];
-    int positions = 0;
-    for (int i = 0; i < rows.length; i++) {
-      PassRows alone = objective.largest(List.of(records.get(i).example()));
-      rows[i] = alone.rows();
-      targets[i] = alone.targets().size();
-      positions = Math.max(positions, alone.positions());
-    }
-    int[] features = records.stream().mapToInt(Record::features).toArray();
+    int positions = records.stream().mapToInt(Record::positions).max().orElse(0);
     int image = records.stream().mapToInt(Record::image).max().orElse(0);
-    return new PassSize(ofLargest(rows, batch), ofLargest(targets, batch), positions, ofLargest(features, batch), image);
+    return new PassSize(ofLargest(Record::rows, batch), ofLargest(Record::targets, batch), positions,
+        ofLargest(Record::features, batch), image);
   }
 
-  private static int ofLargest(int[] values, int count) {
-    int[] sorted = values.clone();
-    Arrays.sort(sorted);
+  private int ofLargest(ToIntFunction<Record> size, int count) {
+    int[] sorted = records.stream().mapToInt(size).sorted().toArray();
     long sum = IntStream.range(0, count).mapToLong(i -> sorted[sorted.length - 1 - i % sorted.length]).sum();
     return (int) Math.min(sum, Integer.MAX_VALUE);
   }

@@ -11,7 +11,7 @@ import java.util.Map;
 /** Buffers of one part of training. They are allocated, or only counted: so a plan and what becomes of it cannot differ. */
 final class TrainingMemory implements AutoCloseable {
   /** What memory is for. */
-  enum Use { WEIGHTS, MASTERS, MOMENTS, GRADIENTS, ACTIVATIONS, VISION, WORKSPACES }
+  enum Use { WEIGHTS, MASTERS, MOMENTS, GRADIENTS, ACTIVATIONS, WORKSPACES }
 
   private final Device device; // null: buffers are only counted
   private final DeviceScope scope; // stays empty then

@@ -112,6 +112,7 @@ class SigLipTranslationTest {
     Path second = temp.resolve("second");
     Outcome stage2 = translate(first, second, "--steps", "2", "--lr", "1e-3");
     assertEquals(0, stage2.code(), stage2.err());
+    assertEquals(2, Files.readAllLines(second.resolve("train.jsonl")).size(), "the log is that of the second stage");
     assertEquals("anyres_max_4", config(second).get("image_aspect_ratio").asText());
     assertEquals("spatial_unpad", config(second).get("mm_patch_merge_type").asText());
     assertEquals(36, config(second).get("image_grid_pinpoints").size());

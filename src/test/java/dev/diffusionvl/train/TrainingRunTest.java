@@ -170,6 +170,17 @@ class TrainingRunTest {
     assertTrue(message.contains("state.json"), message);
   }
 
+  /** A log that somebody has spoilt is bad input, not a fault of ours. */
+  @Test
+  void aLogThatIsNoTextIsRefused() throws IOException {
+    Path data = data();
+    Path out = folder.resolve("out");
+    train(data, out, DType.F32, false, 2);
+    Files.write(out.resolve("train.jsonl"), new byte[] {'{', (byte) 0xff, '\n', (byte) 0xfe, '\n'});
+    String message = assertThrows(BadInputException.class, () -> train(data, out, DType.F32, true, 4)).getMessage();
+    assertTrue(message.startsWith(out.resolve("train.jsonl").toString()), message);
+  }
+
   private Path data() throws IOException {
     Path file = folder.resolve("data.jsonl");
     StringBuilder lines = new StringBuilder();
