@@ -24,13 +24,14 @@ final class ChatTemplate {
   static List<String> remarks(Path modelDir) {
     Path plain = modelDir.resolve("chat_template.jinja");
     if (InputFiles.present(plain)) {
-      return judged(plain, new String(InputFiles.read(plain, ConfigReader.MAX_FILE_BYTES), StandardCharsets.UTF_8));
+      return judged(plain, new String(InputFiles.read(plain, TokenizerFiles.MAX_FILE_BYTES), StandardCharsets.UTF_8));
     }
     for (String name : OBJECTS) {
       Path file = modelDir.resolve(name);
-      JsonObject object = InputFiles.present(file) ? Json.readObject(file, ConfigReader.MAX_FILE_BYTES) : null;
-      if (object != null && object.has(FIELD)) { // a text, or a list of named ones
-        return judged(file, object.isList(FIELD) ? object.list(FIELD).toString() : object.string(FIELD, ""));
+      JsonObject object = InputFiles.present(file) ? Json.readObject(file, TokenizerFiles.MAX_FILE_BYTES) : null;
+      Object template = object == null ? null : object.fields().get(FIELD);
+      if (template instanceof String || template instanceof List) { // a list is of named ones; anything else is no template
+        return judged(file, template.toString());
       }
     }
     return List.of();

@@ -18,7 +18,7 @@ import java.util.Map;
  * expression, other options of the merging) is refused instead of ignored.
  */
 final class TokenizerFiles {
-  private static final int MAX_FILE_BYTES = 64 << 20;
+  static final int MAX_FILE_BYTES = 64 << 20;
   /** Ids index arrays; a file of a few bytes must not claim gigabytes by a single large id. */
   private static final int MAX_ID = 1 << 22;
   private static final String NO_ID = " is no token id (0.." + (MAX_ID - 1) + ")";

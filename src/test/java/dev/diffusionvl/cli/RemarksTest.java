@@ -62,6 +62,17 @@ class RemarksTest {
     assertEquals("", remarks(generate()), "they have moved");
   }
 
+  /** Prompts never use the template: one that cannot be judged stops nothing, nor does a long file that the tokenizer reads as well. */
+  @Test
+  void aTemplateThatIsNoneOrStandsInALongFileStopsNothing() throws IOException {
+    Files.deleteIfExists(model.resolve("chat_template.json"));
+    Files.writeString(model.resolve("processor_config.json"), "{\"chat_template\": {\"default\": 3}}");
+    assertEquals("", remarks(generate()));
+    Path config = model.resolve("tokenizer_config.json");
+    Files.writeString(config, Files.readString(config).replaceFirst("\\{", "{" + " ".repeat(5 << 20)));
+    assertEquals("", remarks(generate()));
+  }
+
   /** Wherever the library that saved it has put the template: another form than the one that prompts are written in is said. */
   @ParameterizedTest
   @CsvSource(delimiter = '|', value = {
