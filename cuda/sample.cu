@@ -116,6 +116,7 @@ __device__ __forceinline__ void sample(const T* logits, int* table, const BlockT
   DVL_SHARED(int[kThreads + 1], tie_scan);
   DVL_SHARED(double[kThreads + 1], mass_scan);
   const BlockTask task = tasks[blockIdx.y];
+  if (task.variants == 0) return;  // fills up a list of tasks
   const BlockSlot& slot = *block_slot(table, stride, task.slot);
   const int index = task.row + int(blockIdx.x);
   const int top_k = slot.top_k;

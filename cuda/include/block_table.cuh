@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blocks that are being denoised, one per slot of a table, and which of them a pass decides. What differs between sequences is here
-// and not among the arguments of a launch, so that one launch serves many. Mirrored in Java (BlockTable).
+// and not among the arguments of a launch, so that one launch serves many. Mirrored in Java (Blocks).
 #pragma once
 #include "dvl.cuh"
 

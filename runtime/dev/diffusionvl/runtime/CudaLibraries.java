@@ -117,7 +117,6 @@ final class CudaLibraries {
     Path home = Path.of(System.getProperty("user.home"));
     addPrefix(folders, home.resolve(".local"));
     for (String environment : List.of(".venv", "venv")) {
-      addPrefix(folders, Path.of(environment));
       addPrefix(folders, home.resolve(environment));
     }
     for (String root : List.of("conda", "miniconda3", "miniforge3", "mambaforge", "anaconda3")) {

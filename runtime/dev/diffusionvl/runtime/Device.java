@@ -242,9 +242,10 @@ public final class Device implements AutoCloseable {
     }
     int[] version = new int[1];
     Cuda.check(JCudaDriver.cuDriverGetVersion(version), "cuDriverGetVersion");
-    if (version[0] < DriverVersion.neededForPtx()) {
-      throw new DeviceUnavailableException(name + " is served by PTX, which takes a driver for " + DriverVersion.text(
-          DriverVersion.neededForPtx()) + " or newer to compile; the driver here offers " + DriverVersion.text(version[0]) + ": update it");
+    int needed = DriverVersion.neededForPtx();
+    if (version[0] < needed) {
+      throw new DeviceUnavailableException(name + " is served by PTX, which takes a driver for " + DriverVersion.text(needed)
+          + " or newer to compile; the driver here offers " + DriverVersion.text(version[0]) + ": update it");
     }
     return "kernels/ptx/" + op + ".ptx";
   }

@@ -29,7 +29,7 @@ public final class SkinnyResidual extends SkinnyOp {
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h, int rows, int n, int k,
       int ahead) {
-    launch(stream, workspace, x, w, h, rows, n, k, ahead, SkinnySplit.of(n, k, false));
+    launchOver(SkinnySplit.of(n, k, false), stream, workspace, x, w, h, rows, n, k, ahead);
   }
 
   /**
@@ -39,13 +39,18 @@ public final class SkinnyResidual extends SkinnyOp {
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h, int rows, int n, int k,
       int ahead, SkinnySplit split) {
+    require(split.equals(SkinnySplit.over(split.blocks(), n, k, false)), "split, which is not of n and k, with blocks", split.blocks());
+    launchOver(split, stream, workspace, x, w, h, rows, n, k, ahead);
+  }
+
+  private void launchOver(SkinnySplit split, Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h,
+      int rows, int n, int k, int ahead) {
     require(ahead >= 0, "ahead", ahead);
     checkProduct(workspace, "x", x, w, rows, n, k);
     int groups = RowSquares.groups(n);
     check("h", h.rows(), x.dtype(), (long) rows * n);
     checkAligned("h", h.rows());
     check("squares", h.squares(), DType.F32, (long) rows * groups);
-    require(split.equals(SkinnySplit.over(split.blocks(), n, k, false)), "split, which is not of n and k, with blocks", split.blocks());
     inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x.dtype(), split, count)
         .ptr(x, (long) first * k).ptr(w).ptr(h.rows(), (long) first * n).ptr(h.squares(), (long) first * groups)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span())
