@@ -52,7 +52,6 @@ final class Answer implements GenerationListener {
   private long bytesSent;
   private int tokens;
   private boolean ended; // an end-of-text token was met
-  private volatile boolean cancelled;
 
   Answer(int index, ChatRequest chat, Tokenizer tokenizer, int eosId, int maskId, BlockingQueue<Event> events) {
     this.index = index;
@@ -68,13 +67,9 @@ final class Answer implements GenerationListener {
     return index;
   }
 
-  void cancel() {
-    cancelled = true;
-  }
-
   @Override
   public boolean isCancelled() {
-    return cancelled;
+    return stops.found();
   }
 
   @Override
@@ -109,9 +104,6 @@ final class Answer implements GenerationListener {
     if (!sent.isEmpty()) {
       events.add(new Text(this, sent, release(false)));
     }
-    if (stops.found()) {
-      cancelled = true;
-    }
   }
 
   /** The engine is done with it. */
@@ -133,7 +125,7 @@ final class Answer implements GenerationListener {
       return;
     }
     for (Token token : committed.values()) {
-      ended |= token.id() == eosId;
+      ended |= token.id() == eosId || tokens == chat.options().genLength(); // a block may hold more than was asked for
       if (!ended) {
         placed.add(new Placed(token, bytesPlaced));
         bytesPlaced += token.bytes().length;

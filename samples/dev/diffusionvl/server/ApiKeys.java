@@ -2,6 +2,7 @@
 package dev.diffusionvl.server;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.InputFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -39,7 +40,7 @@ public final class ApiKeys {
       }
       return new ApiKeys(keys);
     } catch (IOException e) {
-      throw BadInputException.of(file, "cannot be read: " + e.getMessage());
+      throw InputFiles.failure(file, e);
     }
   }
 

@@ -169,7 +169,6 @@ final class ChatHandler {
 
     @Override
     public void close() {
-      answers.forEach(Answer::cancel);
       generations.forEach(Generation::cancel);
     }
   }

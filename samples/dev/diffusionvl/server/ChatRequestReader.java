@@ -206,12 +206,7 @@ final class ChatRequestReader {
     if (modalities != null && !(modalities.size() == 1 && "text".equals(modalities.get(0).textValue()))) {
       throw fields.invalid("modalities", "only [\"text\"] is supported");
     }
-    for (String name : List.of("tools", "functions", "logit_bias")) {
-      JsonNode value = fields.get(name);
-      if (value != null && !(value.isContainerNode() && value.isEmpty())) {
-        throw fields.invalid(name, "is not supported");
-      }
-    }
+    fields.refuseUnlessEmpty("tools", "functions", "logit_bias");
     for (String name : List.of("tool_choice", "function_call")) {
       JsonNode value = fields.get(name);
       if (value != null && !"none".equals(value.textValue()) && !"auto".equals(value.textValue())) {

@@ -54,6 +54,16 @@ final class Fields {
     return ApiError.invalid(path(name), path(name) + ": " + problem);
   }
 
+  /** Refuses what these fields ask for; an empty array or object asks for nothing. */
+  void refuseUnlessEmpty(String... names) {
+    for (String name : names) {
+      JsonNode value = get(name);
+      if (value != null && !(value.isContainerNode() && value.isEmpty())) {
+        throw invalid(name, "is not supported");
+      }
+    }
+  }
+
   String text(String name) {
     JsonNode value = get(name);
     if (value == null) {

@@ -29,16 +29,22 @@ final class ImageReader {
    * @param lease is charged for the image
    */
   RgbImage read(String path, String url, Budget.Lease lease) {
-    byte[] file;
     if (url.regionMatches(true, 0, "data:", 0, 5)) {
-      file = data(path, url);
-    } else if (url.regionMatches(true, 0, "http:", 0, 5) || url.regionMatches(true, 0, "https:", 0, 6)) {
-      file = remote.fetch(path, url);
-    } else {
-      throw ApiError.invalid(path, "invalid_image_url", path + ": must be a data: URI of an image"
-          + (remote.allowed() ? ", or an http(s) address of a host that this server fetches images from" : ""));
+      return charged(decode(path, data(path, url)), lease);
     }
-    RgbImage image = decode(path, file);
+    if (url.regionMatches(true, 0, "http:", 0, 5) || url.regionMatches(true, 0, "https:", 0, 6)) {
+      lease.take(limits.bodyBytes()); // the most that may come, before it comes
+      try {
+        return charged(decode(path, remote.fetch(path, url)), lease);
+      } finally {
+        lease.giveBack(limits.bodyBytes());
+      }
+    }
+    throw ApiError.invalid(path, "invalid_image_url", path + ": must be a data: URI of an image"
+        + (remote.allowed() ? ", or an http(s) address of a host that this server fetches images from" : ""));
+  }
+
+  private static RgbImage charged(RgbImage image, Budget.Lease lease) {
     lease.take((long) IMAGE_BYTES * image.width() * image.height());
     return image;
   }

@@ -67,12 +67,7 @@ final class MessagesReader {
     } else {
       throw message.invalid("content", "must be a string or an array of parts");
     }
-    for (String name : List.of("tool_calls", "function_call", "audio")) {
-      JsonNode value = message.get(name);
-      if (value != null && !value.isEmpty()) {
-        throw message.invalid(name, "is not supported");
-      }
-    }
+    message.refuseUnlessEmpty("tool_calls", "function_call", "audio");
     message.ignore("name", "refusal", "annotations");
     message.refuseTheRest();
     return new Message(message.path("content"), role.equals("system") || role.equals("developer"), role.equals("user"), parts);
@@ -143,6 +138,9 @@ final class MessagesReader {
       if (message.empty() && message.user()) {
         throw ApiError.invalid(message.path(), message.path() + ": is empty");
       }
+      if (message.user() && message.parts().stream().allMatch(part -> part.text() == null || part.text().isEmpty())) {
+        throw ApiError.invalid(message.path(), message.path() + ": a message needs a text beside its images");
+      }
       begun |= !message.system();
       before = message;
     }
@@ -180,18 +178,13 @@ final class MessagesReader {
   }
 
   private void addParts(Request.Builder request, Message message, Budget.Lease lease) {
-    boolean text = false;
     for (Part part : message.parts()) {
       if (part.imageUrl() != null) {
         RgbImage image = images.read(part.imagePath(), part.imageUrl(), lease);
         request.image(image);
       } else {
         request.text(part.text());
-        text |= !part.text().isEmpty();
       }
-    }
-    if (!text) {
-      throw ApiError.invalid(message.path(), message.path() + ": a message needs a text beside its images");
     }
   }
 }

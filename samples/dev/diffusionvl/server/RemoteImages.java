@@ -121,8 +121,9 @@ final class RemoteImages implements AutoCloseable {
       throw unfetched(path, "only plain http and https addresses are");
     }
     String host = address.getHost().toLowerCase(Locale.ROOT);
-    boolean usual = address.getPort() < 0 || address.getPort() == (https ? 443 : 80);
-    if (!hosts.contains(usual ? host : host + ":" + address.getPort())) {
+    int usual = https ? 443 : 80;
+    int port = address.getPort() < 0 ? usual : address.getPort();
+    if (!hosts.contains(host + ":" + port) && !(port == usual && hosts.contains(host))) {
       throw unfetched(path, "its host is not one that this server fetches images from");
     }
     return address;

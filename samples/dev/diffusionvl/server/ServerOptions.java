@@ -2,7 +2,9 @@
 package dev.diffusionvl.server;
 
 import java.time.Duration;
+import java.util.Locale;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * How a {@link ChatServer} serves.
@@ -16,7 +18,7 @@ import java.util.Set;
  */
 public record ServerOptions(String host, int port, String modelName, ApiKeys keys, Set<String> imageHosts, Limits limits) {
   public ServerOptions {
-    imageHosts = Set.copyOf(imageHosts);
+    imageHosts = imageHosts.stream().map(name -> name.toLowerCase(Locale.ROOT)).collect(Collectors.toUnmodifiableSet());
   }
 
   /**

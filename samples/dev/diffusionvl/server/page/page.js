@@ -121,7 +121,6 @@ class Answer {
     place.append(this.block);
     this.begin = performance.now();
     this.steps = 0;
-    this.committed = 0;
     this.positions = new Set();
   }
 

@@ -220,6 +220,17 @@ class ChatApiTest {
     assertTrue(served.answer(ask("Hi", 8)).at("/choices/0/logprobs").isNull());
   }
 
+  /** A block has more tokens than are asked for; what lies behind them is neither told nor counted. */
+  @Test
+  void noMoreTokensThanAskedFor() throws Exception {
+    for (int asked : new int[] {1, 3, 9}) {
+      JsonNode answer = served.answer(askImage(DESCRIBE, asked).put("logprobs", true));
+      assertEquals(asked, answer.at("/usage/completion_tokens").asInt());
+      assertEquals(asked, answer.at("/choices/0/logprobs/content").size());
+      assertEquals("length", answer.at("/choices/0/finish_reason").asText());
+    }
+  }
+
   /** Whatever a stranger writes, it is text. */
   @Test
   void specialTokensAndPlaceholdersStayText() throws Exception {
@@ -295,6 +306,7 @@ class ChatApiTest {
       "messages[0].content | [{\"role\":\"system\",\"content\":\"x\"}]",
       "messages[1].content | [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"x\"}]",
       "messages[1].content | [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"system\",\"content\":\"x\"}]",
+      "messages[0].tool_calls | [{\"role\":\"user\",\"content\":\"x\",\"tool_calls\":\"abc\"}]",
       "messages[0].name2 | [{\"role\":\"user\",\"content\":\"x\",\"name2\":\"x\"}]"})
   void aWrongMessageIsNamed(String param, String messages) throws Exception {
     refused(400, param.equals("messages[0]") ? "messages[0]" : param, ask("", 8).set("messages", JSON.readTree(messages)));

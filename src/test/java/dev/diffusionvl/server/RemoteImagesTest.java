@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
@@ -110,6 +111,19 @@ class RemoteImagesTest {
       assertTrue(refusal(images, "http://localhost:" + port + "/x.png").contains("cannot be reached"));
     }
     assertEquals(asked, ASKED.get());
+  }
+
+  /** A host that is named with its usual port is the host that an address without a port means. */
+  @Test
+  void theUsualPortMayBeNamedOrNot() {
+    for (Set<String> named : List.of(Set.of("localhost"), Set.of("localhost:80"))) {
+      try (RemoteImages images = new RemoteImages(named, 1, address -> false)) {
+        for (String url : new String[] {"http://localhost/x.png", "http://LOCALHOST:80/x.png"}) {
+          assertTrue(refusal(images, url).contains("cannot be reached"), "allowed, but its address is not public");
+        }
+        assertTrue(refusal(images, "http://localhost:81/x.png").contains("is not one that"));
+      }
+    }
   }
 
   @Test
