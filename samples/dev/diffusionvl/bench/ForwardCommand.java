@@ -43,6 +43,7 @@ final class ForwardCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     ModelConfig config = modelOptions.config(options);
+    rows = rows.stream().distinct().toList();
     for (int m : rows) {
       if (m < config.blockSize() || m % config.blockSize() != 0 || m > 64 * config.blockSize()) {
         throw options.usage("--rows is " + m + ", allowed are 1 to 64 blocks of " + config.blockSize());
@@ -110,11 +111,11 @@ final class ForwardCommand implements Callable<Integer> {
 
   private Row row(ModelConfig config, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
     ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), context, m);
-    double floor = (cost.weights() + cost.cache()) / ceilings.readBytesPerSecond() * 1e3;
+    double floor = cost.bytes() / ceilings.readBytesPerSecond() * 1e3;
     double ms = micros.median() / 1e3;
     return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
-        .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.weights() + cost.cache())
-        .put("gbps", (cost.weights() + cost.cache()) / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);
+        .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.bytes())
+        .put("gbps", cost.bytes() / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);
   }
 }

@@ -18,4 +18,9 @@ record ForwardCost(long weights, long cache) {
     long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
     return new ForwardCost(weights, cache);
   }
+
+  /** All that is read. */
+  long bytes() {
+    return weights + cache;
+  }
 }

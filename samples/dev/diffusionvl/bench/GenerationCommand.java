@@ -88,6 +88,7 @@ final class GenerationCommand implements Callable<Integer> {
 
   private GenerationOptions generationOptions() {
     try {
+      speculate = speculate.stream().distinct().toList();
       speculate.forEach(this::execution);
       return GenerationOptions.DEFAULTS.withGenLength(genLength).withSteps(steps);
     } catch (IllegalArgumentException e) {
@@ -101,8 +102,8 @@ final class GenerationCommand implements Callable<Integer> {
     int decodeForwards = first.counts().denoise() + first.counts().store();
     return new Row("generate").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", first.promptTokens()).put("image_tokens", first.imageTokens())
-        .put("schedule", "static").put("steps", steps).put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store",
-        !noFusedStore).put("graphs", !noGraph)
+        .put("schedule", "static").put("steps", steps).put("gen_length", genLength)
+        .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("fused_store", !noFusedStore).put("graphs", !noGraph)
         .put("overlap", overlap).put("speculate", drafts).put("tokens", first.generatedTokens()).put("forwards", first.counts().forwards())
         .put("denoise_forwards", first.counts().denoise()).put("store_forwards", first.counts().store())
         .put("vision_ms", quantiles(results, r -> r.timings().vision()).median())

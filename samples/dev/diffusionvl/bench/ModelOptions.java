@@ -49,20 +49,15 @@ final class ModelOptions {
   }
 
   List<Integer> contexts() {
-    return !contexts.isEmpty() ? contexts : shape.equals("tiny") ? List.of(64) : List.of(352, 1000, 4000);
+    return !contexts.isEmpty() ? contexts.stream().distinct().toList() : shape.equals("tiny") ? List.of(64) : List.of(352, 1000, 4000);
   }
 
   List<GemmChoice> gemm(BenchOptions options) {
-    List<GemmChoice> choices = new ArrayList<>();
-    for (String who : gemm.isEmpty() ? List.of("auto") : gemm) {
-      choices.add(switch (who) {
-        case "auto" -> GemmChoice.AUTO;
-        case "own" -> GemmChoice.OWN;
-        case "cublas" -> GemmChoice.CUBLAS;
-        default -> throw options.usage("--gemm is '" + who + "', allowed are own, cublas and auto");
-      });
+    try {
+      return (gemm.isEmpty() ? List.of("auto") : gemm).stream().distinct().map(GemmChoice::parse).toList();
+    } catch (IllegalArgumentException e) {
+      throw options.usage("--" + e.getMessage());
     }
-    return choices;
   }
 
   DiffusionVl model(Device device, ModelConfig config, DType dtype) {

@@ -2,20 +2,15 @@
 package dev.diffusionvl.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.bench.Report.Column;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.predict.Change;
 import dev.diffusionvl.bench.predict.Gpu;
 import dev.diffusionvl.bench.predict.KernelTime;
 import dev.diffusionvl.bench.predict.TimeModel;
-import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.TextConfig;
-import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -84,7 +79,8 @@ final class PredictCommand implements Callable<Integer> {
     Set<Change> changes = TimeModel.usualChanges();
     with.forEach(name -> changes.add(change("--with", name)));
     without.forEach(name -> changes.remove(change("--without", name)));
-    List<JsonNode> beside = measured == null ? List.of() : read(measured);
+    List<JsonNode> beside = measured == null ? List.of()
+        : EarlierRows.lines(measured).stream().filter(row -> row.isObject() && row.path("gpu").asBoolean()).toList();
     List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, context, rows);
     Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8),
         json ? Report.Format.JSON : Report.Format.TABLE, null, null);
@@ -140,22 +136,6 @@ final class PredictCommand implements Callable<Integer> {
 
   private ParameterException usage(String message) {
     return new ParameterException(spec.commandLine(), message);
-  }
-
-  private static List<JsonNode> read(Path file) {
-    List<JsonNode> rows = new ArrayList<>();
-    try {
-      for (String line : Files.readAllLines(file)) {
-        JsonNode row = line.isBlank() ? null : new ObjectMapper().readTree(line);
-        if (row instanceof ObjectNode && row.path("gpu").asBoolean()) {
-          rows.add(row);
-        }
-      }
-    } catch (IOException e) {
-      throw new BadInputException("--measured " + file + ": " + (e.getMessage() == null ? "cannot be read" : e.getMessage().lines()
-          .findFirst().orElse("cannot be read")));
-    }
-    return rows;
   }
 
   /** The kernel's measured time in rows of dvl bench kernels: the last of the same operation that reads about as many bytes. */

@@ -87,6 +87,7 @@ final class ServeCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     ModelConfig config = modelOptions.config(options);
+    users = users.stream().distinct().toList();
     for (int n : users) {
       if (n < 1 || n > EngineOptions.MAX_SLOTS) {
         throw options.usage("--users is " + n + ", allowed are 1 to " + EngineOptions.MAX_SLOTS);
@@ -143,10 +144,11 @@ final class ServeCommand implements Callable<Integer> {
     int block = config.blockSize();
     int forwardsOfBlock = Math.min(steps, block);
     ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), n * (warm.promptTokens() + genLength / 2), n * block);
-    double floorBlock = forwardsOfBlock * (cost.weights() + cost.cache()) / ceilings.readBytesPerSecond() * 1e3;
+    double floorBlock = forwardsOfBlock * cost.bytes() / ceilings.readBytesPerSecond() * 1e3;
     Row row = new Row("serve").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", warm.promptTokens()).put("image_tokens", warm.imageTokens())
-        .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("steps", steps).put("users", n).put("requests", n * requests)
+        .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("steps", steps).put("gen_length", genLength)
+        .put("users", n).put("requests", n * requests)
         .put("tokens", after.generatedTokens() - before.generatedTokens()).put("forwards", after.forwards() - before.forwards())
         .put("seconds", nanos / 1e9).put("tokens_per_s", (after.generatedTokens() - before.generatedTokens()) / (nanos / 1e9))
         .put("requests_per_s", n * requests / (nanos / 1e9)).put("floor_block_ms", floorBlock)

@@ -103,7 +103,7 @@ class BenchTest {
   @Test
   void forwardsByGraphAndLaunched() throws IOException {
     List<JsonNode> rows = run(0, "forward", "--shape", "tiny", "--layers", "1", "--context", "24", "--rows", "8", "--rows", "16",
-        "--tokenizer", MODEL).stream().filter(r -> r.get("bench").asText().equals("forward")).toList();
+        "--rows", "8", "--tokenizer", MODEL).stream().filter(r -> r.get("bench").asText().equals("forward")).toList();
     assertEquals(List.of("8 graph", "8 launched", "16 graph", "16 launched"),
         rows.stream().map(r -> r.get("rows").asText() + " " + r.get("mode").asText()).toList());
     for (JsonNode row : rows) {
