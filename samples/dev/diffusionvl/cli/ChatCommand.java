@@ -41,7 +41,7 @@ final class ChatCommand implements Callable<Integer> {
 
   @Mixin private AnswerOptions options;
 
-  /** What was asked and answered, with the images of each question; the answer of the last one may still be missing. */
+  /** What was asked and answered, with the images of each question. */
   private record Exchange(List<RgbImage> images, String question, String answer) {}
 
   private final List<Exchange> said = new ArrayList<>();

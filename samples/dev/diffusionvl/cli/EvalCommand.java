@@ -110,10 +110,9 @@ final class EvalCommand implements Callable<Integer> {
       default -> throw usage("--dtype is '" + dtype + "', allowed are bf16 and f32");
     };
     GenerationOptions options;
-    DeviceSpec where;
+    DeviceSpec where = ModelChoice.device(device);
     try {
       options = GenerationOptions.DEFAULTS.withGenLength(genLength).withSteps(steps);
-      where = DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
     } catch (IllegalArgumentException e) {
       throw usage("--" + e.getMessage());
     }
@@ -121,6 +120,7 @@ final class EvalCommand implements Callable<Integer> {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       ExactMatch questions = ExactMatch.read(files, data, images(data, images), limit, options).checked(files, type);
       try (Device gpu = Device.open(where); DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
+        loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
         return json(questions.ask(loaded, progress(questions.questions().size())));
       }
     }
@@ -134,11 +134,10 @@ final class EvalCommand implements Callable<Integer> {
   /** On a terminal one line that is redrawn. */
   private static Consumer<Asked> progress(int questions) {
     int[] asked = new int[2]; // and right
-    boolean terminal = Boolean.getBoolean("dvl.terminal");
     return answer -> {
       asked[0]++;
       asked[1] += answer.score() == 1 ? 1 : 0;
-      if (terminal) {
+      if (Terminal.AT_STDERR) {
         System.err.printf(Locale.ROOT, "\r%d of %d asked, %d right%s", asked[0], questions, asked[1], asked[0] == questions ? "\n" : "");
       }
     };

@@ -25,10 +25,10 @@ final class HelpText {
   /** For a command and all below it. */
   static void install(CommandLine command) {
     command.setUsageHelpAutoWidth(true);
-    String columns = System.getenv("COLUMNS");
-    if (columns != null && columns.matches("\\d{2,4}")) {
+    int columns = columns();
+    if (columns > 0) {
       command.setUsageHelpAutoWidth(false);
-      command.setUsageHelpWidth(Math.max(55, Integer.parseInt(columns))); // picocli takes no less; our own parts do
+      command.setUsageHelpWidth(Math.max(55, columns)); // picocli takes no less; our own parts do
     }
     Map<String, IHelpSectionRenderer> sections = command.getHelpSectionMap();
     sections.put(UsageMessageSpec.SECTION_KEY_SYNOPSIS, HelpText::synopsis);
@@ -40,9 +40,15 @@ final class HelpText {
     command.getSubcommands().values().forEach(HelpText::install);
   }
 
-  private static int width(Help help) {
+  /** What the environment says of the terminal's width; 0: nothing. */
+  private static int columns() {
     String columns = System.getenv("COLUMNS");
-    return columns != null && columns.matches("\\d{2,4}") ? Math.max(NARROWEST, Integer.parseInt(columns))
+    return columns != null && columns.matches("\\d{2,4}") ? Integer.parseInt(columns) : 0;
+  }
+
+  private static int width(Help help) {
+    int columns = columns();
+    return columns > 0 ? Math.max(NARROWEST, columns)
         : help.commandSpec().usageMessage().width();
   }
 

@@ -50,8 +50,13 @@ final class ModelChoice {
   }
 
   DeviceSpec device() {
+    return device(device);
+  }
+
+  /** The device that a command's option names, or the usual one where it is null. */
+  static DeviceSpec device(String given) {
     try {
-      return DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto"));
+      return DeviceSpec.parse(given != null ? given : System.getProperty("dvl.device", "auto"));
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--device: " + e.getMessage());
     }

@@ -16,14 +16,12 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.logging.Level;
 import java.util.logging.Logger;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -163,8 +161,7 @@ final class ServeCommand implements Callable<Integer> {
     String name = modelName != null ? modelName : directory.toAbsolutePath().normalize().getFileName().toString();
     ServerOptions.Limits usual = ServerOptions.Limits.DEFAULTS;
     try {
-      return new ServerOptions(host, port, name, keys,
-          imageHosts.stream().map(h -> h.toLowerCase(Locale.ROOT)).collect(Collectors.toSet()),
+      return new ServerOptions(host, port, name, keys, imageHosts,
           new ServerOptions.Limits(bodyBytes, images, imagePixels, usual.textChars(), usual.choices(), defaultTokens, connections,
               usual.idle(), usual.body(), Duration.ofSeconds(requestSeconds)));
     } catch (IllegalArgumentException e) {

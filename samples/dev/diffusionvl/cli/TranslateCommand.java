@@ -11,7 +11,6 @@ import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
-import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.train.AutoregressiveObjective;
 import dev.diffusionvl.train.BlockDiffusionObjective;
 import dev.diffusionvl.train.ConversationData;
@@ -168,6 +167,7 @@ final class TranslateCommand implements Callable<Integer> {
     if (check == null && (data == null || out == null) && !plan) {
       throw usage("--data and --out are needed, or --check, or --plan");
     }
+    requireRanges();
     if (steps != null && epochs != null) {
       throw usage("--steps and --epochs exclude each other");
     }
@@ -190,6 +190,28 @@ final class TranslateCommand implements Callable<Integer> {
     }
   }
 
+  /** What is wrong whatever the base and the data are is said before either is read. */
+  private void requireRanges() {
+    require(batch >= 1, "batch", batch, "1 or more");
+    require(accumulate >= 1, "accumulate", accumulate, "1 or more");
+    require((long) batch * accumulate <= Integer.MAX_VALUE, "accumulate", accumulate, "so many that a step has fewer than 2^31 records");
+    require(steps == null || steps >= 1, "steps", steps, "1 or more");
+    require(epochs == null || epochs >= 1, "epochs", epochs, "1 or more");
+    require(rate > 0 && rate < Double.POSITIVE_INFINITY, "lr", rate, "above 0");
+    require(visionRate > 0 && visionRate < Double.POSITIVE_INFINITY, "lr-vision", visionRate, "above 0");
+    require(warmup >= 0 && warmup <= 1, "warmup", warmup, "0 to 1");
+    require(blockSize == null || blockSize >= 1, "block-size", blockSize, "1 or more");
+    require(maxLength == null || maxLength >= 1, "max-length", maxLength, "1 or more");
+    require(saveEvery >= 0, "save-every", saveEvery, "0 or more");
+    ModelChoice.device(device);
+  }
+
+  private void require(boolean ok, String option, Object value, String allowed) {
+    if (!ok) {
+      throw usage("--" + option + " is " + value + ", allowed is " + allowed);
+    }
+  }
+
   /** The base's configuration with mask and blocks. */
   private ModelConfig translated(ModelConfig config) {
     int mask = maskTokenId != null ? maskTokenId : config.maskTokenId();
@@ -208,7 +230,7 @@ final class TranslateCommand implements Callable<Integer> {
   }
 
   private Device openDevice() {
-    return Device.open(DeviceSpec.parse(device != null ? device : System.getProperty("dvl.device", "auto")));
+    return Device.open(ModelChoice.device(device));
   }
 
   /** How the SigLIP family's images are prepared, which is part of the checkpoint. */
@@ -234,9 +256,10 @@ final class TranslateCommand implements Callable<Integer> {
     }
     rows = maxLength == null ? rows : rows.withMaxLength(maxLength);
     try (ConversationData conversations = ConversationData.open(data, new RowEncoder(config, files.tokenizer(), rows))) {
-      int perStep = Math.multiplyExact(batch, accumulate);
+      int perStep = batch * accumulate;
       long wanted = steps != null ? steps : ((long) (epochs != null ? epochs : 1) * conversations.size() + perStep - 1) / perStep;
-      TrainerOptions options = options(Math.toIntExact(wanted));
+      require(wanted <= Integer.MAX_VALUE, "epochs", epochs, "fewer than 2^31 steps");
+      TrainerOptions options = options((int) wanted);
       Objective what = objective(config);
       PassSizes sizes = PassSizes.of(conversations, what);
       PlanReport report = new PlanReport(config, type, options, sizes, json);

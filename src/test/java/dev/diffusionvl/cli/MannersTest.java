@@ -51,6 +51,19 @@ class MannersTest {
       "generate --prompt x --images grid | --images grid takes 2 to 9 images, there are 0",
       "generate --prompt x --images mosaic | --images is 'mosaic', allowed are separate and grid",
       "generate | --prompt is missing",
+      "translate --base b --plan --batch 0 | --batch is 0, allowed is 1 or more",
+      "translate --base b --plan --accumulate 0 | --accumulate is 0, allowed is 1 or more",
+      "translate --base b --plan --batch 65536 --accumulate 65536 | --accumulate is 65536, allowed is so many that a step has",
+      "translate --base b --plan --steps 0 | --steps is 0, allowed is 1 or more",
+      "translate --base b --plan --epochs 0 | --epochs is 0, allowed is 1 or more",
+      "translate --base b --plan --lr 0 | --lr is 0.0, allowed is above 0",
+      "translate --base b --plan --lr NaN | --lr is NaN, allowed is above 0",
+      "translate --base b --plan --lr-vision -1 | --lr-vision is -1.0, allowed is above 0",
+      "translate --base b --plan --warmup 2 | --warmup is 2.0, allowed is 0 to 1",
+      "translate --base b --plan --block-size 0 | --block-size is 0, allowed is 1 or more",
+      "translate --base b --plan --max-length 0 | --max-length is 0, allowed is 1 or more",
+      "translate --base b --plan --save-every -1 | --save-every is -1, allowed is 0 or more",
+      "translate --base b --plan --device foo | --device",
       "bench kernels --only nothing | there is no kernel 'nothing'; there are activation_backward"})
   void slips(String line, String said) {
     Outcome outcome = dvl.refusedHere(2, said, line.split(" "));
