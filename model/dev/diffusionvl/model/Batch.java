@@ -131,13 +131,8 @@ final class Batch implements AutoCloseable {
   }
 
   private Sequence newSequence(PreparedPrompt prompt, GenerationEvents events) {
-    Extent extent = prompt.extent();
-    // In the full-diffusion ablation the two reference files spread different numbers over the steps (docs/model.md,
-    // "Facts about the reference", full diffusion).
-    int positions = extent.full() && siglip() ? prompt.options().genLength() : extent.blockSize();
     int[] ids = Arrays.copyOf(prompt.ids(), prompt.plan().length());
-    return new Sequence(prompt.options(), extent, ids, positions, config.maskTokenId(), config.eosTokenId(),
-        prompt.drafts(slots(prompt)), events);
+    return prompt.rules().sequence(prompt.options(), prompt.extent(), ids, prompt.drafts(slots(prompt)), events);
   }
 
   private boolean siglip() {

@@ -43,8 +43,9 @@ public final class Engine implements AutoCloseable {
     batch = new Batch(model, new Batch.Limits(options.slots(), options.kvTokens(), options.prefillRows(), options.prefixCacheBytes()),
         options.gemm(), options.overlap());
     try {
-      int blockSize = model.config().blockSize();
-      batch.reserve(Extent.of(blockSize, blockSize, blockSize), GenerationOptions.DEFAULTS.withExecution(options.execution()));
+      GenerationOptions usual = GenerationOptions.of(model.config()).withExecution(options.execution());
+      int blockSize = usual.decoding().blockSize(model.config());
+      batch.reserve(DecodingRules.of(usual.decoding(), model.config()).extent(blockSize, blockSize), usual);
     } catch (RuntimeException e) {
       batch.close();
       throw e;

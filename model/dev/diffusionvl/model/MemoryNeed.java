@@ -41,7 +41,8 @@ public record MemoryNeed(long weights, long cache) {
    */
   public static MemoryNeed of(ModelFiles files, DType dtype, Request request, GenerationOptions options) {
     int[] imageRows = VisionTower.imageRows(files.config(), request.images());
-    PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options, imageRows);
+    PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options,
+        DecodingRules.of(options.decoding(), files.config()), imageRows);
     int drafts = Sequence.drafts(options, plan.extent(), 1) * plan.extent().blockRows();
     return of(files.config(), dtype, (long) plan.extent().total() + drafts);
   }

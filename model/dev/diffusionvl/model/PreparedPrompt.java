@@ -13,10 +13,11 @@ import java.util.List;
 /**
  * A request as far as the host alone can bring it: token ids, sizes, and images as the tower takes them.
  *
+ * @param rules of its decoding
  * @param images resized and cut
  * @param key what it is made from; null where nobody keeps prompts
  */
-record PreparedPrompt(GenerationOptions options, PromptPlan plan, List<ImageEncoder.Input> images, PromptKey key) {
+record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan plan, List<ImageEncoder.Input> images, PromptKey key) {
   /**
    * @throws PromptLimitException naming the length and the limit
    * @throws dev.diffusionvl.loader.BadInputException if the request does not make a prompt, or an image has an impossible shape
@@ -25,9 +26,11 @@ record PreparedPrompt(GenerationOptions options, PromptPlan plan, List<ImageEnco
       boolean keyed) {
     List<ImageEncoder.Input> images = encoder.prepare(request.images());
     int[] imageRows = images.stream().mapToInt(ImageEncoder.Input::rows).toArray();
-    PreparedPrompt prompt = new PreparedPrompt(options, PromptPlan.of(config, tokenizer, request, options, imageRows), images, null);
+    DecodingRules rules = DecodingRules.of(options.decoding(), config);
+    PromptPlan plan = PromptPlan.of(config, tokenizer, request, options, rules, imageRows);
+    PreparedPrompt prompt = new PreparedPrompt(options, rules, plan, images, null);
     PromptKey key = keyed && !options.compat() ? PromptKey.of(prompt.ids(), imageRows, request.images()) : null; // compat cuts prompts
-    return new PreparedPrompt(options, prompt.plan, images, key);
+    return new PreparedPrompt(options, rules, plan, images, key);
   }
 
   Extent extent() {

@@ -18,11 +18,13 @@ import java.util.Arrays;
  */
 record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, Extent extent) {
   /**
+   * @param rules of the decoding
    * @param imageRows embeddings of each image
    * @throws PromptLimitException naming the length and the limit
    * @throws BadInputException if the request does not make a prompt
    */
-  static PromptPlan of(ModelConfig config, Tokenizer tokenizer, Request request, GenerationOptions options, int[] imageRows) {
+  static PromptPlan of(ModelConfig config, Tokenizer tokenizer, Request request, GenerationOptions options, DecodingRules rules,
+      int[] imageRows) {
     int[] tokens = ChatPrompt.tokens(tokenizer, request.form(), request.system(), request.turns(), imageRows.length);
     for (int token : tokens) {
       if (token >= config.text().vocabSize()) {
@@ -32,8 +34,7 @@ record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, Ext
     int imageTokens = Arrays.stream(imageRows).sum();
     int full = tokens.length - imageRows.length + imageTokens;
     int length = checkedLength(config, full, options);
-    int blockSize = options.blockSize() == 0 ? config.blockSize() : options.blockSize();
-    return new PromptPlan(tokens, imageTokens, full, length, Extent.of(length, options.genLength(), blockSize));
+    return new PromptPlan(tokens, imageTokens, full, length, rules.extent(length, options.genLength()));
   }
 
   private static int checkedLength(ModelConfig config, int length, GenerationOptions options) {

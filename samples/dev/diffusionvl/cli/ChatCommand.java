@@ -49,7 +49,7 @@ final class ChatCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    GenerationOptions generation = options.generation();
+    options.check();
     DType type = options.model().dtype();
     GemmChoice gemm = options.model().gemm();
     DeviceSpec spec = options.model().device();
@@ -59,6 +59,7 @@ final class ChatCommand implements Callable<Integer> {
     }
     try (ModelFiles files = ModelFiles.open(options.model().directory()); Device gpu = Device.open(spec)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
+      GenerationOptions generation = options.generation(files.config());
       MemoryNeed need = MemoryNeed.of(files.config(), type, files.config().tokenizerModelMaxLength());
       options.model().announce(gpu, need);
       need.requireFree(gpu);

@@ -66,7 +66,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    GenerationOptions generation = options.generation();
+    options.check();
     boolean grid = ModelChoice.choice("images", arrangement, "separate", false, "grid", true);
     PromptForm form = options.form();
     DType type = options.model().dtype();
@@ -97,6 +97,7 @@ final class GenerateCommand implements Callable<Integer> {
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
+      GenerationOptions generation = options.generation(files.config());
       Request request = request(pictures, grid, form, files.config());
       MemoryNeed need = MemoryNeed.of(files, type, request, generation);
       try (Device gpu = Device.open(spec)) {

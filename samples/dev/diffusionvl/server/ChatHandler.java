@@ -83,7 +83,7 @@ final class ChatHandler {
       EngineOptions.Service service = new EngineOptions.Service(options.limits().request(), 0);
       for (int i = 0; i < chat.choices(); i++) {
         Answer answer = new Answer(i, chat, model.tokenizer(), model.config().eosTokenId(), model.config().maskTokenId(), events);
-        Generation generation = engine.submit(chat.request(), chat.options().withSeed(chat.options().seed() + i), answer, service);
+        Generation generation = engine.submit(chat.request(), chat.options().withSeed(chat.options().sampling().seed() + i), answer, service);
         answers.add(answer);
         generations.add(generation);
         generation.result().whenComplete(answer::end);

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
 import dev.diffusionvl.model.Request;
@@ -82,8 +83,7 @@ final class ChatRequestReader {
     fields.refuseTheRest();
     Request request = messages.read(conversation, lease);
     int prompt = promptTokens(request);
-    int blockSize = decoding.blockSize() == 0 ? config.blockSize() : decoding.blockSize();
-    decoding = decoding.withGenLength(fit(prompt, length, blockSize));
+    decoding = decoding.withGenLength(fit(prompt, length, decoding.decoding().blockSize(config)));
     return new ChatRequest(request, decoding, prompt, choices == null ? 1 : choices.intValue(), stops, stream, usage, logprobs, drafts);
   }
 
@@ -112,12 +112,12 @@ final class ChatRequestReader {
     }
   }
 
-  private static GenerationOptions sampling(Fields fields) {
+  private GenerationOptions sampling(Fields fields) {
     Double temperature = fields.number("temperature", 0, 2);
     Double topP = fields.number("top_p", Float.MIN_NORMAL, 1);
     Long topK = fields.integer("top_k", -1, Integer.MAX_VALUE);
     Long seed = fields.integer("seed", Long.MIN_VALUE, Long.MAX_VALUE);
-    return GenerationOptions.DEFAULTS
+    return GenerationOptions.of(config)
         .withSampling(temperature == null ? 0 : temperature.floatValue(), topK == null ? 0 : (int) Math.max(0, topK),
             topP == null ? 1 : topP.floatValue())
         .withSeed(seed != null ? seed : ThreadLocalRandom.current().nextLong());
@@ -135,9 +135,11 @@ final class ChatRequestReader {
     if (blockSize != null) {
       chosen = chosen.withBlockSize(blockSize.intValue());
     }
-    Remasking remasking = rule != null ? Remasking.values()[RULES.indexOf(rule)]
-        : threshold != null ? Remasking.LOW_CONFIDENCE_DYNAMIC : chosen.remasking();
-    return chosen.withRemasking(remasking, threshold != null ? threshold.floatValue() : chosen.confidenceThreshold());
+    if (rule == null && threshold == null) {
+      return chosen;
+    }
+    Remasking remasking = rule != null ? Remasking.values()[RULES.indexOf(rule)] : Remasking.LOW_CONFIDENCE_DYNAMIC;
+    return chosen.withRemasking(remasking, threshold != null ? threshold.floatValue() : Decoding.Block.DEFAULTS.confidenceThreshold());
   }
 
   private static boolean usage(Fields fields, boolean stream) {

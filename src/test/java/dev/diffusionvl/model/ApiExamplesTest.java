@@ -142,10 +142,9 @@ class ApiExamplesTest {
     GenerationOptions fast = GenerationOptions.DEFAULTS.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0.9f);
     GenerationOptions varied = GenerationOptions.DEFAULTS.withGenLength(64).withSampling(0.7f, 50, 0.95f).withSeed(42);
     // @end
-    assertEquals(0, fast.temperature());
-    assertEquals(0.9f, fast.confidenceThreshold());
-    assertEquals(new GenerationOptions(64, 8, 0, Remasking.LOW_CONFIDENCE_STATIC, 0.85f, 0.7f, 50, 0.95f, 42, null, false,
-        Execution.DEFAULTS),
+    assertEquals(Sampling.GREEDY, fast.sampling());
+    assertEquals(new Decoding.Block(0, 8, Remasking.LOW_CONFIDENCE_DYNAMIC, 0.9f), fast.decoding());
+    assertEquals(new GenerationOptions(64, Decoding.Block.DEFAULTS, new Sampling(0.7f, 50, 0.95f, 42, null), false, Execution.DEFAULTS),
         varied);
   }
 

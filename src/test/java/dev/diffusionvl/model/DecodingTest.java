@@ -44,6 +44,20 @@ class DecodingTest {
     device.close();
   }
 
+  private static final Decoding FULL = new Decoding.Full(0, 5, Remasking.LOW_CONFIDENCE_STATIC, 0.85f);
+
+  /** Full diffusion is what a block that holds prompt and answer is, whatever their length. */
+  @Test
+  void fullDiffusionIsOneBlock() {
+    GenerationOptions options = options(8, 5, 20).withDecoding(FULL);
+    GenerationResult full = session.generate(QUESTION, options);
+    assertEquals(1, full.counts().blocks());
+    GenerationResult block = session.generate(QUESTION, options(full.promptTokens() + 20, 5, 20));
+    assertArrayEquals(block.tokenIds(), full.tokenIds());
+    assertEquals(block.counts(), full.counts());
+    assertThrows(PromptLimitException.class, () -> session.generate(QUESTION, options.withBlockSize(full.promptTokens() + 19)));
+  }
+
   private record Case(String name, GenerationOptions options) {
     @Override
     public String toString() {
@@ -82,7 +96,9 @@ class DecodingTest {
         new Case("blocks of 1", options(1, 1, 5)),
         new Case("no prompt row in the first block", options(prompt, 4, 30)),
         new Case("prompt shorter than a block", options(prompt + 3, 3, 40)),
-        new Case("full diffusion", options(prompt + 20, 5, 20)),
+        new Case("one block for prompt and answer", options(prompt + 20, 5, 20)),
+        new Case("full diffusion", options(8, 5, 20).withDecoding(FULL)),
+        new Case("full diffusion, a longer schedule", options(8, 5, 20).withDecoding(FULL.withBlockSize(prompt + 60))),
         new Case("dynamic", base.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0.5f)),
         new Case("dynamic, all above", base.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0)),
         new Case("dynamic, none above", base.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 1)),
@@ -112,7 +128,7 @@ class DecodingTest {
       assertEquals(expected.counts().steps(), result.counts().steps(), what);
       assertEquals(expected.counts().commits(), result.counts().commits(), what);
       assertTrue(result.counts().denoise() <= expected.counts().denoise(), what);
-      if (execution.speculate() == 0 || form.options.temperature() > 0) {
+      if (execution.speculate() == 0 || form.options.sampling().drawn()) {
         assertEquals(expected.counts().denoise(), result.counts().denoise(), what);
       }
       if (execution.fusedStore()) {

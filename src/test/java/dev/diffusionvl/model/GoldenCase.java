@@ -64,10 +64,12 @@ public record GoldenCase(String name, Path folder, JsonNode json) {
         uniforms.add(values);
       }
     }
-    return new GenerationOptions(g.get("gen_length").asInt(), g.get("steps").asInt(), 0,
+    Decoding decoding = new Decoding.Block(0, g.get("steps").asInt(),
         GenerationOptions.Remasking.valueOf(g.get("remasking_strategy").asText().toUpperCase()),
-        (float) g.get("confidence_threshold").asDouble(), (float) g.get("temperature").asDouble(), g.get("top_k").asInt(),
-        (float) g.get("top_p").asDouble(), 0, uniforms, compat, Execution.DEFAULTS);
+        (float) g.get("confidence_threshold").asDouble());
+    Sampling sampling = new Sampling((float) g.get("temperature").asDouble(), g.get("top_k").asInt(), (float) g.get("top_p").asDouble(), 0,
+        uniforms);
+    return new GenerationOptions(g.get("gen_length").asInt(), decoding, sampling, compat, Execution.DEFAULTS);
   }
 
   int[] expectedIds() {

@@ -24,7 +24,8 @@ class PassPlanTest {
   private static Sequence sequence(int slot, float temperature) {
     GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(8).withSteps(2).withSampling(temperature, 0, 1);
     GenerationEvents events = new GenerationEvents(GenerationListener.NONE, null, 10, 8, MASK, 3);
-    Sequence sequence = new Sequence(options, Extent.of(10, 8, ROWS), new int[10], ROWS, MASK, 3, 0, events);
+    Sequence sequence = new BlockSequence(options, Extent.of(10, 8, ROWS),
+        new Schedule(ROWS, 2, GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC, 0), new int[10], MASK, 3, 0, events);
     sequence.place(slot, 50 * slot);
     return sequence;
   }
