@@ -5,6 +5,7 @@ import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Engine;
 import dev.diffusionvl.model.EngineOptions;
 import dev.diffusionvl.model.Generation;
+import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -83,7 +84,8 @@ final class ChatHandler {
       EngineOptions.Service service = new EngineOptions.Service(options.limits().request(), 0);
       for (int i = 0; i < chat.choices(); i++) {
         Answer answer = new Answer(i, chat, model.tokenizer(), model.config().eosTokenId(), model.config().maskTokenId(), events);
-        Generation generation = engine.submit(chat.request(), chat.options().withSeed(chat.options().sampling().seed() + i), answer, service);
+        GenerationOptions drawn = chat.options().withSeed(chat.options().sampling().seed() + i);
+        Generation generation = engine.submit(chat.request(), drawn, answer, service);
         answers.add(answer);
         generations.add(generation);
         generation.result().whenComplete(answer::end);
