@@ -128,7 +128,7 @@ public final class BlockSets {
 
   /** The only token that may stand in an open row; −1 where there are several. */
   public int single(int row) {
-    long[] classes = new long[(automaton.classes() + 63) / 64];
+    long[] classes = new long[(automaton.tokens().count() + 63) / 64];
     int only = NONE;
     for (int q = alive[row].next(0); q >= 0; q = alive[row].next(q + 1)) {
       automaton.addClasses(q, alive[row + 1], classes);
@@ -138,10 +138,10 @@ public final class BlockSets {
           continue;
         }
         int c = block * 64 + Long.numberOfTrailingZeros(classes[block]);
-        if (found != NONE || Long.bitCount(classes[block]) > 1 || automaton.tokenCount(c) > 1) {
+        if (found != NONE || Long.bitCount(classes[block]) > 1 || automaton.tokens().count(c) > 1) {
           return NONE;
         }
-        found = automaton.anyToken(c);
+        found = automaton.tokens().any(c);
       }
       only = found;
     }
@@ -155,11 +155,11 @@ public final class BlockSets {
    */
   public void mask(int row, int[] words, int at) {
     Arrays.fill(words, at, at + automaton.words(), 0);
-    long[] classes = new long[(automaton.classes() + 63) / 64];
+    long[] classes = new long[(automaton.tokens().count() + 63) / 64];
     for (int q = alive[row].next(0); q >= 0; q = alive[row].next(q + 1)) {
       automaton.addClasses(q, alive[row + 1], classes);
     }
-    automaton.setBits(classes, words, at);
+    automaton.tokens().setBits(classes, words, at);
   }
 
   /** The state behind the block, all of whose rows have their tokens. */

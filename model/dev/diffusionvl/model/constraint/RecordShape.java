@@ -49,7 +49,8 @@ public final class RecordShape {
       return ordered("type", "object", "properties", properties, "required", required, "additionalProperties", false);
     }
     if (raw == List.class || raw.isArray()) {
-      return ordered("type", "array", "items", schema(raw.isArray() ? raw.getComponentType() : argument(type), place + "[]", depth - 1));
+      Type item = raw.isArray() ? raw.getComponentType() : argument(type);
+      return ordered("type", "array", "items", schema(item, place + "[]", depth - 1));
     }
     if (raw.isEnum()) {
       return ordered("enum", Arrays.stream(raw.getEnumConstants()).map(e -> ((Enum<?>) e).name()).toList());

@@ -3,8 +3,6 @@ package dev.diffusionvl.model.constraint;
 
 import dev.diffusionvl.loader.BadInputException;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
 
 /**
  * A constraint as an automaton over the tokens of a vocabulary. Tokens between which no state tells a difference are of one class; a state
@@ -19,10 +17,7 @@ public final class TokenAutomaton {
 
   private final Vocabulary vocabulary;
   private final int states; // without the end
-  private final int[] classOf; // token → class, or −1
-  private final int[] tokens; // by class
-  private final int[] tokensFrom; // class → where its tokens begin
-  private final int[][] bits; // of classes with many tokens
+  private final TokenClasses tokens;
   private final int[] edgesFrom; // state → where its edges begin
   private final char[] edgeClass; // ascending within a state
   private final char[] edgeTarget;
@@ -34,20 +29,11 @@ public final class TokenAutomaton {
     this.vocabulary = vocabulary;
     states = bytes.states();
     TokenTrie trie = new TokenTrie(bytes, vocabulary);
-    int[] classes = classes(trie);
-    int[] numbers = new int[trie.kinds()]; // kind → number of its class from 0 on, or −1
-    int[] examples = numbered(classes, numbers);
-    int count = examples.length + 1; // and end of text
+    tokens = new TokenClasses(trie, states, vocabulary);
+    int[] examples = tokens.examples();
+    int count = tokens.count();
     if (count > Character.MAX_VALUE || states > Character.MAX_VALUE - 1) {
       throw tooLarge();
-    }
-    classOf = new int[vocabulary.size()];
-    Arrays.setAll(classOf, id -> id == vocabulary.eos() ? count - 1 : trie.kindOf(id) < 0 ? -1 : numbers[trie.kindOf(id)]);
-    tokensFrom = new int[count + 1];
-    tokens = byClass(count);
-    bits = new int[count][];
-    for (int c = 0; c < count; c++) {
-      bits[c] = tokensFrom[c + 1] - tokensFrom[c] > words() ? bits(c) : null;
     }
     int[][] all = new int[states + 1][];
     int edges = 0;
@@ -103,75 +89,9 @@ public final class TokenAutomaton {
     }
   }
 
-  private static BadInputException tooLarge() {
+  static BadInputException tooLarge() {
     return new BadInputException("constraint: too large, its table for the model's tokens would take more than %d MB"
         .formatted((4L * MAX_EDGES) >> 20));
-  }
-
-  /** Kind → class: kinds are parted by each state in turn. Class 0 may follow no state. */
-  private int[] classes(TokenTrie trie) {
-    int[] classes = new int[trie.kinds()];
-    int[] used = {0};
-    Map<Long, Integer> parts = new HashMap<>();
-    int[] touched = new int[trie.kinds()];
-    int[] parted = new int[trie.kinds()];
-    long steps = 0;
-    for (int q = 0; q < states; q++) {
-      int[] count = {0};
-      trie.walk(q, (kind, next) -> {
-        touched[count[0]] = kind;
-        parted[count[0]++] = parts.computeIfAbsent((long) classes[kind] << 32 | next, key -> ++used[0]);
-      });
-      for (int i = 0; i < count[0]; i++) {
-        classes[touched[i]] = parted[i];
-      }
-      parts.clear();
-      steps += count[0];
-      if (steps > 40L * MAX_EDGES) {
-        throw tooLarge();
-      }
-    }
-    return classes;
-  }
-
-  /** Gives the classes of kinds numbers without gaps; returns a kind of each. */
-  private static int[] numbered(int[] classes, int[] numbers) {
-    Map<Integer, Integer> found = new HashMap<>();
-    int[] examples = new int[classes.length];
-    for (int kind = 0; kind < classes.length; kind++) {
-      int before = found.size();
-      numbers[kind] = classes[kind] == 0 ? -1 : found.computeIfAbsent(classes[kind], c -> before);
-      if (found.size() > before) {
-        examples[before] = kind;
-      }
-    }
-    return Arrays.copyOf(examples, found.size());
-  }
-
-  /** Tokens ordered by class; says where each class begins. */
-  private int[] byClass(int count) {
-    for (int c : classOf) {
-      if (c >= 0) {
-        tokensFrom[c + 1]++;
-      }
-    }
-    Arrays.parallelPrefix(tokensFrom, Integer::sum);
-    int[] at = Arrays.copyOf(tokensFrom, count);
-    int[] ordered = new int[tokensFrom[count]];
-    for (int id = 0; id < classOf.length; id++) {
-      if (classOf[id] >= 0) {
-        ordered[at[classOf[id]]++] = id;
-      }
-    }
-    return ordered;
-  }
-
-  private int[] bits(int tokenClass) {
-    int[] words = new int[words()];
-    for (int i = tokensFrom[tokenClass]; i < tokensFrom[tokenClass + 1]; i++) {
-      words[tokens[i] >>> 5] |= 1 << tokens[i];
-    }
-    return words;
   }
 
   private int[] edges(TokenTrie trie, int[] examples, int state, boolean accepting) {
@@ -235,14 +155,13 @@ public final class TokenAutomaton {
 
   /** Bytes that it takes, roughly. */
   public long memory() {
-    long big = Arrays.stream(bits).filter(b -> b != null).count() * 4L * words();
     long behind = Arrays.stream(followers).mapToLong(f -> 2L * f.length + 16).sum() + 8L * allowed.length * (2 + allowed[0].length);
-    return 4L * (classOf.length + tokens.length + tokensFrom.length + edgesFrom.length + edgeClass.length + distance.length) + big + behind;
+    return tokens.memory() + 4L * (edgesFrom.length + edgeClass.length + distance.length) + behind;
   }
 
   /** 32-bit words of a bit per token. */
   public int words() {
-    return (vocabulary.size() + 31) / 32;
+    return tokens.words();
   }
 
   /** Where every answer begins. */
@@ -272,7 +191,7 @@ public final class TokenAutomaton {
 
   /** The state behind a token, or −1 where it may not stand. */
   public int next(int state, int token) {
-    int wanted = token < 0 || token >= classOf.length ? -1 : classOf[token];
+    int wanted = tokens.classOf(token);
     int at = wanted < 0 ? -1 : Arrays.binarySearch(edgeClass, edgesFrom[state], edgesFrom[state + 1], (char) wanted);
     return at < 0 ? -1 : edgeTarget[at];
   }
@@ -282,8 +201,8 @@ public final class TokenAutomaton {
     return followers[state];
   }
 
-  int classes() {
-    return bits.length;
+  TokenClasses tokens() {
+    return tokens;
   }
 
   /** Adds the classes that lead from a state into a set of states. */
@@ -304,32 +223,5 @@ public final class TokenAutomaton {
       missing |= allowed[state][i] & ~classes[i];
     }
     return missing == 0;
-  }
-
-  int tokenCount(int tokenClass) {
-    return tokensFrom[tokenClass + 1] - tokensFrom[tokenClass];
-  }
-
-  int anyToken(int tokenClass) {
-    return tokens[tokensFrom[tokenClass]];
-  }
-
-  /** Sets the bits of the tokens of some classes. */
-  void setBits(long[] classes, int[] words, int at) {
-    for (int block = 0; block < classes.length; block++) {
-      for (long left = classes[block]; left != 0; left &= left - 1) {
-        int c = block * 64 + Long.numberOfTrailingZeros(left);
-        if (bits[c] != null) {
-          int[] of = bits[c];
-          for (int i = 0; i < of.length; i++) {
-            words[at + i] |= of[i];
-          }
-        } else {
-          for (int i = tokensFrom[c]; i < tokensFrom[c + 1]; i++) {
-            words[at + (tokens[i] >>> 5)] |= 1 << tokens[i];
-          }
-        }
-      }
-    }
   }
 }

@@ -175,7 +175,8 @@ class SchemaCompilerTest {
     record Line(String what, int count, double price) {}
     record Receipt(String shop, boolean paid, Colour colour, List<Line> lines, java.util.Optional<Long> number, String[] tags) {}
     Constraint constraint = Constraint.of(Receipt.class);
-    String text = "{\"shop\":\"A\",\"paid\":true,\"colour\":\"BLUE\",\"lines\":[{\"what\":\"x\",\"count\":2,\"price\":1.5}],\"tags\":[\"t\"]}";
+    String text = "{\"shop\":\"A\",\"paid\":true,\"colour\":\"BLUE\","
+        + "\"lines\":[{\"what\":\"x\",\"count\":2,\"price\":1.5}],\"tags\":[\"t\"]}";
     assertTrue(constraint.allows(text));
     assertFalse(constraint.allows(text.replace("BLUE", "GREEN")));
     assertFalse(constraint.allows(text.replace(":2,", ":3000000000,")));
