@@ -61,8 +61,8 @@ public final class RecordShape {
     String name = raw == String.class ? "string" : raw == boolean.class || raw == Boolean.class ? "boolean"
         : raw == double.class || raw == Double.class || raw == float.class || raw == Float.class ? "number" : null;
     if (name == null) {
-      throw new IllegalArgumentException(place + " is a " + type.getTypeName() + ", which no constraint can be derived from: components are "
-          + "strings, numbers, booleans, enums, records, lists and arrays of such, and Optionals");
+      throw new IllegalArgumentException(place + " is a " + type.getTypeName()
+          + ", which no constraint can be derived from: components are strings, numbers, booleans, enums, records, lists and arrays of such, and Optionals");
     }
     return ordered("type", name);
   }
