@@ -62,7 +62,8 @@ public final class RecordShape {
         : raw == double.class || raw == Double.class || raw == float.class || raw == Float.class ? "number" : null;
     if (name == null) {
       throw new IllegalArgumentException(place + " is a " + type.getTypeName()
-          + ", which no constraint can be derived from: components are strings, numbers, booleans, enums, records, lists and arrays of such, and Optionals");
+          + ", which no constraint can be derived from: components are strings, numbers, booleans, enums, records, lists "
+          + "and arrays of such, and Optionals");
     }
     return ordered("type", name);
   }
