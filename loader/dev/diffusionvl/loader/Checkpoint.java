@@ -257,7 +257,8 @@ public final class Checkpoint implements AutoCloseable {
    * @throws BadInputException if they have the tower of the other one
    */
   void requireFamily(ModelConfig config) {
-    if (scheme.family() != config.family()) {
+    boolean languageAlone = config.family() == ModelFamily.QWEN_TEXT; // has no names of its own
+    if (languageAlone ? scheme.family() != ModelFamily.QWEN_VL : scheme.family() != config.family()) {
       String tower = scheme.family() == ModelFamily.QWEN_SIGLIP ? "SigLIP" : "Qwen2.5-VL";
       throw BadInputException.of(modelDir, "config.json", "is of the family " + config.family().id() + ", but the weights have the "
           + tower + " vision tower of " + scheme.family().id() + " (naming scheme " + scheme.letter() + ")");

@@ -3,7 +3,9 @@ package dev.diffusionvl.loader;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Reads {@link ModelConfig}. The class defaults of the reference describe other models (docs/model.md, "Configuration"), so what decides
@@ -15,6 +17,9 @@ final class ConfigReader {
   private static final int DEFAULT_EOS_ID = 151645;
   private static final int DEFAULT_BLOCK_SIZE = 8;
   private static final int DEFAULT_MAX_LENGTH = 8192;
+
+  /** A SigLIP tower and Qwen2.5, trained autoregressively. */
+  private static final String LLAVA = "llava_qwen";
 
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1024;
@@ -52,22 +57,24 @@ final class ConfigReader {
     if (towerDir != null) {
       visionObject = towerObject();
     }
-    boolean sigLip = towerDir != null || family(modelType, visionObject) == ModelFamily.QWEN_SIGLIP;
-    if (visionObject == null && !sigLip) {
-      throw config.error("vision_config", "missing" + (modelType.equals("qwen2")
-          ? ": a language model alone, which dvl translate can give a --vision-tower" : ""));
+    ModelFamily family = towerDir != null ? ModelFamily.QWEN_SIGLIP : family(modelType, visionObject);
+    boolean sigLip = family == ModelFamily.QWEN_SIGLIP;
+    if (visionObject == null && family == ModelFamily.QWEN_VL) {
+      throw config.error("vision_config", "missing");
     }
 
     int mask = maskTokenId(modelType, text.vocabSize());
-    int eos = eosTokenId(text.vocabSize());
+    List<Integer> eos = eosTokenIds(text.vocabSize());
+    boolean diffusion = isDiffusion(modelType);
     int block = optional("bd3lm_block_size", DEFAULT_BLOCK_SIZE, 1, text.maxPositionEmbeddings());
     int maxLength = has("tokenizer_model_max_length")
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
-    image = ImageSettings.read(towerDir != null ? towerDir : modelDir, config, sigLip);
-    return new ModelConfig(modelType, text, sigLip ? null : VisionConfigReader.read(visionObject, text), mask, eos, block,
-        image.minPixels(), image.maxPixels(), maxLength,
-        image.mean(), image.std(), sigLip ? SigLipConfigReader.read(config, visionObject) : null, isDiffusion(modelType));
+    boolean qwenVl = family == ModelFamily.QWEN_VL;
+    image = ImageSettings.read(towerDir != null ? towerDir : modelDir, config, family);
+    return new ModelConfig(modelType, text, qwenVl ? VisionConfigReader.read(visionObject, text) : null, mask, eos, block,
+        image.minPixels(), image.maxPixels(), maxLength, image.mean(), image.std(),
+        sigLip ? SigLipConfigReader.read(config, visionObject) : null, qwenVl && !diffusion ? mropeSection(text) : List.of(), diffusion);
   }
 
   /** Defaults that {@link #read} took, where they decide how many rows an image becomes; a line each. */
@@ -100,7 +107,8 @@ final class ConfigReader {
   }
 
   private void requireKnown(String modelType) {
-    boolean known = modelType.isEmpty() || modelType.startsWith("diffusionvl") || modelType.startsWith("qwen2");
+    boolean known = modelType.isEmpty() || modelType.startsWith("diffusionvl") || modelType.startsWith("qwen2")
+        || modelType.equals(LLAVA);
     if (modelType.startsWith("siglip")) {
       throw config.error("model_type", "'" + modelType + "' is a vision tower alone, for --vision-tower of dvl translate");
     }
@@ -111,8 +119,11 @@ final class ConfigReader {
 
   /** Where model_type does not tell, a tower's configuration does, and without one the tensors. */
   private ModelFamily family(String modelType, JsonObject visionObject) {
-    if (modelType.equals("diffusionvl_qwen")) {
+    if (modelType.equals("diffusionvl_qwen") || modelType.equals(LLAVA)) {
       return ModelFamily.QWEN_SIGLIP;
+    }
+    if (modelType.equals("qwen2") && visionObject == null) {
+      return ModelFamily.QWEN_TEXT;
     }
     if (modelType.equals("diffusionvl_qwenvl") || modelType.startsWith("qwen2")) {
       return ModelFamily.QWEN_VL;
@@ -180,23 +191,40 @@ final class ConfigReader {
     return absent;
   }
 
-  /** A number or, as in many generation settings, a list whose first entry counts; in generation_config.json if config.json is silent. */
-  private int eosTokenId(int vocabSize) {
+  /** A number or a list in config.json, then what generation_config.json has more: both say where an answer may end. */
+  private List<Integer> eosTokenIds(int vocabSize) {
     String name = "eos_token_id";
     Path generation = modelDir.resolve("generation_config.json");
-    boolean elsewhere = !has(name) && InputFiles.present(generation);
-    JsonObject object = elsewhere ? Json.readObject(generation, MAX_FILE_BYTES) : holder(name);
-    if (elsewhere && object.has(name) && !object.isList(name)) {
-      return (int) object.integer(name, 0, vocabSize - 1);
+    JsonObject more = InputFiles.present(generation) ? Json.readObject(generation, MAX_FILE_BYTES) : null;
+    Set<Integer> ids = new LinkedHashSet<>();
+    for (JsonObject object : more == null ? List.of(holder(name)) : List.of(holder(name), more)) {
+      if (object.isList(name)) {
+        object.list(name).forEach(id -> ids.add((int) object.integer(name, id, 0, vocabSize - 1)));
+        if (object.list(name).isEmpty()) {
+          throw object.error(name, "is an empty list");
+        }
+      } else if (object.has(name)) {
+        ids.add((int) object.integer(name, 0, vocabSize - 1));
+      }
     }
-    if (!object.isList(name)) {
-      return tokenId(name, DEFAULT_EOS_ID, vocabSize);
+    return ids.isEmpty() ? List.of(tokenId(name, DEFAULT_EOS_ID, vocabSize)) : List.copyOf(ids);
+  }
+
+  /** How the pairs of a head are shared by time, row and column. A base without it has ordinary positions. */
+  private List<Integer> mropeSection(TextConfig text) {
+    String name = "mrope_section";
+    for (String place : List.of("rope_scaling", "rope_parameters")) {
+      JsonObject rope = holder(place).object(place);
+      if (rope == null || !rope.has(name)) {
+        continue;
+      }
+      List<Integer> pairs = rope.list(name).stream().map(n -> (int) rope.integer(name, n, 0, text.headDim() / 2)).toList();
+      if (pairs.size() != 3 || pairs.stream().mapToInt(n -> n).sum() != text.headDim() / 2) {
+        throw rope.error(name, "is " + pairs + ", expected three numbers that sum to " + text.headDim() / 2 + ", half a head");
+      }
+      return pairs;
     }
-    List<?> ids = object.list(name);
-    if (ids.isEmpty()) {
-      throw error(name, "is an empty list");
-    }
-    return (int) object.integer(name, ids.getFirst(), 0, vocabSize - 1);
+    return List.of();
   }
 
   private TextConfig text() {

@@ -27,14 +27,15 @@ record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std, 
   }
 
   /** Pixel limits of config.json win over the preprocessor's, which win over those of training. */
-  static ImageSettings read(Path modelDir, JsonObject config, boolean sigLip) {
+  static ImageSettings read(Path modelDir, JsonObject config, ModelFamily family) {
+    boolean sigLip = family == ModelFamily.QWEN_SIGLIP;
     JsonObject preprocessor = preprocessor(modelDir);
     List<String> remarks = new ArrayList<>();
     long min = pixels("min_pixels", "shortest_edge", config, preprocessor);
     long max = pixels("max_pixels", "longest_edge", config, preprocessor);
-    // the tiles of the other family do not depend on them
-    min = min > 0 ? min : taken("min_pixels", DEFAULT_MIN_PIXELS, config, sigLip ? new ArrayList<>() : remarks);
-    max = max > 0 ? max : taken("max_pixels", DEFAULT_MAX_PIXELS, config, sigLip ? new ArrayList<>() : remarks);
+    List<String> sizes = family == ModelFamily.QWEN_VL ? remarks : new ArrayList<>(); // nothing of the others depends on them
+    min = min > 0 ? min : taken("min_pixels", DEFAULT_MIN_PIXELS, config, sizes);
+    max = max > 0 ? max : taken("max_pixels", DEFAULT_MAX_PIXELS, config, sizes);
     if (sigLip && !config.has("image_aspect_ratio")) {
       remarks.add(config.file() + ": image_aspect_ratio: missing; pad is taken, which decides how many rows an image becomes");
     }

@@ -16,6 +16,11 @@ public enum PromptForm {
     this.systemText = systemText;
   }
 
+  /** The form that a checkpoint was trained with: its own for a Qwen2.5-VL that is no diffusion model, else the official one. */
+  public static PromptForm of(ModelConfig config) {
+    return config.family() == ModelFamily.QWEN_VL && !config.diffusion() ? QWEN_VL : OFFICIAL;
+  }
+
   /** The system text where the user gives none. */
   public String systemText() {
     return systemText;

@@ -120,7 +120,7 @@ final class Batch implements AutoCloseable {
       running.add(new Running(prompt, sequence, whenDone, embeddings, submitted));
     }
     Sequence sequence = running.getLast().sequence();
-    place(sequence);
+    place(prompt, sequence);
     if (prompt.key() == null) {
       return 0;
     }
@@ -139,7 +139,7 @@ final class Batch implements AutoCloseable {
     return config.family() == ModelFamily.QWEN_SIGLIP;
   }
 
-  private void place(Sequence sequence) {
+  private void place(PreparedPrompt prompt, Sequence sequence) {
     int slot = 0;
     while (taken(slot)) {
       slot++;
@@ -148,7 +148,11 @@ final class Batch implements AutoCloseable {
     if (begin < 0) {
       throw new IllegalStateException("no room for %d rows, which was asked before".formatted(sequence.cacheRows()));
     }
-    sequence.place(slot, begin);
+    List<Integer> section = config.mropeSection();
+    sequence.place(slot, begin, section.isEmpty() ? 0 : begin);
+    if (!section.isEmpty()) {
+      memory.rope().place(stream, begin, prompt.positions(sequence.cacheRows()), section, config.text().ropeTheta());
+    }
     memory.blocks().start(slot, sequence.rule(), sequence.sampling());
     memory.blocks().upload(stream, slot);
     stream.synchronize(); // the first block is written to the same host memory
@@ -195,7 +199,8 @@ final class Batch implements AutoCloseable {
     forwards++;
     List<Part> toRead = parts.stream().filter(p -> p.sequence().queued(p)).toList();
     if (!toRead.isEmpty()) {
-      memory.blocks().download(stream);
+      memory.download(stream, toRead.stream().anyMatch(p -> p.sequence().causal()),
+          toRead.stream().anyMatch(p -> !p.sequence().causal()));
       stream.synchronize();
     }
     for (Part part : toRead) {
@@ -203,7 +208,7 @@ final class Batch implements AutoCloseable {
       if (part.promptRows() > 0) {
         r.promptRead();
       }
-      boolean sound = guarded(r, () -> part.sequence().read(part, new BlockState(memory.blocks(), part.sequence().slot())));
+      boolean sound = guarded(r, () -> part.sequence().read(part, memory.decided(plan, part)));
       if (sound && part.variants() > 0 && r.keeps()) {
         prefixes.keep(r.prompt().key(), r.sequence().promptBlockRows(), r.sequence().extent().blockSize(), memory.cache(),
             r.sequence().cacheBegin(), r.embeddings());
@@ -252,8 +257,14 @@ final class Batch implements AutoCloseable {
     BlockTable blocks = memory.blocks();
     int hidden = config.text().hiddenSize();
     int given = sequence.slot() * blocks.rows();
-    blocks.begin(sequence.slot(), sequence.begin(given), config.maskTokenId());
-    blocks.upload(stream, sequence.slot());
+    int[] ids = sequence.begin(given);
+    if (sequence.causal()) {
+      blocks.put(sequence.slot(), ids, sequence.denoises());
+      blocks.uploadDrafts(stream, sequence.slot());
+    } else {
+      blocks.begin(sequence.slot(), ids, config.maskTokenId());
+      blocks.upload(stream, sequence.slot());
+    }
     int promptRows = sequence.promptRows();
     if (promptRows > 0) {
       stream.copy(sequence.embeddings().slice((long) sequence.blockBegin() * hidden, promptRows, hidden),

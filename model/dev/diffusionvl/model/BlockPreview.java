@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.StreamDecoder;
+import java.util.function.IntPredicate;
 
 /**
  * A provisional view of the block that is being denoised. Tokens in it stay, masks are still to be filled, and none of its text has
@@ -13,17 +14,17 @@ public final class BlockPreview {
   private final int position;
   private final int[] tokenIds;
   private final int maskId;
-  private final int eosId;
+  private final IntPredicate ends;
   private final StreamDecoder before;
 
   /** @param before the decoder of the final text in front of this block, with what it holds of an unfinished character; not advanced */
-  BlockPreview(int block, int step, int position, int[] tokenIds, int maskId, int eosId, StreamDecoder before) {
+  BlockPreview(int block, int step, int position, int[] tokenIds, int maskId, IntPredicate ends, StreamDecoder before) {
     this.block = block;
     this.step = step;
     this.position = position;
     this.tokenIds = tokenIds;
     this.maskId = maskId;
-    this.eosId = eosId;
+    this.ends = ends;
     this.before = before;
   }
 
@@ -65,7 +66,7 @@ public final class BlockPreview {
     StreamDecoder decoder = before.copy();
     StringBuilder text = new StringBuilder();
     for (int id : tokenIds) {
-      if (id == eosId) {
+      if (ends.test(id)) {
         break;
       }
       text.append(id == maskId ? decoder.finish() + mask : decoder.accept(id));

@@ -73,6 +73,11 @@ final class BlockSequence extends Sequence {
   }
 
   @Override
+  boolean causal() {
+    return false;
+  }
+
+  @Override
   Remask.Rule rule() {
     return schedule.rule(drafts());
   }
@@ -139,8 +144,9 @@ final class BlockSequence extends Sequence {
   }
 
   @Override
-  void read(Part part, BlockState state) {
-    super.read(part, state);
+  void read(Part part, Decided decided) {
+    super.read(part, decided);
+    BlockState state = decided.block();
     if (part.variants() > 0) {
       if (readsEveryPass) {
         report(state, step);

@@ -4,18 +4,19 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.runtime.op.BlockTable;
 
 /** What the host knows of the block in one slot, as of the last download of the table. */
-record BlockState(BlockTable table, int slot) {
-  int rows() {
+record BlockState(BlockTable table, int slot) implements Committed {
+  @Override
+  public int rows() {
     return table.rows();
   }
 
-  /** Token id, the mask id, or negative: a row of the prompt. */
-  int id(int row) {
+  @Override
+  public int id(int row) {
     return table.id(slot, row);
   }
 
-  /** The step that committed the row, −1 before. */
-  int stepOf(int row) {
+  @Override
+  public int stepOf(int row) {
     return table.stepOf(slot, row);
   }
 
@@ -28,8 +29,8 @@ record BlockState(BlockTable table, int slot) {
     return count;
   }
 
-  /** Probability of the row's token when it was committed. */
-  float confidence(int row) {
+  @Override
+  public float confidence(int row) {
     return table.confidence(slot, row);
   }
 

@@ -100,6 +100,7 @@ final class DecodeMemory implements AutoCloseable {
   private final BlockTable blocks;
   private final PassTables tables;
   private final Predictions predictions;
+  private final ChosenTokens chosen;
   private final DeviceBuffer given;
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
@@ -114,7 +115,10 @@ final class DecodeMemory implements AutoCloseable {
     boolean padded = size.slots() > 1;
     try (DeviceScope scope = new DeviceScope(device)) {
       cache = scope.own(new KvCache(device, dtype, text, size.cacheRows() + (padded ? rows : 0)));
-      rope = scope.own(RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta()));
+      // With three positions per row each sequence has angles of its own: those of slot i of the cache are in row i.
+      rope = scope.own(model.config().mropeSection().isEmpty()
+          ? RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta())
+          : RopeTable.open(device, stream, Math.max(1, size.cacheRows() + (padded ? rows : 0)), text.headDim()));
       transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, size.passRows(), rows,
           size.written(), size.scored()));
       blocks = scope.own(new BlockTable(device, size.slots() + (padded ? 1 : 0), rows, size.variants()));
@@ -123,6 +127,7 @@ final class DecodeMemory implements AutoCloseable {
       predictions = new Predictions(scope.allocate("predicted tokens", DType.I32, predicted),
           scope.allocate("confidence", DType.F32, predicted), scope.allocate("logit maximum", DType.F32, predicted),
           scope.allocate("softmax denominator", DType.F32, predicted));
+      chosen = new ChosenTokens(scope, predictions);
       given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
       uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
       graphs = scope.own(new PassGraphs());
@@ -184,6 +189,22 @@ final class DecodeMemory implements AutoCloseable {
   /** Of all scored rows of a pass. */
   Predictions predictions() {
     return predictions;
+  }
+
+  /** Queues the copy of what was decided: of predictions where the host decides, of blocks where the device does. */
+  void download(Stream stream, boolean predictions, boolean blocks) {
+    if (predictions) {
+      chosen.download(stream);
+    }
+    if (blocks) {
+      this.blocks.download(stream);
+    }
+  }
+
+  /** What the last pass has decided for a part of it, as of the last download. */
+  Decided decided(PassPlan plan, PassPlan.Part part) {
+    Sequence sequence = part.sequence();
+    return new Decided(new BlockState(blocks, sequence.slot()), chosen, part.variants() == 0 ? 0 : plan.firstScored(sequence));
   }
 
   /** [slots · block rows, H]: embeddings of the blocks' prompt rows. */

@@ -45,6 +45,11 @@ public sealed interface Decoding {
     return true;
   }
 
+  /** Whether a token ends the answer. */
+  default boolean ends(ModelConfig config, int id) {
+    return id == config.eosTokenId();
+  }
+
   /** Prompt and answer together take a multiple of so many rows of keys and values. */
   default int blockSize(ModelConfig config) {
     return 1;
@@ -146,12 +151,17 @@ public sealed interface Decoding {
     public boolean hasSteps() {
       return false;
     }
+
+    @Override
+    public boolean ends(ModelConfig config, int id) {
+      return config.eosTokenIds().contains(id);
+    }
   }
 
   private static void checkSteps(int size, int steps, Remasking remasking, float threshold) {
-    GenerationOptions.require(steps >= 1 && steps <= 1 << 20, "steps", steps, "1 to 1048576");
-    GenerationOptions.require(size >= 0 && size <= 1 << 20, "block-size", size, "1 to 1048576");
-    GenerationOptions.require(remasking != null, "remasking", null, "not null");
-    GenerationOptions.require(!Float.isNaN(threshold), "confidence-threshold", threshold, "a number");
+    Ranges.require(steps >= 1 && steps <= 1 << 20, "steps", steps, "1 to 1048576");
+    Ranges.require(size >= 0 && size <= 1 << 20, "block-size", size, "1 to 1048576");
+    Ranges.require(remasking != null, "remasking", null, "not null");
+    Ranges.require(!Float.isNaN(threshold), "confidence-threshold", threshold, "a number");
   }
 }

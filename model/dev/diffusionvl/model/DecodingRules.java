@@ -4,6 +4,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
+import java.util.Arrays;
 
 /** What the passes and the schedule of a decoding are for a model. This is the one place that tells decodings apart. */
 interface DecodingRules {
@@ -13,7 +14,7 @@ interface DecodingRules {
       case Decoding.Block b -> new Diffusion(config, b.blockSize(config), false,
           new Schedule(0, b.steps(), b.remasking(), b.confidenceThreshold()));
       case Decoding.Full f -> new Diffusion(config, f.span(), true, new Schedule(0, f.steps(), f.remasking(), f.confidenceThreshold()));
-      case Decoding.Autoregressive _ -> throw new BadInputException("autoregressive decoding: not there yet");
+      case Decoding.Autoregressive _ -> new TokenByToken(config);
     };
   }
 
@@ -27,6 +28,9 @@ interface DecodingRules {
    * @param drafts most drafts that a pass carries
    */
   Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, GenerationEvents events);
+
+  /** The ids of an answer that was never begun. */
+  int[] nothing(int genLength);
 
   /**
    * Masks are filled, block by block or in one block.
@@ -59,6 +63,32 @@ interface DecodingRules {
       Schedule schedule = new Schedule(answerAlone ? options.genLength() : extent.blockSize(), steps.steps(), steps.remasking(),
           steps.threshold());
       return new BlockSequence(options, extent, schedule, promptIds, config.maskTokenId(), config.eosTokenId(), drafts, events);
+    }
+
+    @Override
+    public int[] nothing(int genLength) {
+      int[] ids = new int[genLength];
+      Arrays.fill(ids, config.maskTokenId());
+      return ids;
+    }
+  }
+
+  /** The rows of the prompt, then one token after the other: blocks of one row, of which none is masked. */
+  record TokenByToken(ModelConfig config) implements DecodingRules {
+    @Override
+    public Extent extent(int prompt, int genLength) {
+      int rows = Math.addExact(prompt, genLength);
+      return new Extent(prompt, 1, rows, rows);
+    }
+
+    @Override
+    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, GenerationEvents events) {
+      return new AutoregressiveSequence(options, extent, promptIds, drafts, id -> options.decoding().ends(config, id), events);
+    }
+
+    @Override
+    public int[] nothing(int genLength) {
+      return new int[0];
     }
   }
 }

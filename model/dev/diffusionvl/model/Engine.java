@@ -5,7 +5,6 @@ import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -193,8 +192,7 @@ public final class Engine implements AutoCloseable {
 
   /** The result of a request that was cancelled while it waited. */
   private GenerationResult nothing(PreparedPrompt prompt) {
-    int[] ids = new int[prompt.options().genLength()];
-    Arrays.fill(ids, model.config().maskTokenId());
+    int[] ids = prompt.rules().nothing(prompt.options().genLength());
     return new GenerationResult("", ids, "cancelled", prompt.plan().length(), prompt.plan().imageTokens(), 0,
         new GenerationResult.Counts(0, 0, 0, 0, 0, 0), new GenerationResult.Timings(model.loadMillis(), 0, 0, 0));
   }

@@ -24,19 +24,13 @@ public record EngineOptions(int slots, int queue, int kvTokens, int prefillRows,
       Execution.DEFAULTS);
 
   public EngineOptions {
-    require(slots >= 1 && slots <= MAX_SLOTS, "slots", slots, "1 to " + MAX_SLOTS);
-    require(queue >= 0, "queue", queue, "0 or more");
-    require(kvTokens >= 1, "kv-tokens", kvTokens, "1 or more");
-    require(prefillRows >= 1, "prefill-rows", prefillRows, "1 or more");
-    require(prefixCacheBytes >= 0, "prefix-cache-bytes", prefixCacheBytes, "0 or more");
-    require(gemm != null, "gemm", gemm, "not null");
-    require(execution != null, "execution", execution, "not null");
-  }
-
-  private static void require(boolean ok, String name, Object value, String allowed) {
-    if (!ok) {
-      throw new IllegalArgumentException(name + " is " + value + ", allowed is " + allowed);
-    }
+    Ranges.require(slots >= 1 && slots <= MAX_SLOTS, "slots", slots, "1 to " + MAX_SLOTS);
+    Ranges.require(queue >= 0, "queue", queue, "0 or more");
+    Ranges.require(kvTokens >= 1, "kv-tokens", kvTokens, "1 or more");
+    Ranges.require(prefillRows >= 1, "prefill-rows", prefillRows, "1 or more");
+    Ranges.require(prefixCacheBytes >= 0, "prefix-cache-bytes", prefixCacheBytes, "0 or more");
+    Ranges.require(gemm != null, "gemm", gemm, "not null");
+    Ranges.require(execution != null, "execution", execution, "not null");
   }
 
   public EngineOptions withSlots(int value) {
@@ -81,7 +75,7 @@ public record EngineOptions(int slots, int queue, int kvTokens, int prefillRows,
     public static final Service DEFAULTS = new Service(null, 0);
 
     public Service {
-      require(timeout == null || timeout.isPositive(), "timeout", timeout, "above 0");
+      Ranges.require(timeout == null || timeout.isPositive(), "timeout", timeout, "above 0");
     }
   }
 }

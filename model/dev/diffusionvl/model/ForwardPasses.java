@@ -62,7 +62,8 @@ final class ForwardPasses {
   }
 
   /**
-   * A token and its confidence for every scored row, then the commits of the most confident (docs/model.md, "Block-diffusion generation").
+   * A token and its confidence for every scored row, then the commits of the most confident (docs/model.md, "Block-diffusion generation"),
+   * where the host does not decide.
    * Steps and the number of the pass, which the draws depend on, are counted on the device.
    */
   private void decide(PassPlan plan) {
@@ -70,6 +71,7 @@ final class ForwardPasses {
     int predicted = plan.scored() * rows;
     int row = 0;
     int task = 0;
+    int committed = 0;
     for (PassPlan.Group group : plan.groups()) {
       int count = group.blocks() * rows;
       if (group.drawn()) {
@@ -81,9 +83,10 @@ final class ForwardPasses {
       }
       row += count;
       task += group.tasks();
+      committed += group.onHost() ? 0 : group.tasks(); // these come first
     }
-    if (task > 0) {
-      kernels.remask.launch(stream, memory.predictions(), predicted, memory.blocks().blocks(), memory.tables().tasks(), task, maskId);
+    if (committed > 0) {
+      kernels.remask.launch(stream, memory.predictions(), predicted, memory.blocks().blocks(), memory.tables().tasks(), committed, maskId);
     }
   }
 }

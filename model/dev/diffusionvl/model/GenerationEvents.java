@@ -6,6 +6,7 @@ import dev.diffusionvl.model.GenerationListener.Phase;
 import dev.diffusionvl.model.GenerationListener.Progress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntPredicate;
 
 /** Puts what happens in a generation into a listener's terms, and gathers the final text: one call for each event. */
 final class GenerationEvents {
@@ -14,24 +15,24 @@ final class GenerationEvents {
   private final int promptLength;
   private final int genLength;
   private final int maskId;
-  private final int eosId;
+  private final IntPredicate ends;
   private final StringBuilder text = new StringBuilder();
   private int finalIds;
   private boolean ended;
   private boolean cancelled;
 
-  GenerationEvents(GenerationListener listener, StreamDecoder decoder, int promptLength, int genLength, int maskId, int eosId) {
+  GenerationEvents(GenerationListener listener, StreamDecoder decoder, int promptLength, int genLength, int maskId, IntPredicate ends) {
     this.listener = listener;
     this.decoder = decoder;
     this.promptLength = promptLength;
     this.genLength = genLength;
     this.maskId = maskId;
-    this.eosId = eosId;
+    this.ends = ends;
   }
 
   static GenerationEvents of(DiffusionVl model, PreparedPrompt prompt, GenerationListener listener) {
     return new GenerationEvents(listener, model.tokenizer().newStreamDecoder(), prompt.plan().length(), prompt.options().genLength(),
-        model.config().maskTokenId(), model.config().eosTokenId());
+        model.config().maskTokenId(), id -> prompt.options().decoding().ends(model.config(), id));
   }
 
   /** To be asked before each piece of work; once true it stays true. */
@@ -63,7 +64,7 @@ final class GenerationEvents {
    * A denoising step of the block whose rows stand at {@code begin}. {@code state} may be that after later steps: it knows which step
    * committed what.
    */
-  void step(int block, int step, int begin, BlockState state) {
+  void step(int block, int step, int begin, Committed state) {
     if (listener == GenerationListener.NONE) {
       return;
     }
@@ -83,7 +84,7 @@ final class GenerationEvents {
     listener.onProgress(new Progress(Phase.DENOISING, before + preview.tokenIds().length - preview.masks(), genLength));
   }
 
-  private BlockPreview preview(int block, int step, int begin, BlockState state) {
+  private BlockPreview preview(int block, int step, int begin, Committed state) {
     int from = Math.max(begin, promptLength);
     int to = Math.max(from, Math.min(begin + state.rows(), promptLength + genLength));
     int[] ids = new int[to - from];
@@ -91,14 +92,14 @@ final class GenerationEvents {
       int row = from + i - begin;
       ids[i] = state.stepOf(row) >= 0 && state.stepOf(row) <= step ? state.id(row) : maskId;
     }
-    return new BlockPreview(block, step, from, ids, maskId, eosId, decoder.copy());
+    return new BlockPreview(block, step, from, ids, maskId, ends, decoder.copy());
   }
 
   /** A block is finished: the answer's first {@code finalIds} ids, or all of them, will not change. */
   void blockDone(int[] answer, int finalIds) {
     StringBuilder piece = new StringBuilder();
     for (; !ended && this.finalIds < Math.min(finalIds, answer.length); this.finalIds++) {
-      ended = answer[this.finalIds] == eosId;
+      ended = ends.test(answer[this.finalIds]);
       if (!ended) {
         piece.append(decoder.accept(answer[this.finalIds]));
       }

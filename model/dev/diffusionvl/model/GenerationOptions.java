@@ -33,21 +33,15 @@ public record GenerationOptions(int genLength, Decoding decoding, Sampling sampl
       Execution.DEFAULTS);
 
   public GenerationOptions {
-    require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
-    require(decoding != null, "decoding", null, "not null");
-    require(sampling != null, "sampling", null, "not null");
-    require(execution != null, "execution", null, "not null");
+    Ranges.require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
+    Ranges.require(decoding != null, "decoding", null, "not null");
+    Ranges.require(sampling != null, "sampling", null, "not null");
+    Ranges.require(execution != null, "execution", null, "not null");
   }
 
   /** The defaults with the decoding that a checkpoint was trained for. */
   public static GenerationOptions of(ModelConfig config) {
     return DEFAULTS.withDecoding(Decoding.of(config));
-  }
-
-  static void require(boolean ok, String name, Object value, String allowed) {
-    if (!ok) {
-      throw new IllegalArgumentException(name + " is " + value + ", allowed is " + allowed);
-    }
   }
 
   public GenerationOptions withGenLength(int value) {

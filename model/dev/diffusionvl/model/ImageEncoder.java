@@ -15,6 +15,11 @@ public interface ImageEncoder extends AutoCloseable {
     /** Embeddings that the image takes in the prompt. */
     int rows();
 
+    /** Of these, how many stand side by side in the image, line by line; all of them where they have no such order. */
+    default int columns() {
+      return rows();
+    }
+
     /**
      * Runs the tower and waits for it.
      *

@@ -24,6 +24,7 @@ public record ModelOutline(TextWeights text, Parameters parameters) {
       switch (config.family()) {
         case QWEN_VL -> VisionWeights.load(uploader, config.vision());
         case QWEN_SIGLIP -> SigLipWeights.load(uploader, config.sigLip());
+        case QWEN_TEXT -> { }
       }
       return new ModelOutline(text, uploader.outlines());
     }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.Blocks;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -18,7 +19,8 @@ import java.util.function.IntUnaryOperator;
  *   scored   blocks being denoised, each with its drafts; those first whose most likely token is taken, then those that are drawn
  * </pre>
  *
- * A block sees what its sequence has stored, in this pass too, and itself; a draft likewise. Nobody sees another sequence.
+ * A block sees what its sequence has stored, in this pass too, and itself; a draft likewise. In a causal sequence, whose blocks are single
+ * rows, a draft sees the block and the drafts before it as well. Nobody sees another sequence.
  *
  * @param segments of all rows
  * @param prompts where the embeddings of the prompt's rows come from
@@ -28,8 +30,13 @@ import java.util.function.IntUnaryOperator;
  * @param tasks the blocks to decide, in the order of their predictions
  */
 record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<Group> groups, int[] pick, int[] tasks) {
-  /** A segment that sees the slots [contextBegin, slots of its own) and itself. */
-  record Rows(int rows, int position, int slot, int contextBegin, int contextEnd) {}
+  /** A segment that sees the slots [contextBegin, contextEnd), and of itself what {@code own} says. */
+  record Rows(int rows, int position, int slot, int contextBegin, int contextEnd, Segments.Own own) {
+    /** One that sees all of itself. */
+    Rows(int rows, int position, int slot, int contextBegin, int contextEnd) {
+      this(rows, position, slot, contextBegin, contextEnd, Segments.Own.SELF);
+    }
+  }
 
   /** Rows of the prompt with these embeddings, from {@code from} on, that begin at {@code row} of the pass. */
   record PromptRows(DeviceBuffer embeddings, int from, int rows, int row) {}
@@ -37,12 +44,13 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
   /**
    * Scored blocks that are decided alike.
    *
+   * @param onHost the host decides; otherwise the device commits what is most confident
    * @param drawn or else the most likely token is taken
    * @param excluded id that is never the most likely one, or −1
    * @param tasks sequences
    * @param blocks of theirs: themselves and drafts
    */
-  record Group(boolean drawn, int excluded, int tasks, int blocks) {}
+  record Group(boolean onHost, boolean drawn, int excluded, int tasks, int blocks) {}
 
   /** What passes have in common that launch the same kernels with the same arguments. */
   record Shape(int stored, List<Group> groups) {}
@@ -104,6 +112,16 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
     return segments.size() - stored - scored();
   }
 
+  /** The first of a sequence's rows among all that are scored. */
+  int firstScored(Sequence sequence) {
+    for (int at = 0; at < tasks.length; at += Blocks.TASK_FIELDS) {
+      if (tasks[at] == sequence.slot()) {
+        return tasks[at + 1];
+      }
+    }
+    throw new IllegalArgumentException("nothing of the sequence is scored");
+  }
+
   Shape shape() {
     return new Shape(stored, groups);
   }
@@ -118,7 +136,7 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
     target.clear();
     int row = 0;
     for (Rows s : segments) {
-      target.add(row, s.rows(), s.position(), s.slot(), s.contextBegin(), s.contextEnd(), Segments.Own.SELF);
+      target.add(row, s.rows(), s.position(), s.slot(), s.contextBegin(), s.contextEnd(), s.own());
       row += s.rows();
     }
   }
@@ -156,14 +174,15 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       });
       int storedBlocks = fill(stored.size());
       List<Part> scored = parts.stream().filter(p -> p.variants() > 0)
-          .sorted(Comparator.comparing((Part p) -> p.sequence().drawn()).thenComparing(p -> p.sequence().excluded())).toList();
+          .sorted(Comparator.comparing((Part p) -> p.sequence().causal()).thenComparing(p -> p.sequence().drawn())
+              .thenComparing(p -> p.sequence().excluded())).toList();
       for (int from = 0; from < scored.size();) {
         Sequence first = scored.get(from).sequence();
         int to = from;
         while (to < scored.size() && scored.get(to).sequence().decidedLike(first)) {
           to++;
         }
-        group(scored.subList(from, to), first.drawn(), first.drawn() ? -1 : first.excluded());
+        group(scored.subList(from, to), first.causal(), first.drawn(), first.drawn() ? -1 : first.excluded());
         from = to;
       }
       return new PassPlan(segments, prompts, storedBlocks, groups, ints(pick), ints(tasks));
@@ -171,10 +190,11 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
 
     private void prompt(Part part) {
       Sequence s = part.sequence();
-      int blockSize = s.extent().blockSize();
-      for (int at = 0; at < part.promptRows(); at += blockSize) {
+      int together = s.causal() ? part.promptRows() : s.extent().blockSize();
+      for (int at = 0; at < part.promptRows(); at += together) {
         int slot = s.cacheEnd() + at;
-        segments.add(new Rows(blockSize, s.cached() + at, slot, s.cacheBegin(), slot));
+        segments.add(new Rows(together, s.angle(s.cached() + at), slot, s.cacheBegin(), slot,
+            s.causal() ? Segments.Own.CAUSAL : Segments.Own.SELF));
       }
       prompts.add(new PromptRows(s.embeddings(), s.cached(), part.promptRows(), row));
       row += part.promptRows();
@@ -182,7 +202,7 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
 
     /** @param place 0: the finished block, 1: the block, 2 and more: its drafts */
     private void block(Sequence s, int position, int slot, int contextEnd, int place) {
-      segments.add(new Rows(blockRows, position, slot, s.cacheBegin(), contextEnd));
+      segments.add(new Rows(blockRows, s.angle(position), slot, s.cacheBegin(), contextEnd));
       pick(s.slot(), place);
     }
 
@@ -194,13 +214,14 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       row += blockRows;
     }
 
-    private void group(List<Part> parts, boolean drawn, int excluded) {
+    private void group(List<Part> parts, boolean causal, boolean drawn, int excluded) {
       int blocks = 0;
       for (Part part : parts) {
         Sequence s = part.sequence();
         int slot = s.cacheEnd() + part.cachedRows(); // behind all that this pass stores
         for (int variant = 0; variant < part.variants(); variant++) {
-          block(s, s.blockBegin(), slot + variant * blockRows, slot, 1 + variant);
+          int behind = slot + variant * blockRows;
+          block(s, s.blockBegin() + (causal ? variant : 0), behind, causal ? behind : slot, 1 + variant);
         }
         task(s.slot(), part.variants());
         blocks += part.variants();
@@ -211,7 +232,7 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
         tasks.addAll(List.of(padding.slot(), prediction + (i - parts.size()) * blockRows, 0, 0));
       }
       prediction += (all - blocks) * blockRows;
-      groups.add(new Group(drawn, excluded, padded, all));
+      groups.add(new Group(causal, drawn, excluded, padded, all));
     }
 
     private void task(int slot, int variants) {

@@ -60,6 +60,11 @@ record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan
     return ids;
   }
 
+  /** Of the prompt's rows and those that follow, {@code rows} in all, for a model whose positions are three numbers. */
+  MropePositions positions(int rows) {
+    return MropePositions.of(plan.tokens(), images, rows);
+  }
+
   /**
    * Fills the prompt's embeddings: rows of the table for text, the vision tower's rows for images; waits for them.
    *

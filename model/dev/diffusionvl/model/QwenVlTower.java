@@ -52,6 +52,10 @@ public record QwenVlTower(ModelConfig config, VisionWeights weights) implements 
       return pixels.rows(config.vision().spatialMergeSize());
     }
 
+    int columns(PixelValues pixels) {
+      return pixels.gridWidth() / config.vision().spatialMergeSize();
+    }
+
     @Override
     public void close() {
       // Scratch memory lives as long as one image.
@@ -62,6 +66,11 @@ public record QwenVlTower(ModelConfig config, VisionWeights weights) implements 
     @Override
     public int rows() {
       return encoder.rows(pixels);
+    }
+
+    @Override
+    public int columns() {
+      return encoder.columns(pixels);
     }
 
     @Override

@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Rope;
+import java.util.List;
 
 /**
  * cos and sin of rotary angles, f32 [rows][pairs]. Made on the host: the device's accurate sincos for large angles needs local
@@ -15,23 +16,55 @@ import dev.diffusionvl.runtime.op.Rope;
 public final class RopeTable implements AutoCloseable {
   private final Rope buffers;
   private final DeviceScope owned;
+  private final int pairs;
 
   private RopeTable(Device device, Stream stream, float[] angles, int rows, int pairs) {
+    this.pairs = pairs;
     try (DeviceScope scope = new DeviceScope(device)) {
-      DeviceBuffer cos = scope.allocate("rotary cos", DType.F32, rows, pairs);
-      DeviceBuffer sin = scope.allocate("rotary sin", DType.F32, rows, pairs);
-      float[] values = new float[angles.length];
-      for (int i = 0; i < angles.length; i++) {
-        values[i] = (float) Math.cos(angles[i]);
-      }
-      cos.set(stream, values);
-      for (int i = 0; i < angles.length; i++) {
-        values[i] = (float) Math.sin(angles[i]);
-      }
-      sin.set(stream, values);
-      buffers = new Rope(cos, sin);
+      buffers = new Rope(scope.allocate("rotary cos", DType.F32, rows, pairs), scope.allocate("rotary sin", DType.F32, rows, pairs));
+      set(stream, 0, angles);
       owned = scope.keep();
     }
+  }
+
+  private void set(Stream stream, int row, float[] angles) {
+    float[] values = new float[angles.length];
+    for (int i = 0; i < angles.length; i++) {
+      values[i] = (float) Math.cos(angles[i]);
+    }
+    slice(buffers.cos(), row, angles.length).set(stream, values);
+    for (int i = 0; i < angles.length; i++) {
+      values[i] = (float) Math.sin(angles[i]);
+    }
+    slice(buffers.sin(), row, angles.length).set(stream, values);
+  }
+
+  private DeviceBuffer slice(DeviceBuffer table, int row, int values) {
+    return table.slice((long) row * pairs, values);
+  }
+
+  /** Rows whose angles are still to be given, by {@link #place}. */
+  static RopeTable open(Device device, Stream stream, int rows, int headDim) {
+    return new RopeTable(device, stream, new float[Math.multiplyExact(rows, headDim / 2)], rows, headDim / 2);
+  }
+
+  /**
+   * Gives rows their angles from {@code row} on, by three positions each; waits.
+   *
+   * @param section pairs that turn with the first, second and third position
+   */
+  void place(Stream stream, int row, MropePositions positions, List<Integer> section, double theta) {
+    float[] inverse = inverseFrequencies(pairs, theta);
+    float[] angles = new float[Math.multiplyExact(positions.axes()[0].length, pairs)];
+    for (int i = 0; i < positions.axes()[0].length; i++) {
+      int j = 0;
+      for (int axis = 0; axis < 3; axis++) {
+        for (int end = j + section.get(axis); j < end; j++) {
+          angles[i * pairs + j] = positions.axes()[axis][i] * inverse[j];
+        }
+      }
+    }
+    set(stream, row, angles);
   }
 
   /** Positions 0, 1, … with inv[j] = θ^(−2j/headDim); angles in f32 as the reference computes them. */

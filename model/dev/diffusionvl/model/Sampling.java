@@ -22,10 +22,10 @@ public record Sampling(float temperature, int topK, float topP, long seed, List<
   private static final float MIN_TEMPERATURE = 1e-6f;
 
   public Sampling {
-    GenerationOptions.require(temperature == 0 || temperature >= MIN_TEMPERATURE && temperature < Float.POSITIVE_INFINITY, "temperature",
+    Ranges.require(temperature == 0 || temperature >= MIN_TEMPERATURE && temperature < Float.POSITIVE_INFINITY, "temperature",
         temperature, "0 (the most likely token), or " + MIN_TEMPERATURE + " and more");
-    GenerationOptions.require(topK >= 0, "top-k", topK, "0 or more");
-    GenerationOptions.require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
+    Ranges.require(topK >= 0, "top-k", topK, "0 or more");
+    Ranges.require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
   }
 
   /** Tokens are drawn; otherwise the most likely one is taken. */

@@ -20,6 +20,7 @@ abstract class Sequence {
   private final int drafts;
   private int slot = -1;
   private int cacheBegin;
+  private int firstAngle;
   private int cached; // rows in the cache
   private DeviceBuffer embeddings; // of the prompt; the owner is who gave it
   private int prefills;
@@ -44,10 +45,17 @@ abstract class Sequence {
     return Math.clamp(MAX_SCORED_ROWS / Math.max(1, blockRows), 1, slots);
   }
 
-  /** Gives the sequence its places: a slot of the table of blocks, and as many slots of the cache as {@link #cacheRows}. */
-  final void place(int slot, int cacheBegin) {
+  /**
+   * Gives the sequence its places.
+   *
+   * @param slot of the table of blocks
+   * @param cacheBegin the first of as many slots of the cache as {@link #cacheRows}
+   * @param firstAngle row of the table of angles for its first row; the others follow
+   */
+  final void place(int slot, int cacheBegin, int firstAngle) {
     this.slot = slot;
     this.cacheBegin = cacheBegin;
+    this.firstAngle = firstAngle;
   }
 
   /** The first rows of the prompt, {@link #promptBlockRows} or less, are in its range of the cache already. */
@@ -68,6 +76,9 @@ abstract class Sequence {
   final int cacheRows() {
     return extent.cacheRows(drafts);
   }
+
+  /** Each row sees those before it, and the host decides; otherwise a row sees its block, and the device commits. */
+  abstract boolean causal();
 
   /** How the device commits what it predicts. */
   abstract Remask.Rule rule();
@@ -97,7 +108,10 @@ abstract class Sequence {
   /** Whether a block has to be put into the table before a pass with this part. */
   abstract boolean begins(Part part);
 
-  /** The block's rows: a token id, the mask id, or −1 − {@code given} − i for row i that the prompt fills. */
+  /**
+   * The block's rows: a token id, the mask id, or −1 − {@code given} − i for row i that the prompt fills. Of a causal sequence those of its
+   * drafts follow.
+   */
   abstract int[] begin(int given);
 
   /** The numbers that the next pass draws with; null where none are given. @throws IllegalArgumentException if there are too few */
@@ -131,10 +145,10 @@ abstract class Sequence {
   /**
    * Takes in what the pass did, and reports it.
    *
-   * @param state after the pass; looked at only if the pass was to be read
+   * @param decided after the pass; looked at only if the pass was to be read
    * @throws NumericalException if the model's logits hold NaN
    */
-  void read(Part part, BlockState state) {
+  void read(Part part, Decided decided) {
     if (part.promptRows() > 0) {
       events.promptRead(cached, promptBlockRows());
     }
@@ -157,6 +171,11 @@ abstract class Sequence {
   /** Most drafts that a pass carries. */
   final int drafts() {
     return drafts;
+  }
+
+  /** Row of the table of angles for a row of the sequence. */
+  final int angle(int row) {
+    return firstAngle + row;
   }
 
   final int slot() {
@@ -191,7 +210,7 @@ abstract class Sequence {
   abstract int excluded();
 
   final boolean decidedLike(Sequence other) {
-    return drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
+    return causal() == other.causal() && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
   }
 
   /** The ids of the answer so far. */

@@ -12,12 +12,13 @@ import dev.diffusionvl.runtime.op.Kernels;
 import java.util.List;
 
 /** The weights of a family's vision tower and of what follows it, and the encoders that use them. */
-public sealed interface VisionTower permits QwenVlTower, SigLipTower {
+public sealed interface VisionTower permits QwenVlTower, SigLipTower, NoTower {
   /** The tower of the configuration's family. */
   static VisionTower load(WeightUploader uploader, ModelConfig config) {
     return switch (config.family()) {
       case QWEN_VL -> new QwenVlTower(config, VisionWeights.load(uploader, config.vision()));
       case QWEN_SIGLIP -> new SigLipTower(config, SigLipWeights.load(uploader, config.sigLip()), Conv.available());
+      case QWEN_TEXT -> new NoTower();
     };
   }
 
@@ -30,6 +31,7 @@ public sealed interface VisionTower permits QwenVlTower, SigLipTower {
     return switch (config.family()) {
       case QWEN_VL -> new QwenImageProcessor(config).rows(images);
       case QWEN_SIGLIP -> new SigLipImageProcessor(config).rows(images);
+      case QWEN_TEXT -> NoTower.rows(images);
     };
   }
 

@@ -8,6 +8,7 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.QwenImageProcessor;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.SigLipImageProcessor;
+import dev.diffusionvl.model.VisionTower;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
@@ -26,6 +27,10 @@ final class ImagePreparer {
     this.processor = switch (config.family()) {
       case QWEN_VL -> patches(new QwenImageProcessor(config, framing), config.vision().spatialMergeSize());
       case QWEN_SIGLIP -> tiles(new SigLipImageProcessor(config));
+      case QWEN_TEXT -> images -> {
+        VisionTower.imageRows(config, images); // refuses any
+        return List.of();
+      };
     };
   }
 

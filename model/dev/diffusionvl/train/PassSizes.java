@@ -33,6 +33,7 @@ public final class PassSizes {
     int features = switch (config.family()) {
       case QWEN_VL -> image / unit(config.vision());
       case QWEN_SIGLIP -> maxLength;
+      case QWEN_TEXT -> 0;
     };
     return new PassSizes(List.of(Record.of(example, objective, features, image)));
   }
@@ -51,6 +52,7 @@ public final class PassSizes {
         yield anyres == null ? 1
             : 1 + anyres.resolutions().stream().mapToInt(canvas -> canvas.width() / side * (canvas.height() / side)).max().orElse(0);
       }
+      case QWEN_TEXT -> 0;
     };
   }
 

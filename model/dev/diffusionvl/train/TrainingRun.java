@@ -3,6 +3,8 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
+import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.OutputFolder;
 import dev.diffusionvl.model.DiffusionVl;
@@ -143,6 +145,15 @@ public final class TrainingRun {
    */
   public static void requireTrainable(ModelFiles files) {
     files.checkpoint().requireUnquantized("cannot be trained; take the base as it was before");
+    requireTower(files.config(), files.directories().getFirst());
+  }
+
+  /** Refuses a language model alone. @throws BadInputException naming the folder */
+  public static void requireTower(ModelConfig config, Path folder) {
+    if (config.family() == ModelFamily.QWEN_TEXT) {
+      throw BadInputException.of(folder.resolve("config.json"),
+          "vision_config: missing: a language model alone, which dvl translate can give a --vision-tower");
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.NoTower;
 import dev.diffusionvl.model.QwenVlTower;
 import dev.diffusionvl.model.SigLipTower;
 import dev.diffusionvl.runtime.DType;
@@ -32,6 +33,7 @@ sealed interface VisionTraining extends AutoCloseable permits QwenVisionTraining
     return switch (model.vision()) {
       case QwenVlTower tower -> new QwenVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute);
       case SigLipTower tower -> new SigLipVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute);
+      case NoTower _ -> throw new IllegalArgumentException("a language model alone is not trained here");
     };
   }
 
@@ -46,6 +48,7 @@ sealed interface VisionTraining extends AutoCloseable permits QwenVisionTraining
     return switch (config.family()) {
       case QWEN_VL -> QwenVisionTraining.bytes(config, dtype, size, keep);
       case QWEN_SIGLIP -> SigLipVisionTraining.bytes(config, dtype, size, keep);
+      case QWEN_TEXT -> 0;
     };
   }
 

@@ -4,6 +4,7 @@ package dev.diffusionvl.bench;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.loader.VisionConfig;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -63,7 +64,7 @@ enum ModelShape {
           v.temporalPatchSize(), v.spatialMergeSize(), v.windowSize(), v.inChannels(), v.outHiddenSize(),
           v.fullAttentionBlocks().stream().filter(block -> block < depth).collect(Collectors.toSet()));
     }
-    return new ModelConfig("diffusionvl_qwenvl", t, v, maskTokenId, NO_EOS, 8, 3136, 12845056, t.maxPositionEmbeddings(), CLIP_MEAN,
-        CLIP_STD, null, true);
+    return new ModelConfig("diffusionvl_qwenvl", t, v, maskTokenId, List.of(NO_EOS), 8, 3136, 12845056, t.maxPositionEmbeddings(),
+        CLIP_MEAN, CLIP_STD, null, List.of(), true);
   }
 }

@@ -8,42 +8,20 @@ import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.Sampling;
 import java.nio.file.Path;
-import java.util.List;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Options of every command that answers questions: the model, how it decodes, and on what. */
 final class AnswerOptions {
-  private static final List<String> OF_DIFFUSION = List.of("--steps", "--block-size", "--remasking", "--confidence-threshold");
-
-  @Spec(Spec.Target.MIXEE) private CommandSpec spec;
-
   @Mixin private ModelChoice model;
 
-  @Option(names = "--prompt-form", paramLabel = "FORM", defaultValue = "official", description = "official or qwen-vl")
+  @Mixin private DecodingOptions decoding;
+
+  @Option(names = "--prompt-form", paramLabel = "FORM", description = "official or qwen-vl (default: that of the model)")
   private String promptForm;
 
   @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens to generate at most")
   private int genLength;
-
-  @Option(names = "--decoding", paramLabel = "HOW", description = "block, full (one block) or autoregressive (default: what the model "
-      + "was trained for)")
-  private String decoding;
-
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
-  private int steps;
-
-  @Option(names = "--block-size", paramLabel = "N", description = "tokens in a block (default: the checkpoint's)")
-  private Integer blockSize;
-
-  @Option(names = "--remasking", paramLabel = "RULE", defaultValue = "low_confidence_static",
-      description = "low_confidence_static or low_confidence_dynamic")
-  private String remasking;
-
-  @Option(names = "--confidence-threshold", paramLabel = "P", defaultValue = "0.85", description = "of dynamic remasking")
-  private float confidenceThreshold;
 
   @Option(names = "--temperature", paramLabel = "T", defaultValue = "0", description = "0: most likely token, else sampling")
   private float temperature;
@@ -69,59 +47,45 @@ final class AnswerOptions {
   @Option(names = "--no-fused-store", description = "store the prompt and each finished block in a pass of its own")
   private boolean noFusedStore;
 
-  @Option(names = "--speculate", paramLabel = "N", defaultValue = "0", description = "drafts of the states to come that a denoising pass"
-      + " carries, 0 to 7: the same tokens in fewer passes; no effect with a temperature above 0")
+  @Option(names = "--speculate", paramLabel = "N", defaultValue = "0", description = "drafts of what is to come that a pass carries, "
+      + "0 to 7: the same tokens in fewer passes; no effect with a temperature above 0")
   private int speculate;
 
-  /** What was asked for, as far as it can be checked before the model is known. */
+  /** Checks what can be checked before the model is known. @throws Dvl.UsageException naming the option */
   void check() {
-    generation(decoding == null ? "block" : decoding);
+    decoding.check();
+    generation(Decoding.Block.DEFAULTS);
+    if (promptForm != null) {
+      form();
+    }
   }
 
   /** How the model answers; says what of the options has no effect on that. */
   GenerationOptions generation(ModelConfig config) {
-    if (decoding == null && !config.diffusion()) {
-      System.err.println("dvl: no diffusion model: decoding is autoregressive");
-    }
-    GenerationOptions options = generation(decoding == null ? Decoding.of(config).label() : decoding);
-    if (!options.decoding().hasSteps()) {
-      OF_DIFFUSION.stream().filter(spec.commandLine().getParseResult()::hasMatchedOption)
-          .forEach(option -> System.err.println("dvl: " + option + " has no effect on the decoding " + options.decoding().label()));
-    }
-    return options;
-  }
-
-  private Decoding decoding(String label) {
-    var rule = ModelChoice.choice("remasking", remasking, "low_confidence_static", GenerationOptions.Remasking.LOW_CONFIDENCE_STATIC,
-        "low_confidence_dynamic", GenerationOptions.Remasking.LOW_CONFIDENCE_DYNAMIC);
-    int size = blockSize == null ? 0 : blockSize;
-    return switch (label) {
-      case "block" -> new Decoding.Block(size, steps, rule, confidenceThreshold);
-      case "full" -> new Decoding.Full(size, steps, rule, confidenceThreshold);
-      case "autoregressive" -> new Decoding.Autoregressive();
-      default -> throw new Dvl.UsageException("--decoding is '" + label + "', allowed are block, full and autoregressive");
-    };
-  }
-
-  private GenerationOptions generation(String label) {
-    if (genLength < 1) {
-      throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
-    }
-    if (blockSize != null && blockSize < 1) {
-      throw new Dvl.UsageException("--block-size is " + blockSize + ", allowed is 1 or more");
-    }
     if (speculate > 0 && temperature > 0) {
       System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
     }
+    return generation(decoding.of(config));
+  }
+
+  private GenerationOptions generation(Decoding how) {
+    if (genLength < 1) {
+      throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
+    }
     try {
       Sampling sampling = new Sampling(temperature, topK, topP, seed, uniforms == null ? null : UniformsFile.read(uniforms));
-      return new GenerationOptions(genLength, decoding(label), sampling, compat, new Execution(!noGraph, !noFusedStore, speculate));
+      return new GenerationOptions(genLength, how, sampling, compat, new Execution(!noGraph, !noFusedStore, speculate));
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }
   }
 
-  PromptForm form() {
+  /** @throws Dvl.UsageException if there is no such form */
+  PromptForm form(ModelConfig config) {
+    return promptForm == null ? PromptForm.of(config) : form();
+  }
+
+  private PromptForm form() {
     return ModelChoice.choice("prompt-form", promptForm, "official", PromptForm.OFFICIAL, "qwen-vl", PromptForm.QWEN_VL);
   }
 

@@ -4,6 +4,7 @@ package dev.diffusionvl.cli;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GemmChoice;
@@ -44,6 +45,7 @@ final class ChatCommand implements Callable<Integer> {
   /** What was asked and answered, with the images of each question. */
   private record Exchange(List<RgbImage> images, String question, String answer) {}
 
+  private PromptForm form;
   private final List<Exchange> said = new ArrayList<>();
   private final List<RgbImage> shown = new ArrayList<>();
 
@@ -53,13 +55,13 @@ final class ChatCommand implements Callable<Integer> {
     DType type = options.model().dtype();
     GemmChoice gemm = options.model().gemm();
     DeviceSpec spec = options.model().device();
-    options.form();
     for (Path image : images) {
       shown.add(ImageFiles.read(image));
     }
     try (ModelFiles files = ModelFiles.open(options.model().directory()); Device gpu = Device.open(spec)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       GenerationOptions generation = options.generation(files.config());
+      form = options.form(files.config());
       MemoryNeed need = MemoryNeed.of(files.config(), type, files.config().tokenizerModelMaxLength());
       options.model().announce(gpu, need);
       need.requireFree(gpu);
@@ -103,7 +105,7 @@ final class ChatCommand implements Callable<Integer> {
   }
 
   private void answer(String question, Session session, GenerationOptions generation) {
-    Request.Builder conversation = Request.builder(options.form()).system(system);
+    Request.Builder conversation = Request.builder(form).system(system);
     for (Exchange exchange : said) {
       exchange.images().forEach(conversation::image);
       conversation.text(exchange.question()).assistant(exchange.answer());

@@ -20,6 +20,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -56,8 +57,7 @@ final class EvalCommand implements Callable<Integer> {
   @Option(names = "--gen-length", paramLabel = "N", defaultValue = "128", description = "tokens of an answer at most")
   private int genLength;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "8", description = "denoising steps per block")
-  private int steps;
+  @Mixin private DecodingOptions decoding;
 
   @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
   private String dtype;
@@ -109,15 +109,17 @@ final class EvalCommand implements Callable<Integer> {
       case "f32" -> DType.F32;
       default -> throw usage("--dtype is '" + dtype + "', allowed are bf16 and f32");
     };
-    GenerationOptions options;
     DeviceSpec where = ModelChoice.device(device);
+    GenerationOptions usual = GenerationOptions.DEFAULTS;
     try {
-      options = GenerationOptions.DEFAULTS.withGenLength(genLength).withSteps(steps);
+      usual = usual.withGenLength(genLength);
     } catch (IllegalArgumentException e) {
       throw usage("--" + e.getMessage());
     }
+    decoding.check();
     try (ModelFiles files = ModelFiles.open(model)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
+      GenerationOptions options = usual.withDecoding(decoding.of(files.config()));
       ExactMatch questions = ExactMatch.read(files, data, images(data, images), limit, options).checked(files, type);
       try (Device gpu = Device.open(where); DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
         loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));

@@ -2,6 +2,7 @@
 package dev.diffusionvl.cli;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.ImageGrid;
 import dev.diffusionvl.loader.ModelConfig;
@@ -50,6 +51,10 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--prompt", paramLabel = "TEXT", description = "the question; - reads it from standard input")
   private String prompt;
 
+  @Option(names = "--history", paramLabel = "FILE", description = "JSON: what was said before, a list of [question, answer]; images "
+      + "belong to the first question")
+  private Path history;
+
   @Option(names = "--system", paramLabel = "TEXT", description = "system text (default: that of the prompt form)")
   private String system;
 
@@ -68,7 +73,6 @@ final class GenerateCommand implements Callable<Integer> {
   public Integer call() {
     options.check();
     boolean grid = ModelChoice.choice("images", arrangement, "separate", false, "grid", true);
-    PromptForm form = options.form();
     DType type = options.model().dtype();
     GemmChoice gemm = options.model().gemm();
     DeviceSpec spec = options.model().device();
@@ -94,11 +98,13 @@ final class GenerateCommand implements Callable<Integer> {
     for (Path image : images) {
       pictures.add(ImageFiles.read(image));
     }
+    List<Turn> turns = new ArrayList<>(history == null ? List.of() : HistoryFile.read(history));
+    turns.add(new Turn(true, prompt));
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       GenerationOptions generation = options.generation(files.config());
-      Request request = request(pictures, grid, form, files.config());
+      Request request = request(pictures, grid, options.form(files.config()), turns, files.config());
       MemoryNeed need = MemoryNeed.of(files, type, request, generation);
       try (Device gpu = Device.open(spec)) {
         options.model().announce(gpu, need);
@@ -110,7 +116,7 @@ final class GenerateCommand implements Callable<Integer> {
           if (traceFile != null) {
             traceFile.write();
           }
-          System.out.println(json ? ResultJson.of(result, gpu, type) : "");
+          System.out.println(json ? ResultJson.of(result, generation.decoding(), gpu, type) : "");
           if (Terminal.AT_STDERR) {
             System.err.println(Terminal.timing(result));
           }
@@ -120,16 +126,20 @@ final class GenerateCommand implements Callable<Integer> {
     return 0;
   }
 
-  private Request request(List<RgbImage> pictures, boolean grid, PromptForm form, ModelConfig config) {
+  private Request request(List<RgbImage> pictures, boolean grid, PromptForm form, List<Turn> turns, ModelConfig config) {
     if (grid) {
       long pixels = config.maxPixels() > 0 ? config.maxPixels() : ImageGrid.DEFAULT_PIXELS;
-      return Request.builder(form).system(system).grid(pictures, pixels).text(prompt).build();
+      Request.Builder conversation = Request.builder(form).system(system).grid(pictures, pixels);
+      for (int i = 0; i < turns.size() - 1; i += 2) {
+        conversation.text(turns.get(i).text()).assistant(turns.get(i + 1).text());
+      }
+      return conversation.text(prompt).build();
     }
-    if (pictures.size() > 1 && config.family() == ModelFamily.QWEN_VL) {
+    if (pictures.size() > 1 && config.family() == ModelFamily.QWEN_VL && config.diffusion()) {
       System.err.println("dvl: the released checkpoints of this family were trained on single images and answer little to "
           + pictures.size() + "; --images grid makes one picture of them");
     }
-    return new Request(prompt, pictures, system, form);
+    return new Request(turns, pictures, system, form);
   }
 
   private static String standardInput() {

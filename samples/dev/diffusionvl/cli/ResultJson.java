@@ -3,6 +3,7 @@ package dev.diffusionvl.cli;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.GenerationResult;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -12,10 +13,11 @@ import java.util.Arrays;
 final class ResultJson {
   private ResultJson() {}
 
-  static String of(GenerationResult result, Device device, DType dtype) {
+  static String of(GenerationResult result, Decoding decoding, Device device, DType dtype) {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("text", result.text());
     Arrays.stream(result.tokenIds()).forEach(json.putArray("token_ids")::add);
+    json.put("decoding", decoding.label());
     json.put("finish_reason", result.finishReason());
     json.put("prompt_tokens", result.promptTokens());
     json.put("image_tokens", result.imageTokens());

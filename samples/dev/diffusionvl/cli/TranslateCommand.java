@@ -285,6 +285,7 @@ final class TranslateCommand implements Callable<Integer> {
   /** The plan of records as long as they may be: for this the configuration is enough. */
   private int planOfLongest(DType type) {
     ModelConfig read = ModelFiles.config(base, visionTower);
+    TrainingRun.requireTower(read, base);
     ModelConfig config = withImages(read.asDiffusion(Math.max(0, read.maskTokenId()), blockSize != null ? blockSize : read.blockSize()));
     int length = maxLength != null ? maxLength : RowEncoder.Options.of(config, base).maxLength();
     return report(new PlanReport(config, type, options(1), PassSizes.longest(config, objective(config), length), json));

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.BadInputException;
-import dev.diffusionvl.loader.ForeignContent;
-import dev.diffusionvl.loader.InputFiles;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,16 +14,7 @@ final class UniformsFile {
   private UniformsFile() {}
 
   static List<double[]> read(Path file) {
-    JsonNode root;
-    try {
-      byte[] bytes = InputFiles.read(file, MAX_BYTES);
-      ForeignContent.refuse(file, bytes);
-      root = new ObjectMapper().readTree(bytes);
-    } catch (JsonProcessingException e) {
-      throw new BadInputException(file + ": not JSON: " + e.getOriginalMessage());
-    } catch (IOException e) {
-      throw new BadInputException(file + ": cannot be read: " + e.getClass().getSimpleName());
-    }
+    JsonNode root = JsonFile.read(file, MAX_BYTES);
     JsonNode rows = root != null && root.isObject() ? root.get("uniforms") : root;
     if (rows == null || !rows.isArray()) {
       throw new BadInputException(file + ": uniforms: an array of rows is missing");

@@ -4,6 +4,7 @@ package dev.diffusionvl.eval;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ModelFiles;
+import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GenerationOptions;
@@ -73,7 +74,7 @@ public final class ExactMatch implements HeldOut.Questions {
   public ExactMatch checked(ModelFiles files, DType dtype) {
     for (Question question : questions) {
       try {
-        MemoryNeed.of(files, dtype, question.request(), options);
+        MemoryNeed.of(files, dtype, question.request(PromptForm.of(files.config())), options);
       } catch (BadInputException | PromptLimitException e) {
         throw BadInputException.of(data, "record " + question.id() + ": " + e.getMessage());
       }
@@ -91,7 +92,7 @@ public final class ExactMatch implements HeldOut.Questions {
     try (Session session = model.newSession()) {
       for (Question question : questions) {
         long start = System.nanoTime();
-        GenerationResult result = session.generate(question.request(), options);
+        GenerationResult result = session.generate(question.request(PromptForm.of(model.config())), options);
         double score = EvalTask.EXACT.score(new Answer(question.id(), result.text(), List.of(question.gold()), null, null, List.of()));
         answers.add(new Asked(question, result.text(), score, result.counts().forwards(), (System.nanoTime() - start) / 1e6));
         listener.accept(answers.getLast());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.eval;
 
+import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ImageFiles;
 import dev.diffusionvl.loader.PromptForm;
@@ -23,12 +24,15 @@ public record Question(String id, Path folder, List<String> images, List<Turn> t
   }
 
   /**
-   * What the model is asked, in the official prompt form. Reads the images.
+   * What the model is asked. Reads the images.
    *
+   * @param form of the model; in that of Qwen2.5-VL a place of an image that ends its line has no line of its own
    * @throws dev.diffusionvl.loader.BadInputException naming the image that cannot be used
    */
-  public Request request() {
-    return new Request(turns, images.stream().map(name -> ImageFiles.read(folder, name)).toList(), null, PromptForm.OFFICIAL);
+  public Request request(PromptForm form) {
+    List<Turn> placed = form == PromptForm.OFFICIAL ? turns : turns.stream()
+        .map(turn -> new Turn(turn.user(), turn.text().replace(ChatPrompt.PLACEHOLDER + "\n", ChatPrompt.PLACEHOLDER))).toList();
+    return new Request(placed, images.stream().map(name -> ImageFiles.read(folder, name)).toList(), null, form);
   }
 
   /** The user's last turn. */

@@ -12,6 +12,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
+import java.util.function.IntPredicate;
 
 /** One answer of a request: hears what the engine does for it and passes on what its client is to know. */
 final class Answer implements GenerationListener {
@@ -42,7 +43,7 @@ final class Answer implements GenerationListener {
   private final int index;
   private final ChatRequest chat;
   private final Tokenizer tokenizer;
-  private final int eosId;
+  private final IntPredicate ends;
   private final int maskId;
   private final BlockingQueue<Event> events;
   private final StopStrings stops;
@@ -53,11 +54,11 @@ final class Answer implements GenerationListener {
   private int tokens;
   private boolean ended; // an end-of-text token was met
 
-  Answer(int index, ChatRequest chat, Tokenizer tokenizer, int eosId, int maskId, BlockingQueue<Event> events) {
+  Answer(int index, ChatRequest chat, Tokenizer tokenizer, IntPredicate ends, int maskId, BlockingQueue<Event> events) {
     this.index = index;
     this.chat = chat;
     this.tokenizer = tokenizer;
-    this.eosId = eosId;
+    this.ends = ends;
     this.maskId = maskId;
     this.events = events;
     stops = new StopStrings(chat.stops());
@@ -125,7 +126,7 @@ final class Answer implements GenerationListener {
       return;
     }
     for (Token token : committed.values()) {
-      ended |= token.id() == eosId || tokens == chat.options().genLength(); // a block may hold more than was asked for
+      ended |= ends.test(token.id()) || tokens == chat.options().genLength(); // a block may hold more than was asked for
       if (!ended) {
         placed.add(new Placed(token, bytesPlaced));
         bytesPlaced += token.bytes().length;

@@ -83,7 +83,8 @@ final class ChatHandler {
     void submit() {
       EngineOptions.Service service = new EngineOptions.Service(options.limits().request(), 0);
       for (int i = 0; i < chat.choices(); i++) {
-        Answer answer = new Answer(i, chat, model.tokenizer(), model.config().eosTokenId(), model.config().maskTokenId(), events);
+        Answer answer = new Answer(i, chat, model.tokenizer(), id -> chat.options().decoding().ends(model.config(), id),
+            model.config().maskTokenId(), events);
         GenerationOptions drawn = chat.options().withSeed(chat.options().sampling().seed() + i);
         Generation generation = engine.submit(chat.request(), drawn, answer, service);
         answers.add(answer);

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.GenerationOptions;
@@ -43,7 +44,7 @@ final class ChatRequestReader {
     this.tokenizer = tokenizer;
     this.kvTokens = kvTokens;
     this.options = options;
-    messages = new MessagesReader(tokenizer, options.limits(), images);
+    messages = new MessagesReader(tokenizer, PromptForm.of(config), options.limits(), images);
     StreamReadConstraints bounds = StreamReadConstraints.builder().maxNestingDepth(32).maxNumberLength(64).maxNameLength(256)
         .maxTokenCount(100_000).maxStringLength(options.limits().bodyBytes()).build();
     mapper = new ObjectMapper(JsonFactory.builder().streamReadConstraints(bounds).build())

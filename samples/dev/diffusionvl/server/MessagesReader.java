@@ -3,6 +3,7 @@ package dev.diffusionvl.server;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.diffusionvl.loader.ChatPrompt;
+import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.Request;
@@ -14,11 +15,13 @@ final class MessagesReader {
   private static final int MAX_MESSAGES = 1024;
 
   private final Tokenizer tokenizer;
+  private final PromptForm form;
   private final ServerOptions.Limits limits;
   private final ImageReader images;
 
-  MessagesReader(Tokenizer tokenizer, ServerOptions.Limits limits, ImageReader images) {
+  MessagesReader(Tokenizer tokenizer, PromptForm form, ServerOptions.Limits limits, ImageReader images) {
     this.tokenizer = tokenizer;
+    this.form = form;
     this.limits = limits;
     this.images = images;
   }
@@ -151,7 +154,7 @@ final class MessagesReader {
 
   /** Messages of one kind that follow each other become one, a line each. */
   private Request request(List<Message> messages, Budget.Lease lease) {
-    Request.Builder request = Request.builder();
+    Request.Builder request = Request.builder(form);
     StringBuilder system = null;
     boolean user = false;
     for (Message message : messages) {

@@ -85,6 +85,24 @@ public final class BlockTable implements AutoCloseable {
     set(slot, Blocks.OPEN_DRAFTS, 0);
   }
 
+  /**
+   * Puts ids into a slot whose rows the host decides by itself: those of the block, then those of its drafts.
+   *
+   * @param ids token ids, or any negative number for a row that is no token; up to variants · rows of them
+   * @param passes of the sequence so far, by which draws differ
+   */
+  public void put(int slot, int[] ids, int passes) {
+    for (int i = 0; i < ids.length; i++) {
+      set(slot, Blocks.HEAD + 3 * rows + i, ids[i]);
+    }
+    set(slot, Blocks.FORWARDS, passes);
+  }
+
+  /** As {@link #upload}, with the ids of the drafts. */
+  public void uploadDrafts(Stream stream, int slot) {
+    stream.uploadAsync(host, 4L * slot * stride, buffer.slice((long) slot * stride, stride));
+  }
+
   /** Queues the copy of a slot to the device. The host's copy of the slot must not be written until the stream has got so far. */
   public void upload(Stream stream, int slot) {
     stream.uploadAsync(host, 4L * slot * stride, ofSlot[slot]);

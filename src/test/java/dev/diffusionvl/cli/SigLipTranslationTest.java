@@ -187,8 +187,8 @@ class SigLipTranslationTest {
         parts.resolve("language"), broken);
     Files.writeString(broken.resolve("config.json"), SigLipParts.TOWER_CONFIG.replace("gelu_pytorch_tanh", "relu"));
     refused("vision_config.hidden_act: 'relu' is not supported", parts.resolve("language"), broken);
-    dvl.refusedHere(3, "vision_config: missing: a language model alone, which dvl translate can give a --vision-tower", "inspect",
-        parts.resolve("language").toString());
+    dvl.refusedHere(3, "vision_config: missing: a language model alone, which dvl translate can give a --vision-tower", "translate",
+        "--base", parts.resolve("language").toString(), "--data", data.toString(), "--out", temp.resolve("none").toString());
   }
 
   private void refused(String mention, Path base, Path tower) {

@@ -9,6 +9,7 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** What decodings ask of the passes, on the host alone: a prompt of 10 rows, an answer of 6. */
@@ -16,14 +17,14 @@ class DecodingRulesTest {
   private static final TextConfig TEXT = new TextConfig(8, 1, 1, 1, 8, 8, 100, 64, 1e-6, 1e4, true);
 
   private static ModelConfig config(SigLipConfig tower, int mask, boolean diffusion) {
-    return new ModelConfig("", TEXT, null, mask, 3, 4, 0, 0, 64, new float[3], new float[3], tower, diffusion);
+    return new ModelConfig("", TEXT, null, mask, List.of(3), 4, 0, 0, 64, new float[3], new float[3], tower, List.of(), diffusion);
   }
 
   private static int[] quota(Decoding decoding, ModelConfig config) {
     DecodingRules rules = DecodingRules.of(decoding, config);
     GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(6).withDecoding(decoding);
     Extent extent = rules.extent(10, 6);
-    GenerationEvents events = new GenerationEvents(GenerationListener.NONE, null, 10, 6, 9, 3);
+    GenerationEvents events = new GenerationEvents(GenerationListener.NONE, null, 10, 6, 9, id -> id == 3);
     var rule = rules.sequence(options, extent, new int[10], 0, events).rule();
     return new int[] {extent.blockRows(), rule.positions(), rule.steps()};
   }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+/**
+ * What a pass has decided for one sequence.
+ *
+ * @param block as it stands on the device; of a sequence that the device decides
+ * @param chosen what all scored rows of the pass predict; of a sequence that decides on the host
+ * @param first its first row among them
+ */
+record Decided(BlockState block, ChosenTokens chosen, int first) {
+  /** The token that follows the row. */
+  int token(int row) {
+    return chosen.token(first + row);
+  }
+
+  float probability(int row) {
+    return chosen.probability(first + row);
+  }
+}
