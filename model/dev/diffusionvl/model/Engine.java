@@ -158,10 +158,10 @@ public final class Engine implements AutoCloseable {
       try {
         count(task.prompt(), batch.admit(task.prompt(), events, System.nanoTime(), outcome -> finish(admitted, outcome)));
       } catch (RuntimeException e) {
-        finish(task, new Batch.Outcome(null, e));
         if (e instanceof CudaException && !(e instanceof OutOfDeviceMemoryException)) {
-          throw e;
+          throw e; // ends this one together with all others
         }
+        finish(task, new Batch.Outcome(null, e));
       }
     }
   }
@@ -216,6 +216,11 @@ public final class Engine implements AutoCloseable {
       stats = stats.now(0, 0, stats.forwards());
     }
     rest.forEach(task -> task.mailbox().abort(cause));
+  }
+
+  /** What ended the engine: null unless its device failed. */
+  public synchronized Throwable failure() {
+    return failure;
   }
 
   /** What the engine does and has done. */

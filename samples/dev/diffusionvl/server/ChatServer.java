@@ -57,7 +57,7 @@ public final class ChatServer implements AutoCloseable {
         new ImageReader(options.limits(), remote));
     ChatHandler chat = new ChatHandler(model, engine, options, reader, metrics);
     InetAddress address = InetAddress.getByName(options.host());
-    routes = new Routes(options, address, chat, metrics, connections, budget);
+    routes = new Routes(engine, options, address, chat, metrics, connections, budget);
     QueuedThreadPool threads = new QueuedThreadPool(16, 1);
     threads.setName("diffusionvl-http");
     threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("diffusionvl-request-"));

@@ -3,7 +3,7 @@ package dev.diffusionvl.server;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.diffusionvl.model.EngineException;
+import dev.diffusionvl.model.Engine;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
@@ -26,6 +26,7 @@ final class Routes extends Handler.Abstract {
   private static final Pattern LOOPBACK = Pattern.compile("127(\\.\\d{1,3}){3}");
   private static final Duration LAST_WRITE = Duration.ofSeconds(60); // for an answer's last bytes, once its time is over
 
+  private final Engine engine;
   private final ServerOptions options;
   private final boolean neighboursOnly;
   private final ChatHandler chat;
@@ -36,10 +37,11 @@ final class Routes extends Handler.Abstract {
   private final long created = System.currentTimeMillis() / 1000;
   private final AtomicInteger inWork = new AtomicInteger();
   private volatile boolean draining;
-  private volatile boolean failed;
 
   /** @param address that is listened on */
-  Routes(ServerOptions options, InetAddress address, ChatHandler chat, Metrics metrics, Connections connections, Budget budget) {
+  Routes(Engine engine, ServerOptions options, InetAddress address, ChatHandler chat, Metrics metrics, Connections connections,
+      Budget budget) {
+    this.engine = engine;
     this.options = options;
     this.chat = chat;
     this.metrics = metrics;
@@ -93,7 +95,6 @@ final class Routes extends Handler.Abstract {
       error = ApiError.unavailable("the server is shutting down");
     } catch (RuntimeException e) {
       error = ApiError.of(e);
-      failed |= e instanceof EngineException.Closed && e.getCause() != null;
       if (error.status() == 500) {
         LOG.log(System.Logger.Level.ERROR, exchange.method() + " " + exchange.path(), e);
       }
@@ -124,7 +125,7 @@ final class Routes extends Handler.Abstract {
       exchange.json(200, model());
     } else if (path.equals("/health")) {
       requireMethod(exchange, "GET", "HEAD");
-      String status = failed ? "failed" : draining ? "draining" : "ok";
+      String status = engine.failure() != null ? "failed" : draining ? "draining" : "ok";
       exchange.json(status.equals("ok") ? 200 : 503, JsonNodeFactory.instance.objectNode().put("status", status));
     } else if (path.equals("/metrics")) {
       requireMethod(exchange, "GET", "HEAD");

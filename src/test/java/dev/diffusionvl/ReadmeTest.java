@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ReadmeTest {
   private static final Pattern SPAN = Pattern.compile("`([^`]+)`");
   private static final Pattern COMMAND = Pattern.compile("(?:[A-Z_]+=\\S+ )?"
-      + "(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|curl|samples/\\S+\\.py)(?: .+|$)");
+      + "(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|node|curl|samples/\\S+\\.py)(?: .+|$)");
 
   private static final Set<String> RUN = new TreeSet<>(Set.of(
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
@@ -91,6 +91,7 @@ class ReadmeTest {
   private static final String BUILD = "a build, which this test is a part of; ConsumerTest installs what it makes";
   private static final String CHECKPOINT = "needs a released checkpoint, and tests download nothing";
   private static final String BENCH = "takes minutes; BenchTest runs it at small sizes, and the profile jmh compiles its benchmarks";
+  private static final String USERS = "takes minutes; ClientsTest runs it for seconds";
   private static final String PEER = "needs PyTorch and a GPU";
   private static final String GPU = "needs a GPU";
   private static final String MACHINE = "is for a GPU machine; its rehearsal on the emulated device takes minutes";
@@ -120,6 +121,7 @@ class ReadmeTest {
       Map.entry("dvl bench train --shape 3b\\|7b\\|tiny", BENCH),
       Map.entry("dvl bench serve --shape …", BENCH),
       Map.entry("dvl bench load --shape …", BENCH),
+      Map.entry("node bench/load.mjs --users 1,2,4,8 --seconds 60", USERS),
       Map.entry("dvl bench predict --shape …", NAMED),
       Map.entry("dvl bench predict", NAMED),
       Map.entry("dvl bench forward", NAMED),

@@ -26,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Base64;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
@@ -112,7 +113,7 @@ class ClientsTest {
         .apiKey("none").modelName(ServedModel.NAME).maxTokens(64).build();
     StringBuilder heard = new StringBuilder();
     CompletableFuture<ChatResponse> end = new CompletableFuture<>();
-    model.chat(java.util.List.of(describe()), new StreamingChatResponseHandler() {
+    model.chat(List.of(describe()), new StreamingChatResponseHandler() {
       @Override
       public void onPartialResponse(String text) {
         heard.append(text);
@@ -141,5 +142,22 @@ class ClientsTest {
     Throwable wrong = assertThrows(RuntimeException.class, () -> langchain(ServedModel.NAME, 8).temperature(9.0).build().chat("Hello"));
     assertInstanceOf(InvalidRequestException.class, wrong);
     assertTrue(wrong.getMessage().contains("temperature"), wrong.getMessage());
+  }
+
+  /** Users by the script that docs name. */
+  @Test
+  void autocannon() throws Exception {
+    Node.assumeInstalled("autocannon");
+    String out = Node.print(temp, Path.of("bench/load.mjs"), "--users", "1,2", "--seconds", "2", "--tokens", "8", "--url",
+        "http://127.0.0.1:" + served.server.port());
+    List<String> lines = out.lines().toList();
+    assertEquals(3, lines.size(), out);
+    for (int users = 1; users <= 2; users++) {
+      String[] cells = lines.get(users).strip().split(" +");
+      assertEquals(Integer.toString(users), cells[0], out);
+      assertTrue(Integer.parseInt(cells[1]) > 0 && cells[2].equals("0") && Double.parseDouble(cells[3]) > 0, out);
+      assertTrue(Integer.parseInt(cells[4]) <= Integer.parseInt(cells[6]), out);
+    }
+    served.awaitIdle();
   }
 }

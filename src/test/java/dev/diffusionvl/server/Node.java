@@ -14,7 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** Programs in src/test/clients, run by Node.js. A test is skipped where Node.js or the packages that they need are not installed. */
+/** Programs of Node.js. A test is skipped where Node.js or the packages that they need are not installed. */
 final class Node {
   private static final Path SOURCES = Path.of("src/test/clients");
   private static final Path INSTALLED = Path.of("target/clients"); // by .ci/run
@@ -34,14 +34,22 @@ final class Node {
     return null;
   }
 
-  /** What a program prints, which is one line of JSON. */
+  /** What a program of src/test/clients prints, which is one line of JSON. */
   static JsonNode run(Path temp, String neededPackage, String program, String... arguments) throws IOException, InterruptedException {
-    String node = onPath("node", "nodejs");
-    assumeTrue(node != null, "skipped: there is no Node.js on the PATH");
+    assumeInstalled(neededPackage);
+    Path copy = Files.copy(SOURCES.resolve(program), INSTALLED.resolve(program), StandardCopyOption.REPLACE_EXISTING);
+    return ServedModel.JSON.readTree(print(temp, copy, arguments));
+  }
+
+  static void assumeInstalled(String neededPackage) {
+    assumeTrue(onPath("node", "nodejs") != null, "skipped: there is no Node.js on the PATH");
     assumeTrue(Files.isDirectory(INSTALLED.resolve("node_modules").resolve(neededPackage)),
         "skipped: the npm package " + neededPackage + " is not in target/clients, where .ci/run installs it");
-    Path copy = Files.copy(SOURCES.resolve(program), INSTALLED.resolve(program), StandardCopyOption.REPLACE_EXISTING);
-    List<String> command = new ArrayList<>(List.of(node, copy.toString()));
+  }
+
+  /** What a program prints. */
+  static String print(Path temp, Path program, String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of(onPath("node", "nodejs"), program.toString()));
     command.addAll(List.of(arguments));
     Path out = temp.resolve("out");
     Path err = temp.resolve("err");
@@ -51,6 +59,6 @@ final class Node {
     process.destroyForcibly();
     assertTrue(ended, () -> program + " did not end");
     assertEquals(0, process.waitFor(), Files.readString(err));
-    return ServedModel.JSON.readTree(Files.readString(out));
+    return Files.readString(out);
   }
 }

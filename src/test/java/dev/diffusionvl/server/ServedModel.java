@@ -34,6 +34,7 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** The demo model behind a server on a free port of this machine, and a client of it. */
 final class ServedModel implements AutoCloseable {
@@ -96,6 +97,11 @@ final class ServedModel implements AutoCloseable {
   HttpRequest.Builder completion(byte[] body) {
     return HttpRequest.newBuilder(uri("/v1/chat/completions")).header("Content-Type", "application/json")
         .POST(BodyPublishers.ofByteArray(body));
+  }
+
+  /** The lines of a response, as they come. */
+  Stream<String> lines(byte[] body) throws IOException, InterruptedException {
+    return client.send(completion(body).build(), BodyHandlers.ofLines()).body();
   }
 
   HttpResponse<String> post(String body) throws IOException, InterruptedException {
