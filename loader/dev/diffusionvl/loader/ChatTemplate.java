@@ -17,7 +17,7 @@ final class ChatTemplate {
   private ChatTemplate() {}
 
   /**
-   * What a user should know of the template; usually nothing.
+   * What a user should know of the template, or of its absence; usually nothing.
    *
    * @throws BadInputException if a file that should have it cannot be read
    */
@@ -34,7 +34,7 @@ final class ChatTemplate {
         return judged(file, template.toString());
       }
     }
-    return List.of();
+    return List.of(modelDir + ": " + FIELD + ": stands in none of the usual files; prompts are written in ChatML (" + CHAT_ML + ")");
   }
 
   private static List<String> judged(Path file, String template) {

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -27,7 +28,7 @@ import java.util.stream.Collectors;
  * @param bytes what these take in the files
  * @param dtype their element type, INT4 or FP8 where quantised; several, joined by '+', the one with most elements first
  * @param missing tensors that the configuration calls for and the files lack, as this scheme names them
- * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights
+ * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights; and what is wrong with each
  * @param unexpected tensors that nothing needs, known leftovers apart
  * @param weightBytes what the weights take on a device in bf16; twice that in f32
  * @param cacheBytesPerToken what keys and values of one position take on a device in bf16; twice that in f32
@@ -35,7 +36,7 @@ import java.util.stream.Collectors;
  * @param formats how quantised matrices are stored, and how many are stored so; empty if none is quantised
  */
 public record Inspection(String family, boolean diffusion, NamingScheme scheme, long parameters, long bytes,
-    String dtype, List<String> missing, List<String> misshaped, List<String> unexpected, long weightBytes,
+    String dtype, List<String> missing, Map<String, String> misshaped, List<String> unexpected, long weightBytes,
     long cacheBytesPerToken, List<String> unserved, Map<String, Integer> formats) {
 
   /**
@@ -54,7 +55,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     checkpoint.requireFamily(config);
     Map<String, long[]> expected = ModelShapes.of(config);
     List<String> missing = new ArrayList<>();
-    List<String> misshaped = new ArrayList<>();
+    Map<String, String> misshaped = new LinkedHashMap<>();
     Map<String, Long> elements = new TreeMap<>();
     Map<String, Integer> formats = new TreeMap<>();
     Set<String> parts = new HashSet<>();
@@ -65,8 +66,9 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
         missing.add(name);
         continue;
       }
-      if (CheckpointCheck.problem(checkpoint, entry.getKey(), entry.getValue()) != null) {
-        misshaped.add(name);
+      String problem = CheckpointCheck.problem(checkpoint, entry.getKey(), entry.getValue());
+      if (problem != null) {
+        misshaped.put(name, problem);
       }
       WeightFormat format = checkpoint.format(entry.getKey());
       if (format == null) {
@@ -129,7 +131,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       json.writeEndObject();
       json.writeBooleanField("complete", complete());
       write(json, "missing", missing);
-      write(json, "misshaped", misshaped);
+      write(json, "misshaped", misshaped.keySet());
       write(json, "unexpected", unexpected);
       write(json, "unserved", unserved);
       json.writeNumberField("weight_bytes_bf16", weightBytes);
@@ -141,7 +143,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     return text.toString();
   }
 
-  private static void write(JsonGenerator json, String name, List<String> values) throws IOException {
+  private static void write(JsonGenerator json, String name, Iterable<String> values) throws IOException {
     json.writeArrayFieldStart(name);
     for (String value : values) {
       json.writeString(value);

@@ -108,7 +108,7 @@ public final class ModelFiles implements AutoCloseable {
     return checkpoint;
   }
 
-  /** Defaults that were taken because no file says, where they decide how many rows an image becomes; a line each, usually none. */
+  /** What a user should know of the files, such as defaults that were taken because no file says; a line each, usually none. */
   public List<String> remarks() {
     return remarks;
   }

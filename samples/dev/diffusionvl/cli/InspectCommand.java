@@ -56,7 +56,7 @@ final class InspectCommand implements Callable<Integer> {
           found.cacheBytesPerToken());
       found.formats().forEach((format, count) -> System.out.printf("%,d matrices: %s%n", count, format));
       list("missing", found.missing());
-      list("misshaped", found.misshaped());
+      found.misshaped().forEach((name, problem) -> System.out.println("misshaped: " + name + ": " + problem));
       list("unexpected", found.unexpected());
       list("cannot be run", found.unserved());
     }

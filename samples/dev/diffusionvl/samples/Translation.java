@@ -26,6 +26,10 @@ public final class Translation implements TrainingListener {
   private Translation() {}
 
   public static void main(String[] args) {
+    if (args.length != 5) {
+      System.err.println("arguments: BASE DATA IMAGES OUT STEPS, where BASE is an autoregressive checkpoint's folder, DATA a JSON file");
+      System.exit(2);
+    }
     try (ModelFiles base = ModelFiles.open(Path.of(args[0]))) {
       ModelConfig config = base.config().asDiffusion(base.config().maskTokenId(), 8);
       ModelFiles files = base.withConfig(config);

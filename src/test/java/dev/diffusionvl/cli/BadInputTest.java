@@ -81,6 +81,8 @@ class BadInputTest {
     headerRefused("overlapping", NORM, header -> extent(header, begin(header) - 2, begin(header) + 510));
     headerRefused("negative", NORM, header -> extent(header, -2, 510));
     headerRefused("misshaped", NORM, header -> ((ObjectNode) header.get(NORM)).putArray("shape").add(128).add(2));
+    headerRefused("integers", NORM + ": dtype I16, weights are F32, F16 or BF16",
+        header -> ((ObjectNode) header.get(NORM)).put("dtype", "I16"));
     headerRefused("dtype", NORM, header -> ((ObjectNode) header.get(NORM)).put("dtype", "Q4"));
     headerRefused("missing", NORM, header -> header.set("model.norm.mass", header.remove(NORM)));
   }

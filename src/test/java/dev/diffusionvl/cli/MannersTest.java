@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -175,12 +176,14 @@ class MannersTest {
 
   @Test
   void samplesExplainThemselves() throws Exception {
-    for (String program : List.of("Conversation", "DenoisingPicture")) {
+    Map<String, String> programs = Map.of("Conversation", "MODEL IMAGE QUESTION", "DenoisingPicture", "MODEL IMAGE QUESTION FILE",
+        "Translation", "BASE DATA IMAGES OUT STEPS");
+    for (String program : programs.keySet()) {
       Process process = new ProcessBuilder(System.getProperty("java.home") + "/bin/java", "-cp", System.getProperty("java.class.path"),
           "dev.diffusionvl.samples." + program).redirectErrorStream(true).start();
       String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       assertEquals(2, process.waitFor(), said);
-      assertTrue(said.startsWith("arguments: MODEL IMAGE QUESTION"), said);
+      assertTrue(said.startsWith("arguments: " + programs.get(program)) && said.lines().count() == 1, said);
     }
   }
 }

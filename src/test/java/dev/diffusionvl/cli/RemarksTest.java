@@ -93,6 +93,14 @@ class RemarksTest {
     dvl.refusedHere(3, name + ": a link that leads nowhere", "generate", "--model", model.toString(), "--prompt", "Hello!");
   }
 
+  @Test
+  void noTemplate() throws IOException {
+    Files.delete(model.resolve("chat_template.json"));
+    change("tokenizer_config.json", "\"chat_template\"", "\"former_template\"");
+    assertEquals("dvl: " + model + ": chat_template: stands in none of the usual files; prompts are written in ChatML (<|im_start|>)",
+        remarks(generate()));
+  }
+
   /** A model that no kernel serves is no internal error: both commands say why, with exit code 3. */
   @Test
   void aModelThatCannotBeRun() throws IOException {

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -138,7 +139,7 @@ class InspectionTest {
     tensors.put("projector.0.weight", new Tensor(TensorType.BF16, new long[] {3584, 1024}, null));
     write(ReleasedModel.QWEN_7B, tensors, NamingScheme.DIFFUSION_VL_SIGLIP, 1);
     Inspection inspection = Inspection.of(folder);
-    assertEquals(List.of("model.mm_projector.0.weight"), inspection.misshaped());
+    assertEquals(Set.of("model.mm_projector.0.weight"), inspection.misshaped().keySet());
     assertFalse(inspection.complete());
   }
 

@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -307,6 +308,6 @@ class QuantizedWeightsTest {
 
     tensors.remove("layers.3.mlp.down_proj." + (name.equals("awq") ? "scales" : "weight_scale"));
     TestCheckpoints.writeWeights(folder, tensors, NamingScheme.QWEN_VL, 3);
-    assertEquals(List.of("model.layers.3.mlp.down_proj.weight"), Inspection.of(folder).misshaped());
+    assertEquals(Set.of("model.layers.3.mlp.down_proj.weight"), Inspection.of(folder).misshaped().keySet());
   }
 }

@@ -19,6 +19,8 @@ import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.LeakTracker;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -285,6 +287,18 @@ class MisuseTest {
     model.close();
     assertThrows(IllegalStateException.class, () -> session.generate(REQUEST, BRIEF));
     assertThrows(IllegalStateException.class, () -> model.newSession());
+  }
+
+  /** Options have defaults made of each other: whichever class a program touches first, all of them are there. */
+  @ParameterizedTest
+  @ValueSource(strings = {"GenerationOptions", "Sampling", "Decoding$Block", "Decoding$Full", "Decoding", "Execution", "EngineOptions",
+      "GenerationOptions$Remasking", "Request"})
+  void anyOptionMayBeUsedFirst(String first) throws Exception {
+    URL[] classes = {Path.of("target/classes").toUri().toURL()};
+    try (URLClassLoader fresh = new URLClassLoader(classes, ClassLoader.getPlatformClassLoader())) {
+      Class.forName("dev.diffusionvl.model." + first, true, fresh);
+      assertNotNull(Class.forName("dev.diffusionvl.model.GenerationOptions", true, fresh).getField("DEFAULTS").get(null));
+    }
   }
 
   /** The nightly profile opens 1,000 sessions and loads 200 models: the process does not grow. */
