@@ -22,7 +22,7 @@ import java.util.stream.Collectors;
  * What a model directory holds, judged by its configuration and the headers of its weights alone: milliseconds,
  * whatever the size.
  *
- * @param family {@code diffusionvl-qwenvl} or {@code diffusionvl-qwen}
+ * @param family {@link ModelFamily#id}
  * @param diffusion false for a plain base model
  * @param parameters elements of the tensors that the model uses; a tied output matrix counts once
  * @param bytes what these take in the files
@@ -102,6 +102,11 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
         .collect(Collectors.joining("+"));
   }
 
+  /** How it is decoded unless one chooses: {@code block}, or {@code autoregressive} where it is no diffusion model. */
+  public String decoding() {
+    return diffusion ? "block" : "autoregressive";
+  }
+
   /** Whether everything that the configuration calls for is there in the right shape. */
   public boolean complete() {
     return missing.isEmpty() && misshaped.isEmpty();
@@ -119,6 +124,7 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       json.writeStartObject();
       json.writeStringField("family", family);
       json.writeBooleanField("diffusion", diffusion);
+      json.writeStringField("decoding", decoding());
       json.writeStringField("scheme", scheme.letter());
       json.writeNumberField("parameters", parameters);
       json.writeNumberField("bytes", bytes);

@@ -50,7 +50,8 @@ final class InspectCommand implements Callable<Integer> {
       System.out.println(found.toJson());
     } else {
       System.out.printf("%s, scheme %s (%s), %s: %,d parameters, %,d bytes%s; on a device in bf16 %,d bytes and %,d more per token%n",
-          found.family() + (found.diffusion() ? "" : " (plain base model)"), found.scheme().letter(), found.scheme(), found.dtype(),
+          found.family() + (found.diffusion() ? "" : " (plain base model, autoregressive)"), found.scheme().letter(),
+          found.scheme(), found.dtype(),
           found.parameters(),
           found.bytes(), found.formats().isEmpty() ? "" : ", %.2f bits per weight".formatted(found.bitsPerWeight()), found.weightBytes(),
           found.cacheBytesPerToken());

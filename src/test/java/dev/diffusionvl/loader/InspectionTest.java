@@ -81,6 +81,28 @@ class InspectionTest {
     assertTrue(inspection.complete());
   }
 
+  /** Original Qwen2.5-VL, as it was and saved again, and Qwen2.5 without a tower: their config.json as published, by its fields. */
+  @ParameterizedTest
+  @EnumSource(StockModel.class)
+  void stockModelsAreAutoregressive(StockModel model) throws IOException {
+    for (NamingScheme scheme : model.schemes()) {
+      empty();
+      model.write(folder, scheme);
+      Inspection inspection = Inspection.of(folder);
+      assertEquals("autoregressive", inspection.decoding());
+      assertFalse(inspection.diffusion());
+      assertEquals(model.family(), inspection.family());
+      assertEquals(scheme, inspection.scheme());
+      assertTrue(inspection.complete(), inspection.missing().toString());
+      assertEquals(List.of(), inspection.unexpected());
+      assertEquals(model.parameters(), inspection.parameters());
+      assertTrue(inspection.toJson().contains("\"decoding\":\"autoregressive\""));
+      ModelConfig config = ModelConfig.load(folder);
+      assertEquals(model.mropeSection(), config.mropeSection());
+      assertEquals(List.of(151645, 151643), config.eosTokenIds());
+    }
+  }
+
   /** What an original SigLIP2 checkpoint has beyond the layers in use is no surprise; other names are. */
   @Test
   void leftoversAreToldFromSurprises() throws IOException {
@@ -160,11 +182,15 @@ class InspectionTest {
 
   /** Writes a model into an empty folder. */
   private void write(ReleasedModel model, Map<String, Tensor> tensors, NamingScheme scheme, int shards) throws IOException {
+    empty();
+    model.write(folder, scheme, shards, tensors);
+  }
+
+  private void empty() throws IOException {
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {
         Files.delete(file);
       }
     }
-    model.write(folder, scheme, shards, tensors);
   }
 }

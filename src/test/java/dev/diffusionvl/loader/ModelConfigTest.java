@@ -146,6 +146,38 @@ class ModelConfigTest {
     assertTrue(load().diffusion());
   }
 
+  /** A base's positions are three numbers; those of what was made from it are not. */
+  @Test
+  void rotaryPairsOfABase() throws IOException {
+    config.put("model_type", "qwen2_5_vl").remove("enable_bd3lm");
+    config.remove("bd3lm_block_size");
+    set(text(), "rope_scaling", "{\"type\": \"mrope\", \"mrope_section\": [16, 24, 24]}");
+    assertEquals(List.of(16, 24, 24), load().mropeSection());
+    assertEquals(List.of(), load().asDiffusion(5, 8).mropeSection());
+    set(text(), "rope_scaling", "{\"rope_type\": \"default\", \"mrope_section\": [16, 24, 23]}");
+    refused("mrope_section: is [16, 24, 23], expected three numbers that sum to 64");
+    set(text(), "rope_scaling", "{\"rope_type\": \"default\", \"mrope_section\": [64]}");
+    refused("mrope_section: is [64], expected three numbers");
+    set(text(), "rope_scaling", "{\"rope_type\": \"default\", \"mrope_section\": [16, \"a\", 24]}");
+    refused("mrope_section");
+    text().remove("rope_scaling");
+    set(text(), "rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 10000, \"mrope_section\": [8, 28, 28]}");
+    assertEquals(List.of(8, 28, 28), load().mropeSection());
+    config.put("enable_bd3lm", true);
+    assertEquals(List.of(), load().mropeSection());
+  }
+
+  /** Either file may say where an answer ends. */
+  @Test
+  void endsOfBothFiles() throws IOException {
+    set(text(), "eos_token_id", "[1018, 7]");
+    Files.writeString(folder.resolve("generation_config.json"), "{\"eos_token_id\": [7, 1016]}");
+    assertEquals(List.of(1018, 7, 1016), load().eosTokenIds());
+    assertEquals(1018, load().eosTokenId());
+    Files.writeString(folder.resolve("generation_config.json"), "{\"eos_token_id\": 2000}");
+    refused("generation_config.json: eos_token_id: 2000 is out of range");
+  }
+
   @Test
   void newerFilesNestTheRotaryBase() {
     config.remove("rope_theta");

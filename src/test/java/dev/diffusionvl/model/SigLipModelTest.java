@@ -24,8 +24,10 @@ import dev.diffusionvl.runtime.Stream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -269,6 +271,28 @@ class SigLipModelTest {
       List<double[]> prompt = prompt(request);
       int block = f32.config().blockSize();
       assertRun(request, options, prompt, text.generate(prompt, 20, 3, block, block, text.greedy()));
+    }
+  }
+
+  /** Token by token, as a model of this family is decoded that was trained autoregressively: positions count on, rows see those before. */
+  @Test
+  void tokenByTokenInF32() {
+    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(12).withDecoding(new Decoding.Autoregressive());
+    for (Request request : requests()) {
+      List<double[]> rows = prompt(request);
+      List<Integer> expected = new ArrayList<>();
+      for (int i = 0; i < 12 && !expected.contains(f32.config().eosTokenId()); i++) {
+        double[] logits = text.logits(rows, 1, 1)[0];
+        int best = IntStream.range(0, logits.length).boxed().max(Comparator.comparingDouble(id -> logits[id])).orElseThrow();
+        expected.add(best);
+        rows.add(text.embedding(best));
+      }
+      for (int speculate : new int[] {0, 4}) {
+        try (Session session = f32.newSession()) {
+          GenerationResult result = session.generate(request, options.withExecution(new Execution(true, true, speculate)));
+          assertEquals(expected, Arrays.stream(result.tokenIds()).boxed().toList());
+        }
+      }
     }
   }
 
