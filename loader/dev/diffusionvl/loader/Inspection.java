@@ -28,7 +28,8 @@ import java.util.stream.Collectors;
  * @param bytes what these take in the files
  * @param dtype their element type, INT4 or FP8 where quantised; several, joined by '+', the one with most elements first
  * @param missing tensors that the configuration calls for and the files lack, as this scheme names them
- * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights; and what is wrong with each
+ * @param misshaped tensors with another shape than the configuration says, or of a type that is none of weights; and what is
+ *     wrong with each
  * @param unexpected tensors that nothing needs, known leftovers apart
  * @param weightBytes what the weights take on a device in bf16; twice that in f32
  * @param cacheBytesPerToken what keys and values of one position take on a device in bf16; twice that in f32

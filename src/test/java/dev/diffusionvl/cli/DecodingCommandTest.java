@@ -41,7 +41,7 @@ class DecodingCommandTest {
     return new ObjectMapper().readTree(outcome.out());
   }
 
-  private Outcome generate(Path model, String... more) {
+  private Outcome generate(Path model, String... more) throws Exception {
     List<String> command = new ArrayList<>(List.of("generate", "--model", model.toString(), "--device", "emulated", "--dtype", "f32",
         "--json", "--prompt"));
     command.addAll(List.of(more));
@@ -71,7 +71,7 @@ class DecodingCommandTest {
   }
 
   @Test
-  void optionsThatHaveNoEffectAreSaid() {
+  void optionsThatHaveNoEffectAreSaid() throws Exception {
     Outcome outcome = generate(BASE, "Hello!", "--gen-length", "2", "--decoding", "autoregressive", "--steps", "4");
     assertTrue(outcome.err().contains("dvl: --steps has no effect: decoding is autoregressive"), outcome.err());
     assertFalse(outcome.err().contains(LINE), "it was asked for");
@@ -101,9 +101,11 @@ class DecodingCommandTest {
         {"[[\"a\", \"b\"], [\"c\", 1]]", "[1]: expected a pair of texts"}, {"[[", "not JSON"}};
     for (String[] history : wrong) {
       Path file = Files.writeString(temp.resolve("wrong.json"), history[0]);
-      dvl.refusedHere(3, history[1], "generate", "--prompt", "Hello!", "--history", file.toString());
+      dvl.refusedHere(3, history[1], "generate", "--model", BASE.toString(), "--prompt", "Hello!", "--history",
+          file.toString());
     }
-    dvl.refusedHere(3, "none.json", "generate", "--prompt", "Hello!", "--history", temp.resolve("none.json").toString());
+    dvl.refusedHere(3, "none.json", "generate", "--model", BASE.toString(), "--prompt", "Hello!", "--history",
+        temp.resolve("none.json").toString());
   }
 
   /** Qwen2.5 without a tower answers texts and refuses images. */

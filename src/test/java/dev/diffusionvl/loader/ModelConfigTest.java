@@ -16,6 +16,7 @@ import dev.diffusionvl.model.GoldenCase;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -161,6 +162,7 @@ class ModelConfigTest {
     set(text(), "rope_scaling", "{\"rope_type\": \"default\", \"mrope_section\": [16, \"a\", 24]}");
     refused("mrope_section");
     text().remove("rope_scaling");
+    config.remove("rope_scaling");
     set(text(), "rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 10000, \"mrope_section\": [8, 28, 28]}");
     assertEquals(List.of(8, 28, 28), load().mropeSection());
     config.put("enable_bd3lm", true);
