@@ -19,6 +19,7 @@ import java.nio.file.StandardOpenOption;
 import java.security.SecureRandom;
 import java.util.HexFormat;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * A file that is whole or not there. It is written in the same folder under a random name of its own, flushed to the disk by
@@ -26,6 +27,7 @@ import java.util.Set;
  */
 public final class OutputFile implements AutoCloseable {
   private static final int PIECE_BYTES = 8 << 20;
+  private static final Pattern ASIDE = Pattern.compile("\\..+\\.[0-9a-f]{16}\\.part");
   private static final SecureRandom RANDOM = new SecureRandom();
 
   private final Path target;
@@ -52,6 +54,11 @@ public final class OutputFile implements AutoCloseable {
     byte[] bytes = new byte[8];
     RANDOM.nextBytes(bytes);
     return target.resolveSibling("." + target.getFileName() + "." + HexFormat.of().formatHex(bytes) + ".part");
+  }
+
+  /** Whether a name is one of {@link #aside}. */
+  static boolean isAside(Path file) {
+    return ASIDE.matcher(file.getFileName().toString()).matches();
   }
 
   /**

@@ -2,6 +2,7 @@
 package dev.diffusionvl.loader;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -33,13 +34,50 @@ public final class OutputFolder implements AutoCloseable {
     if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
       throw BadInputException.of(target, "is there already");
     }
-    Path aside = OutputFile.aside(target);
+    Path aside = aside(target);
     try {
       Files.createDirectory(aside);
     } catch (IOException e) {
       throw OutputFile.unwritable(target, e);
     }
     return new OutputFolder(target, aside);
+  }
+
+  /** A name beside a path that nobody can foresee, which {@link #removeUnfinished} knows. */
+  public static Path aside(Path target) {
+    return OutputFile.aside(target);
+  }
+
+  /**
+   * A folder that may be there already, and those above it.
+   *
+   * @throws BadInputException if it cannot be made there
+   * @throws OutputException if the disk is full
+   */
+  public static void make(Path folder) {
+    try {
+      Files.createDirectories(folder);
+    } catch (FileAlreadyExistsException e) {
+      throw BadInputException.of(folder, "is not a folder");
+    } catch (IOException e) {
+      throw OutputFile.unwritable(folder, e);
+    }
+  }
+
+  /**
+   * Removes what a program that was killed was about to write in a folder, as {@link OutputFile} or as OutputFolder. Only where no other
+   * program writes at the time.
+   *
+   * @throws OutputException if it cannot be removed
+   */
+  public static void removeUnfinished(Path folder) {
+    List<Path> unfinished;
+    try (Stream<Path> all = Files.list(folder)) {
+      unfinished = all.filter(OutputFile::isAside).toList();
+    } catch (IOException e) {
+      throw InputFiles.failure(folder, e);
+    }
+    unfinished.forEach(OutputFolder::remove);
   }
 
   /** Where the files go until {@link #commit}. */

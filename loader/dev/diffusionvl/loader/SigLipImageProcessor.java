@@ -41,6 +41,12 @@ public final class SigLipImageProcessor {
         .mapToInt(Integer::intValue).toArray();
   }
 
+  /** Most tiles that one of the images will have; 0 if there are no images. @throws BadInputException as {@link #process} */
+  public int tiles(List<RgbImage> images) {
+    return each(images, (image, name) -> isTiled(images) ? layout(image, name).tiles() : 1).stream().mapToInt(Integer::intValue).max()
+        .orElse(0);
+  }
+
   private static <T> List<T> each(List<RgbImage> images, BiFunction<RgbImage, String, T> body) {
     return IntStream.range(0, images.size()).mapToObj(i -> {
       RgbImage image = images.get(i);

@@ -25,6 +25,7 @@ final class Activations implements AutoCloseable {
   private final DeviceBuffer logits;
   private final DeviceBuffer parts;
 
+  /** @param device null: for outlines, of which {@link #bytes} is known */
   Activations(Device device, DType dtype, TextConfig config, int rows, int scoredRows) {
     int h = config.hiddenSize();
     int q = config.heads() * config.headDim();
@@ -98,6 +99,11 @@ final class Activations implements AutoCloseable {
   /** Scratch of the product that keeps the most likely token only. */
   DeviceBuffer parts() {
     return parts;
+  }
+
+  /** Bytes of all of it. */
+  long bytes() {
+    return owned.bytes();
   }
 
   @Override

@@ -48,7 +48,7 @@ final class DecodeMemory implements AutoCloseable {
     }
 
     /** The least size that serves both, blocks and slots being equal. */
-    private Size with(Size other) {
+    Size with(Size other) {
       return new Size(slots, Math.max(cacheRows, other.cacheRows), Math.max(positions, other.positions),
           Math.max(promptRows, other.promptRows), promptBlock, blockRows, Math.max(variants, other.variants));
     }
@@ -61,7 +61,7 @@ final class DecodeMemory implements AutoCloseable {
       return alike(need) && equals(with(need));
     }
 
-    private Size rounded() {
+    Size rounded() {
       return new Size(slots, round(cacheRows), round(positions), round(promptRows), promptBlock, blockRows, variants);
     }
 
@@ -74,16 +74,16 @@ final class DecodeMemory implements AutoCloseable {
       return slots == 1 ? 1 : 2 * slots;
     }
 
-    private int scored() {
+    int scored() {
       return paddedSlots() * variants;
     }
 
     /** Most blocks of a pass that are written: a block that rides comes with one variant. */
-    private int written() {
+    int written() {
       return Math.max(2 * paddedSlots(), scored() + (slots == 1 ? 0 : PassPlan.bucket(slots)));
     }
 
-    private int passRows() {
+    int passRows() {
       return Math.max(1, promptRows + (promptRows == 0 && slots == 1 ? scored() : written()) * blockRows);
     }
 

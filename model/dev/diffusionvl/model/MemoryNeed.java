@@ -29,7 +29,7 @@ public record MemoryNeed(long weights, long cache) {
     return ModelFiles.parameters(config) * format.bytes();
   }
 
-  private static long cache(TextConfig text, DType activations, long tokens) {
+  static long cache(TextConfig text, DType activations, long tokens) {
     return 2L * text.layers() * text.kvHeads() * text.headDim() * activations.bytes() * tokens;
   }
 

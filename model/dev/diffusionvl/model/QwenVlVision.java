@@ -51,6 +51,18 @@ final class QwenVlVision implements AutoCloseable {
         config.windowSize() / config.spatialMergeSize() / config.patchSize());
   }
 
+  /** Bytes that {@link #encode} takes for an image of so many patches. */
+  static long bytes(VisionConfig config, DType dtype, int patches) {
+    int d = config.hiddenSize();
+    int inter = VisionWeights.inner(config);
+    int patch = config.inChannels() * config.temporalPatchSize() * config.patchSize() * config.patchSize();
+    int unit = config.spatialMergeSize() * config.spatialMergeSize();
+    int out = config.outHiddenSize();
+    long values = patch + 7L * d + inter + d + out / unit; // the merger's four rows side by side are one row of d each
+    long floats = Math.max(patch, Math.max(3 * d, 2 * inter)) + Math.max(d, out / unit) + d / config.heads(); // the last: rotary tables
+    return patches * (values * dtype.bytes() + floats * Float.BYTES);
+  }
+
   /** Rows of {@link #encode}'s result: patches / 4. */
   int rows() {
     return patches / order.unit();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -65,6 +66,19 @@ final class SigLipVision implements AutoCloseable {
       segments = scope.own(new Segments(stream.device(), maxTiles));
       owned = scope.keep();
     }
+  }
+
+  /** Bytes that an image of so many tiles takes beside its embeddings: table of features and patch embedding included; 0 for no image. */
+  static long bytes(ModelConfig model, DType dtype, int tiles) {
+    SigLipConfig config = model.sigLip();
+    long c = config.hiddenSize();
+    long hidden = model.text().hiddenSize();
+    long inner = Math.max(config.intermediateSize(), hidden);
+    long patch = (long) PatchEmbedding.CHANNELS * config.patchSize() * config.patchSize();
+    long pixels = (long) PatchEmbedding.CHANNELS * config.imageSize() * config.imageSize();
+    long perRow = (6 * c + inner + patch) * dtype.bytes() + (Math.max(3 * c, inner) + c) * Float.BYTES;
+    long perTile = pixels * dtype.bytes() + config.positions() * perRow;
+    return Math.min(tiles, SigLipTower.TILES_AT_ONCE) * perTile + (long) tiles * config.positions() * hidden * dtype.bytes();
   }
 
   /** The tower's output before the projector [rows, C]; valid after {@link #encode}. */

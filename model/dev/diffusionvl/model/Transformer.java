@@ -69,10 +69,15 @@ final class Transformer implements AutoCloseable {
       activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * scored));
       plain = factory.plain(config, weights, stream, kernels, activations);
       fused = factory.fused(config, weights, stream, kernels, activations);
-      workspace = dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS ? scope.own(new AttentionWorkspace(stream, config.heads(),
+      workspace = sharesKeys(dtype, blockRows) ? scope.own(new AttentionWorkspace(stream, config.heads(),
           config.kvHeads(), config.headDim(), written, blockRows)) : null;
       owned = scope.keep();
     }
+  }
+
+  /** Whether blocks of so many rows share keys in an {@link AttentionWorkspace}. */
+  static boolean sharesKeys(DType dtype, int blockRows) {
+    return dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS;
   }
 
   /** The residual stream: copy embeddings to its first rows, or {@link #embed} tokens there, before {@link #forward}. */

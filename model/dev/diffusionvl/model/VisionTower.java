@@ -6,9 +6,11 @@ import dev.diffusionvl.loader.QwenImageProcessor;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.loader.SigLipImageProcessor;
 import dev.diffusionvl.runtime.Conv;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import java.util.Arrays;
 import java.util.List;
 
 /** The weights of a family's vision tower and of what follows it, and the encoders that use them. */
@@ -32,6 +34,23 @@ public sealed interface VisionTower permits QwenVlTower, SigLipTower, NoTower {
       case QWEN_VL -> new QwenImageProcessor(config).rows(images);
       case QWEN_SIGLIP -> new SigLipImageProcessor(config).rows(images);
       case QWEN_TEXT -> NoTower.rows(images);
+    };
+  }
+
+  /**
+   * Bytes of device memory that encoding the largest of some images takes beside its embeddings, before anything is loaded.
+   *
+   * @param images of one prompt
+   */
+  static long bytes(ModelConfig config, DType dtype, List<RgbImage> images) {
+    return switch (config.family()) {
+      case QWEN_VL -> {
+        int unit = config.vision().spatialMergeSize() * config.vision().spatialMergeSize();
+        int rows = Arrays.stream(imageRows(config, images)).max().orElse(0);
+        yield QwenVlVision.bytes(config.vision(), dtype, Math.multiplyExact(rows, unit));
+      }
+      case QWEN_SIGLIP -> SigLipVision.bytes(config, dtype, new SigLipImageProcessor(config).tiles(images));
+      case QWEN_TEXT -> 0;
     };
   }
 

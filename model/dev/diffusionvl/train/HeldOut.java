@@ -29,6 +29,11 @@ public record HeldOut(int every, Questions questions) {
      * @param model not used by anyone else meanwhile; memory that is taken on its device is given back before this returns
      */
     Score score(DiffusionVl model);
+
+    /** What tells these questions from others; a run that goes on must have the same. */
+    default String name() {
+      return "some";
+    }
   }
 
   /** How many answers were right. */
@@ -43,6 +48,11 @@ public record HeldOut(int every, Questions questions) {
     public double part() {
       return (double) right / questions;
     }
+  }
+
+  /** As a setting of a run. */
+  String name() {
+    return questions == null ? "none" : questions.name();
   }
 
   boolean due(int step, int last) {

@@ -70,6 +70,7 @@ final class QwenVisionTraining implements VisionTraining {
   private final Twin gradients;
   private final LinearTraining linear;
   private final Keep keep;
+  private final FeatureCache cache; // null: none
   private final int d;
   private final int inner;
   private final float scale;
@@ -78,7 +79,8 @@ final class QwenVisionTraining implements VisionTraining {
   private PreparedImage held; // whose activations are in memory
   private int patches;
 
-  QwenVisionTraining(DiffusionVl model, VisionWeights weights, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+  QwenVisionTraining(DiffusionVl model, VisionWeights weights, Stream stream, Gemm gemm, Twin gradients, boolean recompute,
+      FeatureCache cache) {
     this.device = stream.device();
     this.dtype = model.dtype();
     this.config = model.config();
@@ -90,6 +92,7 @@ final class QwenVisionTraining implements VisionTraining {
     this.gradients = gradients;
     this.linear = new LinearTraining(kernels, stream, gemm, gradients);
     this.keep = VisionTraining.keep(gradients.of(weights.patchEmbedding()) != null, recompute);
+    this.cache = cache;
     this.d = tower.hiddenSize();
     this.inner = weights.blocks().getFirst().down().in();
     this.scale = (float) (1 / Math.sqrt((double) d / tower.heads()));
@@ -130,9 +133,13 @@ final class QwenVisionTraining implements VisionTraining {
 
   /** Everything up to the features in window order. */
   private void forward(PreparedImage image) {
-    embed(((PreparedImage.Patches) image).pixels());
-    for (int i = 0; i < tower.depth(); i++) {
-      forward(i);
+    PixelValues pixels = ((PreparedImage.Patches) image).pixels();
+    prepare(pixels);
+    if (cache == null) {
+      tower(pixels);
+    } else {
+      cache.fill(pixels.values(), 0, pixels.values().length, pixels.gridHeight() + "x" + pixels.gridWidth(),
+          a.input(tower.depth()).slice(0, patches, d), () -> tower(pixels));
     }
     int rows = image.rows();
     Linear up = weights.mergerUp();
@@ -146,12 +153,16 @@ final class QwenVisionTraining implements VisionTraining {
     held = image;
   }
 
-  private void embed(PixelValues pixels) {
+  private void prepare(PixelValues pixels) {
     held = null;
     closeGeometry();
     geometry = Geometry.of(device, stream, tower, pixels);
     patches = pixels.gridHeight() * pixels.gridWidth();
     reserve(patches);
+  }
+
+  /** From the pixels to the residual stream behind the last layer. */
+  private void tower(PixelValues pixels) {
     int width = pixels.values().length / patches;
     int[] order = geometry.order().patchOrder();
     float[] ordered = new float[pixels.values().length];
@@ -161,6 +172,9 @@ final class QwenVisionTraining implements VisionTraining {
     a.accumulators.set(stream, ordered);
     kernels.biasActivation.launch(stream, a.accumulators, null, a.pixels, patches, width, BiasActivation.NONE); // rounds
     gemm.multiply(a.pixels, weights.patchEmbedding(), a.input(0), patches, d, width);
+    for (int i = 0; i < tower.depth(); i++) {
+      forward(i);
+    }
   }
 
   private Segments segments(int layer) {

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.Checkpoint;
+import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelFamily;
 import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.model.DiffusionVl;
@@ -11,7 +12,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
 
 /**
@@ -22,13 +25,14 @@ import java.util.zip.CRC32C;
 record RunSettings(Map<String, String> values) {
   private static final long SAMPLED_BYTES = 4096;
 
-  static RunSettings of(DiffusionVl model, Checkpoint base, ConversationData data, Objective objective, TrainerOptions options) {
+  static RunSettings of(DiffusionVl model, Checkpoint base, ConversationData data, Objective objective, TrainerOptions options,
+      HeldOut heldOut) {
     RowEncoder.Options rows = data.options();
     Map<String, String> values = new LinkedHashMap<>();
     values.put("base", Long.toHexString(checksum(base)));
     values.put("data", data.size() + " records, checksum " + Long.toHexString(data.checksum()));
-    values.put("objective", objective.toString());
-    values.put("dtype", model.dtype().toString());
+    values.put("objective", name(objective));
+    values.put("dtype", model.dtype().suffix());
     values.put("batch", Integer.toString(options.batch()));
     values.put("accumulate", Integer.toString(options.accumulate()));
     values.put("lr", Double.toString(options.rate()));
@@ -36,17 +40,31 @@ record RunSettings(Map<String, String> values) {
     values.put("warmup", Double.toString(options.warmup()));
     values.put("steps", Integer.toString(options.steps()));
     values.put("seed", Long.toString(options.seed()));
-    values.put("train", options.parts().stream().sorted().toList().toString());
-    values.put("optimizer", options.optimizer().toString());
-    values.put("lora", String.valueOf(options.lora()));
+    values.put("train", options.parts().stream().sorted().map(RunSettings::word).collect(Collectors.joining(",")));
+    values.put("optimizer", word(options.optimizer()));
+    values.put("lora", options.lora() == null ? "none" : options.lora().rank() + ":" + options.lora().alpha());
     values.put("block-size", Integer.toString(rows.blockSize()));
     values.put("max-length", Integer.toString(rows.maxLength()));
     values.put("image-aspect-ratio", model.config().family() == ModelFamily.QWEN_SIGLIP ? model.config().sigLip().images()
-        : rows.framing().toString());
+        : rows.framing() == ImageFraming.PAD ? "pad" : "keep");
     values.put("weight-decay", Double.toString(options.weightDecay()));
     values.put("clip", Double.toString(options.clip()));
     values.put("constant-rate", Boolean.toString(options.constantRate()));
+    values.put("eval", heldOut.name()); // train.jsonl has the scores
+    values.put("eval-every", heldOut.questions() == null ? "never" : Integer.toString(heldOut.every()));
     return new RunSettings(values);
+  }
+
+  /** As the command's options spell it. */
+  private static String word(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT).replace("_", "");
+  }
+
+  private static String name(Objective objective) {
+    return switch (objective) {
+      case BlockDiffusionObjective blocks -> "block-diffusion, mask token " + blocks.maskId() + ", noise from " + blocks.lowest();
+      case AutoregressiveObjective _ -> "autoregressive";
+    };
   }
 
   /** Of names, shapes and the beginnings and ends of all tensors: reading all of them would take as long as loading them. */

@@ -58,6 +58,7 @@ final class SigLipVisionTraining implements VisionTraining {
   private final LinearTraining linear;
   private final TileMosaic mosaic;
   private final Keep keep;
+  private final FeatureCache cache; // null: none
   private final int c;
   private final int hidden;
   private final float scale;
@@ -68,7 +69,8 @@ final class SigLipVisionTraining implements VisionTraining {
   private Pass held; // whose activations are in memory
   private int rows;
 
-  SigLipVisionTraining(DiffusionVl model, SigLipWeights weights, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+  SigLipVisionTraining(DiffusionVl model, SigLipWeights weights, Stream stream, Gemm gemm, Twin gradients, boolean recompute,
+      FeatureCache cache) {
     this.device = stream.device();
     this.dtype = model.dtype();
     this.config = model.config();
@@ -80,6 +82,7 @@ final class SigLipVisionTraining implements VisionTraining {
     this.gradients = gradients;
     this.linear = new LinearTraining(kernels, stream, gemm, gradients);
     this.keep = VisionTraining.keep(gradients.of(weights.positions()) != null, recompute);
+    this.cache = cache;
     this.c = tower.hiddenSize();
     this.hidden = config.text().hiddenSize();
     this.mosaic = new TileMosaic(kernels, stream, tower.positions(), hidden);
@@ -139,9 +142,15 @@ final class SigLipVisionTraining implements VisionTraining {
 
   /** From the pixels to the features of the tiles. */
   private void forward(Pass pass) {
-    embed(pass);
-    for (int i = 0; i < tower.layers(); i++) {
-      forward(i);
+    prepare(pass);
+    int each = tower.imageSize() * tower.imageSize() * CHANNELS;
+    int first = pass.first() * each;
+    int end = first + pass.tiles() * each;
+    if (cache == null) {
+      tower(pass, first, end);
+    } else {
+      cache.fill(pass.image().pixels(), first, end, pass.tiles() + " tiles", a.input(tower.layers()).slice(0, rows, c),
+          () -> tower(pass, first, end));
     }
     Linear up = weights.projectorUp();
     Linear down = weights.projectorDown();
@@ -152,7 +161,7 @@ final class SigLipVisionTraining implements VisionTraining {
     held = pass;
   }
 
-  private void embed(Pass pass) {
+  private void prepare(Pass pass) {
     held = null;
     rows = pass.tiles() * tower.positions();
     reserve(pass.tiles());
@@ -160,14 +169,19 @@ final class SigLipVisionTraining implements VisionTraining {
       closeSegments();
       segments = WindowOrder.segments(device, stream, IntStream.rangeClosed(0, pass.tiles()).map(i -> i * tower.positions()).toArray());
     }
-    ImageTiles image = pass.image();
+  }
+
+  /** From pixels {@code first} to {@code end} to the residual stream behind the last layer. */
+  private void tower(Pass pass, int first, int end) {
     int side = tower.imageSize();
-    int each = image.pixels().length / image.tiles();
-    pixels.set(stream, Arrays.copyOfRange(image.pixels(), pass.first() * each, (pass.first() + pass.tiles()) * each));
+    pixels.set(stream, Arrays.copyOfRange(pass.image().pixels(), first, end));
     kernels.extractPatches.launch(stream, pixels, a.pixels, pass.tiles(), side, side, CHANNELS, tower.patchSize());
     weights.patchEmbedding().multiply(gemm, a.pixels, a.accumulators, rows);
     kernels.positionEmbedding.launch(stream, a.accumulators, weights.patchEmbedding().bias(), weights.positions(), a.input(0), rows, c,
         tower.positions());
+    for (int i = 0; i < tower.layers(); i++) {
+      forward(i);
+    }
   }
 
   private void forward(int index) {

@@ -13,6 +13,7 @@ import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -58,6 +59,7 @@ public final class Trainer implements AutoCloseable {
   private TextActivations activations; // null before the first pass
   private RopeTable rope;
   private int ropeRows;
+  private PassSize reserved; // null: nothing was
   private int steps;
   private boolean finished;
 
@@ -68,6 +70,11 @@ public final class Trainer implements AutoCloseable {
    * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException if they do not fit beside the model; nothing of them is left then
    */
   public Trainer(DiffusionVl model, Objective objective, TrainerOptions options) {
+    this(model, objective, options, remark -> {});
+  }
+
+  /** @param remarks hears what the user should know */
+  Trainer(DiffusionVl model, Objective objective, TrainerOptions options, Consumer<String> remarks) {
     this.model = model;
     this.device = model.device();
     this.objective = objective;
@@ -83,7 +90,8 @@ public final class Trainer implements AutoCloseable {
       }
       optimizer = new AdamW(model.kernels(), stream, state);
       language = new LanguageModelTraining(model, stream, gemm, state.gradients, state.adapters, options.recompute());
-      vision = scope.own(VisionTraining.of(model, stream, gemm, state.gradients, options.recompute()));
+      FeatureCache cache = options.featureCache() == null ? null : new FeatureCache(options.featureCache(), model, stream, remarks);
+      vision = scope.own(VisionTraining.of(model, stream, gemm, state.gradients, options.recompute(), cache));
       this.scope = scope.keep();
     }
   }
@@ -213,6 +221,7 @@ public final class Trainer implements AutoCloseable {
 
   /** Takes the memory for passes up to this size, so that none is missing later. */
   public void reserve(PassSize largest) {
+    reserved = largest;
     makeRoom(largest.rows(), largest.targets(), largest.positions());
     if (largest.image() > 0) {
       vision.reserve(largest.image());
@@ -269,10 +278,19 @@ public final class Trainer implements AutoCloseable {
     return state.trained.all();
   }
 
-  /** What {@code use} makes of the model as it is by now, adapters added; they are apart again afterwards. */
+  /**
+   * What {@code use} makes of the model as it is by now, adapters added; they are apart again afterwards. The activations' memory is free
+   * meanwhile.
+   */
   <T> T merged(Supplier<T> use) {
     stream.synchronize();
-    return state.adapters == null ? use.get() : state.adapters.merged(model.kernels(), stream, gemm, use);
+    closeActivations();
+    vision.close();
+    T made = state.adapters == null ? use.get() : state.adapters.merged(model.kernels(), stream, gemm, use);
+    if (reserved != null) {
+      reserve(reserved);
+    }
+    return made;
   }
 
   /** Adds the adapters, if there are some, to the model's weights. The trainer takes no more steps then. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
+import java.nio.file.Path;
 import java.util.Set;
 
 /**
@@ -20,10 +21,11 @@ import java.util.Set;
  * @param recompute layers keep only their inputs on the way forward
  * @param optimizer how AdamW's moments are kept
  * @param lora adapters that are trained in place of the language model's own weights, or null
+ * @param featureCache folder in which what a frozen vision tower makes of images is kept, so that it is computed once; or null
  */
 public record TrainerOptions(int batch, int accumulate, double rate, double visionRate, double warmup, int steps, boolean constantRate,
     double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute, Optimizer optimizer,
-    Lora lora) {
+    Lora lora, Path featureCache) {
   public TrainerOptions {
     if (batch < 1 || accumulate < 1 || steps < 1) {
       throw new IllegalArgumentException("batch %d, accumulate %d, steps %d: all must be at least 1".formatted(batch, accumulate, steps));
@@ -39,39 +41,48 @@ public record TrainerOptions(int batch, int accumulate, double rate, double visi
     if (lora != null && !parts.contains(TrainedPart.LM)) {
       throw new IllegalArgumentException("adapters are of the language model, which is not among the trained parts " + parts);
     }
+    if (featureCache != null && parts.contains(TrainedPart.VISION)) {
+      throw new IllegalArgumentException("features are kept of a frozen vision tower, but it is among the trained parts " + parts);
+    }
   }
 
-  /** AdamW in F32, and no adapters. */
+  /** AdamW in F32, no adapters and no cache. */
   public TrainerOptions(int batch, int accumulate, double rate, double visionRate, double warmup, int steps, boolean constantRate,
       double weightDecay, double clip, long seed, Set<TrainedPart> parts, boolean recompute) {
     this(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute, Optimizer.ADAMW,
-        null);
+        null, null);
   }
 
   public TrainerOptions withBatch(int records, int passes) {
     return new TrainerOptions(records, passes, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
-        optimizer, lora);
+        optimizer, lora, featureCache);
   }
 
   public TrainerOptions withParts(Set<TrainedPart> value) {
     return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, value, recompute,
-        optimizer, lora);
+        optimizer, lora, featureCache);
   }
 
   public TrainerOptions withRecompute(boolean value) {
     return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, value,
-        optimizer, lora);
+        optimizer, lora, featureCache);
   }
 
   public TrainerOptions withOptimizer(Optimizer value) {
     return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
-        value, lora);
+        value, lora, featureCache);
   }
 
   /** @param value null: no adapters */
   public TrainerOptions withLora(Lora value) {
     return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
-        optimizer, value);
+        optimizer, value, featureCache);
+  }
+
+  /** @param folder null: none */
+  public TrainerOptions withFeatureCache(Path folder) {
+    return new TrainerOptions(batch, accumulate, rate, visionRate, warmup, steps, constantRate, weightDecay, clip, seed, parts, recompute,
+        optimizer, lora, folder);
   }
 
   /** Whether the gradient of image features is wanted: something before the language model is trained. */

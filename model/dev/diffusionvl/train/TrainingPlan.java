@@ -27,10 +27,11 @@ import java.util.stream.Collectors;
  * @param gradients of the trained weights, F32
  * @param activations of the language model and what its passes work on
  * @param vision the same for the vision tower and its projector
+ * @param asking what held-out questions take while they are asked; activations and vision are not there meanwhile
  * @param workspaces rotary tables, features of a pass's images, lists of rows, and what cuBLAS works on
  */
 public record TrainingPlan(TrainerOptions options, PassSize size, long weights, long masters, long moments, long gradients,
-    long activations, long vision, long workspaces) {
+    long activations, long vision, long asking, long workspaces) {
   private static final int USUAL_RANK = 16;
   private static final long LISTS_PER_ROW = 6 * Integer.BYTES; // DevicePass
   private static final long LISTS_PER_TARGET = 3 * Integer.BYTES;
@@ -70,17 +71,23 @@ public record TrainingPlan(TrainerOptions options, PassSize size, long weights, 
   /** Flags of {@code dvl translate} with which a run fits, and what it then needs. */
   public record Alternative(String flags, long need) {}
 
+  /** The plan of a run that asks no questions. */
+  public static TrainingPlan of(ModelConfig config, DType dtype, TrainerOptions options, PassSize size, Device device) {
+    return of(config, dtype, options, size, 0, device);
+  }
+
   /**
    * The plan of a run.
    *
    * @param dtype that the model computes in, BF16 or F32
+   * @param asking bytes that held-out questions take beside the model; 0: none are asked
    * @param device that it will run on; null: a GPU
    */
-  public static TrainingPlan of(ModelConfig config, DType dtype, TrainerOptions options, PassSize size, Device device) {
-    return of(config, dtype, ModelOutline.of(config, dtype), options, size, device);
+  public static TrainingPlan of(ModelConfig config, DType dtype, TrainerOptions options, PassSize size, long asking, Device device) {
+    return of(config, dtype, ModelOutline.of(config, dtype), options, size, asking, device);
   }
 
-  private static TrainingPlan of(ModelConfig config, DType dtype, ModelOutline model, TrainerOptions options, PassSize size,
+  private static TrainingPlan of(ModelConfig config, DType dtype, ModelOutline model, TrainerOptions options, PassSize size, long asking,
       Device device) {
     TextConfig text = config.text();
     TrainingMemory memory = TrainingMemory.counting();
@@ -98,12 +105,18 @@ public record TrainingPlan(TrainerOptions options, PassSize size, long weights, 
     long vision = size.image() == 0 ? 0 : VisionTraining.bytes(config, dtype, size.image(), options.parts().contains(TrainedPart.VISION),
         options.recompute());
     return new TrainingPlan(options, size, model.bytes() + memory.bytes(Use.WEIGHTS), memory.bytes(Use.MASTERS), memory.bytes(Use.MOMENTS),
-        memory.bytes(Use.GRADIENTS), memory.bytes(Use.ACTIVATIONS), vision, memory.bytes(Use.WORKSPACES));
+        memory.bytes(Use.GRADIENTS), memory.bytes(Use.ACTIVATIONS), vision, asking,
+        memory.bytes(Use.WORKSPACES));
+  }
+
+  /** Bytes that held-out questions take beyond the activations, in whose place they come. */
+  public long questions() {
+    return Math.max(0, asking - activations - vision);
   }
 
   /** Bytes in all. */
   public long need() {
-    return weights + masters + moments + gradients + activations + vision + workspaces;
+    return weights + masters + moments + gradients + activations + vision + questions() + workspaces;
   }
 
   /**
@@ -121,7 +134,7 @@ public record TrainingPlan(TrainerOptions options, PassSize size, long weights, 
         for (Saving saving : savings) {
           changed = saving.apply(changed);
         }
-        TrainingPlan plan = of(config, dtype, model, changed, sizes.of(changed.batch()), device);
+        TrainingPlan plan = of(config, dtype, model, changed, sizes.of(changed.batch()), asking, device);
         if (plan.need() <= free) {
           enough.add(savings);
           found.add(new Alternative(flags(savings), plan.need()));
@@ -156,8 +169,8 @@ public record TrainingPlan(TrainerOptions options, PassSize size, long weights, 
   /** A table for people, a line per use of memory. */
   public String table(long free) {
     StringBuilder table = new StringBuilder();
-    String[] names = {"weights", "masters", "moments", "gradients", "activations", "vision", "workspaces", "need", "free"};
-    long[] bytes = {weights, masters, moments, gradients, activations, vision, workspaces, need(), free};
+    String[] names = {"weights", "masters", "moments", "gradients", "activations", "vision", "questions", "workspaces", "need", "free"};
+    long[] bytes = {weights, masters, moments, gradients, activations, vision, questions(), workspaces, need(), free};
     for (int i = 0; i < names.length; i++) {
       table.append(String.format(Locale.ROOT, "%-12s %14s%n", names[i], readable(bytes[i])));
     }
@@ -169,9 +182,10 @@ public record TrainingPlan(TrainerOptions options, PassSize size, long weights, 
     String fitting = alternatives.stream().map(other -> "{\"flags\": \"%s\", \"need\": %d}".formatted(other.flags(), other.need()))
         .collect(Collectors.joining(", "));
     return ("{\"weights\": %d, \"masters\": %d, \"moments\": %d, \"gradients\": %d, \"activations\": %d, \"vision\": %d, "
-        + "\"workspaces\": %d, \"need\": %d, \"free\": %d, \"fits\": %b, \"rows\": %d, \"targets\": %d, \"alternatives\": [%s]}")
-        .formatted(weights, masters, moments, gradients, activations, vision, workspaces, need(), free, need() <= free, size.rows(),
-            size.targets(), fitting);
+        + "\"questions\": %d, \"workspaces\": %d, \"need\": %d, \"free\": %d, \"fits\": %b, \"rows\": %d, \"targets\": %d, "
+        + "\"alternatives\": [%s]}")
+        .formatted(weights, masters, moments, gradients, activations, vision, questions(), workspaces, need(), free, need() <= free,
+            size.rows(), size.targets(), fitting);
   }
 
   /** In units of 1000. */

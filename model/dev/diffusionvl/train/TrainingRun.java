@@ -14,15 +14,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.Pattern;
 
 /**
  * A training run in a folder: the log {@code train.jsonl}, the newest snapshot, and at the end the checkpoint. A run that is stopped at any
  * moment goes on behind its newest snapshot as if it had not been stopped, bit for bit.
  */
 public final class TrainingRun {
-  private static final Pattern UNFINISHED = Pattern.compile("\\.(checkpoint|.+\\.[0-9a-f]{16}\\.part)");
-
   private final DiffusionVl model;
   private final ModelFiles files;
   private final ConversationData data;
@@ -79,8 +76,8 @@ public final class TrainingRun {
   public void run(boolean resume, TrainingListener listener) {
     requireTrainable(files);
     prepare(resume);
-    RunSettings settings = RunSettings.of(model, files.checkpoint(), data, objective, options);
-    try (Trainer trainer = new Trainer(model, objective, options)) {
+    RunSettings settings = RunSettings.of(model, files.checkpoint(), data, objective, options, heldOut);
+    try (Trainer trainer = new Trainer(model, objective, options, listener::remark)) {
       trainer.reserve(largest);
       Snapshot from = new Snapshot(0, DataPosition.start(options.seed()), 0);
       Optional<Path> snapshot = resume ? Snapshot.newest(out) : Optional.empty();
@@ -179,20 +176,7 @@ public final class TrainingRun {
 
   private void prepare(boolean resume) {
     requireFolder(out, resume);
-    try {
-      Files.createDirectories(out);
-      removeUnfinished();
-    } catch (IOException e) {
-      throw BadInputException.of(out, "cannot be written: " + InputFiles.reason(e));
-    }
-  }
-
-  /** What a run that was killed was about to write. */
-  private void removeUnfinished() throws IOException {
-    List<Path> unfinished;
-    try (var all = Files.list(out)) {
-      unfinished = all.filter(file -> UNFINISHED.matcher(file.getFileName().toString()).matches()).toList();
-    }
-    unfinished.forEach(OutputFolder::remove);
+    OutputFolder.make(out);
+    OutputFolder.removeUnfinished(out);
   }
 }

@@ -43,8 +43,7 @@ final class TranslatedCheckpoint {
    * @throws dev.diffusionvl.loader.OutputException if the disk is full
    */
   static void write(DiffusionVl model, ModelFiles files, Path folder) {
-    Path whole = folder.resolve(".checkpoint");
-    OutputFolder.remove(whole);
+    Path whole = OutputFolder.aside(folder.resolve("checkpoint"));
     Checkpoint checkpoint = files.checkpoint();
     try (Stream stream = model.device().newStream()) {
       List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();

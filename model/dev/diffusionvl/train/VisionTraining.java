@@ -28,11 +28,12 @@ sealed interface VisionTraining extends AutoCloseable permits QwenVisionTraining
    *
    * @param gradients to which the gradients of the weights are added
    * @param recompute keep only what goes into the layers, and compute the rest again on the way back
+   * @param cache of what the tower makes of images; null: none, as with a tower that is trained
    */
-  static VisionTraining of(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, boolean recompute) {
+  static VisionTraining of(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, boolean recompute, FeatureCache cache) {
     return switch (model.vision()) {
-      case QwenVlTower tower -> new QwenVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute);
-      case SigLipTower tower -> new SigLipVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute);
+      case QwenVlTower tower -> new QwenVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute, cache);
+      case SigLipTower tower -> new SigLipVisionTraining(model, tower.weights(), stream, gemm, gradients, recompute, cache);
       case NoTower _ -> throw new IllegalArgumentException("a language model alone is not trained here");
     };
   }
@@ -74,7 +75,7 @@ sealed interface VisionTraining extends AutoCloseable permits QwenVisionTraining
    */
   void backward(PreparedImage image, DeviceBuffer dFeatures);
 
-  /** Frees the memory. Idempotent. */
+  /** Frees the memory; another image takes it again. Idempotent. */
   @Override
   void close();
 }

@@ -23,13 +23,14 @@ public final class DeviceScope implements AutoCloseable {
   private final Device device;
   private Deque<AutoCloseable> owned = new ArrayDeque<>(); // the last one first; null when closed or kept
 
+  /** @param device null: buffers are outlines ({@link DeviceBuffer#outline}), and other parts cannot be made */
   public DeviceScope(Device device) {
     this.device = device;
   }
 
   /** {@link Device#allocate}, owned. */
   public DeviceBuffer allocate(String what, DType dtype, long... shape) {
-    return own(device.allocate(what, dtype, shape));
+    return own(device == null ? DeviceBuffer.outline(what, dtype, shape) : device.allocate(what, dtype, shape));
   }
 
   /** {@link Device#allocatePinned}, owned. */
@@ -59,6 +60,11 @@ public final class DeviceScope implements AutoCloseable {
     }
     owned.push(part);
     return part;
+  }
+
+  /** Bytes of the buffers that are owned directly. */
+  public long bytes() {
+    return owned.stream().mapToLong(part -> part instanceof DeviceBuffer buffer ? buffer.bytes() : 0).sum();
   }
 
   /** Hands everything over to a new scope. Closing this one then does nothing. */

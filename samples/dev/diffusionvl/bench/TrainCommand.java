@@ -10,9 +10,11 @@ import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.train.BlockDiffusionObjective;
 import dev.diffusionvl.train.Example;
 import dev.diffusionvl.train.PassRows;
+import dev.diffusionvl.train.PassSize;
 import dev.diffusionvl.train.TrainedPart;
 import dev.diffusionvl.train.Trainer;
 import dev.diffusionvl.train.TrainerOptions;
+import dev.diffusionvl.train.TrainingPlan;
 import dev.diffusionvl.train.TrainingRow;
 import java.util.Arrays;
 import java.util.List;
@@ -56,7 +58,10 @@ final class TrainCommand implements Callable<Integer> {
       Example example = example(config, length);
       PassRows pass = objective.rows(List.of(example), new long[1], 1); // like those of the steps, give or take a block
       TrainingCost cost = TrainingCost.of(config.text(), pass, options.dtype(), recompute);
-      device.requireFree("a training step with AdamW over the language model", cost.memory());
+      PassRows largest = objective.largest(List.of(example));
+      PassSize size = new PassSize(largest.rows(), largest.targets().size(), length, 0, 0);
+      TrainingPlan plan = TrainingPlan.of(config, options.dtype(), training(1), size, device);
+      device.requireFree("a training step with AdamW over the language model", plan.need());
       Ceilings ceilings;
       int warm;
       int rounds;
@@ -65,11 +70,10 @@ final class TrainCommand implements Callable<Integer> {
         rounds = options.iterations(bench.pick(10, 2));
         ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
       }
-      TrainerOptions training = new TrainerOptions(1, 1, 1e-5, 2e-6, 0, warm + rounds, true, 0, 1, 1, Set.of(TrainedPart.LM), recompute);
       double[] millis = new double[rounds];
       boolean ok = true;
       try (DiffusionVl model = modelOptions.model(device, config, options.dtype());
-          Trainer trainer = new Trainer(model, objective, training)) {
+          Trainer trainer = new Trainer(model, objective, training(warm + rounds))) {
         TrainingRow record = new TrainingRow("random", example, List.of(), 0);
         for (int i = -warm; i < rounds; i++) {
           long start = System.nanoTime();
@@ -83,6 +87,10 @@ final class TrainCommand implements Callable<Integer> {
       report.row(row(config, length, pass, cost, ceilings, Quantiles.of(millis)).put("ok", ok), COLUMNS);
       return ok;
     });
+  }
+
+  private TrainerOptions training(int steps) {
+    return new TrainerOptions(1, 1, 1e-5, 2e-6, 0, steps, true, 0, 1, 1, Set.of(TrainedPart.LM), recompute);
   }
 
   /** Random tokens; those of the second half are labels. */

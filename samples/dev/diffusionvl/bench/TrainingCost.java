@@ -14,9 +14,8 @@ import java.util.List;
  * @param activationBytes that elementwise kernels read and write
  * @param optimizerBytes of weights, masters, moments and gradients that a step reads and writes
  * @param launches of kernels
- * @param memory bytes of weights, gradients, optimiser and activations together
  */
-record TrainingCost(long modelFlops, long flops, long activationBytes, long optimizerBytes, int launches, long memory) {
+record TrainingCost(long modelFlops, long flops, long activationBytes, long optimizerBytes, int launches) {
   static final String FORMULA = "flop/(0.7 gemm) + activations/(0.8 copy) + optimizer/(0.9 copy) + launches*4 us: "
       + "large products near their best, elementwise kernels near copy";
 
@@ -47,10 +46,7 @@ record TrainingCost(long modelFlops, long flops, long activationBytes, long opti
     long activations = size * layers * rows * 3 * perRow;
     boolean masters = dtype != DType.F32;
     long optimizer = parameters * (4 + 4 + 8 + 8 + 4 + 4 + 4 + (masters ? size : 0)); // zeros, norm, moments, masters, gradient, weight
-    long kept = size * rows * (layers * (recompute ? 1L : 0L) * c.hiddenSize()
-        + (recompute ? 1 : layers) * (3L * c.hiddenSize() + 2 * q + kv + 2L * c.intermediateSize()));
-    long memory = parameters * (size + 4 + 8 + (masters ? 4 : 0)) + kept;
-    return new TrainingCost(model, model + again, activations, optimizer, layers * LAYER_LAUNCHES, memory);
+    return new TrainingCost(model, model + again, activations, optimizer, layers * LAYER_LAUNCHES);
   }
 
   /** Of a query and a key. */

@@ -9,29 +9,34 @@ import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
-import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.model.PromptLimitException;
 import dev.diffusionvl.model.Session;
+import dev.diffusionvl.model.SessionMemory;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.train.ConversationData;
 import dev.diffusionvl.train.ConversationRecord;
 import dev.diffusionvl.train.HeldOut;
 import dev.diffusionvl.train.RowEncoder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.zip.CRC32C;
 
 /** The questions of {@link EvalTask#EXACT}, asked one after another. Immutable. */
 public final class ExactMatch implements HeldOut.Questions {
   private final Path data;
   private final List<Question> questions;
   private final GenerationOptions options;
+  private final SessionMemory memory; // null: not known, or there are no questions
 
-  private ExactMatch(Path data, List<Question> questions, GenerationOptions options) {
+  private ExactMatch(Path data, List<Question> questions, GenerationOptions options, SessionMemory memory) {
     this.data = data;
     this.questions = List.copyOf(questions);
     this.options = options;
+    this.memory = memory;
   }
 
   /**
@@ -53,7 +58,7 @@ public final class ExactMatch implements HeldOut.Questions {
         questions.add(new Question(record.id(), images, record.images(), turns.subList(0, turns.size() - 1), turns.getLast().text()));
       }
     }
-    return new ExactMatch(data, questions, options);
+    return new ExactMatch(data, questions, options, null);
   }
 
   public List<Question> questions() {
@@ -63,7 +68,7 @@ public final class ExactMatch implements HeldOut.Questions {
   /** The same questions with answers only as long as the longest recorded one takes: a longer answer is wrong however it goes on. */
   public ExactMatch briefly(Tokenizer tokenizer, int blockSize) {
     int longest = questions.stream().mapToInt(question -> tokenizer.encode(question.gold()).length).max().orElse(0);
-    return new ExactMatch(data, questions, options.withGenLength((longest + 1 + blockSize - 1) / blockSize * blockSize));
+    return new ExactMatch(data, questions, options.withGenLength((longest + 1 + blockSize - 1) / blockSize * blockSize), null);
   }
 
   /**
@@ -72,14 +77,34 @@ public final class ExactMatch implements HeldOut.Questions {
    * @throws BadInputException naming the record and what is wrong with it
    */
   public ExactMatch checked(ModelFiles files, DType dtype) {
+    SessionMemory largest = null;
     for (Question question : questions) {
       try {
-        MemoryNeed.of(files, dtype, question.request(PromptForm.of(files.config())), options);
+        SessionMemory own = SessionMemory.of(files, dtype, question.request(PromptForm.of(files.config())), options);
+        largest = largest == null ? own : largest.with(own);
       } catch (BadInputException | PromptLimitException e) {
         throw BadInputException.of(data, "record " + question.id() + ": " + e.getMessage());
       }
     }
-    return this;
+    return new ExactMatch(data, questions, options, largest);
+  }
+
+  /**
+   * Bytes of device memory that asking takes beside the model; known to what {@link #checked} returned.
+   *
+   * @param device that the model will run on; null: a GPU
+   */
+  public long bytes(Device device) {
+    return memory == null ? 0 : memory.bytes(device);
+  }
+
+  @Override
+  public String name() {
+    CRC32C crc = new CRC32C();
+    for (Question question : questions) {
+      crc.update(List.of(question.id(), question.images(), question.turns(), question.gold()).toString().getBytes(StandardCharsets.UTF_8));
+    }
+    return questions.size() + " questions, checksum " + Long.toHexString(crc.getValue()) + ", answers of " + options.genLength();
   }
 
   /**

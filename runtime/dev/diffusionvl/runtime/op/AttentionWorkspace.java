@@ -43,8 +43,8 @@ public final class AttentionWorkspace implements AutoCloseable {
     this.group = heads / kvHeads;
     this.kvHeads = kvHeads;
     this.headDim = headDim;
-    maxSplits = Math.clamp(TARGET_BLOCKS / ((long) kvHeads * tiles(NOMINAL_ROWS)), 1, MOST_SPLITS);
-    capacity = Math.multiplyExact(maxSegments, tiles(maxRows));
+    maxSplits = maxSplits(kvHeads, group);
+    capacity = Math.multiplyExact(maxSegments, tiles(maxRows, group));
     try (DeviceScope scope = new DeviceScope(stream.device())) {
       partial = scope.allocate("attention partial results", DType.F32, capacity, kvHeads, maxSplits, headDim / 8 + 1, 32, 4);
       arrived = scope.allocate("attention arrivals", DType.I32, capacity, kvHeads);
@@ -53,13 +53,24 @@ public final class AttentionWorkspace implements AutoCloseable {
     }
   }
 
-  private int tiles(int rows) {
+  /** Bytes that a workspace takes; the parameters are those of the constructor. */
+  public static long bytes(int heads, int kvHeads, int headDim, int maxSegments, int maxRows) {
+    int group = heads / kvHeads;
+    long arrivals = (long) maxSegments * tiles(maxRows, group) * kvHeads;
+    return arrivals * (Integer.BYTES + (long) maxSplits(kvHeads, group) * (headDim / 8 + 1) * 32 * 4 * Float.BYTES);
+  }
+
+  private static int maxSplits(int kvHeads, int group) {
+    return Math.clamp(TARGET_BLOCKS / ((long) kvHeads * tiles(NOMINAL_ROWS, group)), 1, MOST_SPLITS);
+  }
+
+  private static int tiles(int rows, int group) {
     return Op.blocks(Math.multiplyExact(rows, group), TILE_ROWS);
   }
 
   /** Whether a pass of these segments has room. */
   public boolean fits(Segments segments) {
-    return (long) segments.count() * tiles(segments.maxRows()) <= capacity;
+    return (long) segments.count() * tiles(segments.maxRows(), group) <= capacity;
   }
 
   /** Most ranges of a list of keys. */

@@ -44,6 +44,11 @@ public final class SkinnyWorkspace implements AutoCloseable {
     }
   }
 
+  /** Bytes that a workspace takes, but for its counters. @param maxRows as the constructor's */
+  public static long bytes(int maxRows) {
+    return 2L * SkinnySplit.MAX_BLOCKS * SkinnyOp.rowsOfInstance(maxRows) * SkinnySplit.TILE * Float.BYTES;
+  }
+
   /** Rows of x in one launch that the memory is enough for. */
   int rows() {
     return rows;

@@ -155,7 +155,6 @@ class BenchTest {
     assertEquals(1, cost.modelFlops() / (6 * parameters * 64), 0.05);
     assertEquals(cost.modelFlops(), cost.flops());
     assertEquals(4.0 / 3, (double) TrainingCost.of(config, pass, DType.BF16, true).flops() / cost.flops(), 0.02);
-    assertEquals(18 * parameters, cost.memory(), 0.2 * 18 * parameters);
   }
 
   @Test

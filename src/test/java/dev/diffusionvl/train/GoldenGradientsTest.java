@@ -90,7 +90,7 @@ class GoldenGradientsTest {
             0);
         DeviceBuffer features = device.allocate("features", DType.F32, Math.max(1, featureRows), hidden);
         DeviceBuffer dFeatures = device.allocate("gradient of the features", DType.F32, Math.max(1, featureRows), hidden);
-        VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute)) {
+        VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute, null)) {
       stream.fill(gradients.all(), 0);
       stream.fill(dFeatures, 0);
       long before = device.memory().free();
@@ -171,7 +171,7 @@ class GoldenGradientsTest {
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         Twin none = new Twin(TrainingMemory.on(device), "gradients", List.of());
-        VisionTraining vision = VisionTraining.of(model, stream, gemm, none, false);
+        VisionTraining vision = VisionTraining.of(model, stream, gemm, none, false, null);
         ImageEncoder encoder = model.vision().newEncoder(model.kernels(), stream, gemm)) {
       int at = 0;
       for (PreparedImage image : images(golden)) {

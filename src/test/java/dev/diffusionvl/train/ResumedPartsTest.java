@@ -92,24 +92,9 @@ class ResumedPartsTest {
             RowEncoder.Options.of(model.config(), Path.of("samples/images"))))) {
       BlockDiffusionObjective objective = new BlockDiffusionObjective(8, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
       TrainingRun run = new TrainingRun(model, files, records, objective, options, out, 0, false, HeldOut.NONE);
-      run.run(resume, new TrainingListener() {
-        private int taken;
-
-        @Override
-        public void step(Trainer.Step step) {
-          taken = step.step();
-        }
-
-        @Override
-        public boolean isCancelled() {
-          return taken >= stopBehind;
-        }
-
-        @Override
-        public void skipped(BadRecord record) {
-          assertEquals("bad", record.id());
-        }
-      });
+      StoppingListener listener = new StoppingListener(stopBehind);
+      run.run(resume, listener);
+      assertTrue(Set.of("bad").containsAll(listener.skipped), listener.skipped.toString());
     }
   }
 }

@@ -94,7 +94,7 @@ class SigLipTrainingTest {
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         Twin gradients = new Twin(TrainingMemory.on(device), "gradients", model.parameters().buffers().stream().filter(trained).toList());
-        VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute)) {
+        VisionTraining vision = VisionTraining.of(model, stream, gemm, gradients, recompute, null)) {
       stream.fill(gradients.all(), 0);
       double sum = 0;
       long before = device.memory().free();

@@ -4,11 +4,15 @@ package dev.diffusionvl.train;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.diffusionvl.eval.ExactMatch;
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.NamingScheme;
 import dev.diffusionvl.loader.ReleasedModel;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GoldenCase;
+import dev.diffusionvl.model.LoadListener;
 import dev.diffusionvl.model.SigLipCheckpoint;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -89,17 +93,11 @@ class TrainingPlanTest {
       "true, F32, LM PROJECTOR VISION, true, ADAMW_8BIT, 0",
       "true, BF16, PROJECTOR LM, false, ADAMW, 4"})
   void thePlanIsWhatTrainingTakes(boolean sigLip, DType dtype, String parts, boolean recompute, Optimizer optimizer, int rank) {
-    Path base = GoldenCase.MODEL;
-    if (sigLip) {
-      base = temp.resolve("tiny-siglip");
-      SigLipCheckpoint.write(base);
-    }
-    Set<TrainedPart> trained = EnumSet.noneOf(TrainedPart.class);
-    Stream.of(parts.split(" ")).map(TrainedPart::valueOf).forEach(trained::add);
-    TrainerOptions options = options(trained).withRecompute(recompute).withOptimizer(optimizer)
+    Path base = base(sigLip);
+    TrainerOptions options = options(parts(parts)).withRecompute(recompute).withOptimizer(optimizer)
         .withLora(rank == 0 ? null : new Lora(rank, rank));
     ModelConfig config = ModelConfig.load(base);
-    BlockDiffusionObjective objective = new BlockDiffusionObjective(8, config.maskTokenId(), BlockDiffusionObjective.LOWEST);
+    BlockDiffusionObjective objective = objective(config);
     try (Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")))) {
       long before = device.memory().free();
       try (LeastFree least = new LeastFree(device); DiffusionVl model = DiffusionVl.load(device, base, dtype);
@@ -117,6 +115,58 @@ class TrainingPlanTest {
         assertEquals(plan.need(), peak, 0.05 * plan.need(), plan.toString());
       }
     }
+  }
+
+  /** Questions with a longer prompt and larger images than the data have: while they are asked, memory is at its peak. */
+  @ParameterizedTest
+  @CsvSource({"false, F32, LM", "false, BF16, PROJECTOR", "true, BF16, PROJECTOR", "true, F32, PROJECTOR",
+      "false, BF16, LM PROJECTOR VISION"})
+  void thePlanCountsQuestions(boolean sigLip, DType dtype, String parts) {
+    Path base = base(sigLip);
+    TrainerOptions options = options(parts(parts)).withRecompute(true);
+    TrainingFolder folder = new TrainingFolder(temp);
+    folder.writeImage("large.png", 616, 448);
+    Path asked = folder.writeLines("questions.jsonl", List.of(TrainingFolder.record("q", "large.png", "What is it? ".repeat(120), "Grey."),
+        TrainingFolder.record("r", null, "What is it?", "Nothing.")));
+    try (Device device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
+        ModelFiles files = ModelFiles.open(base)) {
+      ExactMatch questions = ExactMatch.read(files, asked, temp, 0, GenerationOptions.DEFAULTS.withGenLength(16)).checked(files, dtype);
+      BlockDiffusionObjective objective = objective(files.config());
+      long before = device.memory().free();
+      try (LeastFree least = new LeastFree(device); DiffusionVl model = DiffusionVl.load(device, files, dtype, LoadListener.NONE);
+          ConversationData data = data(model)) {
+        PassSize size = PassSizes.of(data, objective).of(options.batch());
+        TrainingPlan plan = TrainingPlan.of(files.config(), dtype, options, size, questions.bytes(device), device);
+        assertTrue(plan.questions() > 0, "they are what counts here: " + plan);
+        try (Trainer trainer = new Trainer(model, objective, options)) {
+          trainer.reserve(size);
+          trainer.step(List.of(data.row(0), data.row(1)));
+          trainer.merged(() -> questions.score(model));
+          trainer.step(List.of(data.row(2), data.row(3)));
+        }
+        long peak = before - least.end();
+        assertEquals(plan.need(), peak, 0.05 * plan.need(), plan.toString());
+      }
+    }
+  }
+
+  private Path base(boolean sigLip) {
+    if (!sigLip) {
+      return GoldenCase.MODEL;
+    }
+    Path base = temp.resolve("tiny-siglip");
+    SigLipCheckpoint.write(base);
+    return base;
+  }
+
+  private static Set<TrainedPart> parts(String names) {
+    Set<TrainedPart> trained = EnumSet.noneOf(TrainedPart.class);
+    Stream.of(names.split(" ")).map(TrainedPart::valueOf).forEach(trained::add);
+    return trained;
+  }
+
+  private static BlockDiffusionObjective objective(ModelConfig config) {
+    return new BlockDiffusionObjective(8, config.maskTokenId(), BlockDiffusionObjective.LOWEST);
   }
 
   private ConversationData data(DiffusionVl model) {

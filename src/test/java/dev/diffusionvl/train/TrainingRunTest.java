@@ -25,6 +25,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -84,9 +85,7 @@ class TrainingRunTest {
 
   private void questionsChangeNothing(TrainerOptions options) throws IOException {
     Path data = data();
-    Path shapes = Path.of("samples/data/shapes");
-    Function<ModelFiles, HeldOut> asking = files -> new HeldOut(3, ExactMatch.read(files, shapes.resolve("eval.json"),
-        shapes.resolve("images"), 4, GenerationOptions.DEFAULTS).briefly(files.tokenizer(), 8).checked(files, DType.BF16));
+    Function<ModelFiles, HeldOut> asking = files -> new HeldOut(3, questions(files, 4).checked(files, DType.BF16));
     run(data, folder.resolve("quiet"), DType.BF16, false, options, Integer.MAX_VALUE);
     run(data, folder.resolve("asked"), DType.BF16, false, options, Integer.MAX_VALUE, asking);
     run(data, folder.resolve("halves"), DType.BF16, false, options, 2, asking);
@@ -150,13 +149,37 @@ class TrainingRunTest {
     Path data = data();
     Path out = folder.resolve("out");
     train(data, out, DType.F32, false, 2);
-    Map<String, TrainerOptions> others = Map.of("--steps: the run had 4, now it is 9", options(9), "--optimizer: the run had ADAMW",
-        options(STEPS).withOptimizer(Optimizer.ADAMW_8BIT), "--lora: the run had null", options(STEPS).withLora(new Lora(2, 4)));
+    Map<String, TrainerOptions> others = Map.of("--steps: the run had 4, now it is 9", options(9),
+        "--optimizer: the run had adamw, now it is adamw8bit",
+        options(STEPS).withOptimizer(Optimizer.ADAMW_8BIT), "--lora: the run had none, now it is 2:4.0",
+        options(STEPS).withLora(new Lora(2, 4)), "--train: the run had lm, now it is lm,vision",
+        options(STEPS).withParts(EnumSet.of(TrainedPart.LM, TrainedPart.VISION)));
     others.forEach((difference, other) -> {
       String message = assertThrows(BadInputException.class, () -> run(data, out, DType.F32, true, other, 1)).getMessage();
       assertTrue(message.contains(difference), message);
     });
     assertTrue(assertThrows(BadInputException.class, () -> train(data, out, DType.F32, false, 2)).getMessage().contains("--resume"));
+  }
+
+  /** The log has the scores: a run that goes on asks what it asked before, as often. */
+  @Test
+  void otherQuestionsAreNoContinuation() throws IOException {
+    Path data = data();
+    Path out = folder.resolve("out");
+    run(data, out, DType.F32, false, options(STEPS), 2, files -> new HeldOut(3, questions(files, 2)));
+    Map<String, Function<ModelFiles, HeldOut>> others = Map.of(
+        "--eval: the run had 2 questions", files -> new HeldOut(3, questions(files, 3)),
+        "now it is none", files -> HeldOut.NONE, "--eval-every: the run had 3, now it is 2", files -> new HeldOut(2, questions(files, 2)));
+    others.forEach((difference, asking) -> {
+      String message = assertThrows(BadInputException.class, () -> run(data, out, DType.F32, true, options(STEPS), 4, asking)).getMessage();
+      assertTrue(message.contains(difference), message);
+    });
+  }
+
+  private static ExactMatch questions(ModelFiles files, int limit) {
+    Path shapes = Path.of("samples/data/shapes");
+    return ExactMatch.read(files, shapes.resolve("eval.json"), shapes.resolve("images"), limit, GenerationOptions.DEFAULTS)
+        .briefly(files.tokenizer(), 8);
   }
 
   @Test
@@ -213,24 +236,7 @@ class TrainingRunTest {
             RowEncoder.Options.of(model.config(), folder)))) {
       HeldOut heldOut = asking.apply(files);
       BlockDiffusionObjective objective = new BlockDiffusionObjective(8, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
-      new TrainingRun(model, files, records, objective, options, out, 1, true, heldOut).run(resume, new TrainingListener() {
-        private int taken;
-
-        @Override
-        public void step(Trainer.Step step) {
-          taken = step.step();
-        }
-
-        @Override
-        public boolean isCancelled() {
-          return taken >= stopBehind;
-        }
-
-        @Override
-        public void skipped(BadRecord record) {
-          throw new AssertionError(record.line());
-        }
-      });
+      new TrainingRun(model, files, records, objective, options, out, 1, true, heldOut).run(resume, new StoppingListener(stopBehind));
     }
   }
 
