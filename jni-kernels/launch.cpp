@@ -39,3 +39,16 @@ extern "C" JNIEXPORT jint JNICALL Java_dev_diffusionvl_runtime_JniCalls_paramete
   }
   return -1; // more than the caller can use
 }
+
+extern "C" JNIEXPORT jint JNICALL Java_dev_diffusionvl_runtime_JniCalls_parameterKinds(JNIEnv* env, jclass, jlong function,
+                                                                                       jbyteArray kinds) {
+  static const DriverFunction<CUfunction, size_t, char*> parameter_kind("dvlFuncGetParamKind"); // of the emulated device alone
+  jsize room = env->GetArrayLength(kinds);
+  for (jsize i = 0; i < room; i++) {
+    char kind;
+    if (parameter_kind(at<void>(function), size_t(i), &kind)) return i;
+    jbyte value = jbyte(kind);
+    env->SetByteArrayRegion(kinds, i, 1, &value);
+  }
+  return room;
+}

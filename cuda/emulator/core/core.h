@@ -57,11 +57,13 @@ struct Kernel {
   Thunk thunk;
   int parameters;
   const uint32_t* parameter_size;
+  const char* parameter_kind;  // 'p' pointer, 'f' floating-point number, 'i' integer, '?' not known or something else
   const Kernel* next;
   bool whole_block = false;   // the thunk runs all threads of a block, not one
   unsigned max_threads = 0;   // per block; 0 = what the device allows
 
-  EMU_API Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size);
+  EMU_API Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size,
+                 const char* parameter_kind);
 };
 
 struct Module;

@@ -87,13 +87,20 @@ EMU_API void* static_shared(const void* key, size_t size, size_t align, const ch
 EMU_API void yield_thread(Site site);                       // lets every other ready thread of the block run first
 [[noreturn]] EMU_API void trap(const char* why, Site site);  // ends the launch with a report
 
-// ---- launch glue: a thunk and the parameter sizes from the kernel's own signature
+// ---- launch glue: a thunk, and sizes and kinds of the parameters from the kernel's own signature
+template <class T>
+constexpr char kind_of = std::is_pointer_v<T>          ? 'p'
+                         : std::is_floating_point_v<T> ? 'f'
+                         : std::is_integral_v<T> || std::is_enum_v<T> ? 'i'
+                                                       : '?';
+
 template <class F>
 struct Signature;
 template <class... A>
 struct Signature<void (*)(A...)> {
   static constexpr int kCount = sizeof...(A);
   static constexpr uint32_t kSize[sizeof...(A) + 1] = {sizeof(A)..., 0};
+  static constexpr char kKind[sizeof...(A) + 1] = {kind_of<std::remove_cv_t<A>>..., 0};
   template <auto kKernel, size_t... kIndex>
   static void call(void** args, std::index_sequence<kIndex...>) {
     kKernel(*static_cast<std::remove_cv_t<A>*>(args[kIndex])...);
@@ -110,7 +117,8 @@ struct Signature<void (*)(A...)> {
   static const ::emu::Kernel kernel##_registration(#kernel, __FILE__,                             \
                                                    &::emu::Signature<decltype(&kernel)>::thunk<&kernel>, \
                                                    ::emu::Signature<decltype(&kernel)>::kCount,   \
-                                                   ::emu::Signature<decltype(&kernel)>::kSize)
+                                                   ::emu::Signature<decltype(&kernel)>::kSize,    \
+                                                   ::emu::Signature<decltype(&kernel)>::kKind)
 
 #define threadIdx (::emu::self->thread)
 #define blockIdx (::emu::view.block)

@@ -30,8 +30,10 @@ std::string first_bytes(const void* image, size_t size) {
 
 }  // namespace
 
-Kernel::Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size)
-    : name(name), file(file), thunk(thunk), parameters(parameters), parameter_size(parameter_size), next(registering) {
+Kernel::Kernel(const char* name, const char* file, Thunk thunk, int parameters, const uint32_t* parameter_size,
+               const char* parameter_kind)
+    : name(name), file(file), thunk(thunk), parameters(parameters), parameter_size(parameter_size), parameter_kind(parameter_kind),
+      next(registering) {
   registering = this;  // module_load holds the lock
 }
 

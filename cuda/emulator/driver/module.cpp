@@ -245,6 +245,15 @@ CUDA_API CUresult cuFuncGetParamInfo(CUfunction handle, size_t index, size_t* of
   });
 }
 
+// Beside CUDA's own functions, which tell no more than sizes: what kind of thing a parameter is (Kernel::parameter_kind).
+CUDA_API CUresult dvlFuncGetParamKind(CUfunction handle, size_t index, char* kind) {
+  return with_function(handle, [&](Function& function) -> CUresult {
+    if (!kind || index >= size_t(function.kernel->parameters)) return CUDA_ERROR_INVALID_VALUE;
+    *kind = function.kernel->parameter_kind[index];
+    return CUDA_SUCCESS;
+  });
+}
+
 // Hints about caches have no meaning here.
 CUDA_API CUresult cuFuncSetCacheConfig(CUfunction handle, int) {
   return with_function(handle, [](Function&) { return CUDA_SUCCESS; });

@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kMaxText = size_t{256} << 20;
 
 struct PtxKernel : Kernel {
-  PtxKernel(const ptx::Function& f, const char* file, Thunk thunk, const std::vector<uint32_t>& sizes)
-      : Kernel(f.text->name.c_str(), file, thunk, static_cast<int>(f.text->parameters), sizes.data()), function(f) {
+  PtxKernel(const ptx::Function& f, const char* file, Thunk thunk, const std::vector<uint32_t>& sizes, const std::string& kinds)
+      : Kernel(f.text->name.c_str(), file, thunk, static_cast<int>(f.text->parameters), sizes.data(), kinds.c_str()), function(f) {
     whole_block = true;
     max_threads = f.text->max_threads;
   }
@@ -39,9 +39,13 @@ class PtxModule : public Module {
     for (const auto& f : image_->functions) {
       if (!f || !f->text->entry) continue;
       std::vector<uint32_t>& sizes = sizes_.emplace_back();
-      for (size_t i = 0; i < f->text->parameters; i++) sizes.push_back(static_cast<uint32_t>(f->text->variables[i].bytes));
+      std::string& kinds = kinds_.emplace_back();
+      for (size_t i = 0; i < f->text->parameters; i++) {
+        sizes.push_back(static_cast<uint32_t>(f->text->variables[i].bytes));
+        kinds.push_back(f->text->variables[i].kind);
+      }
       sizes.push_back(0);
-      kernels_.emplace_back(*f, file_name(), &run_kernel, sizes);
+      kernels_.emplace_back(*f, file_name(), &run_kernel, sizes, kinds);
     }
   }
   bool global(const char* name, void** start, size_t* bytes) const override {
@@ -62,6 +66,7 @@ class PtxModule : public Module {
 
   std::unique_ptr<ptx::Image> image_;
   std::deque<std::vector<uint32_t>> sizes_;
+  std::deque<std::string> kinds_;
   std::deque<PtxKernel> kernels_;
 };
 

@@ -51,6 +51,7 @@ struct Variable {
   std::string name;
   Space space = Space::kGlobal;
   size_t align = 1, bytes = 0;
+  char kind = '?';               // of one number: 'f' floating-point, 'i' integer; 64 bits may be an address, and are '?'
   bool external = false;         // .extern: dynamic shared memory if it is .shared
   std::vector<uint8_t> initial;  // empty: zeroes
   std::vector<Relocation> relocations;

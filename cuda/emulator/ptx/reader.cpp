@@ -84,6 +84,12 @@ void Reader::file() {
   if (t_.line() == line) t_.skip_line();  // time and size of the file
 }
 
+char kind_of(Type type, size_t vector) {
+  if (vector != 1 || type.packed != 1) return '?';
+  if (type.kind == Kind::kFloat) return 'f';
+  return (type.kind == Kind::kUnsigned || type.kind == Kind::kSigned) && type.bits < 64 ? 'i' : '?';
+}
+
 // After the state space: [.align n] [.v2|.v4] .type name[dims] [= initial value]
 Variable Reader::variable(Space space, bool external) {
   Variable v;
@@ -107,6 +113,7 @@ Variable Reader::variable(Space space, bool external) {
   const size_t element = type.bytes() * vector;
   v.align = std::max(align, element);
   v.bytes = element;
+  v.kind = kind_of(type, vector);
   bool open = false;
   while (t_.accept("[")) {
     if (t_.accept("]")) {
@@ -116,6 +123,7 @@ Variable Reader::variable(Space space, bool external) {
     const int64_t count = t_.integer();
     if (count < 0 || count > (1 << 30)) t_.refuse("array of " + std::to_string(count) + " elements");
     v.bytes *= static_cast<size_t>(count);
+    v.kind = '?';
     if (v.bytes > (size_t{1} << 32)) t_.refuse("variable " + v.name + " is too large");
     t_.expect("]");
   }

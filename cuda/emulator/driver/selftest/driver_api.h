@@ -105,6 +105,7 @@ CUresult cuGraphLaunch(CUgraphExec, CUstream);
 CUresult cuGraphExecDestroy(CUgraphExec);
 CUresult cuGraphAddHostNode(CUgraphNode*, CUgraph, const CUgraphNode*, size_t, const CUDA_HOST_NODE_PARAMS*);
 CUresult cuFuncGetParamInfo(CUfunction, size_t, size_t*, size_t*);
+CUresult dvlFuncGetParamKind(CUfunction, size_t, char*);
 CUresult cuArrayDestroy(void*);
 }
 

@@ -146,5 +146,9 @@ TEST(driver_parameters_of_a_kernel) {
   CHECK_EQUAL(offset[1], 8u);
   CHECK_EQUAL(offset[3], 20u);
   CHECK_EQUAL(cuFuncGetParamInfo(scale, 4, offset, size), 1);
+  char kind[5] = {};
+  for (size_t i = 0; i < 4; i++) CHECK_EQUAL(dvlFuncGetParamKind(scale, i, &kind[i]), 0);
+  CHECK(std::string(kind) == "ppif");
+  CHECK_EQUAL(dvlFuncGetParamKind(scale, 4, kind), 1);
   CHECK_EQUAL(cuFuncGetParamInfo(scale, 0, nullptr, size), 1);
 }

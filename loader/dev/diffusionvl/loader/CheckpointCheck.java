@@ -4,8 +4,10 @@ package dev.diffusionvl.loader;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /** Compares the tensors of a checkpoint with those that a configuration calls for. */
@@ -32,6 +34,28 @@ final class CheckpointCheck {
       String more = others == 0 ? "" : " (and " + others + " more tensors missing or misshaped)";
       throw BadInputException.of(firstFile, problems.getFirst() + more);
     }
+  }
+
+  /** Names, as in the files, of tensors that the configuration does not call for; known leftovers apart. */
+  static List<String> unexpected(Checkpoint checkpoint, ModelConfig config) {
+    Set<String> expected = ModelShapes.of(config).keySet();
+    Set<String> parts = new HashSet<>();
+    expected.stream().filter(name -> checkpoint.contains(name) && checkpoint.format(name) != null)
+        .forEach(name -> parts.addAll(checkpoint.parts(name)));
+    List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
+    for (String canonical : checkpoint.names()) {
+      if (!expected.contains(canonical) && !parts.contains(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {
+        unexpected.add(checkpoint.scheme().nameInFile(canonical));
+      }
+    }
+    return unexpected;
+  }
+
+  /** What is left out of the files' tensors, as a line for the user; none if nothing is. */
+  static List<String> remarks(Checkpoint checkpoint, ModelConfig config, Path modelDir) {
+    List<String> unexpected = unexpected(checkpoint, config);
+    return unexpected.isEmpty() ? List.of() : List.of(modelDir + ": " + unexpected.size()
+        + " tensors are left out, which config.json does not call for; the first is " + unexpected.getFirst());
   }
 
   /** What is wrong with a tensor, or null. */

@@ -3,6 +3,7 @@ package dev.diffusionvl.loader;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -20,6 +21,10 @@ final class ConfigReader {
 
   /** A SigLIP tower and Qwen2.5, trained autoregressively. */
   private static final String LLAVA = "llava_qwen";
+
+  /** What decides the results and may stand at the top level and in text_config. */
+  private static final List<String> SAID_TWICE = List.of("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+      "head_dim", "intermediate_size", "rms_norm_eps", "rope_theta", "max_position_embeddings", "bd3lm_block_size", "mask_token_id");
 
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1024;
@@ -71,15 +76,22 @@ final class ConfigReader {
         ? optional("tokenizer_model_max_length", 0, 1, Integer.MAX_VALUE)
         : optional("model_max_length", DEFAULT_MAX_LENGTH, 1, Integer.MAX_VALUE);
     boolean qwenVl = family == ModelFamily.QWEN_VL;
-    image = ImageSettings.read(towerDir != null ? towerDir : modelDir, config, family);
+    image = ImageSettings.read(towerDir != null ? towerDir : modelDir, config, visionObject, family);
     return new ModelConfig(modelType, text, qwenVl ? VisionConfigReader.read(visionObject, text) : null, mask, eos, block,
         image.minPixels(), image.maxPixels(), maxLength, image.mean(), image.std(),
         sigLip ? SigLipConfigReader.read(config, visionObject) : null, qwenVl && !diffusion ? mropeSection(text) : List.of(), diffusion);
   }
 
-  /** Defaults that {@link #read} took, where they decide how many rows an image becomes; a line each. */
+  /** Defaults that {@link #read} took, where they decide how many rows an image becomes, and which of two values it took; a line each. */
   List<String> remarks() {
-    return image.remarks();
+    List<String> remarks = new ArrayList<>(image.remarks());
+    for (String name : textConfig == null ? List.<String>of() : SAID_TWICE) {
+      if (textConfig.fields().get(name) instanceof Number taken && config.fields().get(name) instanceof Number other
+          && taken.doubleValue() != other.doubleValue()) {
+        remarks.add(config.file() + ": text_config." + name + ": " + taken + " is taken, while " + name + " says " + other);
+      }
+    }
+    return remarks;
   }
 
   static void requireDirectory(Path modelDir) {
@@ -243,6 +255,10 @@ final class ConfigReader {
     }
     if (holder("use_sliding_window").bool("use_sliding_window", false)) {
       throw error("use_sliding_window", "sliding-window attention is not supported");
+    }
+    holder("hidden_act").requireComputed("hidden_act", "silu", "swish");
+    if (has("layer_types") && holder("layer_types").list("layer_types").stream().anyMatch(type -> !"full_attention".equals(type))) {
+      throw error("layer_types", holder("layer_types").list("layer_types") + ": only full_attention is supported");
     }
     requirePlainRope("rope_scaling");
     requirePlainRope("rope_parameters");

@@ -35,7 +35,16 @@ public final class ForeignContent {
     if (start.startsWith("GGUF")) {
       return "a GGUF file, a format that is not supported";
     }
+    if (start.startsWith("%PDF-")) {
+      return "a PDF document, a format that is not supported";
+    }
+    if (start.startsWith("ftyp", 4)) {
+      return "an image or film of the HEIF, AVIF or MP4 kind, which is not supported; save the image as JPEG or PNG";
+    }
     String text = start.replaceFirst("^(?:\u00ef\u00bb\u00bf)?\\s*", "").toLowerCase(Locale.ROOT);
+    if (text.startsWith("<svg") || text.startsWith("<?xml") && text.contains("<svg")) {
+      return "an SVG drawing, a format that is not supported; save it as PNG";
+    }
     if (text.startsWith("<!doctype html") || text.startsWith("<html") || text.startsWith("<head") || text.startsWith("<?xml")) {
       return "a web page, such as a server's error or login page, not the file itself; download it again";
     }

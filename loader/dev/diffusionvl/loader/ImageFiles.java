@@ -244,7 +244,7 @@ public final class ImageFiles {
         return reader;
       }
     }
-    String foreign = ForeignContent.of(file);
+    String foreign = file.length == 0 ? "empty" : ForeignContent.of(file);
     throw new BadInputException(name + ": format: " + (foreign != null ? "is " + foreign
         : "not an image of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF)"));
   }

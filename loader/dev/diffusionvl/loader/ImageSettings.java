@@ -4,6 +4,7 @@ package dev.diffusionvl.loader;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What a model directory says on the preparation of images.
@@ -27,9 +28,12 @@ record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std, 
   }
 
   /** Pixel limits of config.json win over the preprocessor's, which win over those of training. */
-  static ImageSettings read(Path modelDir, JsonObject config, ModelFamily family) {
+  static ImageSettings read(Path modelDir, JsonObject config, JsonObject visionOrNull, ModelFamily family) {
     boolean sigLip = family == ModelFamily.QWEN_SIGLIP;
     JsonObject preprocessor = preprocessor(modelDir);
+    if (preprocessor != null && family != ModelFamily.QWEN_TEXT) {
+      requireComputed(preprocessor, family == ModelFamily.QWEN_VL ? visionOrNull : null);
+    }
     List<String> remarks = new ArrayList<>();
     long min = pixels("min_pixels", "shortest_edge", config, preprocessor);
     long max = pixels("max_pixels", "longest_edge", config, preprocessor);
@@ -45,6 +49,31 @@ record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std, 
     }
     return new ImageSettings(min, max, channels(preprocessor, "image_mean", sigLip ? HALF : CLIP_MEAN, false),
         channels(preprocessor, "image_std", sigLip ? HALF : CLIP_STD, true), remarks);
+  }
+
+  /** Images are resized bicubically, scaled to 0..1, normalised, and cut as the tower takes them. Nothing else is done, so it is refused. */
+  private static void requireComputed(JsonObject preprocessor, JsonObject towerOrNull) {
+    for (String step : List.of("do_resize", "do_rescale", "do_normalize")) {
+      preprocessor.requireComputed(step, true);
+    }
+    preprocessor.requireComputed("resample", 3.0);
+    if (preprocessor.has("rescale_factor") && Math.abs(255 * preprocessor.number("rescale_factor", 0, 1e9) - 1) > 1e-5) {
+      throw preprocessor.error("rescale_factor", preprocessor.fields().get("rescale_factor") + " is not supported, only 1/255 is");
+    }
+    if (towerOrNull != null) {
+      Map.of("patch_size", "patch_size", "temporal_patch_size", "temporal_patch_size", "merge_size", "spatial_merge_size")
+          .forEach((name, ofTower) -> requireEqual(preprocessor, name, towerOrNull, ofTower));
+    }
+  }
+
+  private static void requireEqual(JsonObject preprocessor, String name, JsonObject tower, String ofTower) {
+    if (preprocessor.has(name) && tower.has(ofTower)) {
+      long size = preprocessor.integer(name, 1, 1024);
+      long expected = tower.integer(ofTower, 1, 1024);
+      if (size != expected) {
+        throw preprocessor.error(name, size + " differs from the tower's " + ofTower + " " + expected);
+      }
+    }
   }
 
   /** 0 if no file says. */

@@ -10,11 +10,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
@@ -59,7 +57,6 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
     Map<String, String> misshaped = new LinkedHashMap<>();
     Map<String, Long> elements = new TreeMap<>();
     Map<String, Integer> formats = new TreeMap<>();
-    Set<String> parts = new HashSet<>();
     long bytes = 0;
     for (Map.Entry<String, long[]> entry : expected.entrySet()) {
       String name = checkpoint.scheme().nameInFile(entry.getKey());
@@ -79,16 +76,10 @@ public record Inspection(String family, boolean diffusion, NamingScheme scheme, 
       } else {
         elements.merge(format.label(), Arrays.stream(entry.getValue()).reduce(1, Math::multiplyExact), Long::sum);
         formats.merge(format.describe(), 1, Integer::sum);
-        parts.addAll(checkpoint.parts(entry.getKey()));
         bytes += checkpoint.storedBytes(entry.getKey());
       }
     }
-    List<String> unexpected = new ArrayList<>(checkpoint.unknownNames());
-    for (String canonical : checkpoint.names()) {
-      if (!expected.containsKey(canonical) && !parts.contains(canonical) && !NamingScheme.isKnownLeftover(canonical, config)) {
-        unexpected.add(checkpoint.scheme().nameInFile(canonical));
-      }
-    }
+    List<String> unexpected = CheckpointCheck.unexpected(checkpoint, config);
     long parameters = elements.values().stream().mapToLong(n -> n).sum();
     TextConfig text = config.text();
     return new Inspection(config.family().id(), config.diffusion(), checkpoint.scheme(), parameters, bytes,

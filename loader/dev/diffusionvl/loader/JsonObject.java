@@ -110,6 +110,14 @@ final class JsonObject {
     };
   }
 
+  /** Refuses another value than what is computed here; absent is no other. */
+  void requireComputed(String name, Object... computed) {
+    Object value = fields.get(name);
+    if (value != null && !List.of(computed).contains(value instanceof Long n ? (Object) n.doubleValue() : value)) {
+      throw error(name, value + " is not supported, only " + computed[0] + " is");
+    }
+  }
+
   Map<String, Object> fields() {
     return fields;
   }

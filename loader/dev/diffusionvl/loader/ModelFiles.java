@@ -40,6 +40,7 @@ public final class ModelFiles implements AutoCloseable {
       checkpoint.requireComplete(config);
       List<String> remarks = new ArrayList<>(reader.remarks());
       remarks.addAll(checkpoint.remarks());
+      remarks.addAll(CheckpointCheck.remarks(checkpoint, config, modelDir));
       remarks.addAll(ChatTemplate.remarks(modelDir));
       return new ModelFiles(List.of(modelDir), config, tokenizer, checkpoint, List.copyOf(remarks));
     } catch (RuntimeException e) {

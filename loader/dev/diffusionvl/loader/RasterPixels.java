@@ -87,7 +87,6 @@ final class RasterPixels {
     if (bits >= 8) {
       return sample >> bits - 8;
     }
-    int max = (1 << bits) - 1;
-    return (sample * 255 + max / 2) / max;
+    return sample * 255 / ((1 << bits) - 1);
   }
 }

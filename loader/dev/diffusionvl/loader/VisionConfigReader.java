@@ -17,6 +17,7 @@ final class VisionConfigReader {
    * @param text whose width the tower's results must have
    */
   static VisionConfig read(JsonObject v, TextConfig text) {
+    v.requireComputed("hidden_act", "silu", "swish");
     int depth = (int) v.integer("depth", 1, MAX_LAYERS);
     int hidden = (int) v.integer("hidden_size", 1, MAX_WIDTH);
     int heads = (int) v.integer("num_heads", 1, hidden);

@@ -17,4 +17,7 @@ final class JniCalls {
 
   /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
   static native int parameterSizes(long function, int[] sizes);
+
+  /** Fills in kinds of a kernel's parameters ({@link Launch}); returns for how many, which is 0 when the driver does not tell. */
+  static native int parameterKinds(long function, byte[] kinds);
 }

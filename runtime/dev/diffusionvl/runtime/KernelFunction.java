@@ -16,6 +16,7 @@ public final class KernelFunction {
   private final String name;
   private final Pointers.FunctionHandle handle;
   private final int[] parameterSizes; // null when the driver does not tell
+  private final byte[] parameterKinds; // of the first ones, as far as the driver tells
   private int dynamicShared = DEFAULT_DYNAMIC_SHARED;
 
   private KernelFunction(Device device, KernelModule module, String name, Pointers.FunctionHandle handle) {
@@ -24,6 +25,7 @@ public final class KernelFunction {
     this.name = name;
     this.handle = handle;
     this.parameterSizes = askParameterSizes(handle.address());
+    this.parameterKinds = askParameterKinds(handle.address());
   }
 
   static KernelFunction find(Device device, KernelModule module, CUmodule moduleHandle, String name) {
@@ -62,6 +64,11 @@ public final class KernelFunction {
     return count < 0 ? null : Arrays.copyOf(sizes, count);
   }
 
+  private static byte[] askParameterKinds(long handle) {
+    byte[] kinds = new byte[Launch.MAX_PARAMETERS];
+    return Arrays.copyOf(kinds, JniKernels.available() ? JniCalls.parameterKinds(handle, kinds) : 0);
+  }
+
   /** Exported name, e.g. {@code rms_norm_bf16}. */
   public String name() {
     return name;
@@ -88,11 +95,17 @@ public final class KernelFunction {
     }
   }
 
-  /** Refuses parameters that cannot be the kernel's, as far as their number and sizes tell. */
-  void checkParameters(int[] sizes, int count) {
+  /** Refuses parameters that cannot be the kernel's, as far as their number, sizes and kinds tell. */
+  void checkParameters(int[] sizes, byte[] kinds, int count) {
     if (parameterSizes != null && !Arrays.equals(parameterSizes, 0, parameterSizes.length, sizes, 0, count)) {
       throw new IllegalArgumentException("%s takes %d parameters of %s bytes, the launch has %d of %s".formatted(name,
           parameterSizes.length, Arrays.toString(parameterSizes), count, Arrays.toString(Arrays.copyOf(sizes, count))));
+    }
+    for (int i = 0; i < parameterKinds.length; i++) {
+      if (parameterKinds[i] != kinds[i] && parameterKinds[i] != Launch.UNKNOWN) {
+        throw new IllegalArgumentException("%s: parameter %d is %s, the launch has %s".formatted(name, i, Launch.kind(parameterKinds[i]),
+            Launch.kind(kinds[i])));
+      }
     }
   }
 

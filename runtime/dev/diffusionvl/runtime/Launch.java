@@ -15,10 +15,16 @@ import jcuda.driver.JCudaDriver;
  * it. A stream has one, which is used again for each launch, so nothing is allocated; do not keep it.
  *
  * <p>Before the launch the number and the sizes of the parameters are compared with the kernel's, where the driver tells them (the
- * emulated device; CUDA 12.4 and later).
+ * emulated device; CUDA 12.4 and later). The emulated device also tells whether a parameter is a pointer, an integer or a
+ * floating-point number; of 64-bit numbers of PTX it does not know. A cubin does not hold that.
  */
 public final class Launch {
   static final int MAX_PARAMETERS = 64;
+  /** A parameter's kind that a driver does not tell, or that is none of the others. */
+  static final byte UNKNOWN = '?';
+  private static final byte POINTER = 'p';
+  private static final byte INTEGER = 'i';
+  private static final byte FLOAT = 'f';
 
   // The block: the addresses of the values, then the values. JCuda gets a single raw pointer to the addresses: building its
   // Pointer trees costs 13 µs per launch, this costs about one.
@@ -30,6 +36,7 @@ public final class Launch {
   private final long base = block.address();
   private final Pointer addresses = Pointers.pointer(base);
   private final int[] sizes = new int[MAX_PARAMETERS];
+  private final byte[] kinds = new byte[MAX_PARAMETERS];
   private KernelFunction function;
   private int gridX;
   private int gridY;
@@ -70,34 +77,39 @@ public final class Launch {
       throw new IllegalArgumentException("parameter %d of %s: %s".formatted(count, function.name(),
           buffer == null ? "the buffer is null" : buffer + " is on another device than the stream"));
     }
-    return i64(stream.address(buffer) + offset * buffer.dtype().bytes());
+    return pointer(stream.address(buffer) + offset * buffer.dtype().bytes());
   }
 
   /** A device pointer, or null. */
   public Launch ptrOrNull(DeviceBuffer buffer) {
-    return buffer == null ? i64(0) : ptr(buffer);
+    return buffer == null ? pointer(0) : ptr(buffer);
   }
 
   /** A device pointer to the buffer's element {@code offset}, or null. */
   public Launch ptrOrNull(DeviceBuffer buffer, long offset) {
-    return buffer == null ? i64(0) : ptr(buffer, offset);
+    return buffer == null ? pointer(0) : ptr(buffer, offset);
+  }
+
+  private Launch pointer(long address) {
+    block.set(JAVA_LONG, next(8, POINTER), address);
+    return this;
   }
 
   /** An {@code int} or {@code unsigned}. */
   public Launch i32(int value) {
-    block.set(JAVA_INT, next(4), value);
+    block.set(JAVA_INT, next(4, INTEGER), value);
     return this;
   }
 
   /** A {@code float}. */
   public Launch f32(float value) {
-    block.set(JAVA_FLOAT, next(4), value);
+    block.set(JAVA_FLOAT, next(4, FLOAT), value);
     return this;
   }
 
   /** An {@code int64_t} or {@code uint64_t}. */
   public Launch i64(long value) {
-    block.set(JAVA_LONG, next(8), value);
+    block.set(JAVA_LONG, next(8, INTEGER), value);
     return this;
   }
 
@@ -106,12 +118,13 @@ public final class Launch {
     return i64(value);
   }
 
-  private long next(int size) {
+  private long next(int size, byte kind) {
     if (count == MAX_PARAMETERS) {
       throw new IllegalArgumentException("%s: more than %d parameters".formatted(function.name(), MAX_PARAMETERS));
     }
     long at = VALUES + 8L * count;
     block.set(JAVA_LONG, 8L * count, base + at);
+    kinds[count] = kind;
     sizes[count++] = size;
     return at;
   }
@@ -136,7 +149,7 @@ public final class Launch {
     if (gridX == 0 || gridY == 0 || gridZ == 0) {
       return;
     }
-    function.checkParameters(sizes, count);
+    function.checkParameters(sizes, kinds, count);
     stream.uses(function.module());
     if (overlapping) {
       JniKernels.require("a launch that overlaps");
@@ -152,6 +165,14 @@ public final class Launch {
     if (status != 0) {
       throw Cuda.failure(status, "cuLaunchKernel", describe());
     }
+  }
+
+  static String kind(byte kind) {
+    return switch (kind) {
+      case POINTER -> "a pointer";
+      case INTEGER -> "an integer";
+      default -> "a floating-point number";
+    };
   }
 
   String describe() {

@@ -4,6 +4,8 @@ package dev.diffusionvl.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.cli.DvlProcess.Outcome;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -99,6 +101,21 @@ class RemarksTest {
     change("tokenizer_config.json", "\"chat_template\"", "\"former_template\"");
     assertEquals("dvl: " + model + ": chat_template: stands in none of the usual files; prompts are written in ChatML (<|im_start|>)",
         remarks(generate()));
+  }
+
+  /** What the configuration says twice and differently, and layers of the files that it does not call for. */
+  @Test
+  void contradictionsAndWhatIsLeftOut() throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode config = (ObjectNode) mapper.readTree(model.resolve("config.json").toFile());
+    ((ObjectNode) config.get("text_config")).put("rope_theta", 5.0).put("num_hidden_layers", 3);
+    mapper.writeValue(model.resolve("config.json").toFile(), config.put("rope_theta", 6));
+    List<String> said = remarks(generate()).lines().toList();
+    assertEquals(3, said.size(), said.toString());
+    assertTrue(said.get(0).endsWith("config.json: text_config.num_hidden_layers: 3 is taken, while num_hidden_layers says 4"), said.get(0));
+    assertTrue(said.get(1).endsWith("config.json: text_config.rope_theta: 5.0 is taken, while rope_theta says 6"), said.get(1));
+    assertTrue(said.get(2).startsWith("dvl: " + model + ": 12 tensors are left out, which config.json does not call for; the first is "
+        + "model.layers.3."), said.get(2));
   }
 
   /** A model that no kernel serves is no internal error: both commands say why, with exit code 3. */

@@ -15,10 +15,13 @@ import java.awt.image.DataBuffer;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
@@ -169,6 +172,39 @@ class OddImagesTest {
     RgbImage image = ImageFiles.decode(odd, what);
     assertEquals(expected.width(), image.width(), what);
     assertArrayEquals(expected.rgb(), image.rgb(), what);
+  }
+
+  @Test
+  void whatStandsInPlaceOfAnImageIsSaid() {
+    Map<String, String> contents = Map.of("", "is empty", "%PDF-1.7", "is a PDF document", "\0\0\0\u0018ftypheic", "HEIF, AVIF",
+        "<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing", "<?xml version='1.0'?>\n<svg/>", "is an SVG drawing",
+        "<?xml version='1.0'?><Error/>", "is a web page", "II*", "not an image of a known kind");
+    contents.forEach((content, said) -> {
+      String message = assertThrows(BadInputException.class, () -> ImageFiles.decode(content.getBytes(StandardCharsets.ISO_8859_1), "x"))
+          .getMessage();
+      assertTrue(message.startsWith("x: format: ") && message.contains(said), message);
+    });
+  }
+
+  /** BMP files of 5 and 6 bits per sample, which become 8 as in Pillow: times 255, divided, the rest cut off. */
+  @Test
+  void bmpOfSixteenBits() {
+    for (int green : new int[] {5, 6}) {
+      int colours = 1 << 10 + green;
+      ByteBuffer bmp = ByteBuffer.allocate(66 + 2 * colours).order(ByteOrder.LITTLE_ENDIAN).put((byte) 'B').put((byte) 'M')
+          .putInt(66 + 2 * colours).putInt(0).putInt(66).putInt(40).putInt(256).putInt(-colours / 256).putShort((short) 1)
+          .putShort((short) 16).putInt(3).putInt(2 * colours).putInt(2835).putInt(2835).putInt(0).putInt(0)
+          .putInt(31 << 5 + green).putInt((1 << green) - 1 << 5).putInt(31);
+      for (int colour = 0; colour < colours; colour++) {
+        bmp.putShort((short) colour);
+      }
+      byte[] rgb = ImageFiles.decode(bmp.array(), "x").rgb();
+      for (int colour = 0; colour < colours; colour++) {
+        assertEquals((colour >> 5 + green) * 255 / 31, rgb[3 * colour] & 0xFF);
+        assertEquals((colour >> 5 & (1 << green) - 1) * 255 / ((1 << green) - 1), rgb[3 * colour + 1] & 0xFF);
+        assertEquals((colour & 31) * 255 / 31, rgb[3 * colour + 2] & 0xFF);
+      }
+    }
   }
 
   /** Images of a program whose samples are no 8-bit or 16-bit RGB, grey or ink. */

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.model.GoldenCase;
 import java.io.File;
 import java.io.IOException;
@@ -20,11 +22,14 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Files that are not what their name says, settings in another place than usual, and text made to take long. */
 class StrangersFilesTest {
-  private static final List<String> JSON = List.of("config.json", "processor_config.json", "preprocessor_config.json", "vision_config.json",
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final List<String> NAMES = List.of("config.json",
+      "processor_config.json", "preprocessor_config.json", "vision_config.json",
       "generation_config.json", "tokenizer.json", "tokenizer_config.json", "added_tokens.json");
 
   @TempDir
@@ -91,7 +96,7 @@ class StrangersFilesTest {
       assertTrue(refused(() -> Json.readObject(special, 100)).startsWith(special.toString()));
     }
     model();
-    for (String name : JSON) {
+    for (String name : NAMES) {
       Path file = folder.resolve(name);
       byte[] before = Files.exists(file) ? Files.readAllBytes(file) : null;
       Files.deleteIfExists(file);
@@ -150,6 +155,46 @@ class StrangersFilesTest {
     // as the newer libraries have it, the nested settings win
     TestCheckpoints.writeText(folder.resolve("preprocessor_config.json"), own != null ? own : "{\"min_pixels\": 1000}");
     assertEquals(12544, ModelConfig.load(folder).minPixels());
+  }
+
+  /** Settings that are computed in one way only: another value is named, whichever file it stands in. */
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "do_resize | false", "do_normalize | false", "do_rescale | false", "resample | 2", "rescale_factor | 1.0", "patch_size | 7",
+      "merge_size | 4", "temporal_patch_size | 1"})
+  void settingsOfImagesThatAreNotComputedAreRefused(String name, String value) {
+    model();
+    String others = text("preprocessor_config.json").replaceFirst("\"" + name + "\"", "\"other\"");
+    TestCheckpoints.writeText(folder.resolve("preprocessor_config.json"), others.replaceFirst("\\{", "{\"" + name + "\": " + value + ","));
+    assertTrue(refused(() -> ModelConfig.load(folder)).startsWith(folder.resolve("preprocessor_config.json") + ": " + name + ": " + value));
+    TestCheckpoints.writeText(folder.resolve("preprocessor_config.json"), others);
+    TestCheckpoints.writeText(folder.resolve("processor_config.json"), "{\"image_processor\": {\"" + name + "\": " + value + "}}");
+    assertTrue(refused(() -> ModelConfig.load(folder)).startsWith(folder.resolve("processor_config.json") + ": image_processor." + name));
+  }
+
+  @Test
+  void layersThatAreNotComputedAreRefused() throws IOException {
+    model();
+    String plain = config();
+    for (String place : List.of("", "/text_config", "/vision_config")) {
+      ObjectNode config = (ObjectNode) JSON.readTree(plain);
+      ((ObjectNode) config.at(place)).put("hidden_act", "gelu");
+      refusedAs(place.isEmpty() ? without(config, "text_config") : config, "hidden_act: gelu is not supported, only silu is");
+    }
+    ObjectNode config = (ObjectNode) JSON.readTree(plain);
+    ((ObjectNode) config.get("text_config")).putArray("layer_types").add("full_attention").add("sliding_attention");
+    refusedAs(config, "text_config.layer_types: [full_attention, sliding_attention]: only full_attention is supported");
+  }
+
+  private static ObjectNode without(ObjectNode config, String name) {
+    config.remove(name);
+    return config;
+  }
+
+  private void refusedAs(ObjectNode config, String said) {
+    TestCheckpoints.writeText(folder.resolve("config.json"), config.toString());
+    String message = refused(() -> ModelConfig.load(folder));
+    assertTrue(message.startsWith(folder.resolve("config.json") + ": ") && message.endsWith(said), message);
   }
 
   @ParameterizedTest

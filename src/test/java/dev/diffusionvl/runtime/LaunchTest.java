@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -91,6 +92,33 @@ class LaunchTest {
       assertTrue(e.getMessage().contains("vector_add takes 4 parameters of [8, 8, 8, 4] bytes"), e.getMessage());
     }
     assertAdded(0);
+  }
+
+  /** An int for a float and the like have the right size. The emulated device knows the kinds, a GPU's driver does not. */
+  @Test
+  void parametersOfAnotherKindAreRefused() {
+    assumeTrue(JniKernels.available() && device.emulated());
+    String kernel = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .f32 a, .param .s32 b, .param .u64 c, "
+        + ".param .b32 d) { ret; }\n";
+    refused("vector_add: parameter 3 is an integer, the launch has a floating-point number", () -> launch().ptr(x).ptr(y).ptr(sum).f32(N));
+    try (KernelModule own = device.loadModule("kinds", kernel.getBytes(StandardCharsets.UTF_8))) {
+      KernelFunction k = own.function("k");
+      stream.launch(k, 1, 1, 1, 1, 0).f32(1).i32(2).i64(3).f32(4).go();
+      stream.launch(k, 1, 1, 1, 1, 0).f32(1).i32(2).ptr(x).i32(4).go();
+      refused("k: parameter 0 is a floating-point number, the launch has an integer",
+          () -> stream.launch(k, 1, 1, 1, 1, 0).i32(1).i32(2).i64(3).f32(4));
+      refused("k: parameter 1 is an integer, the launch has a floating-point number",
+          () -> stream.launch(k, 1, 1, 1, 1, 0).f32(1).f32(2).i64(3).f32(4));
+    }
+    KernelFunction norm = device.kernel("rms_norm", "rms_norm_f32"); // x, weight, y, rows, width, epsilon
+    refused("rms_norm_f32: parameter 5 is a floating-point number, the launch has an integer",
+        () -> stream.launch(norm, 1, 1, 1, 32, 0).ptr(x).ptr(y).ptr(sum).i32(1).i32(N).i32(0));
+    refused("rms_norm_f32: parameter 1 is a pointer, the launch has an integer",
+        () -> stream.launch(norm, 1, 1, 1, 32, 0).ptr(x).i64(0).ptr(sum).i32(1).i32(N).f32(0));
+  }
+
+  private static void refused(String message, Supplier<Launch> launch) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, () -> launch.get().go()).getMessage());
   }
 
   @Test
