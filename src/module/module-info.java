@@ -16,6 +16,7 @@ module dev.diffusionvl {
   exports dev.diffusionvl.loader;
   exports dev.diffusionvl.model;
   exports dev.diffusionvl.model.constraint;
+  exports dev.diffusionvl.quantize;
   exports dev.diffusionvl.runtime;
   exports dev.diffusionvl.runtime.op;
   exports dev.diffusionvl.train;

@@ -29,6 +29,7 @@ public enum NamingScheme {
     PROJECTOR
   }
 
+  private static final String HEAD = "lm_head."; // the same in all schemes; quantised it has several tensors
   private static final Map<String, String> NEWLINE = Map.of("model.image_newline", "image_newline");
   private static final Pattern LANGUAGE = Pattern.compile("(embed_tokens|layers\\.\\d+|norm)\\..+");
   /** What an original SigLIP2 checkpoint has beside the vision model. */
@@ -87,7 +88,7 @@ public enum NamingScheme {
     if (this == SIGLIP_TOWER) {
       return name.startsWith(vision) ? "siglip." + name.substring(vision.length()) : null;
     }
-    if (name.equals(ModelShapes.LM_HEAD)) {
+    if (name.startsWith(HEAD)) {
       return name;
     }
     if (this == DIFFUSION_VL_SIGLIP && NEWLINE.containsKey(name)) {
@@ -117,7 +118,7 @@ public enum NamingScheme {
 
   /** The name that a canonical name has in files of this scheme. */
   public String nameInFile(String canonical) {
-    if (canonical.equals(ModelShapes.LM_HEAD)) {
+    if (canonical.startsWith(HEAD)) {
       return canonical;
     }
     if (canonical.equals("image_newline")) {

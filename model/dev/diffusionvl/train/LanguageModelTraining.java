@@ -11,6 +11,7 @@ import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Segments;
 
 /**
@@ -64,17 +65,40 @@ final class LanguageModelTraining {
     embed(pass, features, a);
     int last = config.layers() - 1;
     for (int i = 0; i < config.layers(); i++) {
-      forward(i, i == last ? pass.firstLearning() : 0, pass, rope, a);
+      forward(i, i == last ? pass.firstLearning() : 0, pass, rope, a, LayerInputs.NONE);
     }
     learn(pass, a);
     for (int i = last; i >= 0; i--) {
       int first = i == last ? pass.firstLearning() : 0;
       if (recompute && i < last) {
-        forward(i, first, pass, rope, a);
+        forward(i, first, pass, rope, a, LayerInputs.NONE);
       }
       backward(i, first, pass, rope, a);
     }
     unembed(pass, features, dFeatures, a);
+  }
+
+  /**
+   * The way forward alone, of all rows through all layers.
+   *
+   * @param a as for {@link #run}
+   * @param inputs hears what goes into each linear layer
+   * @param to gets the most likely token at each target
+   * @param excluded an id that is never taken, or −1
+   */
+  void predict(DevicePass pass, DeviceBuffer features, RopeTable rope, TextActivations a, LayerInputs inputs, Predictions to,
+      int excluded) {
+    embed(pass, features, a);
+    for (int i = 0; i < config.layers(); i++) {
+      forward(i, 0, pass, rope, a, inputs);
+    }
+    normTargets(pass, a);
+    inputs.hear(config.layers(), LayerInputs.Place.HEAD, a.learningNormed, pass.targets());
+    for (int first = 0; first < pass.targets(); first += TextActivations.LOGIT_ROWS) {
+      int count = Math.min(TextActivations.LOGIT_ROWS, pass.targets() - first);
+      linear.forward(weights.head(), a.learningNormed.rowsFrom(first), a.logits, count);
+      kernels.confidence.launch(stream, a.logits, to.rowsFrom(first), count, config.vocabSize(), excluded);
+    }
   }
 
   private void embed(DevicePass pass, DeviceBuffer features, TextActivations a) {
@@ -96,13 +120,14 @@ final class LanguageModelTraining {
   }
 
   /** @param first row that goes through the layer; the rows before it leave their keys and values only */
-  private void forward(int index, int first, DevicePass pass, RopeTable rope, TextActivations a) {
+  private void forward(int index, int first, DevicePass pass, RopeTable rope, TextActivations a, LayerInputs inputs) {
     TextWeights.Layer w = weights.layers().get(index);
     TextActivations.Layer kept = a.layer(index);
     DeviceBuffer x = a.input(index);
     int h = config.hiddenSize();
     int rows = pass.rows();
     kernels.rmsNorm.launch(stream, x, w.inputNorm(), a.normed, rows, h, eps);
+    inputs.hear(index, LayerInputs.Place.QKV, a.normed, rows);
     linear.forward(w.qkv(), a.normed, a.accumulators, rows);
     kernels.ropeKvAppend.launch(stream, a.accumulators, w.qkv().bias(), rope.buffers(), pass.segments(), kept.query(),
         kept.keyValues().withSlots(rows));
@@ -113,12 +138,15 @@ final class LanguageModelTraining {
     int count = rows - first;
     DeviceBuffer middle = kept.middle().rowsFrom(first);
     DeviceBuffer out = a.input(index + 1).rowsFrom(first);
+    inputs.hear(index, LayerInputs.Place.OUTPUT, kept.context().rowsFrom(first), count);
     linear.forward(w.output(), kept.context().rowsFrom(first), a.product, count);
     copyRows(x.rowsFrom(first), middle, count);
     kernels.residualAdd.launch(stream, middle, a.product, null, count, h);
     kernels.rmsNorm.launch(stream, middle, w.postNorm(), a.normed, count, h, eps);
+    inputs.hear(index, LayerInputs.Place.GATE_UP, a.normed, count);
     linear.forward(w.gateUp(), a.normed, kept.gateUp().rowsFrom(first), count);
     kernels.swiglu.launch(stream, kept.gateUp().rowsFrom(first), null, a.activated, count, config.intermediateSize());
+    inputs.hear(index, LayerInputs.Place.DOWN, a.activated, count);
     linear.forward(w.down(), a.activated, a.product, count);
     copyRows(middle, out, count);
     kernels.residualAdd.launch(stream, out, a.product, null, count, h);
@@ -128,8 +156,7 @@ final class LanguageModelTraining {
   private void learn(DevicePass pass, TextActivations a) {
     int h = config.hiddenSize();
     int targets = pass.targets();
-    kernels.gatherRows.launch(stream, a.input(config.layers()), pass.targetRows(), null, a.learning, targets, h, pass.rows());
-    kernels.rmsNorm.launch(stream, a.learning, weights.finalNorm(), a.learningNormed, targets, h, eps);
+    normTargets(pass, a);
     for (int first = 0; first < targets; first += TextActivations.LOGIT_ROWS) {
       int count = Math.min(TextActivations.LOGIT_ROWS, targets - first);
       DeviceBuffer normed = a.learningNormed.rowsFrom(first);
@@ -142,6 +169,13 @@ final class LanguageModelTraining {
     normBackward(a.learning, weights.finalNorm(), a.dLearningNormed, a.dLearning, targets, a);
     stream.fill(a.dHidden, 0);
     kernels.gatherRows.launch(stream, a.dLearning, pass.targetOfRow(), null, a.dHidden, pass.rows(), h, Math.max(1, targets));
+  }
+
+  /** The rows that something is learnt at, behind the final norm. */
+  private void normTargets(DevicePass pass, TextActivations a) {
+    int h = config.hiddenSize();
+    kernels.gatherRows.launch(stream, a.input(config.layers()), pass.targetRows(), null, a.learning, pass.targets(), h, pass.rows());
+    kernels.rmsNorm.launch(stream, a.learning, weights.finalNorm(), a.learningNormed, pass.targets(), h, eps);
   }
 
   private void backward(int index, int first, DevicePass pass, RopeTable rope, TextActivations a) {

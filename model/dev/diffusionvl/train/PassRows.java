@@ -73,8 +73,8 @@ public final class PassRows {
     return contextSpans;
   }
 
-  /** The first row from whose kind something is learnt. */
-  int firstLearning() {
+  /** The first row from whose kind something is learnt; the rows before it only serve as context. */
+  public int firstLearning() {
     return contextSpans == spans.size() ? rows() : spans.get(contextSpans).row();
   }
 

@@ -56,9 +56,8 @@ public final class Trainer implements AutoCloseable {
   private final AdamW optimizer;
   private final LanguageModelTraining language;
   private final VisionTraining vision;
-  private TextActivations activations; // null before the first pass
-  private RopeTable rope;
-  private int ropeRows;
+  private final ImageFeatures images;
+  private final PassRoom room;
   private PassSize reserved; // null: nothing was
   private int steps;
   private boolean finished;
@@ -92,6 +91,9 @@ public final class Trainer implements AutoCloseable {
       language = new LanguageModelTraining(model, stream, gemm, state.gradients, state.adapters, options.recompute());
       FeatureCache cache = options.featureCache() == null ? null : new FeatureCache(options.featureCache(), model, stream, remarks);
       vision = scope.own(VisionTraining.of(model, stream, gemm, state.gradients, options.recompute(), cache));
+      images = new ImageFeatures(vision, stream, model);
+      room = scope.own(new PassRoom(stream, model.config().text(), (rows, targets) -> state.activations(TrainingMemory.on(device),
+          model.dtype(), model.config().text(), rows, targets, options.recompute())));
       this.scope = scope.keep();
     }
   }
@@ -160,23 +162,20 @@ public final class Trainer implements AutoCloseable {
     if (rows.targets().isEmpty()) {
       return 0; // nothing is masked
     }
-    int hidden = model.config().text().hiddenSize();
-    List<TrainingRow.ImageRows> images = records.stream().flatMap(record -> record.images().stream()).toList();
-    int features = images.stream().mapToInt(TrainingRow.ImageRows::rows).sum();
-    makeRoom(rows.rows(), rows.targets().size(), rows.positions());
+    List<TrainingRow.ImageRows> seen = records.stream().flatMap(record -> record.images().stream()).toList();
+    room.make(rows.rows(), rows.targets().size(), rows.positions());
     try (DeviceScope pass = new DeviceScope(device)) {
       DevicePass onDevice = pass.own(new DevicePass(device, stream, rows));
-      DeviceBuffer imageRows = features == 0 ? null : pass.allocate("image features", model.dtype(), features, hidden);
-      DeviceBuffer dImageRows = features == 0 || !options.learnsFromImages() ? null
-          : pass.allocate("gradient of image features", DType.F32, features, hidden);
-      encode(images, imageRows, pass);
+      DeviceBuffer imageRows = images.encode(seen, pass);
+      DeviceBuffer dImageRows = imageRows == null || !options.learnsFromImages() ? null
+          : pass.allocate("gradient of image features", DType.F32, imageRows.shape());
       if (dImageRows != null) {
         stream.fill(dImageRows, 0);
       }
-      language.run(onDevice, imageRows, dImageRows, rope, activations);
-      float[] losses = activations.losses.slice(0, rows.targets().size()).getFloats(stream);
+      language.run(onDevice, imageRows, dImageRows, room.rope(), room.activations());
+      float[] losses = room.activations().losses.slice(0, rows.targets().size()).getFloats(stream);
       if (dImageRows != null) {
-        learnFrom(images, dImageRows, pass);
+        images.learnFrom(seen, dImageRows, pass);
       }
       stream.synchronize();
       double loss = 0;
@@ -187,76 +186,12 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private void encode(List<TrainingRow.ImageRows> images, DeviceBuffer target, DeviceScope pass) {
-    int hidden = model.config().text().hiddenSize();
-    long at = 0;
-    for (TrainingRow.ImageRows image : images) {
-      DeviceBuffer own = target.slice(at * hidden, image.rows(), hidden);
-      if (image.rows() == image.image().rows()) {
-        vision.features(image.image(), own);
-      } else { // the conversation was cut within the image
-        DeviceBuffer whole = pass.allocate("features of a cut image", model.dtype(), image.image().rows(), hidden);
-        vision.features(image.image(), whole);
-        stream.copy(whole.slice(0, own.elements()), own);
-      }
-      at += image.rows();
-    }
-  }
-
-  private void learnFrom(List<TrainingRow.ImageRows> images, DeviceBuffer gradient, DeviceScope pass) {
-    int hidden = model.config().text().hiddenSize();
-    long at = images.stream().mapToLong(TrainingRow.ImageRows::rows).sum();
-    for (TrainingRow.ImageRows image : images.reversed()) { // the last one's activations are still there
-      at -= image.rows();
-      DeviceBuffer own = gradient.slice(at * hidden, image.rows(), hidden);
-      if (image.rows() < image.image().rows()) {
-        DeviceBuffer whole = pass.allocate("gradient of a cut image", DType.F32, image.image().rows(), hidden);
-        stream.fill(whole, 0);
-        stream.copy(own, whole.slice(0, own.elements()));
-        own = whole;
-      }
-      vision.backward(image.image(), own);
-    }
-  }
-
   /** Takes the memory for passes up to this size, so that none is missing later. */
   public void reserve(PassSize largest) {
     reserved = largest;
-    makeRoom(largest.rows(), largest.targets(), largest.positions());
+    room.make(largest.rows(), largest.targets(), largest.positions());
     if (largest.image() > 0) {
       vision.reserve(largest.image());
-    }
-  }
-
-  /** Memory for a pass; grows with the largest one. */
-  private void makeRoom(int needed, int targets, int positions) {
-    TextConfig text = model.config().text();
-    if (activations == null || activations.rows() < needed || activations.targets() < targets) {
-      int rows = Math.max(TextActivations.rounded(needed), activations == null ? 0 : activations.rows());
-      int learnt = Math.max(TextActivations.rounded(targets), activations == null ? 0 : activations.targets());
-      closeActivations(); // before the allocation: both at once may not fit
-      activations = state.activations(TrainingMemory.on(device), model.dtype(), text, rows, learnt, options.recompute());
-    }
-    if (ropeRows < positions) {
-      closeRope();
-      int rows = TextActivations.rounded(positions);
-      rope = RopeTable.text(device, stream, rows, text.headDim(), text.ropeTheta());
-      ropeRows = rows;
-    }
-  }
-
-  private void closeActivations() {
-    if (activations != null) {
-      activations.close();
-      activations = null;
-    }
-  }
-
-  private void closeRope() {
-    if (rope != null) {
-      rope.close();
-      rope = null;
-      ropeRows = 0;
     }
   }
 
@@ -284,7 +219,7 @@ public final class Trainer implements AutoCloseable {
    */
   <T> T merged(Supplier<T> use) {
     stream.synchronize();
-    closeActivations();
+    room.close();
     vision.close();
     T made = state.adapters == null ? use.get() : state.adapters.merged(model.kernels(), stream, gemm, use);
     if (reserved != null) {
@@ -295,7 +230,7 @@ public final class Trainer implements AutoCloseable {
 
   /** Adds the adapters, if there are some, to the model's weights. The trainer takes no more steps then. */
   public void finish() {
-    closeActivations();
+    room.close();
     if (state.adapters != null) {
       state.adapters.merge(model.kernels(), stream, gemm);
     }
@@ -309,8 +244,6 @@ public final class Trainer implements AutoCloseable {
 
   @Override
   public void close() {
-    closeActivations();
-    closeRope();
     scope.close();
   }
 }

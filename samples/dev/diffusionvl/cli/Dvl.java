@@ -34,7 +34,7 @@ import picocli.CommandLine.Command;
     versionProvider = Dvl.Version.class,
     footer = "DVL_JAVA_OPTIONS holds options for the Java runtime, such as -Xmx8g or -Ddvl.device=emulated.",
     subcommands = {GenerateCommand.class, ChatCommand.class, ServeCommand.class, InspectCommand.class, TranslateCommand.class,
-        EvalCommand.class, BenchCommand.class})
+        QuantizeCommand.class, EvalCommand.class, BenchCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;

@@ -30,11 +30,16 @@ final class ModelChoice {
     if (model != null) {
       return model;
     }
+    return bundled("--model", "samples", "models", "diffusionvl-tiny");
+  }
+
+  /** A file that comes with the project. @throws BadInputException if the dvl script has not said where that is */
+  static Path bundled(String option, String... path) {
     String home = System.getProperty("dvl.home");
     if (home == null) {
-      throw new BadInputException("--model is missing, and the demo model is only found by the dvl script");
+      throw new BadInputException(option + " is missing, and what comes with the project is only found by the dvl script");
     }
-    return Path.of(home, "samples", "models", "diffusionvl-tiny");
+    return Path.of(home, path);
   }
 
   DType dtype() {

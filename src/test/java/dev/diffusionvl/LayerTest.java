@@ -38,10 +38,11 @@ class LayerTest {
       "loader", Set.of(),
       "model", Set.of("loader", "runtime"),
       "train", Set.of("model", "loader", "runtime"),
+      "quantize", Set.of("train", "model", "loader", "runtime"),
       "bench", Set.of("train", "model", "loader", "runtime"),
       "eval", Set.of("train", "model", "loader", "runtime"),
       "server", Set.of("model", "loader", "runtime"),
-      "cli", Set.of("server", "bench", "eval", "train", "model", "loader", "runtime"),
+      "cli", Set.of("server", "bench", "eval", "quantize", "train", "model", "loader", "runtime"),
       "samples", Set.of("train", "model", "loader", "runtime"));
 
   /** Layers that are not in the library's jar. */
