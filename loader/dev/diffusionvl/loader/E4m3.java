@@ -8,22 +8,11 @@ final class E4m3 {
 
   private static final int LOWEST_EXPONENT = -6; // below it numbers are subnormal
   private static final int LARGEST_CODE = 0x7e;
-  private static final float[] VALUES = new float[256];
-
-  static {
-    for (int code = 0; code < 256; code++) {
-      int exponent = code >> 3 & 15;
-      int mantissa = code & 7;
-      double magnitude = (code & 0x7f) == 0x7f ? Double.NaN
-          : exponent == 0 ? mantissa * 0x1p-9 : (8 + mantissa) * Math.scalb(1.0, exponent - 10);
-      VALUES[code] = (float) (code < 128 ? magnitude : -magnitude);
-    }
-  }
 
   private E4m3() {}
 
   static float decode(byte code) {
-    return VALUES[code & 0xff];
+    return Fp8Matrix.E4M3[code & 0xff];
   }
 
   /** The code of the nearest number, of two equally near ones the even; beyond the largest the largest. NaN is no value. */

@@ -16,6 +16,18 @@ import java.nio.file.Path;
  */
 record Fp8Matrix(Path file, TensorView weight, float[] scales, int blockRows, int blockColumns,
     int scaleColumns) implements QuantizedMatrix {
+  static final float[] E4M3 = new float[256]; // by code; 0x7f and 0xff are NaN
+
+  static {
+    for (int code = 0; code < 256; code++) {
+      int exponent = code >> 3 & 15;
+      int mantissa = code & 7;
+      double magnitude = (code & 0x7f) == 0x7f ? Double.NaN
+          : exponent == 0 ? mantissa * 0x1p-9 : (8 + mantissa) * Math.scalb(1.0, exponent - 10);
+      E4M3[code] = (float) (code < 128 ? magnitude : -magnitude);
+    }
+  }
+
   @Override
   public int out() {
     return (int) weight.shape()[0];
@@ -31,7 +43,7 @@ record Fp8Matrix(Path file, TensorView weight, float[] scales, int blockRows, in
     long from = (long) row * in();
     int scaleRow = row / blockRows * scaleColumns;
     for (int column = 0; column < target.length; column++) {
-      float value = E4m3.decode(weight.data().get(ValueLayout.JAVA_BYTE, from + column));
+      float value = E4M3[weight.data().get(ValueLayout.JAVA_BYTE, from + column) & 0xff];
       if (Float.isNaN(value)) {
         throw BadInputException.of(file, weight.name(), "element [" + row + ", " + column + "] is NaN");
       }

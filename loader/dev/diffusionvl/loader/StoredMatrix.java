@@ -88,13 +88,13 @@ record StoredMatrix(Path file, String layer, Map<String, TensorView> tensors, in
     return new NibbleMatrix(tensor(suffix).data(), tensor(suffix).shape()[1]);
   }
 
-  /** All scales, in the order of the file. @throws BadInputException if one is no finite number */
+  /** All scales, in the order of the file. @throws BadInputException if one is zero or no finite number: nothing writes such a scale */
   float[] scales(String suffix) {
     TensorView tensor = tensor(suffix);
     float[] scales = new float[Math.toIntExact(tensor.elements())];
     for (int i = 0; i < scales.length; i++) {
       scales[i] = tensor.floatAt(i);
-      if (!Float.isFinite(scales[i])) {
+      if (!Float.isFinite(scales[i]) || scales[i] == 0) {
         throw error(suffix, "element " + i + " is " + scales[i]);
       }
     }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.NoTower;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -21,7 +22,7 @@ public final class ForwardPass implements AutoCloseable {
   private final DeviceScope scope;
   private final Stream stream;
   private final LanguageModelTraining language;
-  private final ImageFeatures images;
+  private final ImageFeatures images; // null: a language model alone
   private final PassRoom room;
 
   public ForwardPass(DiffusionVl model) {
@@ -32,7 +33,8 @@ public final class ForwardPass implements AutoCloseable {
       Gemm gemm = own.own(new Gemm(stream));
       Twin none = own.own(new Twin(TrainingMemory.on(device), "no gradients", List.of()));
       language = new LanguageModelTraining(model, stream, gemm, none, null, true);
-      images = new ImageFeatures(own.own(VisionTraining.of(model, stream, gemm, none, true, null)), stream, model);
+      images = model.vision() instanceof NoTower ? null
+          : new ImageFeatures(own.own(VisionTraining.of(model, stream, gemm, none, true, null)), stream, model);
       room = own.own(new PassRoom(stream, model.config().text(), (rows, targets) -> new TextActivations(TrainingMemory.on(device),
           model.dtype(), model.config().text(), rows, targets, true, 0)));
       scope = own.keep();
@@ -49,18 +51,40 @@ public final class ForwardPass implements AutoCloseable {
    *
    * @param rows of the record, made by an {@link Objective}, with one target at least
    * @param inputs hears what goes into each linear layer, all rows of it
-   * @return the most likely token at each target, the mask left out
+   * @return the most likely token at each target, the mask of a diffusion model left out
    */
   public int[] run(TrainingRow record, PassRows rows, LayerInputs inputs) {
+    return run(record, rows, inputs, (logits, count) -> {});
+  }
+
+  /**
+   * The logits of a pass over one record.
+   *
+   * @return [targets, V]
+   */
+  public float[] logits(TrainingRow record, PassRows rows) {
+    int vocab = model.config().text().vocabSize();
+    float[] all = new float[Math.multiplyExact(rows.targets().size(), vocab)];
+    int[] at = new int[1];
+    run(record, rows, LayerInputs.NONE, (logits, count) -> {
+      float[] some = logits.slice(0, count, vocab).getFloats(stream);
+      System.arraycopy(some, 0, all, at[0], some.length);
+      at[0] += some.length;
+    });
+    return all;
+  }
+
+  private int[] run(TrainingRow record, PassRows rows, LayerInputs inputs, LanguageModelTraining.LogitRows logits) {
     int targets = rows.targets().size();
     room.make(rows.rows(), targets, rows.positions());
     try (DeviceScope pass = new DeviceScope(device)) {
       DevicePass onDevice = pass.own(new DevicePass(device, stream, rows));
-      DeviceBuffer features = images.encode(record.images(), pass);
+      DeviceBuffer features = images == null ? null : images.encode(record.images(), pass);
       DeviceBuffer tokens = pass.allocate("predicted tokens", DType.I32, targets);
       Predictions to = new Predictions(tokens, pass.allocate("confidence", DType.F32, targets),
           pass.allocate("logit maximum", DType.F32, targets), pass.allocate("softmax denominator", DType.F32, targets));
-      language.predict(onDevice, features, room.rope(), room.activations(), inputs, to, model.config().maskTokenId());
+      language.predict(onDevice, features, room.rope(), room.activations(), inputs, logits, to,
+          model.config().diffusion() ? model.config().maskTokenId() : -1);
       return tokens.getInts(stream);
     }
   }

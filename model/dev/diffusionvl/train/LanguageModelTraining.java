@@ -78,16 +78,23 @@ final class LanguageModelTraining {
     unembed(pass, features, dFeatures, a);
   }
 
+  /** Hears logits [count, V], which stay until the next kernel is queued. */
+  @FunctionalInterface
+  interface LogitRows {
+    void hear(DeviceBuffer logits, int count);
+  }
+
   /**
    * The way forward alone, of all rows through all layers.
    *
    * @param a as for {@link #run}
    * @param inputs hears what goes into each linear layer
+   * @param logits hears the logits of the targets, some rows after the others
    * @param to gets the most likely token at each target
    * @param excluded an id that is never taken, or −1
    */
-  void predict(DevicePass pass, DeviceBuffer features, RopeTable rope, TextActivations a, LayerInputs inputs, Predictions to,
-      int excluded) {
+  void predict(DevicePass pass, DeviceBuffer features, RopeTable rope, TextActivations a, LayerInputs inputs, LogitRows logits,
+      Predictions to, int excluded) {
     embed(pass, features, a);
     for (int i = 0; i < config.layers(); i++) {
       forward(i, 0, pass, rope, a, inputs);
@@ -97,6 +104,7 @@ final class LanguageModelTraining {
     for (int first = 0; first < pass.targets(); first += TextActivations.LOGIT_ROWS) {
       int count = Math.min(TextActivations.LOGIT_ROWS, pass.targets() - first);
       linear.forward(weights.head(), a.learningNormed.rowsFrom(first), a.logits, count);
+      logits.hear(a.logits, count);
       kernels.confidence.launch(stream, a.logits, to.rowsFrom(first), count, config.vocabSize(), excluded);
     }
   }

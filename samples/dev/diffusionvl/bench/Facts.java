@@ -14,7 +14,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Where, when and from what a result came; part of every row. */
-final class Facts {
+public final class Facts {
   private static final Pattern DRIVER = Pattern.compile("\\b(\\d{3,}(?:\\.\\d+)+)\\b");
 
   private final String device;
@@ -23,7 +23,8 @@ final class Facts {
   private final String commit;
   private final String command;
 
-  Facts(Device device, String command) {
+  /** @param command line that was given */
+  public Facts(Device device, String command) {
     this.gpu = !device.emulated();
     this.device = gpu ? device.name() : "emulated";
     this.driver = gpu ? driverVersion() : "none";
@@ -40,7 +41,8 @@ final class Facts {
     this.command = command;
   }
 
-  void addTo(ObjectNode row) {
+  /** Adds device, driver, date, commit and command. */
+  public void addTo(ObjectNode row) {
     row.put("device", device);
     row.put("gpu", gpu);
     row.put("driver", driver);
@@ -49,7 +51,8 @@ final class Facts {
     row.put("command", command);
   }
 
-  String line() {
+  /** For people. */
+  public String line() {
     String note = gpu ? "" : device.equals("none") ? " (predicted, nothing was measured)" : " (not a GPU: a rehearsal)";
     return "device %s%s, driver %s, commit %s".formatted(device, note, driver, commit);
   }

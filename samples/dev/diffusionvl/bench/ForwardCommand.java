@@ -91,14 +91,14 @@ final class ForwardCommand implements Callable<Integer> {
   }
 
   /** The pass as a graph, after it has run once: what is loaded or chosen at the first use is not for a capture. */
-  private static Graph captured(ForwardProbe probe) {
+  static Graph captured(ForwardProbe probe) {
     probe.run();
     probe.stream().synchronize();
     return Graph.capture(probe.stream(), probe::run);
   }
 
   /** Probabilities of most likely tokens: a NaN or a constant would mean that something was not computed. */
-  private static boolean sane(float[] confidence) {
+  static boolean sane(float[] confidence) {
     boolean differ = false;
     for (float p : confidence) {
       if (!(p > 0 && p <= 1)) {

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -34,7 +35,7 @@ import picocli.CommandLine.Command;
     versionProvider = Dvl.Version.class,
     footer = "DVL_JAVA_OPTIONS holds options for the Java runtime, such as -Xmx8g or -Ddvl.device=emulated.",
     subcommands = {GenerateCommand.class, ChatCommand.class, ServeCommand.class, InspectCommand.class, TranslateCommand.class,
-        QuantizeCommand.class, EvalCommand.class, BenchCommand.class})
+        QuantizeCommand.class, EvalCommand.class, BenchCommand.class, SelfCheckCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;
@@ -150,16 +151,23 @@ public final class Dvl implements Runnable {
     throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing: " + String.join(", ", spec.subcommands().keySet()));
   }
 
-  /** The version that the build wrote down. */
+  /** What --version prints. */
   static final class Version implements CommandLine.IVersionProvider {
     @Override
-    public String[] getVersion() throws IOException {
-      Properties build = new Properties();
-      try (InputStream in = Dvl.class.getResourceAsStream("build.properties")) {
-        build.load(in);
-      }
-      return new String[] {"dvl " + build.getProperty("version")};
+    public String[] getVersion() {
+      return new String[] {"dvl " + version()};
     }
+  }
+
+  /** The version that the build wrote down. */
+  static String version() {
+    Properties build = new Properties();
+    try (InputStream in = Dvl.class.getResourceAsStream("build.properties")) {
+      build.load(in);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // a part of this jar
+    }
+    return build.getProperty("version");
   }
 
   /** An option has a value that cannot be. */

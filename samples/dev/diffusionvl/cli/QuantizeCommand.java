@@ -22,6 +22,7 @@ import dev.diffusionvl.train.HeldOut;
 import dev.diffusionvl.train.RowEncoder;
 import dev.diffusionvl.train.TrainingRow;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -149,7 +150,11 @@ final class QuantizeCommand implements Callable<Integer> {
     try (ConversationData conversations = ConversationData.open(file, new RowEncoder(files.config(), files.tokenizer(), rows))) {
       int more = Math.min(COMPARED, records);
       int wanted = (int) Math.min(Integer.MAX_VALUE, (long) records + more);
-      List<TrainingRow> all = Calibration.records(conversations, wanted, seed, QuantizeCommand::say);
+      List<String> skipped = new ArrayList<>();
+      List<TrainingRow> all = Calibration.records(conversations, wanted, seed, skipped::add);
+      if (!skipped.isEmpty()) {
+        say("conversations that cannot be used: " + skipped.size() + ", one of them: " + skipped.getFirst());
+      }
       int count = Math.min(records, Math.max(1, all.size() - more));
       seen = all.subList(0, count);
       compared = count < all.size() ? all.subList(count, all.size()) : all; // what the layers did not see, if there is more

@@ -36,6 +36,9 @@ class ReadmeTest {
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
       "./dvl generate --help",
       "./dvl inspect samples/models/diffusionvl-tiny",
+      "./dvl selfcheck samples/models/diffusionvl-tiny --json target/selfcheck.json",
+      "./dvl generate --model samples/models/qwen25vl-tiny --image samples/images/yellow-square.png "
+          + "--prompt \"Describe this image.\" --speculate 5",
       "./dvl eval --task chartqa --rescore src/test/resources/eval/chartqa.jsonl --json",
       "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --steps 2 --gen-length 16 --json "
           + "--trace target/trace.jsonl",
@@ -69,7 +72,10 @@ class ReadmeTest {
       "./dvl translate --base samples/models/qwen25vl-tiny --data samples/data/shapes/train.json " + SHAPES
           + " --out FOLDER/translated --train lm --steps 2 --batch 2 --lr 5e-4 --dtype f32 --seed 5 && cat FOLDER/translated/train.jsonl",
       "./dvl eval --task exact --model target/translated --data samples/data/shapes/eval.json " + SHAPES,
-      "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --limit 2");
+      "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --limit 2",
+      "./dvl quantize samples/models/diffusionvl-tiny --to int4 --group 32 --out target/int4",
+      "./dvl quantize samples/models/diffusionvl-tiny --to int4 --group 32 --out FOLDER/int4 --records 1 && ./dvl inspect FOLDER/int4 "
+          + "&& ./dvl generate --model FOLDER/int4 --image samples/images/square-and-cross.png --prompt \"Describe this image.\"");
 
   private static final String SERVE = "./dvl serve";
 
@@ -99,6 +105,7 @@ class ReadmeTest {
   private static final String CHECK = "is a step of the build: the kernel tests run on what it makes";
   private static final String PROOF = "takes minutes; tests of the package prove run its parts";
   private static final String TRANSLATED = "needs the demo's translated checkpoint, which takes minutes to make";
+  private static final String QUANTISED = "runs behind the shortened command that makes the checkpoint";
   private static final String NAMED = "a name in a sentence, or a form with a word to be replaced";
 
   /** Printed commands that do not run here, each with the reason. */
@@ -113,6 +120,7 @@ class ReadmeTest {
           + "-Dconformance.record=FOLDER\"", GPU),
       Map.entry("hf download hustvl/DiffusionVL-Qwen2.5VL-3B --local-dir models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
       Map.entry("./dvl inspect models/DiffusionVL-Qwen2.5VL-3B", CHECKPOINT),
+      Map.entry("./dvl selfcheck models/DiffusionVL-Qwen2.5VL-3B --json report.json", CHECKPOINT),
       Map.entry("./dvl generate --model models/DiffusionVL-Qwen2.5VL-3B --image photo.jpg --prompt \"What is in this picture?\"",
           CHECKPOINT),
       Map.entry("dvl bench kernels", BENCH),
@@ -148,6 +156,13 @@ class ReadmeTest {
       Map.entry("dvl translate --vision-tower", NAMED),
       Map.entry("./dvl generate --model target/translated --image samples/data/shapes/images/eval00039.png "
           + "--prompt \"What color is the cross?\" --gen-length 16", TRANSLATED),
+      Map.entry("./dvl inspect target/int4", QUANTISED),
+      Map.entry("./dvl generate --model target/int4 --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
+          QUANTISED),
+      Map.entry("dvl quantize", NAMED),
+      Map.entry("dvl inspect", NAMED),
+      Map.entry("dvl selfcheck", NAMED),
+      Map.entry("./dvl selfcheck DIR", NAMED),
       Map.entry("./dvl inspect DIR", NAMED));
 
   private static final Pattern SERVING = Pattern.compile("at (http://127\\.0\\.0\\.1:[0-9]+/)");

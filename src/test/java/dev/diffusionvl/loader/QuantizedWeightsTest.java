@@ -116,7 +116,7 @@ class QuantizedWeightsTest {
   @ParameterizedTest
   @CsvSource({"awq,scales", "gptq,scales", "ct-w4a16,weight_scale", "ct-fp8-channel,weight_scale", "fp8-block,weight_scale_inv"})
   void scalesThatAreNoNumbersAreNamed(String name, String part) throws IOException {
-    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 0, -0f}) {
       refused(name, part, "element 1 is " + bad, tensors -> {
         Tensor scales = tensors.get(LAYER + "." + part);
         ByteBuffer bytes = ByteBuffer.wrap(scales.data()).order(ByteOrder.LITTLE_ENDIAN);
@@ -137,6 +137,21 @@ class QuantizedWeightsTest {
       tensors.put(LAYER + "." + part, new Tensor(type, tensor.shape(), Arrays.copyOf(tensor.data(),
           (int) new Tensor(type, tensor.shape(), null).bytes())));
     });
+  }
+
+  /** Zero points that are not packed, as numbers that may be out of range, are no zero points. */
+  @ParameterizedTest
+  @CsvSource({"awq,qzeros", "gptq,qzeros", "ct-w4a16-asym,weight_zero_point"})
+  void zeroPointsThatAreNotPackedAreNamed(String name, String part) throws IOException {
+    for (TensorType type : new TensorType[] {TensorType.I8, TensorType.I32}) {
+      refused(name, part, type == TensorType.I32 ? "shape" : "dtype", tensors -> {
+        long[] packed = tensors.get(LAYER + "." + part).shape();
+        long[] shape = type == TensorType.I8 ? packed : new long[] {packed[0], 8 * packed[1]};
+        byte[] sixteen = new byte[(int) new Tensor(type, shape, null).bytes()];
+        Arrays.fill(sixteen, (byte) 16);
+        tensors.put(LAYER + "." + part, new Tensor(type, shape, sixteen));
+      });
+    }
   }
 
   @Test
@@ -271,8 +286,9 @@ class QuantizedWeightsTest {
 
   /** The sizes and names of Qwen2.5-VL-7B-Instruct-AWQ and of its FP8 twin: language model quantised, tower and head as they were. */
   @ParameterizedTest
-  @CsvSource({"awq,'int4, awq, groups of 128',6.68", "ct-fp8-channel,'fp8 (E4M3), a scale per output',9.7"})
-  void quantisedModelsOfRealSizesAreRecognised(String name, String format, double bits) throws IOException {
+  @CsvSource({"QWEN_VL,awq,'int4, awq, groups of 128',6.68", "QWEN_VL,ct-fp8-channel,'fp8 (E4M3), a scale per output',9.7",
+      "QWEN_VL_RESAVED,ct-fp8-channel,'fp8 (E4M3), a scale per output',9.7"})
+  void quantisedModelsOfRealSizesAreRecognised(NamingScheme scheme, String name, String format, double bits) throws IOException {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     ReleasedModel.VL_7B.tensors().forEach((tensor, dense) -> {
       String layer = tensor.substring(0, tensor.lastIndexOf('.'));
@@ -290,7 +306,7 @@ class QuantizedWeightsTest {
         tensors.put(layer + ".weight_scale", new Tensor(TensorType.BF16, new long[] {out, 1}, null));
       }
     });
-    ReleasedModel.VL_7B.write(folder, NamingScheme.QWEN_VL, 3, tensors);
+    ReleasedModel.VL_7B.write(folder, scheme, 3, tensors);
     ObjectNode model = (ObjectNode) JSON.readTree(folder.resolve("config.json").toFile());
     model.put("model_type", "qwen2_5_vl").remove("bd3lm_block_size");
     ObjectNode quantization = config(name);
@@ -307,7 +323,7 @@ class QuantizedWeightsTest {
     assertEquals(found.bytes(), tensors.values().stream().mapToLong(Tensor::bytes).sum());
 
     tensors.remove("layers.3.mlp.down_proj." + (name.equals("awq") ? "scales" : "weight_scale"));
-    TestCheckpoints.writeWeights(folder, tensors, NamingScheme.QWEN_VL, 3);
-    assertEquals(Set.of("model.layers.3.mlp.down_proj.weight"), Inspection.of(folder).misshaped().keySet());
+    TestCheckpoints.writeWeights(folder, tensors, scheme, 3);
+    assertEquals(Set.of(scheme.nameInFile("layers.3.mlp.down_proj.weight")), Inspection.of(folder).misshaped().keySet());
   }
 }

@@ -69,10 +69,14 @@ public final class TestCheckpoints {
     return values;
   }
 
+  /** The tensor as a reader gives it. */
+  public static TensorView view(Tensor tensor) {
+    return new TensorView("", tensor.type(), tensor.shape(), tensor.bytes(), MemorySegment.ofArray(tensor.data()));
+  }
+
   /** The same tensor with its elements converted; to F32 exactly, to F16 or BF16 rounded. */
   public static Tensor convert(Tensor tensor, TensorType type) {
-    TensorView view = new TensorView("", tensor.type(), tensor.shape(), tensor.bytes(),
-        MemorySegment.ofArray(tensor.data()));
+    TensorView view = view(tensor);
     int bytes = Math.toIntExact(view.elements() * type.bytes());
     ByteBuffer out = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     for (float value : floats(view)) {
