@@ -56,8 +56,10 @@ record LogitStatistics(int rows, long notFinite, double mean, double deviation, 
       entropy += Math.log(total) - weighted / total;
       confidence += 1 / total;
     }
-    return new LogitStatistics(rows, notFinite, sum / count, Math.sqrt(Math.max(0, squares / count - Math.pow(sum / count, 2))), least, most,
-        entropy / rows, confidence / rows, best, top(logits, 0, vocab));
+    double mean = sum / count;
+    double variance = Math.max(0, squares / count - mean * mean);
+    return new LogitStatistics(rows, notFinite, mean, Math.sqrt(variance), least, most, entropy / rows, confidence / rows, best,
+        top(logits, 0, vocab));
   }
 
   private static List<Top> top(float[] logits, int from, int vocab) {

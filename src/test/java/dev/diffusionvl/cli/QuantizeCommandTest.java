@@ -155,7 +155,7 @@ class QuantizeCommandTest {
     damaged(whole, layer + ".weight_scale: element 0 is 0.0", tensors -> scale(tensors.get(layer + ".weight_scale"), 0));
     damaged(whole, "weight_packed: shape [128, 16]", tensors -> tensors.put(layer + ".weight_packed",
         new Tensor(TensorType.I32, new long[] {128, 16}, new byte[128 * 64])));
-    damaged(whole, layer + ".weight_shape", tensors -> ByteBuffer.wrap(tensors.get(layer + ".weight_shape").data())
+    damaged(whole, layer + ".weight_packed: shape [128, 32]", tensors -> ByteBuffer.wrap(tensors.get(layer + ".weight_shape").data())
         .order(ByteOrder.LITTLE_ENDIAN).putLong(8, 264));
     Path other = copy(whole, TestCheckpoints.read(whole));
     Files.writeString(other.resolve("config.json"), Files.readString(other.resolve("config.json"))
