@@ -31,7 +31,14 @@ record RunSettings(Map<String, String> values) {
     Map<String, String> values = new LinkedHashMap<>();
     values.put("base", Long.toHexString(checksum(base)));
     values.put("data", data.size() + " records, checksum " + Long.toHexString(data.checksum()));
-    values.put("objective", name(objective));
+    switch (objective) {
+      case BlockDiffusionObjective blocks -> {
+        values.put("objective", "block-diffusion");
+        values.put("mask-token-id", Integer.toString(blocks.maskId()));
+        values.put("lowest-noise", Double.toString(blocks.lowest()));
+      }
+      case AutoregressiveObjective _ -> values.put("objective", "autoregressive");
+    }
     values.put("dtype", model.dtype().suffix());
     values.put("batch", Integer.toString(options.batch()));
     values.put("accumulate", Integer.toString(options.accumulate()));
@@ -58,13 +65,6 @@ record RunSettings(Map<String, String> values) {
   /** As the command's options spell it. */
   private static String word(Enum<?> value) {
     return value.name().toLowerCase(Locale.ROOT).replace("_", "");
-  }
-
-  private static String name(Objective objective) {
-    return switch (objective) {
-      case BlockDiffusionObjective blocks -> "block-diffusion, mask token " + blocks.maskId() + ", noise from " + blocks.lowest();
-      case AutoregressiveObjective _ -> "autoregressive";
-    };
   }
 
   /** Of names, shapes and the beginnings and ends of all tensors: reading all of them would take as long as loading them. */

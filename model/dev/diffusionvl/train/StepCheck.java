@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -39,20 +40,17 @@ public final class StepCheck {
     Path file = folder.resolve("case.json");
     Map<?, ?> recorded = object(file, "", read(file));
     Map<?, ?> optimizer = object(file, "optimizer", recorded.get("optimizer"));
-    List<?> steps = list(file, "steps", recorded.get("steps"));
-    int blockSize = (int) number(file, "block_size", recorded.get("block_size"));
-    List<TrainingRow> rows = rows(model, folder, file, list(file, "samples", recorded.get("samples")), blockSize);
-    TrainerOptions options = new TrainerOptions(1, rows.size(), number(file, "optimizer.lr", optimizer.get("lr")),
-        number(file, "optimizer.lr_vision_tower", optimizer.get("lr_vision_tower")), 0, steps.size(), true,
-        number(file, "optimizer.weight_decay", optimizer.get("weight_decay")),
-        number(file, "optimizer.clip_grad_norm", optimizer.get("clip_grad_norm")), 0, EnumSet.allOf(TrainedPart.class), false);
+    List<?> steps = some(file, "steps", recorded.get("steps"));
+    int blockSize = whole(file, "block_size", recorded.get("block_size"), 1);
+    List<TrainingRow> rows = rows(model, folder, some(file, "samples", recorded.get("samples")), blockSize);
+    TrainerOptions options = options(file, optimizer, rows.size(), steps.size());
     BlockDiffusionObjective blocks = new BlockDiffusionObjective(blockSize, model.config().maskTokenId(),
         BlockDiffusionObjective.LOWEST);
     Objective objective = autoregressive ? new AutoregressiveObjective() : blocks;
     List<String> results = new ArrayList<>();
     try (Trainer trainer = new Trainer(model, objective, options)) {
       for (Object step : steps) {
-        List<Noise> noises = noises(file, list(file, "samples", object(file, "steps", step).get("samples")), rows);
+        List<Noise> noises = noises(file, list(file, "steps.samples", object(file, "steps", step).get("samples")), rows, blockSize);
         Trainer.Step done = autoregressive ? trainer.step(rows) : trainer.step(rows,
             (examples, first) -> blocks.rows(examples, noises.subList(first, first + examples.size()), rows.size()));
         results.add("{\"loss\": %s, \"grad_norm\": %s, \"gradients\": %s, \"weights_after\": %s}".formatted(done.loss(),
@@ -63,7 +61,19 @@ public final class StepCheck {
     return "{\"steps\": [" + String.join(", ", results) + "]}";
   }
 
-  private static List<TrainingRow> rows(DiffusionVl model, Path folder, Path file, List<?> samples, int blockSize) {
+  private static TrainerOptions options(Path file, Map<?, ?> optimizer, int samples, int steps) {
+    double rate = number(file, "optimizer.lr", optimizer.get("lr"));
+    double visionRate = number(file, "optimizer.lr_vision_tower", optimizer.get("lr_vision_tower"));
+    double decay = number(file, "optimizer.weight_decay", optimizer.get("weight_decay"));
+    double clip = number(file, "optimizer.clip_grad_norm", optimizer.get("clip_grad_norm"));
+    try {
+      return new TrainerOptions(1, samples, rate, visionRate, 0, steps, true, decay, clip, 0, EnumSet.allOf(TrainedPart.class), false);
+    } catch (IllegalArgumentException e) {
+      throw BadInputException.of(file, "optimizer", e.getMessage());
+    }
+  }
+
+  private static List<TrainingRow> rows(DiffusionVl model, Path folder, List<?> samples, int blockSize) {
     RowEncoder.Options options = RowEncoder.Options.of(model.config(), folder).withBlockSize(blockSize);
     RowEncoder encoder = new RowEncoder(model.config(), model.tokenizer(), options);
     List<TrainingRow> rows = new ArrayList<>();
@@ -73,7 +83,7 @@ public final class StepCheck {
     return rows;
   }
 
-  private static List<Noise> noises(Path file, List<?> samples, List<TrainingRow> rows) {
+  private static List<Noise> noises(Path file, List<?> samples, List<TrainingRow> rows, int blockSize) {
     if (samples.size() != rows.size()) {
       throw BadInputException.of(file, "steps.samples", samples.size() + " entries for " + rows.size() + " samples");
     }
@@ -83,9 +93,13 @@ public final class StepCheck {
       double[] level = list(file, "steps.samples.t", sample.get("t")).stream()
           .mapToDouble(t -> number(file, "steps.samples.t", t)).toArray();
       boolean[] masked = new boolean[rows.get(s).example().length()];
+      if (level.length != masked.length / blockSize || Arrays.stream(level).anyMatch(t -> !(t > 0 && t <= 1))) {
+        throw BadInputException.of(file, "steps.samples.t", "expected " + masked.length / blockSize + " numbers above 0 and up to 1, one "
+            + "for each block of the sample");
+      }
       for (Object row : list(file, "steps.samples.masked", sample.get("masked"))) {
-        int at = (int) number(file, "steps.samples.masked", row);
-        if (at < 0 || at >= masked.length || rows.get(s).example().labels()[at] == BlockDiffusionObjective.NO_LABEL) {
+        int at = whole(file, "steps.samples.masked", row, 0);
+        if (at >= masked.length || rows.get(s).example().labels()[at] == BlockDiffusionObjective.NO_LABEL) {
           throw BadInputException.of(file, "steps.samples.masked", "row " + at + " is not a labelled row of the sample");
         }
         masked[at] = true;
@@ -149,6 +163,21 @@ public final class StepCheck {
       return list;
     }
     throw BadInputException.of(file, field, "expected an array");
+  }
+
+  private static List<?> some(Path file, String field, Object value) {
+    List<?> list = list(file, field, value);
+    if (list.isEmpty()) {
+      throw BadInputException.of(file, field, "is empty");
+    }
+    return list;
+  }
+
+  private static int whole(Path file, String field, Object value, int least) {
+    if (value instanceof Long whole && whole >= least && whole <= Integer.MAX_VALUE) {
+      return whole.intValue();
+    }
+    throw BadInputException.of(file, field, "expected a whole number of at least " + least);
   }
 
   private static double number(Path file, String field, Object value) {
