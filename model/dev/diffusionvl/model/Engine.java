@@ -146,8 +146,12 @@ public final class Engine implements AutoCloseable {
     return !closed;
   }
 
-  /** Takes in what waits and fits, in order: what does not fit yet is not overtaken. */
+  /**
+   * Takes in what waits and fits, in order: what does not fit yet is not overtaken. While others run, at most one request with images
+   * between two passes, since they wait for its run of the vision tower.
+   */
   private void admit() {
+    boolean othersWait = batch.running() > 0;
     for (Task task = next(); task != null; task = next()) {
       if (task.generation().cancelled() || task.generation().late()) {
         finish(task, new Batch.Outcome(nothing(task.prompt()), null));
@@ -162,6 +166,9 @@ public final class Engine implements AutoCloseable {
           throw e; // ends this one together with all others
         }
         finish(task, new Batch.Outcome(null, e));
+      }
+      if (othersWait && !task.prompt().images().isEmpty()) {
+        return;
       }
     }
   }

@@ -31,10 +31,14 @@ record PromptPlan(int[] tokens, int imageTokens, int fullLength, int length, Ext
         throw new BadInputException("prompt: token id " + token + " is outside the model's vocabulary of " + config.text().vocabSize());
       }
     }
-    int imageTokens = Arrays.stream(imageRows).sum();
-    int full = tokens.length - imageRows.length + imageTokens;
+    int full = length(tokens, imageRows);
     int length = checkedLength(config, full, options);
-    return new PromptPlan(tokens, imageTokens, full, length, rules.extent(length, options.genLength()));
+    return new PromptPlan(tokens, Arrays.stream(imageRows).sum(), full, length, rules.extent(length, options.genLength()));
+  }
+
+  /** Embeddings of a prompt: one for each token, but those of an image in the place of its token. */
+  static int length(int[] tokens, int[] imageRows) {
+    return tokens.length - imageRows.length + Arrays.stream(imageRows).sum();
   }
 
   private static int checkedLength(ModelConfig config, int length, GenerationOptions options) {

@@ -4,8 +4,10 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ImageGrid;
+import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
+import dev.diffusionvl.loader.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -39,6 +41,16 @@ public record Request(List<Turn> turns, List<RgbImage> images, String system, Pr
    */
   public Request(String prompt, List<RgbImage> images, String system, PromptForm form) {
     this(List.of(new Turn(true, prompt)), images, system, form);
+  }
+
+  /**
+   * Embeddings that the prompt takes, those of images included.
+   *
+   * @throws dev.diffusionvl.loader.BadInputException when the request makes no prompt or an image has an impossible shape
+   */
+  public int promptTokens(ModelConfig config, Tokenizer tokenizer) {
+    int[] imageRows = VisionTower.imageRows(config, images);
+    return PromptPlan.length(ChatPrompt.tokens(tokenizer, form, system, turns, imageRows.length), imageRows);
   }
 
   /** A question about some images in the official prompt form. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.bench;
 
-import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.model.DiffusionVl;
@@ -66,13 +65,6 @@ final class ModelOptions {
 
   /** The folder of {@code --tokenizer}, or the demo model. */
   Path tokenizerFolder() {
-    if (tokenizer != null) {
-      return tokenizer;
-    }
-    String home = System.getProperty("dvl.home");
-    if (home == null) {
-      throw new BadInputException("--tokenizer is missing, and the demo model is only found by the dvl script");
-    }
-    return Path.of(home, "samples", "models", "diffusionvl-tiny");
+    return tokenizer != null ? tokenizer : Bundled.demoModel("--tokenizer");
   }
 }

@@ -5,7 +5,6 @@ import dev.diffusionvl.bench.Report.Column;
 import dev.diffusionvl.bench.measure.Quantiles;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Workbench;
-import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.Engine;
@@ -16,7 +15,6 @@ import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
 import dev.diffusionvl.model.Request;
-import dev.diffusionvl.model.VisionTower;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -159,9 +157,7 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private static EngineOptions engineOptions(DiffusionVl model, Request request, GenerationOptions generation, GemmChoice gemm, int n) {
-    int rows = VisionTower.imageRows(model.config(), request.images())[0]
-        + ChatPrompt.tokens(model.tokenizer(), request.form(), request.system(), request.turns(), 1).length - 1;
-    int each = rows + generation.genLength() + model.config().blockSize();
+    int each = request.promptTokens(model.config(), model.tokenizer()) + generation.genLength() + model.config().blockSize();
     return EngineOptions.DEFAULTS.withSlots(n).withQueue(n).withKvTokens(n * each).withGemm(gemm).withPrefixCacheBytes(0);
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
-import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.bench.Bundled;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.runtime.DType;
@@ -27,19 +27,7 @@ final class ModelChoice {
   private String gemm;
 
   Path directory() {
-    if (model != null) {
-      return model;
-    }
-    return bundled("--model", "samples", "models", "diffusionvl-tiny");
-  }
-
-  /** A file that comes with the project. @throws BadInputException if the dvl script has not said where that is */
-  static Path bundled(String option, String... path) {
-    String home = System.getProperty("dvl.home");
-    if (home == null) {
-      throw new BadInputException(option + " is missing, and what comes with the project is only found by the dvl script");
-    }
-    return Path.of(home, path);
+    return model != null ? model : Bundled.demoModel("--model");
   }
 
   DType dtype() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.bench.Bundled;
 import dev.diffusionvl.eval.ExactMatch;
 import dev.diffusionvl.loader.Inspection;
 import dev.diffusionvl.loader.ModelFiles;
@@ -138,8 +139,8 @@ final class QuantizeCommand implements Callable<Integer> {
 
   /** Runs the model before and after. */
   private void run(ModelFiles files, QuantizeOptions options, DType type, DeviceSpec where, WorkProgress progress, QuantizeReport report) {
-    Path file = data != null ? data : ModelChoice.bundled("--data", "samples", "data", "shapes", "train.json");
-    Path folder = data == null ? ModelChoice.bundled("--data", "samples", "data", "shapes", "images") : EvalCommand.images(data, images);
+    Path file = data != null ? data : Bundled.file("--data", "samples", "data", "shapes", "train.json");
+    Path folder = data == null ? Bundled.file("--data", "samples", "data", "shapes", "images") : EvalCommand.images(data, images);
     if (data == null) {
       say("the layers see drawn shapes, which come with the project; --data FILE names conversations of your own");
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import dev.diffusionvl.bench.Bundled;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.util.RawValue;
 import dev.diffusionvl.bench.Facts;
@@ -62,7 +63,7 @@ final class SelfCheckCommand implements Callable<Integer> {
     if (image != null) {
       ImageFiles.read(image);
     }
-    Path picture = ModelChoice.bundled("the fixed picture", "samples", "images", "square-and-cross.png");
+    Path picture = Bundled.file("the fixed picture", "samples", "images", "square-and-cross.png");
     SelfCheckReport report = new SelfCheckReport();
     try (ModelFiles files = ModelFiles.open(model); Device gpu = Device.open(where)) {
       describe(report, files, gpu);

@@ -7,7 +7,6 @@ import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.Tokenizer;
@@ -15,7 +14,6 @@ import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
 import dev.diffusionvl.model.Request;
-import dev.diffusionvl.model.VisionTower;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -83,7 +81,7 @@ final class ChatRequestReader {
     JsonNode conversation = fields.array("messages");
     fields.refuseTheRest();
     Request request = messages.read(conversation, lease);
-    int prompt = promptTokens(request);
+    int prompt = request.promptTokens(config, tokenizer);
     decoding = decoding.withGenLength(fit(prompt, length, decoding.decoding().blockSize(config)));
     return new ChatRequest(request, decoding, prompt, choices == null ? 1 : choices.intValue(), stops, stream, usage, logprobs, drafts);
   }
@@ -221,12 +219,6 @@ final class ChatRequestReader {
         throw fields.invalid(name, "is not supported");
       }
     }
-  }
-
-  private int promptTokens(Request request) {
-    int[] rows = VisionTower.imageRows(config, request.images());
-    int[] tokens = ChatPrompt.tokens(tokenizer, request.form(), request.system(), request.turns(), rows.length);
-    return tokens.length - rows.length + Arrays.stream(rows).sum();
   }
 
   /** The length of the answer: what was asked for, else the default or what is left for it. */

@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.EngineOptions.Service;
+import dev.diffusionvl.prove.Emulator;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -163,6 +166,47 @@ class EngineTest extends DemoModelTest {
       assertEquals(List.of("5 1", "5 3", "1 2", "0 0"), order);
       Generation tooLong = engine.submit(QUESTION, longer, GenerationListener.NONE, new Service(Duration.ofMillis(30), 0));
       assertThrows(EngineException.DeadlineExceeded.class, tooLong::await);
+    }
+  }
+
+  /** Who is being answered waits for one request's run of the vision tower between two passes, however many images come at once. */
+  @Test
+  void imagesThatComeTogetherAreEncodedOneAfterTheOther() throws Exception {
+    int images = 5;
+    RgbImage picture = new RgbImage(60, 56, new byte[3 * 60 * 56]);
+    try (Engine engine = f32.newEngine(SMALL.withSlots(8).withQueue(8).withKvTokens(4096).withPrefixCacheBytes(0))) {
+      assumeTrue(Emulator.present(), "needs the emulated device's journal");
+      CountDownLatch begun = new CountDownLatch(1);
+      for (int seed = 0; seed < 3; seed++) { // answers that go on for a while, one of them at least
+        engine.submit(QUESTION, SHORT.withGenLength(800).withSampling(2, 0, 1).withSeed(seed), new GenerationListener() {
+          @Override
+          public void onStep(int block, int step, List<Commit> committed) {
+            begun.countDown();
+          }
+        });
+      }
+      begun.await();
+      Emulator.keepJournal(true);
+      List<Generation> all = new ArrayList<>();
+      for (int i = 0; i < images; i++) {
+        all.add(engine.submit(Request.of("What is it?", picture), SHORT.withGenLength(8), GenerationListener.NONE));
+      }
+      all.forEach(Generation::await);
+      int layers = f32.config().vision().depth();
+      List<Integer> towers = new ArrayList<>(List.of(0)); // layers of the tower in front of each pass
+      for (String line : Emulator.takeJournal()) {
+        if (line.startsWith("vision_rotary")) {
+          towers.set(towers.size() - 1, towers.getLast() + 1);
+        } else if (line.startsWith("remask")) {
+          towers.add(0);
+        }
+      }
+      assertEquals(images * layers, towers.stream().mapToInt(n -> n).sum());
+      assertEquals(layers, towers.stream().mapToInt(n -> n).max().orElseThrow(), towers.toString());
+    } finally {
+      if (Emulator.present()) {
+        Emulator.keepJournal(false);
+      }
     }
   }
 
