@@ -110,9 +110,6 @@ public final class Quantizer {
     CheckpointWriter.write(out, List.of(files.directories().getFirst()), checkpoint.scheme(), watched(tensors),
         Map.of("quantization_config", options.format() == Format.FP8 ? CompressedTensors.fp8(ignored)
             : CompressedTensors.int4(options.group(), ignored)), SafetensorsWriter.SHARD_BYTES);
-    if (!checkpoint.unknownNames().isEmpty()) {
-      remarks.add("left out, since nothing here knows them: " + String.join(", ", checkpoint.unknownNames()));
-    }
     return new Result(reports, List.copyOf(remarks));
   }
 
@@ -201,6 +198,7 @@ public final class Quantizer {
     return tensors.stream().map(tensor -> new SafetensorsWriter.Tensor(tensor.name(), tensor.type(), tensor.shape(), file -> {
       progress.step("writing", written[0]++, tensors.size());
       tensor.data().writeTo(file);
+      checkpoint.requireWhole(); // of a file that became shorter meanwhile the rest reads as zeros
     })).toList();
   }
 }

@@ -31,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 
 /** The checks of {@code dvl selfcheck} on a loaded model: ways to run it that must agree. */
 final class SelfCheck {
@@ -166,8 +167,10 @@ final class SelfCheck {
     }
     LogitStatistics mine = LogitStatistics.of(found, config.text().vocabSize());
     put(json.putObject("logits"), mine);
-    report.line("%s logits of %d rows: mean %.4f, deviation %.4f, %.3f to %.3f, entropy %.4f nats, confidence %.4f, first row %s", type,
-        mine.rows(), mine.mean(), mine.deviation(), mine.least(), mine.most(), mine.entropy(), mine.confidence(), mine.firstTop());
+    report.line("%s logits of %d rows: mean %.4f, deviation %.4f, %.3f to %.3f, entropy %.4f nats, confidence %.4f; first row: %s", type,
+        mine.rows(), mine.mean(), mine.deviation(), mine.least(), mine.most(), mine.entropy(), mine.confidence(),
+        mine.firstTop().stream().map(top -> String.format(Locale.ROOT, "%d (%.3f)", top.token(), top.logit()))
+            .collect(Collectors.joining(", ")));
     report.check(type + ", logits are numbers", mine.notFinite() == 0, mine.notFinite() + " of " + found.length + " are not");
     if (logits != null) {
       double difference = LogitStatistics.difference(found, logits);

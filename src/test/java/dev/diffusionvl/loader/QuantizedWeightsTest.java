@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -41,6 +42,8 @@ class QuantizedWeightsTest {
   private static final Path FILES = Path.of("src/test/resources/quant");
   private static final String LAYER = "model.layers.0.mlp.down_proj";
   private static final ObjectMapper JSON = new ObjectMapper();
+  private static final int DAMAGED = Integer.getInteger("dvl.fuzz.inputs", 10_000) / 50; // of each file
+  private static final long SEED = Long.getLong("dvl.fuzz.seed", 1);
 
   @TempDir private Path folder;
 
@@ -282,6 +285,31 @@ class QuantizedWeightsTest {
     QuantizationConfig read = read(config);
     assertTimeoutPreemptively(Duration.ofSeconds(10),
         () -> assertThrows(BadInputException.class, () -> read.formatOf("a".repeat(5000) + "!")));
+  }
+
+  /** Bytes changed, cut off or put in anywhere, of the tensors or of the configuration: decoded, or refused in one line that says where. */
+  @ParameterizedTest
+  @MethodSource("files")
+  void randomDamageIsDecodedOrRefused(String name) throws IOException {
+    byte[] tensors = Files.readAllBytes(FILES.resolve(name + ".safetensors"));
+    byte[] config = config(name).toString().getBytes(StandardCharsets.UTF_8);
+    Path file = folder.resolve("damaged.safetensors");
+    Path json = folder.resolve("damaged.json");
+    Path out = folder.resolve("out.safetensors");
+    int refused = 0;
+    for (int i = 0; i < DAMAGED; i++) {
+      boolean numbers = i % 2 == 0;
+      Files.write(file, numbers ? new Mutator(SEED + i).mutate(tensors) : tensors);
+      Files.write(json, numbers ? config : new Mutator(SEED + i).mutate(config));
+      try {
+        WeightDecoder.decode(file, QuantizationConfig.read(json), LAYER, out);
+      } catch (BadInputException e) {
+        refused++;
+        String message = e.getMessage();
+        assertTrue(message.startsWith(folder.toString()) && !message.contains("\n"), name + ", seed " + (SEED + i) + ": " + message);
+      }
+    }
+    assertTrue(refused > DAMAGED / 10, name + ": " + refused + " of " + DAMAGED);
   }
 
   /** The sizes and names of Qwen2.5-VL-7B-Instruct-AWQ and of its FP8 twin: language model quantised, tower and head as they were. */

@@ -135,10 +135,11 @@ class QuantizerTest {
       TestCheckpoints.read(model).forEach((name, tensor) -> tensors.put(name, scaled(files.checkpoint(), name, tensor, scaling)));
       TestCheckpoints.writeModel(folder, DEMO, tensors, NamingScheme.DIFFUSION_VL, 1);
     }
-    for (StepPredictions.Agreement step : predictions(folder).with(predictions)) {
+    List<StepPredictions.Agreement> steps = predictions(folder).with(predictions);
+    for (StepPredictions.Agreement step : steps) {
       assertEquals(step.tokens(), step.equal(), "step " + step.step());
-      assertTrue(step.tokens() > 20, step.toString());
     }
+    assertTrue(steps.getFirst().tokens() > 20, steps.toString());
   }
 
   private static Tensor scaled(Checkpoint checkpoint, String name, Tensor tensor, Scaling scaling) {
