@@ -51,7 +51,7 @@ record ImageSettings(long minPixels, long maxPixels, float[] mean, float[] std, 
         channels(preprocessor, "image_std", sigLip ? HALF : CLIP_STD, true), remarks);
   }
 
-  /** Images are resized bicubically, scaled to 0..1, normalised, and cut as the tower takes them. Nothing else is done, so it is refused. */
+  /** Images are resized bicubically, scaled to 0..1, normalised, and cut as the tower takes them. All else is refused. */
   private static void requireComputed(JsonObject preprocessor, JsonObject towerOrNull) {
     for (String step : List.of("do_resize", "do_rescale", "do_normalize")) {
       preprocessor.requireComputed(step, true);

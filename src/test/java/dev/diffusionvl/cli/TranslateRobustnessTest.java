@@ -150,7 +150,8 @@ class TranslateRobustnessTest {
         {"--block-size", "4", "--block-size: the run had 8, now it is 4"},
         {"--max-length", "64", "--max-length: the run had 1024, now it is 64"},
         {"--image-aspect-ratio", "pad", "--image-aspect-ratio: the run had anyres_max_4, now it is pad"},
-        {"--lora", "4", "--lora: the run had none, now it is 4:8.0"}, {"--optimizer", "adamw8bit", "--optimizer: the run had adamw, now it is"},
+        {"--lora", "4", "--lora: the run had none, now it is 4:8.0"},
+        {"--optimizer", "adamw8bit", "--optimizer: the run had adamw, now it is"},
         {"--mask-token-id", "5", "--mask-token-id: the run had 1023, now it is 5"},
         {"--objective", "autoregressive", "--objective: the run had block-diffusion, now it is autoregressive"}}) {
       List<String> options = new ArrayList<>(List.of("--save-every", "1", "--resume", other[0], other[1]));

@@ -152,11 +152,13 @@ class FeatureCacheTest {
     Arrays.stream(parts.split(" ")).map(TrainedPart::valueOf).forEach(trained::add);
     TrainerOptions options = new TrainerOptions(2, 1, 1e-3, 1e-4, 0.25, 4, false, 0, 1, 3, trained, false).withFeatureCache(cache);
     StoppingListener listener = new StoppingListener(Integer.MAX_VALUE);
-    try (ModelFiles files = ModelFiles.open(base); DiffusionVl model = DiffusionVl.load(device, diffusion(files), dtype, LoadListener.NONE);
+    try (ModelFiles files = ModelFiles.open(base);
+        DiffusionVl model = DiffusionVl.load(device, diffusion(files), dtype, LoadListener.NONE);
         ConversationData records = ConversationData.open(data, new RowEncoder(model.config(), model.tokenizer(),
             RowEncoder.Options.of(model.config(), Path.of("samples/images"))))) {
       BlockDiffusionObjective objective = new BlockDiffusionObjective(8, model.config().maskTokenId(), BlockDiffusionObjective.LOWEST);
-      new TrainingRun(model, diffusion(files), records, objective, options, folder.resolve(name), 0, true, HeldOut.NONE).run(false, listener);
+      new TrainingRun(model, diffusion(files), records, objective, options, folder.resolve(name), 0, true, HeldOut.NONE)
+          .run(false, listener);
     }
     return listener.remarks;
   }

@@ -76,11 +76,13 @@ class GoldenTrainingTest {
       golden.json().get("samples").forEach(sample -> rows.add(encoder.encode(ConversationRecord.of(Json.tree(sample.toString()), name))));
       BlockDiffusionObjective blocks = new BlockDiffusionObjective(golden.blockSize(), rounded.config().maskTokenId(),
           BlockDiffusionObjective.LOWEST);
-      TrainerOptions options = new TrainerOptions(1, rows.size(), 1e-3, 2e-4, 0, 3, true, 0, 1, 0, EnumSet.allOf(TrainedPart.class), false);
+      TrainerOptions options = new TrainerOptions(1, rows.size(), 1e-3, 2e-4, 0, 3, true, 0, 1, 0, EnumSet.allOf(TrainedPart.class),
+          false);
       try (Trainer trainer = new Trainer(rounded, blocks, options); Trainer reference = new Trainer(exact, blocks, options)) {
         for (int i = 0; i < 3; i++) {
           List<Noise> noises = golden.noises(i);
-          Trainer.PassMaker passes = (examples, first) -> blocks.rows(examples, noises.subList(first, first + examples.size()), rows.size());
+          Trainer.PassMaker passes = (examples, first) -> blocks.rows(examples,
+              noises.subList(first, first + examples.size()), rows.size());
           copy(trainer.trainedWeights(), reference.trainedWeights(), trainer.stream());
           double expected = reference.step(rows, passes).loss();
           assertEquals(expected, trainer.step(rows, passes).loss(), (i == 0 ? 0.005 : 0.02) * expected, name + " loss " + i);
