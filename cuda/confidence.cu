@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Most likely token and its probability, in one pass over the vocabulary.
 //
-// Shape   logits [rows, vocab]; token, probability, row_max, row_sumexp [rows].
-// Floor   the logits read once.
+// Shape   logits [rows, vocab]; legal bits [rows, 32 ceil(vocab / 32)] or null; token, probability, row_max, row_sumexp [rows].
+// Floor   the logits read once, and a bit per logit where some tokens are not legal.
 // Idea    one block per row; (max, argmax, sum of exp(l - max)) online in the order of best.cuh, which the product with the head uses too:
 //         the same bits either way. At the argmax the softmax is exactly 1 / sum. A warp has four tiles in flight.
 // Ties    go to the lowest id, whatever the order of merging. NaN anywhere makes the sum, and so the probability, NaN.
@@ -16,7 +16,8 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 
 template <class T>
-__device__ __forceinline__ void confidence(const T* logits, const dvl::Prediction& prediction, int vocab, int excluded) {
+__device__ __forceinline__ void confidence(const T* logits, const dvl::Prediction& prediction, int vocab, int excluded,
+                                           const unsigned* legal) {
   DVL_SHARED(dvl::Best[32], lanes);
   const T* row = logits + int64_t(blockIdx.x) * vocab;
   const bool wide = dvl::aligned16(row);
@@ -34,6 +35,7 @@ __device__ __forceinline__ void confidence(const T* logits, const dvl::Predictio
 #pragma unroll
         for (int k = 0; k < 4; k++)
           if (id + k >= vocab || id + k == excluded) logit[k] = -INFINITY;
+        if (legal != nullptr) dvl::keep_legal(logit, legal + blockIdx.x * dvl::legal_words(vocab), id, vocab);
         best[i] = dvl::merge(best[i], dvl::best_of_tile(logit, id));
       }
     }
@@ -53,8 +55,8 @@ __device__ __forceinline__ void confidence(const T* logits, const dvl::Predictio
 #define CONFIDENCE(T, suffix)                                                                                            \
   extern "C" __global__ void __launch_bounds__(kThreads)                                                                 \
       confidence_##suffix(const T* logits, int* token, float* probability, float* row_max, float* row_sumexp, int vocab, \
-                          int excluded) {                                                                                \
-    confidence(logits, {token, probability, row_max, row_sumexp}, vocab, excluded);                                      \
+                          int excluded, const unsigned* legal) {                                                         \
+    confidence(logits, {token, probability, row_max, row_sumexp}, vocab, excluded, legal);                               \
   }                                                                                                                      \
   DVL_EXPORT(confidence_##suffix)
 

@@ -2,7 +2,8 @@
 // Draws a token from softmax(logits / temperature) after top-k and top-p, by the inverse of the cumulative distribution.
 //
 // Shape   logits [predictions from `first` on, vocab]; table [slots, stride] of block_table.cuh; tasks [grid y]: the blocks whose rows are
-//         drawn; uniforms f64 [slots, rows] or null; token and probability [predictions].
+//         drawn; uniforms f64 [slots, rows] or null; legal bits [predictions from `first` on, 32 ceil(vocab / 32)] or null; token and
+//         probability [predictions].
 // Floor   the logits read once; this plain version sweeps them about 70 times when both filters are on (they stay in L2).
 // Idea    one thread block per row of a task, no sort: logits map to unsigned keys of the same order, and a threshold is found bit by bit,
 //         counting (top-k) or adding up the mass (top-p) of the keys above a candidate. Then each thread owns a contiguous chunk of ids, an
@@ -37,9 +38,11 @@ struct Row {
   int vocab;
   int excluded;
   float temperature;
+  const unsigned* legal;  // a bit per id, or null: all
 
   __device__ __forceinline__ float at(int i) const {
     if (i == excluded) return -INFINITY;
+    if (legal != nullptr && (legal[i / 32] >> (i % 32) & 1u) == 0) return -INFINITY;
     const float l = dvl::to_float(logits[i]);
     return temperature == 1.f ? l : l / temperature;
   }
@@ -109,7 +112,8 @@ __device__ __forceinline__ void exclusive_scan(T (&scan)[kThreads + 1]) {
 
 template <class T>
 __device__ __forceinline__ void sample(const T* logits, int* table, const BlockTask* tasks, const double* uniforms, int* token,
-                                       float* probability, int stride, int vocab, int first, int original_confidence) {
+                                       float* probability, int stride, int vocab, int first, int original_confidence,
+                                       const unsigned* legal) {
   DVL_SHARED(double[kWarps], sums);
   DVL_SHARED(int[kWarps], counts);
   DVL_SHARED(float[kWarps], maxima);
@@ -121,7 +125,8 @@ __device__ __forceinline__ void sample(const T* logits, int* table, const BlockT
   const int index = task.row + int(blockIdx.x);
   const int top_k = slot.top_k;
   const float top_p = slot.top_p;
-  const Row<T> row = {logits + int64_t(index - first) * vocab, vocab, slot.excluded, slot.temperature};
+  const Row<T> row = {logits + int64_t(index - first) * vocab, vocab, slot.excluded, slot.temperature,
+                      legal == nullptr ? nullptr : legal + int64_t(index - first) * ((vocab + 31) / 32)};
 
   float maximum = -INFINITY;
   int nan = 0;
@@ -205,8 +210,8 @@ __device__ __forceinline__ void sample(const T* logits, int* table, const BlockT
 #define SAMPLE(T, suffix)                                                                                                          \
   extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                                        \
       sample_##suffix(const T* logits, int* table, const BlockTask* tasks, const double* uniforms, int* token, float* probability, \
-                      int stride, int vocab, int first, int original_confidence) {                                                 \
-    sample(logits, table, tasks, uniforms, token, probability, stride, vocab, first, original_confidence);                         \
+                      int stride, int vocab, int first, int original_confidence, const unsigned* legal) {                          \
+    sample(logits, table, tasks, uniforms, token, probability, stride, vocab, first, original_confidence, legal);                  \
   }                                                                                                                                \
   DVL_EXPORT(sample_##suffix)
 

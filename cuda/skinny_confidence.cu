@@ -2,8 +2,8 @@
 // Final RMSNorm, the product with the head and the most likely token of each row in one pass for few rows (skinny.cuh): the logits
 // themselves are never written.
 //
-// Shape   h [rows, k] before the norm, squares f32 [rows, ceil(k / 128)] its sums of squares, norm [k], w [vocab, k]; token, probability,
-//         row_max, row_sumexp [rows]. Scratch: parts [rows, ceil(vocab / 128)].
+// Shape   h [rows, k] before the norm, squares f32 [rows, ceil(k / 128)] its sums of squares, norm [k], w [vocab, k]; legal bits
+//         [rows, 32 ceil(vocab / 32)] or null; token, probability, row_max, row_sumexp [rows]. Scratch: parts [rows, ceil(vocab / 128)].
 // Floor   w read once.
 // Idea    a tile is a tile of best.cuh: its maximum, argmax and sum of exponentials go to parts, and the last block of the grid merges them
 //         row by row.
@@ -23,6 +23,7 @@ template <class T>
 struct KeepBest {
   dvl::Best* parts;
   int vocab, excluded;
+  const unsigned* legal;
 
   __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
     const int lane = int(threadIdx.x) % 32, id = tile * dvl::kTile + lane * 4;
@@ -30,6 +31,7 @@ struct KeepBest {
     dvl::load<4>(columns + lane * 4, logit);
 #pragma unroll
     for (int i = 0; i < 4; i++) logit[i] = id + i >= vocab || id + i == excluded ? -INFINITY : dvl::round_to<T>(logit[i]);
+    if (legal != nullptr) dvl::keep_legal(logit, legal + row * dvl::legal_words(vocab), id, vocab);
     const dvl::Best best = dvl::best_of_tile(logit, id);
     if (lane == 0) parts[int64_t(row) * ((vocab + dvl::kTile - 1) / dvl::kTile) + tile] = best;
   }
@@ -60,9 +62,10 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
   extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                        \
       skinny_confidence_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w,                \
                                     dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,            \
-                                    float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span) {       \
+                                    float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span,         \
+                                    const unsigned* legal) {                                                                        \
     dvl::skinny_product<M, false, true>({h, w, rows, vocab, k}, {norm, squares, eps}, {partials, arrived, span},                    \
-                                        KeepBest<bf16>{parts, vocab, excluded});                                                    \
+                                        KeepBest<bf16>{parts, vocab, excluded, legal});                                             \
     if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                            \
       merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                                    \
   }                                                                                                                                 \
@@ -76,8 +79,8 @@ SKINNY_CONFIDENCE(64);
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_confidence_f32(const float* h, const float* squares, const float* norm, float eps, const float* w, dvl::Best* parts, int* token,
                           float* probability, float* row_max, float* row_sumexp, float*, unsigned* arrived, int rows, int vocab, int k,
-                          int excluded, int) {
-  dvl::skinny_product_f32<false, true>({h, w, rows, vocab, k}, {norm, squares, eps}, KeepBest<float>{parts, vocab, excluded});
+                          int excluded, int, const unsigned* legal) {
+  dvl::skinny_product_f32<false, true>({h, w, rows, vocab, k}, {norm, squares, eps}, KeepBest<float>{parts, vocab, excluded, legal});
   if (dvl::last_block(arrived, gridDim.x * gridDim.y)) merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);
 }
 DVL_EXPORT(skinny_confidence_f32);

@@ -48,6 +48,17 @@ __device__ __forceinline__ Best best_of_tile(const float (&logit)[4], int first)
   return best;
 }
 
+// Words of a row's set of tokens, a bit per id.
+__device__ __forceinline__ int64_t legal_words(int vocab) { return (vocab + 31) / 32; }
+
+// Of the logits of ids first to first + 3, those whose bit is not set count as -inf. `first` is a multiple of 4.
+__device__ __forceinline__ void keep_legal(float (&logit)[4], const unsigned* legal, int first, int vocab) {
+  const unsigned bits = first < vocab ? legal[first / 32] >> (first % 32) : 0u;
+#pragma unroll
+  for (int k = 0; k < 4; k++)
+    if ((bits >> k & 1u) == 0) logit[k] = -INFINITY;
+}
+
 // Of a row, from what each lane of the warp has; valid in lane 0.
 __device__ __forceinline__ Best best_of_lanes(Best best) {
 #pragma unroll

@@ -123,6 +123,11 @@ abstract class Op {
     check("row sum", to.rowSumExp(), DType.F32, rows);
   }
 
+  /** Sets of tokens, or null. */
+  final void checkLegal(DeviceBuffer legal, long rows, int vocab) {
+    checkOptional("legal", legal, DType.I32, times(rows, Confidence.legalWords(vocab)));
+  }
+
   final void require(boolean ok, String argument, long value) {
     if (!ok) {
       throw new IllegalArgumentException(name + ": " + argument + " is " + value);

@@ -41,6 +41,12 @@ public final class Sample extends Op {
     super(device, "sample");
   }
 
+  /** The same where all tokens are legal. */
+  public void launch(Stream stream, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted, Blocks blocks,
+      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence) {
+    launch(stream, logits, vocab, to, first, predicted, blocks, tasks, count, uniforms, originalConfidence, null);
+  }
+
   /**
    * @param logits BF16 or F32 [predicted − first, vocab]: of the predictions from {@code first} on
    * @param to token and probability [predicted]; those of the tasks are written
@@ -49,14 +55,16 @@ public final class Sample extends Op {
    *     [first, predicted)
    * @param uniforms F64 [slots, rows] in [0, 1): the numbers of sequences whose numbers are given; null when there is none
    * @param originalConfidence probability under the unmodified softmax (SigLIP family) instead of the filtered one
+   * @param legal sets of tokens of the predictions from {@code first} on, as of {@link Confidence}; nothing else is drawn
    */
   public void launch(Stream stream, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted, Blocks blocks,
-      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence) {
+      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence, DeviceBuffer legal) {
     require(first >= 0 && predicted >= first, "first", first);
     require(vocab > 0, "vocab", vocab);
     require(count >= 0, "count", count);
     checkFloat("logits", logits);
     check("logits", logits, logits.dtype(), times((long) predicted - first, vocab));
+    checkLegal(legal, (long) predicted - first, vocab);
     checkOptional("uniforms", uniforms, DType.F64, times(blocks.slots(), blocks.rows()));
     check("token", to.token(), DType.I32, predicted);
     check("probability", to.probability(), DType.F32, predicted);
@@ -64,6 +72,6 @@ public final class Sample extends Op {
     check("tasks", tasks, DType.I32, (long) count * Blocks.TASK_FIELDS);
     stream.launch(instance(logits.dtype()), blocks.rows(), count, 1, THREADS, 0)
         .ptr(logits).ptr(blocks.table()).ptr(tasks).ptrOrNull(uniforms).ptr(to.token()).ptr(to.probability()).i32(blocks.stride())
-        .i32(vocab).i32(first).i32(originalConfidence ? 1 : 0).go();
+        .i32(vocab).i32(first).i32(originalConfidence ? 1 : 0).ptrOrNull(legal).go();
   }
 }

@@ -19,6 +19,12 @@ public final class SkinnyConfidence extends SkinnyOp {
     return (long) rows * blocks(vocab, SkinnySplit.TILE) * PART;
   }
 
+  /** {@link #launch(Stream, SkinnyWorkspace, Residual, NormedLinear, DeviceBuffer, Predictions, int, int, DeviceBuffer)}, all legal. */
+  public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear head, DeviceBuffer parts, Predictions to,
+      int rows, int excluded) {
+    launch(stream, workspace, h, head, parts, to, rows, excluded, null);
+  }
+
   /**
    * The same bits as {@link RmsNorm}, {@link SkinnyGemm} rounded to the dtype of h, and {@link Confidence}.
    *
@@ -27,9 +33,10 @@ public final class SkinnyConfidence extends SkinnyOp {
    * @param parts F32 [{@link #parts}(rows, vocab)], 16-byte aligned: scratch
    * @param to as of {@link Confidence}
    * @param excluded an id that counts as −∞, or −1
+   * @param legal as of {@link Confidence}
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear head, DeviceBuffer parts, Predictions to,
-      int rows, int excluded) {
+      int rows, int excluded, DeviceBuffer legal) {
     int vocab = head.out();
     requireExcluded(excluded, vocab);
     checkWithoutBias(head);
@@ -37,10 +44,13 @@ public final class SkinnyConfidence extends SkinnyOp {
     check("parts", parts, DType.F32, parts(rows, vocab));
     checkAligned("parts", parts);
     checkPredictions(to, rows);
+    checkLegal(legal, rows, vocab);
+    int words = Confidence.legalWords(vocab);
     DType dtype = h.rows().dtype();
     SkinnySplit split = SkinnySplit.of(vocab, head.in(), false);
     inPieces(dtype, rows, (first, count) -> normed(begin(stream, workspace, dtype, split, count), h, head, groups, first)
         .ptr(parts).ptr(to.token(), first).ptr(to.probability(), first).ptr(to.rowMax(), first).ptr(to.rowSumExp(), first)
-        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(vocab).i32(head.in()).i32(excluded).i32(split.span()).go());
+        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(vocab).i32(head.in()).i32(excluded).i32(split.span())
+        .ptrOrNull(legal == null ? null : legal.slice((long) first * words, (long) count * words)).go());
   }
 }

@@ -29,6 +29,15 @@ public final class SamplingOracle {
     return best < 0 ? new Choice(-1, Double.NaN) : new Choice(best, 1 / sumExp(logits, excluded, logits[best]));
   }
 
+  /** The logits of a row, −∞ where the token is not legal. @param legal [rows, vocab], or null: all are */
+  public static float[] restricted(float[] logits, boolean[] legal, int row) {
+    float[] left = logits.clone();
+    for (int i = 0; i < left.length && legal != null; i++) {
+      left[i] = legal[row * left.length + i] ? left[i] : Float.NEGATIVE_INFINITY;
+    }
+    return left;
+  }
+
   /** Σ exp(l − maximum) over all ids but {@code excluded}. */
   public static double sumExp(float[] logits, int excluded, double maximum) {
     double sum = 0;

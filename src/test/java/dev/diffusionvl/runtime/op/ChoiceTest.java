@@ -15,16 +15,22 @@ import org.junit.jupiter.api.Test;
 /** confidence and sample: tokens exact, probabilities close. */
 class ChoiceTest extends OpTest {
   private void checkConfidence(DType dtype, float[] logits, int rows, int excluded) {
+    checkConfidence(dtype, logits, rows, excluded, null);
+  }
+
+  private void checkConfidence(DType dtype, float[] logits, int rows, int excluded, boolean[] legal) {
     int vocab = logits.length / rows;
     DeviceBuffer token = empty(DType.I32, rows);
     DeviceBuffer probability = empty(DType.F32, rows);
     DeviceBuffer max = empty(DType.F32, rows);
     DeviceBuffer sum = empty(DType.F32, rows);
-    kernels.confidence.launch(stream, buffer(dtype, logits), new Predictions(token, probability, max, sum), rows, vocab, excluded);
+    kernels.confidence.launch(stream, buffer(dtype, logits), new Predictions(token, probability, max, sum), rows, vocab, excluded,
+        legal == null ? null : legal(legal, rows));
     int[] tokens = token.getInts(stream);
     float[] probabilities = probability.getFloats(stream);
     for (int r = 0; r < rows; r++) {
-      SamplingOracle.Choice expected = SamplingOracle.mostLikely(Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab), excluded);
+      SamplingOracle.Choice expected = SamplingOracle.mostLikely(SamplingOracle.restricted(
+          Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab), legal, r), excluded);
       String what = "confidence " + dtype + " row " + r + " of vocab " + vocab + ", seed " + seed;
       if (Double.isNaN(expected.probability())) {
         assertTrue(Float.isNaN(probabilities[r]), what);
@@ -73,6 +79,40 @@ class ChoiceTest extends OpTest {
   }
 
   @Test
+  void confidenceAmongLegalTokens() {
+    for (DType dtype : FLOATS) {
+      for (int vocab : new int[] {1, 31, 32, 33, 127, 128, 129, 1000, 5003}) {
+        for (int each : new int[] {1, 2, 40, 1 << 20}) {
+          checkConfidence(dtype, normal(dtype, 3 * vocab, 3), 3, vocab > 2 ? vocab / 2 : -1, randomLegal(3, vocab, each));
+        }
+      }
+    }
+    float[] logits = normal(DType.F32, 2 * 300, 1);
+    logits[299] = Float.NaN;
+    logits[300 + 7] = Float.NaN;
+    boolean[] legal = new boolean[2 * 300];
+    legal[5] = true; // row 0: the NaN is not legal
+    legal[300 + 7] = true; // row 1: it is
+    checkConfidence(DType.F32, logits, 2, -1, legal);
+    checkConfidence(DType.F32, logits, 2, 5, legal); // row 0: nothing is left
+  }
+
+  @Test
+  void sampleAmongLegalTokens() {
+    for (DType dtype : FLOATS) {
+      for (int vocab : SMALL ? new int[] {33, 601} : new int[] {1, 33, 256, 3001}) {
+        for (int topK : new int[] {0, 1, 10}) {
+          for (float topP : new float[] {1f, 0.6f}) {
+            for (int each : new int[] {2, 1 << 20}) {
+              checkSample(dtype, normal(dtype, 4 * vocab, 3), 4, -1, 0.7f, topK, topP, randomLegal(4, vocab, each));
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
   void sampleWithGivenUniforms() {
     for (DType dtype : FLOATS) {
       for (int vocab : SMALL ? new int[] {1, 5, 601} : new int[] {1, 5, 256, 1024, 3001}) {
@@ -102,6 +142,10 @@ class ChoiceTest extends OpTest {
   }
 
   private void checkSample(DType dtype, float[] logits, int rows, int excluded, float temperature, int topK, float topP) {
+    checkSample(dtype, logits, rows, excluded, temperature, topK, topP, null);
+  }
+
+  private void checkSample(DType dtype, float[] logits, int rows, int excluded, float temperature, int topK, float topP, boolean[] legal) {
     int vocab = logits.length / rows;
     double[] uniforms = new double[rows];
     for (int r = 0; r < rows; r++) {
@@ -113,12 +157,15 @@ class ChoiceTest extends OpTest {
       DeviceBuffer token = empty(DType.I32, rows);
       DeviceBuffer probability = empty(DType.F32, rows);
       sample(buffer(dtype, logits), rows, vocab, new Sample.Rule(temperature, topK, topP, excluded, 0, true), 0, u, original,
-          new Predictions(token, probability));
+          new Predictions(token, probability), legal == null ? null : legal(legal, rows));
       int[] tokens = token.getInts(stream);
       float[] probabilities = probability.getFloats(stream);
       for (int r = 0; r < rows; r++) {
-        float[] row = Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab);
-        SamplingOracle.Choice expected = SamplingOracle.sample(row, excluded, temperature, topK, topP, uniforms[r], original);
+        float[] all = Arrays.copyOfRange(logits, r * vocab, (r + 1) * vocab);
+        float[] row = SamplingOracle.restricted(all, legal, r);
+        SamplingOracle.Choice drawn = SamplingOracle.sample(row, excluded, temperature, topK, topP, uniforms[r], original);
+        SamplingOracle.Choice expected = original ? new SamplingOracle.Choice(drawn.token(), SamplingOracle.original(all, drawn.token()))
+            : drawn;
         String what = "sample %s vocab %d T %s k %d p %s u %s row %d, seed %d".formatted(dtype, vocab, temperature, topK, topP, uniforms[r],
             r, seed);
         if (expected.token() != tokens[r]) {

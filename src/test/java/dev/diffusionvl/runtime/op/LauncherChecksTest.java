@@ -117,10 +117,10 @@ class LauncherChecksTest extends OpTest {
           b -> kernels.skinnySwiglu.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
               new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 2 * 5, 8), b.get(4), 2));
       check("skinny_confidence", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 40), f32("parts", 8), i32("token", 2),
-              f32("probability", 2), f32("row max", 2), f32("row sum", 2)),
+              f32("probability", 2), f32("row max", 2), f32("row sum", 2), i32("legal", 2)),
           b -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
               new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 5, 8), b.get(4), new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2,
-              -1));
+              -1, b.get(9)));
       check("skinny_qkv", List.of(f32("h", 16), f32("squares", 2), f32("norm", 8), f32("w", 512 * 8), f32("bias", 512), f32("cos", 5 * 64),
               f32("sin", 5 * 64), f32("q", 2 * 256), f32("keys", 6 * 128), f32("values", 6 * 128)),
           b -> kernels.skinnyQkv.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
@@ -132,8 +132,8 @@ class LauncherChecksTest extends OpTest {
   @Test
   void tokenChoice() {
     check("confidence", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), f32("row max", 2),
-            f32("row sum", 2)),
-        b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 11, -1));
+            f32("row sum", 2), i32("legal", 2)),
+        b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 11, -1, b.get(5)));
     Argument uniforms = new Argument("uniforms", DType.F64, 2);
     int words = Blocks.words(2, 1);
     Launch sample = b -> kernels.sample.launch(stream, b.get(0), 11, new Predictions(b.get(2), b.get(3)), 0, 2,

@@ -90,12 +90,42 @@ abstract class OpTest {
     return values == null ? null : buffer(dtype, values);
   }
 
+  /** Sets of tokens on the device. @param legal [rows, vocab] */
+  DeviceBuffer legal(boolean[] legal, int rows) {
+    int vocab = legal.length / rows;
+    int[] words = new int[rows * Confidence.legalWords(vocab)];
+    for (int i = 0; i < legal.length; i++) {
+      int id = i % vocab;
+      words[i / vocab * Confidence.legalWords(vocab) + id / 32] |= legal[i] ? 1 << id : 0;
+    }
+    return ints(words);
+  }
+
+  /** About one in {@code each} tokens; at least one in each row. */
+  boolean[] randomLegal(int rows, int vocab, int each) {
+    boolean[] legal = new boolean[rows * vocab];
+    for (int i = 0; i < legal.length; i++) {
+      legal[i] = random.nextInt(each) == 0;
+    }
+    for (int r = 0; r < rows; r++) {
+      legal[r * vocab + random.nextInt(vocab)] = true;
+    }
+    return legal;
+  }
+
   /** Draws for one block of {@code rows} rows, before which {@code forwards} passes were counted. */
   void sample(DeviceBuffer logits, int rows, int vocab, Sample.Rule rule, int forwards, DeviceBuffer uniforms, boolean original,
       Predictions to) {
+    sample(logits, rows, vocab, rule, forwards, uniforms, original, to, null);
+  }
+
+  /** The same among legal tokens. */
+  void sample(DeviceBuffer logits, int rows, int vocab, Sample.Rule rule, int forwards, DeviceBuffer uniforms, boolean original,
+      Predictions to, DeviceBuffer legal) {
     int[] words = Blocks.masked(rows, new Remask.Rule(false, 0, rows, 1, 0), rule, -7);
     words[Blocks.FORWARDS] = forwards;
-    kernels.sample.launch(stream, logits, vocab, to, 0, rows, new Blocks(ints(words), 1, rows, 1), ints(0, 0, 1, 0), 1, uniforms, original);
+    kernels.sample.launch(stream, logits, vocab, to, 0, rows, new Blocks(ints(words), 1, rows, 1), ints(0, 0, 1, 0), 1, uniforms, original,
+        legal);
   }
 
   /** Relative L2 error of every row at most {@code tolerance}. */

@@ -84,6 +84,8 @@ class RefusalTest extends OpTest {
     refused("confidence", "token is", () -> kernels.confidence.launch(stream, b, new Predictions(f, f, f, f), 2, 8, -1));
     refused("confidence", "row sum is null", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, null), 2, 8, -1));
     refused("confidence", "logits is", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, f), 9, 8, -1));
+    refused("confidence", "legal is", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, f), 2, 8, -1, f));
+    refused("confidence", "legal is", () -> kernels.confidence.launch(stream, b, new Predictions(i, f, f, f), 2, 8, -1, i.slice(0, 1)));
     refused("sample", "temperature is -1.0", () -> new Sample.Rule(-1f, 0, 1f, -1, 1, false));
     refused("sample", "temperature is NaN", () -> new Sample.Rule(Float.NaN, 0, 1f, -1, 1, false));
     refused("sample", "top-k is -1", () -> new Sample.Rule(1f, -1, 1f, -1, 1, false));
@@ -93,6 +95,7 @@ class RefusalTest extends OpTest {
     refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i, 2, f, false));
     refused("sample", "logits is", () -> kernels.sample.launch(stream, f, 8, to, 0, 16, blocks, i, 2, null, false));
     refused("sample", "first is", () -> kernels.sample.launch(stream, f, 8, to, 2, 1, blocks, i, 2, null, false));
+    refused("sample", "legal is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i, 2, null, false, f));
     refused("sample", "tasks is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i.slice(0, 7), 2, null, false));
     refused("remask", "positions", () -> new Remask.Rule(false, 0, -1, 1, 0));
     refused("remask", "positions 1, steps 0", () -> new Remask.Rule(false, 0, 1, 0, 0));

@@ -49,22 +49,26 @@ class SkinnyConfidenceTest extends OpTest {
   }
 
   private Predicted fused(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
+    return fused(dtype, h, norm, w, rows, vocab, k, excluded, null);
+  }
+
+  private Predicted fused(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded, DeviceBuffer legal) {
     DeviceBuffer dh = buffer(dtype, h);
     DeviceBuffer squares = empty(DType.F32, (long) rows * RowSquares.groups(k));
     kernels.rowSquares.launch(stream, dh, squares, rows, k);
     DeviceBuffer parts = empty(DType.F32, SkinnyConfidence.parts(rows, vocab));
     return predict(rows, to -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(dh, squares),
         new NormedLinear(buffer(dtype, norm), EPS, buffer(dtype, w), null, vocab, k), parts, to,
-        rows, excluded));
+        rows, excluded, legal));
   }
 
-  private Predicted plain(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded) {
+  private Predicted plain(DType dtype, float[] h, float[] norm, float[] w, int rows, int vocab, int k, int excluded, DeviceBuffer legal) {
     DeviceBuffer normed = empty(dtype, (long) rows * k);
     DeviceBuffer logits = empty(dtype, (long) rows * vocab);
     kernels.rmsNorm.launch(stream, buffer(dtype, h), buffer(dtype, norm), normed, rows, k, EPS);
     kernels.skinnyGemm.launch(stream, workspace, normed, buffer(dtype, w), logits, rows, vocab, k);
     return predict(rows, to -> kernels.confidence.launch(stream, logits,
-        to, rows, vocab, excluded));
+        to, rows, vocab, excluded, legal));
   }
 
   @Test
@@ -75,12 +79,13 @@ class SkinnyConfidenceTest extends OpTest {
         int k = shape[1];
         float[] w = normal(dtype, vocab * k, 0.3);
         float[] norm = normal(dtype, k, 1);
-        for (int rows : vocab > 1000 ? new int[] {3, 17} : new int[] {1, 8, 9, 30, 64, 70}) {
+        for (int rows : vocab > 1000 ? new int[] {3, 17} : new int[] {1, 8, 9, 30, 64, 69, 70}) {
           float[] h = normal(dtype, rows * k, 1);
           int excluded = rows % 2 == 0 ? -1 : vocab / 2;
           String what = "%s %d rows, vocab %d, k %d".formatted(dtype, rows, vocab, k);
-          Predicted a = plain(dtype, h, norm, w, rows, vocab, k, excluded);
-          Predicted b = fused(dtype, h, norm, w, rows, vocab, k, excluded);
+          DeviceBuffer legal = rows % 3 == 0 ? legal(randomLegal(rows, vocab, 3), rows) : null;
+          Predicted a = plain(dtype, h, norm, w, rows, vocab, k, excluded, legal);
+          Predicted b = fused(dtype, h, norm, w, rows, vocab, k, excluded, legal);
           assertArrayEquals(a.token(), b.token(), what);
           assertArrayEquals(a.probability(), b.probability(), 0f, what);
           assertArrayEquals(a.max(), b.max(), 0f, what);

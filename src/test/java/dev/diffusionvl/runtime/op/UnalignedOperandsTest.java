@@ -111,10 +111,10 @@ class UnalignedOperandsTest extends OpTest {
           b -> kernels.skinnyResidual.launch(stream, workspace, b.get(0), b.get(1), new Residual(b.get(2), b.get(3)), 2, 16, 64));
       attack("skinny_swiglu", "T F32 T T T", b -> kernels.skinnySwiglu.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
           new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 32, 64), b.get(4), 2));
-      attack("skinny_confidence", "T F32 T T F32 I32 F32 F32 F32",
+      attack("skinny_confidence", "T F32 T T F32 I32 F32 F32 F32 I32",
           b -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
               new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 32, 64), b.get(4),
-              new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2, -1));
+              new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2, -1, b.get(9)));
       try (Segments segments = twoRows()) {
         attack("skinny_qkv", "T F32 T T T F32 F32 T T T", b -> kernels.skinnyQkv.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
             new NormedLinear(b.get(2), 1e-6f, b.get(3), b.get(4), 512, 8), new Rope(b.get(5), b.get(6)), segments, b.get(7),
@@ -124,8 +124,8 @@ class UnalignedOperandsTest extends OpTest {
   }
 
   private void choices() {
-    attack("confidence", "T I32 F32 F32 F32",
-        b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 64, -1));
+    attack("confidence", "T I32 F32 F32 F32 I32",
+        b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 64, -1, b.get(5)));
     int[] slot = Blocks.masked(8, new Remask.Rule(false, 0f, 8, 4, 0), new Sample.Rule(1f, 8, 0.9f, -1, 1, true), 1);
     attack("sample", "T F64 I32 F32 I32 I32", b -> {
       b.get(4).set(stream, slot);
