@@ -2,6 +2,8 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.model.PassPlan.Part;
+import dev.diffusionvl.model.constraint.BlockSets;
+import dev.diffusionvl.model.constraint.TokenAutomaton;
 import dev.diffusionvl.runtime.op.Remask;
 import java.util.Arrays;
 import java.util.function.IntPredicate;
@@ -15,6 +17,8 @@ import java.util.function.IntPredicate;
 final class AutoregressiveSequence extends Sequence {
   private final int[] ids; // of prompt and answer
   private final IntPredicate ends;
+  private final TokenAutomaton automaton; // null: any text
+  private int state; // of the automaton
   private int length; // of ids
   private int[] guesses = new int[0]; // that the next pass carries
   private boolean ended;
@@ -23,10 +27,13 @@ final class AutoregressiveSequence extends Sequence {
    * @param promptIds per row of the prompt its token id, or −1 for an image row
    * @param drafts most drafts that a pass carries
    * @param ends whether a token ends the answer
+   * @param automaton of the answer's constraint; null: none
    */
   AutoregressiveSequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, IntPredicate ends,
-      GenerationEvents events) {
+      TokenAutomaton automaton, GenerationEvents events) {
     super(options, extent, drafts, events);
+    this.automaton = automaton;
+    state = automaton == null ? 0 : automaton.initial();
     this.ends = ends;
     ids = Arrays.copyOf(promptIds, extent.total());
     length = promptIds.length;
@@ -71,6 +78,12 @@ final class AutoregressiveSequence extends Sequence {
   }
 
   @Override
+  void legal(LegalTokens.Writer writer) {
+    BlockSets sets = new BlockSets(automaton, state, 1, extent().total() - length);
+    writer.row(0, (words, at) -> sets.mask(0, words, at));
+  }
+
+  @Override
   boolean queued(Part part) {
     super.queued(part);
     return true;
@@ -97,6 +110,7 @@ final class AutoregressiveSequence extends Sequence {
     if (Float.isNaN(probability)) {
       throw new NumericalException("the model's logits hold NaN (forward " + (denoises() - 1) + "): broken weights?");
     }
+    state = automaton == null ? 0 : automaton.next(state, token);
     ids[length] = token;
     events().step(length, 0, length, new Written(token, probability));
     length++;

@@ -66,7 +66,7 @@ final class Batch implements AutoCloseable {
 
   /** Brings a request as far as the host alone can; any thread may, at any time. */
   PreparedPrompt prepare(Request request, GenerationOptions options) {
-    return PreparedPrompt.of(config, model.tokenizer(), encoder, request, options, prefixes.keeps());
+    return PreparedPrompt.of(model, encoder, request, options, prefixes.keeps());
   }
 
   /** Sequences with the blocks of this request that pass together. */
@@ -132,7 +132,7 @@ final class Batch implements AutoCloseable {
 
   private Sequence newSequence(PreparedPrompt prompt, GenerationEvents events) {
     int[] ids = Arrays.copyOf(prompt.ids(), prompt.plan().length());
-    return prompt.rules().sequence(prompt.options(), prompt.extent(), ids, prompt.drafts(slots(prompt)), events);
+    return prompt.rules().sequence(prompt.options(), prompt.extent(), ids, prompt.drafts(slots(prompt)), prompt.automaton(), events);
   }
 
   private boolean siglip() {
@@ -195,12 +195,12 @@ final class Batch implements AutoCloseable {
     long start = System.nanoTime();
     boolean graphs = parts.stream().allMatch(p -> running(p).prompt().options().execution().graphs());
     PassPlan plan = PassPlan.of(parts, memory.places(), graphs ? memory.padding() : null);
-    new ForwardPasses(model, stream, memory, siglip(), graphs).run(plan);
+    new ForwardPasses(model, stream, memory, siglip(), graphs).run(plan, () -> memory.legal().upload(stream, plan, parts));
     forwards++;
     List<Part> toRead = parts.stream().filter(p -> p.sequence().queued(p)).toList();
     if (!toRead.isEmpty()) {
-      memory.download(stream, toRead.stream().anyMatch(p -> p.sequence().causal()),
-          toRead.stream().anyMatch(p -> !p.sequence().causal()));
+      memory.download(stream, toRead.stream().anyMatch(p -> p.sequence().onHost()),
+          toRead.stream().anyMatch(p -> !p.sequence().onHost()));
       stream.synchronize();
     }
     for (Part part : toRead) {
@@ -214,10 +214,21 @@ final class Batch implements AutoCloseable {
             r.sequence().cacheBegin(), r.embeddings());
       }
     }
+    writeBack(toRead);
     for (Running r : List.copyOf(running)) {
       if (r.sequence().done()) {
         guarded(r, () -> end(r));
       }
+    }
+  }
+
+  /** Puts blocks that the host has decided back onto the device. */
+  private void writeBack(List<Part> parts) {
+    List<Sequence> decided = parts.stream().filter(p -> p.variants() > 0).map(Part::sequence)
+        .filter(s -> s.onHost() && !s.causal() && !s.done()).toList();
+    decided.forEach(s -> memory.blocks().upload(stream, s.slot()));
+    if (!decided.isEmpty()) {
+      stream.synchronize(); // the next block is written to the same host memory
     }
   }
 

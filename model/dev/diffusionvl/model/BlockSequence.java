@@ -28,6 +28,7 @@ final class BlockSequence extends Sequence {
   private final int maskId;
   private final int eosId;
   private final int[] quota;
+  private final Guide guide; // null: any text
   private final boolean readsEveryPass;
   private final int[] ids; // of prompt and answer; the mask id where nothing is written
   private Stage stage;
@@ -46,9 +47,10 @@ final class BlockSequence extends Sequence {
   /**
    * @param promptIds per row of the prompt its token id, or −1 for an image row
    * @param drafts most drafts that a pass carries
+   * @param guide of the answer's constraint; null: none
    */
   BlockSequence(GenerationOptions options, Extent extent, Schedule schedule, int[] promptIds, int maskId, int eosId, int drafts,
-      GenerationEvents events) {
+      Guide guide, GenerationEvents events) {
     super(options, extent, drafts, events);
     this.fusedStore = options.execution().fusedStore();
     this.compat = options.compat();
@@ -58,7 +60,8 @@ final class BlockSequence extends Sequence {
     this.eosId = eosId;
     this.quota = schedule.quota();
     // A static schedule says how many steps a block takes; all else shows only in what was committed.
-    readsEveryPass = events.live() || drafts > 0 || compat || schedule.dynamic();
+    readsEveryPass = events.live() || drafts > 0 || compat || schedule.dynamic() || guide != null;
+    this.guide = guide;
     ids = new int[extent.total()];
     Arrays.fill(ids, maskId);
     block = extent.promptBlocks();
@@ -116,10 +119,18 @@ final class BlockSequence extends Sequence {
       rows[i] = fixed ? -1 - given - i : maskId;
       masked += fixed ? 0 : 1;
     }
+    if (guide != null) {
+      masked = guide.begin(rows, promptRows, options().genLength() - (begin + promptRows - extent().prompt()));
+    }
     step = 0;
     openDrafts = 0;
     begun = true;
     return rows;
+  }
+
+  @Override
+  void legal(LegalTokens.Writer writer) {
+    guide.legal(writer);
   }
 
   @Override
@@ -140,7 +151,7 @@ final class BlockSequence extends Sequence {
   }
 
   private boolean blockDone() {
-    return masked == 0 || step == quota.length;
+    return masked == 0 || guide == null && step == quota.length;
   }
 
   @Override
@@ -148,6 +159,9 @@ final class BlockSequence extends Sequence {
     super.read(part, decided);
     BlockState state = decided.block();
     if (part.variants() > 0) {
+      if (guide != null) {
+        guide.step(decided, maskId);
+      }
       if (readsEveryPass) {
         report(state, step);
         step = state.step();
@@ -192,7 +206,10 @@ final class BlockSequence extends Sequence {
     ended = hasEos() || block == extent().blocks() - 1;
     // False when the last of the S + 1 steps was needed (only with compat, where a committed mask id keeps a position open): the reference
     // then has no pass left to store the block.
-    boolean stored = step < quota.length;
+    boolean stored = guide != null || step < quota.length;
+    if (guide != null) {
+      guide.finish();
+    }
     events().blockDone(answer(), blockBegin() + extent().blockRows() - extent().prompt());
     // Storing the block that nothing follows is dead work; the reference does it all the same.
     if (stored && (ended ? compat : !fusedStore)) {

@@ -34,6 +34,14 @@ record BlockState(BlockTable table, int slot) implements Committed {
     return table.confidence(slot, row);
   }
 
+  void commit(int row, int id, float probability) {
+    table.commit(slot, row, id, step(), probability);
+  }
+
+  void stepped(int masked) {
+    table.stepped(slot, masked);
+  }
+
   int step() {
     return table.step(slot);
   }

@@ -101,6 +101,7 @@ final class DecodeMemory implements AutoCloseable {
   private final PassTables tables;
   private final Predictions predictions;
   private final ChosenTokens chosen;
+  private final LegalTokens legal;
   private final DeviceBuffer given;
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
@@ -128,6 +129,7 @@ final class DecodeMemory implements AutoCloseable {
           scope.allocate("confidence", DType.F32, predicted), scope.allocate("logit maximum", DType.F32, predicted),
           scope.allocate("softmax denominator", DType.F32, predicted));
       chosen = new ChosenTokens(scope, predictions);
+      legal = new LegalTokens(scope, stream, predicted, text.vocabSize());
       given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
       uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
       graphs = scope.own(new PassGraphs());
@@ -189,6 +191,11 @@ final class DecodeMemory implements AutoCloseable {
   /** Of all scored rows of a pass. */
   Predictions predictions() {
     return predictions;
+  }
+
+  /** Of the scored rows of a pass, where not all tokens are legal. */
+  LegalTokens legal() {
+    return legal;
   }
 
   /** Queues the copy of what was decided: of predictions where the host decides, of blocks where the device does. */

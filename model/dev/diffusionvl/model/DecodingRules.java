@@ -4,6 +4,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
+import dev.diffusionvl.model.constraint.TokenAutomaton;
 import java.util.Arrays;
 
 /** What the passes and the schedule of a decoding are for a model. This is the one place that tells decodings apart. */
@@ -26,8 +27,10 @@ interface DecodingRules {
    *
    * @param promptIds per row of the prompt its token id, or −1 for an image row
    * @param drafts most drafts that a pass carries
+   * @param automaton of the answer's constraint; null: none
    */
-  Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, GenerationEvents events);
+  Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+      GenerationEvents events);
 
   /** The ids of an answer that was never begun. */
   int[] nothing(int genLength);
@@ -57,12 +60,14 @@ interface DecodingRules {
     }
 
     @Override
-    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, GenerationEvents events) {
+    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+        GenerationEvents events) {
       // Over one block the two reference files spread different numbers (docs/model.md, "Facts about the reference", full diffusion).
       boolean answerAlone = extent.full() && config.family() == ModelFamily.QWEN_SIGLIP;
       Schedule schedule = new Schedule(answerAlone ? options.genLength() : extent.blockSize(), steps.steps(), steps.remasking(),
           steps.threshold());
-      return new BlockSequence(options, extent, schedule, promptIds, config.maskTokenId(), config.eosTokenId(), drafts, events);
+      return new BlockSequence(options, extent, schedule, promptIds, config.maskTokenId(), config.eosTokenId(), drafts,
+          automaton == null ? null : new Guide(automaton, schedule), events);
     }
 
     @Override
@@ -82,8 +87,9 @@ interface DecodingRules {
     }
 
     @Override
-    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, GenerationEvents events) {
-      return new AutoregressiveSequence(options, extent, promptIds, drafts, id -> options.decoding().ends(config, id), events);
+    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+        GenerationEvents events) {
+      return new AutoregressiveSequence(options, extent, promptIds, drafts, id -> options.decoding().ends(config, id), automaton, events);
     }
 
     @Override

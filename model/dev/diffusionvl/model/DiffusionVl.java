@@ -4,6 +4,7 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.model.constraint.Vocabulary;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.op.Kernels;
@@ -29,6 +30,7 @@ public final class DiffusionVl implements AutoCloseable {
   private final Parameters parameters;
   private final Kernels kernels;
   private final double loadMillis;
+  private Vocabulary vocabulary;
   private volatile boolean closed;
   private int generating;
 
@@ -169,6 +171,14 @@ public final class DiffusionVl implements AutoCloseable {
 
   public Tokenizer tokenizer() {
     return tokenizer;
+  }
+
+  /** Its tokens as constraints of answers see them; made when it is first asked for. */
+  synchronized Vocabulary vocabulary() {
+    if (vocabulary == null) {
+      vocabulary = Vocabulary.of(tokenizer, config);
+    }
+    return vocabulary;
   }
 
   /** The weights by name, as they are on the device. */

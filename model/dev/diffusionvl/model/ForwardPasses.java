@@ -35,17 +35,37 @@ final class ForwardPasses {
     this.graphs = graphs;
   }
 
-  /** Queues the pass. */
-  void run(PassPlan plan) {
+  /** A pass in two pieces. */
+  private record Piece(PassPlan.Shape shape, boolean decides) {}
+
+  /**
+   * Queues the pass.
+   *
+   * @param legal run where some tokens are not legal, to put those that are onto the device: while the layers run
+   */
+  void run(PassPlan plan, Runnable legal) {
     memory.tables().upload(stream, plan);
+    if (!plan.restricted()) {
+      run(plan, plan.shape(), () -> {
+        layers(plan);
+        decide(plan);
+      });
+      return;
+    }
+    run(plan, new Piece(plan.shape(), false), () -> layers(plan));
+    legal.run();
+    run(plan, new Piece(plan.shape(), true), () -> decide(plan));
+  }
+
+  private void run(PassPlan plan, Object shape, Runnable pass) {
     if (graphs && plan.prompts().isEmpty()) {
-      memory.graphs().run(stream, plan.shape(), () -> launch(plan));
+      memory.graphs().run(stream, shape, pass);
     } else {
-      launch(plan);
+      pass.run();
     }
   }
 
-  private void launch(PassPlan plan) {
+  private void layers(PassPlan plan) {
     for (PassPlan.PromptRows p : plan.prompts()) {
       DeviceBuffer source = p.embeddings().slice((long) p.from() * hidden, p.rows(), hidden);
       stream.copy(source, transformer.hidden().rowsFrom(p.row()));
@@ -58,7 +78,6 @@ final class ForwardPasses {
     Segments written = all.view(prompt, plan.stored() + plan.scored());
     transformer.forward(new PassParts(all, all.view(0, prompt), written, all.view(prompt + plan.stored(), plan.scored())),
         memory.cache(), memory.rope());
-    decide(plan);
   }
 
   /**
@@ -74,12 +93,14 @@ final class ForwardPasses {
     int committed = 0;
     for (PassPlan.Group group : plan.groups()) {
       int count = group.blocks() * rows;
+      DeviceBuffer legal = group.restricted() ? memory.legal().rows(row, count) : null;
       if (group.drawn()) {
         transformer.computeLogits(row, count);
         kernels.sample.launch(stream, transformer.logits(), vocab, memory.predictions(), row, row + count, memory.blocks().blocks(),
-            memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence);
+            memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence,
+            legal);
       } else {
-        transformer.predict(row, count, group.excluded(), memory.predictions());
+        transformer.predict(row, count, group.excluded(), legal, memory.predictions());
       }
       row += count;
       task += group.tasks();

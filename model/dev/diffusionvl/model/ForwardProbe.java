@@ -76,7 +76,7 @@ public final class ForwardProbe implements AutoCloseable {
   public void run() {
     transformer.embed(ids, null, null, 0, rows);
     transformer.forward(Transformer.PassParts.scored(segments), cache, rope);
-    transformer.predict(0, rows, -1, new Predictions(token, probability, rowMax, rowSum));
+    transformer.predict(0, rows, -1, null, new Predictions(token, probability, rowMax, rowSum));
   }
 
   /** Confidence of each row after the last forward, for a check that it computed something; waits. */

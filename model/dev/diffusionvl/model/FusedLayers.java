@@ -90,7 +90,7 @@ final class FusedLayers implements LayerOps {
   }
 
   @Override
-  public void predict(int first, int rows, int excluded, Predictions to) {
-    kernels.skinnyConfidence.launch(stream, workspace, a.residual().rowsFrom(first), head, a.parts(), to, rows, excluded);
+  public void predict(int first, int rows, int excluded, DeviceBuffer legal, Predictions to) {
+    kernels.skinnyConfidence.launch(stream, workspace, a.residual().rowsFrom(first), head, a.parts(), to, rows, excluded, legal);
   }
 }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.model.constraint.Constraint;
 import java.util.List;
 
 /**
@@ -17,8 +18,10 @@ import java.util.List;
  * @param compat the reference's batch-1 behaviour where it differs: mask id may be committed, over-long prompts are cut, the
  *     last store pass runs
  * @param execution how passes are run; changes no token
+ * @param constraint which texts the answer may be; null: any
  */
-public record GenerationOptions(int genLength, Decoding decoding, Sampling sampling, boolean compat, Execution execution) {
+public record GenerationOptions(int genLength, Decoding decoding, Sampling sampling, boolean compat, Execution execution,
+    Constraint constraint) {
 
   /** Which masked positions a denoising step commits. */
   public enum Remasking {
@@ -30,13 +33,14 @@ public record GenerationOptions(int genLength, Decoding decoding, Sampling sampl
 
   /** For diffusion models. */
   public static final GenerationOptions DEFAULTS = new GenerationOptions(128, Decoding.Block.DEFAULTS, Sampling.GREEDY, false,
-      Execution.DEFAULTS);
+      Execution.DEFAULTS, null);
 
   public GenerationOptions {
     Ranges.require(genLength >= 0 && genLength <= 1 << 20, "gen-length", genLength, "0 to 1048576");
     Ranges.require(decoding != null, "decoding", null, "not null");
     Ranges.require(sampling != null, "sampling", null, "not null");
     Ranges.require(execution != null, "execution", null, "not null");
+    Ranges.require(constraint == null || !compat, "compat", true, "false with a constraint: the reference has none");
   }
 
   /** The defaults with the decoding that a checkpoint was trained for. */
@@ -45,11 +49,11 @@ public record GenerationOptions(int genLength, Decoding decoding, Sampling sampl
   }
 
   public GenerationOptions withGenLength(int value) {
-    return new GenerationOptions(value, decoding, sampling, compat, execution);
+    return new GenerationOptions(value, decoding, sampling, compat, execution, constraint);
   }
 
   public GenerationOptions withDecoding(Decoding value) {
-    return new GenerationOptions(genLength, value, sampling, compat, execution);
+    return new GenerationOptions(genLength, value, sampling, compat, execution, constraint);
   }
 
   /** Of the same decoding. @throws IllegalArgumentException if it has no steps */
@@ -78,7 +82,7 @@ public record GenerationOptions(int genLength, Decoding decoding, Sampling sampl
   }
 
   public GenerationOptions withSampling(Sampling value) {
-    return new GenerationOptions(genLength, decoding, value, compat, execution);
+    return new GenerationOptions(genLength, decoding, value, compat, execution, constraint);
   }
 
   /** Sampling instead of the most likely token, by {@code temperature}, top-k (0: off) and top-p (1: off). */
@@ -96,10 +100,15 @@ public record GenerationOptions(int genLength, Decoding decoding, Sampling sampl
   }
 
   public GenerationOptions withCompat(boolean value) {
-    return new GenerationOptions(genLength, decoding, sampling, value, execution);
+    return new GenerationOptions(genLength, decoding, sampling, value, execution, constraint);
   }
 
   public GenerationOptions withExecution(Execution value) {
-    return new GenerationOptions(genLength, decoding, sampling, compat, value);
+    return new GenerationOptions(genLength, decoding, sampling, compat, value, constraint);
+  }
+
+  /** The answer is one of the constraint's texts (docs/structured-answers.md). @param value null: any text */
+  public GenerationOptions withConstraint(Constraint value) {
+    return new GenerationOptions(genLength, decoding, sampling, compat, execution, value);
   }
 }

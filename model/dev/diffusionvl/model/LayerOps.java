@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.runtime.op.KeyValues;
+import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
@@ -25,5 +26,5 @@ interface LayerOps {
   void computeLogits(int first, int rows);
 
   /** The most likely token of {@code rows} rows from {@code first} on; the logits themselves may not exist afterwards. */
-  void predict(int first, int rows, int excluded, Predictions predictions);
+  void predict(int first, int rows, int excluded, DeviceBuffer legal, Predictions predictions);
 }

@@ -45,12 +45,13 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
    * Scored blocks that are decided alike.
    *
    * @param onHost the host decides; otherwise the device commits what is most confident
+   * @param restricted among legal tokens
    * @param drawn or else the most likely token is taken
    * @param excluded id that is never the most likely one, or −1
    * @param tasks sequences
    * @param blocks of theirs: themselves and drafts
    */
-  record Group(boolean onHost, boolean drawn, int excluded, int tasks, int blocks) {}
+  record Group(boolean onHost, boolean restricted, boolean drawn, int excluded, int tasks, int blocks) {}
 
   /** What passes have in common that launch the same kernels with the same arguments. */
   record Shape(int stored, List<Group> groups) {}
@@ -122,6 +123,11 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
     throw new IllegalArgumentException("nothing of the sequence is scored");
   }
 
+  /** Whether some of it is decided among legal tokens. */
+  boolean restricted() {
+    return groups.stream().anyMatch(Group::restricted);
+  }
+
   Shape shape() {
     return new Shape(stored, groups);
   }
@@ -174,7 +180,8 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       });
       int storedBlocks = fill(stored.size());
       List<Part> scored = parts.stream().filter(p -> p.variants() > 0)
-          .sorted(Comparator.comparing((Part p) -> p.sequence().causal()).thenComparing(p -> p.sequence().drawn())
+          .sorted(Comparator.comparing((Part p) -> p.sequence().onHost()).thenComparing(p -> p.sequence().causal())
+              .thenComparing(p -> p.sequence().restricted()).thenComparing(p -> p.sequence().drawn())
               .thenComparing(p -> p.sequence().excluded())).toList();
       for (int from = 0; from < scored.size();) {
         Sequence first = scored.get(from).sequence();
@@ -182,7 +189,7 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
         while (to < scored.size() && scored.get(to).sequence().decidedLike(first)) {
           to++;
         }
-        group(scored.subList(from, to), first.causal(), first.drawn(), first.drawn() ? -1 : first.excluded());
+        group(scored.subList(from, to), first);
         from = to;
       }
       return new PassPlan(segments, prompts, storedBlocks, groups, ints(pick), ints(tasks));
@@ -214,7 +221,8 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       row += blockRows;
     }
 
-    private void group(List<Part> parts, boolean causal, boolean drawn, int excluded) {
+    private void group(List<Part> parts, Sequence first) {
+      boolean causal = first.causal();
       int blocks = 0;
       for (Part part : parts) {
         Sequence s = part.sequence();
@@ -232,7 +240,7 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
         tasks.addAll(List.of(padding.slot(), prediction + (i - parts.size()) * blockRows, 0, 0));
       }
       prediction += (all - blocks) * blockRows;
-      groups.add(new Group(causal, drawn, excluded, padded, all));
+      groups.add(new Group(first.onHost(), first.restricted(), first.drawn(), first.drawn() ? -1 : first.excluded(), padded, all));
     }
 
     private void task(int slot, int variants) {

@@ -67,8 +67,8 @@ final class PlainLayers implements LayerOps {
   }
 
   @Override
-  public void predict(int first, int rows, int excluded, Predictions to) {
+  public void predict(int first, int rows, int excluded, DeviceBuffer legal, Predictions to) {
     computeLogits(first, rows);
-    kernels.confidence.launch(stream, a.logits(), to, rows, config.vocabSize(), excluded);
+    kernels.confidence.launch(stream, a.logits(), to, rows, config.vocabSize(), excluded, legal);
   }
 }

@@ -3,7 +3,7 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.model.constraint.TokenAutomaton;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
@@ -16,21 +16,24 @@ import java.util.List;
  * @param rules of its decoding
  * @param images resized and cut
  * @param key what it is made from; null where nobody keeps prompts
+ * @param automaton of the answer's constraint, over the model's tokens; null: none
  */
-record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan plan, List<ImageEncoder.Input> images, PromptKey key) {
+record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan plan, List<ImageEncoder.Input> images, PromptKey key,
+    TokenAutomaton automaton) {
   /**
    * @throws PromptLimitException naming the length and the limit
    * @throws dev.diffusionvl.loader.BadInputException if the request does not make a prompt, or an image has an impossible shape
    */
-  static PreparedPrompt of(ModelConfig config, Tokenizer tokenizer, ImageEncoder encoder, Request request, GenerationOptions options,
-      boolean keyed) {
+  static PreparedPrompt of(DiffusionVl model, ImageEncoder encoder, Request request, GenerationOptions options, boolean keyed) {
+    ModelConfig config = model.config();
     List<ImageEncoder.Input> images = encoder.prepare(request.images());
     int[] imageRows = images.stream().mapToInt(ImageEncoder.Input::rows).toArray();
     DecodingRules rules = DecodingRules.of(options.decoding(), config);
-    PromptPlan plan = PromptPlan.of(config, tokenizer, request, options, rules, imageRows);
-    PreparedPrompt prompt = new PreparedPrompt(options, rules, plan, images, null);
+    PromptPlan plan = PromptPlan.of(config, model.tokenizer(), request, options, rules, imageRows);
+    PreparedPrompt prompt = new PreparedPrompt(options, rules, plan, images, null, null);
     PromptKey key = keyed && !options.compat() ? PromptKey.of(prompt.ids(), imageRows, request.images()) : null; // compat cuts prompts
-    return new PreparedPrompt(options, rules, plan, images, key);
+    TokenAutomaton automaton = options.constraint() == null ? null : model.vocabulary().automaton(options.constraint());
+    return new PreparedPrompt(options, rules, plan, images, key, automaton);
   }
 
   Extent extent() {

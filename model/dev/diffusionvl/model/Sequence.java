@@ -34,10 +34,13 @@ abstract class Sequence {
     this.events = events;
   }
 
-  /** Drafts that a pass may carry: none where tokens are drawn, since a draft cannot foresee a draw; few where rows are many. */
+  /**
+   * Drafts that a pass may carry: none where tokens are drawn, since a draft cannot foresee a draw, or restricted, since what may stand in
+   * a draft is not worked out; few where rows are many.
+   */
   static int drafts(GenerationOptions options, Extent extent, int slots) {
     int fit = Math.max(0, MAX_SCORED_ROWS / Math.max(1, slots * extent.blockRows()) - 1);
-    return options.sampling().drawn() ? 0 : Math.min(fit, options.execution().speculate());
+    return options.sampling().drawn() || options.constraint() != null ? 0 : Math.min(fit, options.execution().speculate());
   }
 
   /** Sequences of blocks of so many rows that pass together. */
@@ -77,8 +80,21 @@ abstract class Sequence {
     return extent.cacheRows(drafts);
   }
 
-  /** Each row sees those before it, and the host decides; otherwise a row sees its block, and the device commits. */
+  /** Each row sees those before it; otherwise a row sees its block. */
   abstract boolean causal();
+
+  /** Its tokens are chosen among those that {@link #legal} says. */
+  final boolean restricted() {
+    return options.constraint() != null;
+  }
+
+  /** The host decides; otherwise the device commits. */
+  final boolean onHost() {
+    return causal() || restricted();
+  }
+
+  /** Where it is restricted: writes what may stand in the rows that the next pass scores. */
+  abstract void legal(LegalTokens.Writer writer);
 
   /** How the device commits what it predicts. */
   abstract Remask.Rule rule();
@@ -210,7 +226,7 @@ abstract class Sequence {
   abstract int excluded();
 
   final boolean decidedLike(Sequence other) {
-    return causal() == other.causal() && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
+    return causal() == other.causal() && restricted() == other.restricted() && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
   }
 
   /** The ids of the answer so far. */

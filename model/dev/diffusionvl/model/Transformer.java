@@ -159,10 +159,11 @@ final class Transformer implements AutoCloseable {
    * The most likely token of {@code rows} scored rows from {@code from} on.
    *
    * @param excluded an id that is never taken, or −1
+   * @param legal sets of tokens of these rows, as of {@link dev.diffusionvl.runtime.op.Confidence}; or null: all
    * @param predictions of all scored rows
    */
-  void predict(int from, int rows, int excluded, Predictions predictions) {
-    ops.predict(firstScored + from, rows, excluded, predictions.rowsFrom(from));
+  void predict(int from, int rows, int excluded, DeviceBuffer legal, Predictions predictions) {
+    ops.predict(firstScored + from, rows, excluded, legal, predictions.rowsFrom(from));
   }
 
   @Override

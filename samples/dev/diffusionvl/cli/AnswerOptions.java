@@ -74,7 +74,7 @@ final class AnswerOptions {
     }
     try {
       Sampling sampling = new Sampling(temperature, topK, topP, seed, uniforms == null ? null : UniformsFile.read(uniforms));
-      return new GenerationOptions(genLength, how, sampling, compat, new Execution(!noGraph, !noFusedStore, speculate));
+      return new GenerationOptions(genLength, how, sampling, compat, new Execution(!noGraph, !noFusedStore, speculate), null);
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

@@ -51,6 +51,11 @@ public final class BlockSets {
     return ends;
   }
 
+  /** Rows of the block that answers may fill. */
+  public int rows() {
+    return rows;
+  }
+
   /** Whether a row has no token yet. */
   public boolean open(int row) {
     return tokens[row] == NONE;

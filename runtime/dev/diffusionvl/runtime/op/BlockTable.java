@@ -70,7 +70,8 @@ public final class BlockTable implements AutoCloseable {
   /**
    * Starts a block in a slot; the one before it becomes the finished block.
    *
-   * @param ids token ids, the mask id, or any negative number for a row that is no token
+   * @param ids the mask id, any negative number for a row that is no token, or the token id of a row that is committed already: by the
+   *     first step, with probability 1
    */
   public void begin(int slot, int[] ids, int maskId) {
     int masked = 0;
@@ -78,11 +79,28 @@ public final class BlockTable implements AutoCloseable {
       set(slot, Blocks.HEAD + 2 * rows + i, id(slot, i));
       set(slot, Blocks.HEAD + 3 * rows + i, ids[i]);
       set(slot, Blocks.HEAD + i, NEVER);
+      if (ids[i] >= 0 && ids[i] != maskId) {
+        commit(slot, i, ids[i], 0, 1);
+      }
       masked += ids[i] == maskId ? 1 : 0;
     }
     set(slot, Blocks.STEP, 0);
     set(slot, Blocks.MASKED, masked);
     set(slot, Blocks.OPEN_DRAFTS, 0);
+  }
+
+  /** Commits a row on the host. */
+  public void commit(int slot, int row, int id, int step, float probability) {
+    set(slot, Blocks.HEAD + row, step);
+    set(slot, Blocks.HEAD + rows + row, Float.floatToRawIntBits(probability));
+    set(slot, Blocks.HEAD + 3 * rows + row, id);
+  }
+
+  /** Counts a step that was decided on the host. */
+  public void stepped(int slot, int masked) {
+    set(slot, Blocks.STEP, step(slot) + 1);
+    set(slot, Blocks.MASKED, masked);
+    set(slot, Blocks.FORWARDS, forwards(slot) + 1);
   }
 
   /**

@@ -25,7 +25,7 @@ class DecodingRulesTest {
     GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(6).withDecoding(decoding);
     Extent extent = rules.extent(10, 6);
     GenerationEvents events = new GenerationEvents(GenerationListener.NONE, null, 10, 6, 9, id -> id == 3);
-    var rule = rules.sequence(options, extent, new int[10], 0, events).rule();
+    var rule = rules.sequence(options, extent, new int[10], 0, null, events).rule();
     return new int[] {extent.blockRows(), rule.positions(), rule.steps()};
   }
 

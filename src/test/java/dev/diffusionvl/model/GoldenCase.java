@@ -69,7 +69,7 @@ public record GoldenCase(String name, Path folder, JsonNode json) {
         (float) g.get("confidence_threshold").asDouble());
     Sampling sampling = new Sampling((float) g.get("temperature").asDouble(), g.get("top_k").asInt(), (float) g.get("top_p").asDouble(), 0,
         uniforms);
-    return new GenerationOptions(g.get("gen_length").asInt(), decoding, sampling, compat, Execution.DEFAULTS);
+    return new GenerationOptions(g.get("gen_length").asInt(), decoding, sampling, compat, Execution.DEFAULTS, null);
   }
 
   int[] expectedIds() {

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.model.GenerationOptions.Remasking;
+import dev.diffusionvl.model.constraint.Constraint;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Answers of the demo model under constraints: in every decoding, alone and in company. */
+class ConstraintTest extends DemoModelTest {
+  private static final Request QUESTION = Request.of("Describe this image.");
+  private static final String RECEIPT = """
+      {"type":"object","properties":{"shape":{"enum":["square","circle","cross"]},"count":{"type":"integer","minimum":0,"maximum":20},
+      "colours":{"type":"array","items":{"type":"string","maxLength":8},"maxItems":2},"large":{"type":"boolean"}},
+      "required":["shape","count","colours"]}""";
+
+  private static void check(GenerationResult result, Constraint constraint, String what) {
+    boolean ended = result.finishReason().equals("eos");
+    assertTrue(ended ? constraint.allows(result.text()) : result.finishReason().equals("length") && constraint.allowsPrefix(result.text()),
+        () -> what + ": " + result.finishReason() + " " + result.text());
+  }
+
+  private static List<GenerationOptions> decodings() {
+    List<GenerationOptions> all = new ArrayList<>();
+    GenerationOptions base = GenerationOptions.DEFAULTS.withGenLength(40);
+    for (float temperature : new float[] {0, 1.3f}) {
+      GenerationOptions sampled = base.withSampling(temperature, 0, 1).withSeed(5);
+      all.add(sampled);
+      all.add(sampled.withSteps(2));
+      all.add(sampled.withSteps(1).withBlockSize(16));
+      all.add(sampled.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0.3f));
+      all.add(sampled.withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0.001f).withSteps(3));
+      all.add(sampled.withDecoding(new Decoding.Full(0, 6, Remasking.LOW_CONFIDENCE_STATIC, 0)));
+      all.add(sampled.withExecution(new Execution(false, false, 3)));
+      all.add(sampled.withDecoding(new Decoding.Autoregressive()));
+    }
+    return all;
+  }
+
+  @Test
+  void everyDecodingKeepsToTheConstraint() {
+    List<Constraint> constraints = List.of(Constraint.jsonSchema(RECEIPT), Constraint.regex("[A-Z][a-z]{2,5}( [a-z]+){3}\\."),
+        Constraint.choices("yes", "no", "maybe not"), Constraint.jsonObject());
+    for (DiffusionVl model : List.of(f32, bf16)) {
+      try (Session session = model.newSession()) {
+        for (GenerationOptions options : decodings()) {
+          for (Constraint constraint : constraints) {
+            GenerationResult result = session.generate(QUESTION, options.withConstraint(constraint));
+            check(result, constraint, options + " " + model.dtype());
+            assertEquals("eos", result.finishReason(), "there is room for an answer: " + result.text());
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatHasNoRoomIsCut() {
+    Constraint constraint = Constraint.jsonSchema(RECEIPT);
+    try (Session session = f32.newSession()) {
+      for (int length : new int[] {0, 1, 2, 7, 9}) {
+        GenerationResult result = session.generate(QUESTION, GenerationOptions.DEFAULTS.withGenLength(length).withConstraint(constraint));
+        assertEquals("length", result.finishReason());
+        check(result, constraint, length + " tokens");
+      }
+    }
+  }
+
+  /** The tokens of a constrained answer do not depend on its company, and others' not on it. */
+  @Test
+  void companyChangesNothing() {
+    Constraint schema = Constraint.jsonSchema(RECEIPT);
+    List<GenerationOptions> all = new ArrayList<>();
+    for (float temperature : new float[] {0, 0.8f}) {
+      GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(24).withSampling(temperature, 20, 0.95f).withSeed(3);
+      all.add(options);
+      all.add(options.withConstraint(schema));
+      all.add(options.withConstraint(Constraint.choices("left", "right")).withRemasking(Remasking.LOW_CONFIDENCE_DYNAMIC, 0.4f));
+      all.add(options.withConstraint(Constraint.regex("\\d{3}")).withSteps(3));
+    }
+    List<int[]> alone = new ArrayList<>();
+    try (Session session = f32.newSession()) {
+      all.forEach(options -> alone.add(session.generate(QUESTION, options).tokenIds()));
+    }
+    try (Engine engine = f32.newEngine(EngineOptions.DEFAULTS.withSlots(3))) {
+      List<Generation> generations = all.stream().map(options -> engine.submit(QUESTION, options, GenerationListener.NONE)).toList();
+      for (int i = 0; i < all.size(); i++) {
+        assertArrayEquals(alone.get(i), generations.get(i).await().tokenIds(), all.get(i).toString());
+      }
+    }
+  }
+
+  @Test
+  void singleLegalTokensCostNoStep() {
+    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(32).withSteps(8).withConstraint(Constraint.choices("a"));
+    try (Session session = f32.newSession()) {
+      GenerationResult result = session.generate(QUESTION, options);
+      assertEquals("a", result.text());
+      assertEquals(1, result.counts().denoise());
+    }
+  }
+
+  @Test
+  void isRefusedWithCompat() {
+    GenerationOptions options = GenerationOptions.DEFAULTS.withConstraint(Constraint.choices("a"));
+    assertTrue(assertThrows(IllegalArgumentException.class, () -> options.withCompat(true)).getMessage().startsWith("compat is true"));
+  }
+}
