@@ -19,6 +19,7 @@ final class AutoregressiveSequence extends Sequence {
   private final IntPredicate ends;
   private final TokenAutomaton automaton; // null: any text
   private int state; // of the automaton
+  private final float[] probabilities; // of the answer's tokens
   private int length; // of ids
   private int[] guesses = new int[0]; // that the next pass carries
   private boolean ended;
@@ -37,6 +38,7 @@ final class AutoregressiveSequence extends Sequence {
     this.ends = ends;
     ids = Arrays.copyOf(promptIds, extent.total());
     length = promptIds.length;
+    probabilities = new float[extent.total() - length];
   }
 
   /** Tokens of the answer. */
@@ -111,6 +113,7 @@ final class AutoregressiveSequence extends Sequence {
       throw new NumericalException("the model's logits hold NaN (forward " + (denoises() - 1) + "): broken weights?");
     }
     state = automaton == null ? 0 : automaton.next(state, token);
+    probabilities[written()] = probability;
     ids[length] = token;
     events().step(length, 0, length, new Written(token, probability));
     length++;
@@ -163,6 +166,15 @@ final class AutoregressiveSequence extends Sequence {
   @Override
   int[] answer() {
     return Arrays.copyOfRange(ids, extent().prompt(), length);
+  }
+
+  @Override
+  float[] logProbabilities() {
+    float[] logs = new float[written()];
+    for (int i = 0; i < logs.length; i++) {
+      logs[i] = (float) Math.log(probabilities[i]);
+    }
+    return logs;
   }
 
   @Override

@@ -132,7 +132,7 @@ final class Batch implements AutoCloseable {
 
   private Sequence newSequence(PreparedPrompt prompt, GenerationEvents events) {
     int[] ids = Arrays.copyOf(prompt.ids(), prompt.plan().length());
-    return prompt.rules().sequence(prompt.options(), prompt.extent(), ids, prompt.drafts(slots(prompt)), prompt.automaton(), events);
+    return prompt.rules().sequence(prompt.options(), prompt.extent(), ids, prompt.drafts(slots(prompt)), prompt.restriction(), events);
   }
 
   private boolean siglip() {
@@ -195,7 +195,7 @@ final class Batch implements AutoCloseable {
     long start = System.nanoTime();
     boolean graphs = parts.stream().allMatch(p -> running(p).prompt().options().execution().graphs());
     PassPlan plan = PassPlan.of(parts, memory.places(), graphs ? memory.padding() : null);
-    new ForwardPasses(model, stream, memory, siglip(), graphs).run(plan, () -> memory.legal().upload(stream, plan, parts));
+    new ForwardPasses(model, stream, memory, siglip(), graphs).run(plan, parts);
     forwards++;
     List<Part> toRead = parts.stream().filter(p -> p.sequence().queued(p)).toList();
     if (!toRead.isEmpty()) {
@@ -225,7 +225,7 @@ final class Batch implements AutoCloseable {
   /** Puts blocks that the host has decided back onto the device. */
   private void writeBack(List<Part> parts) {
     List<Sequence> decided = parts.stream().filter(p -> p.variants() > 0).map(Part::sequence)
-        .filter(s -> s.onHost() && !s.causal() && !s.done()).toList();
+        .filter(s -> s.restricted() && !s.causal() && !s.done()).toList();
     decided.forEach(s -> memory.blocks().upload(stream, s.slot()));
     if (!decided.isEmpty()) {
       stream.synchronize(); // the next block is written to the same host memory
@@ -269,8 +269,8 @@ final class Batch implements AutoCloseable {
     int hidden = config.text().hiddenSize();
     int given = sequence.slot() * blocks.rows();
     int[] ids = sequence.begin(given);
-    if (sequence.causal()) {
-      blocks.put(sequence.slot(), ids, sequence.denoises());
+    if (sequence.causal() || sequence.scores()) {
+      blocks.put(sequence.slot(), ids, sequence.finished(given), sequence.denoises());
       blocks.uploadDrafts(stream, sequence.slot());
     } else {
       blocks.begin(sequence.slot(), ids, config.maskTokenId());

@@ -30,6 +30,7 @@ final class BlockSequence extends Sequence {
   private final int[] quota;
   private final Guide guide; // null: any text
   private final boolean readsEveryPass;
+  private final float[] probabilities; // of the tokens of the answer; NaN where nothing is written
   private final int[] ids; // of prompt and answer; the mask id where nothing is written
   private Stage stage;
   private int block;
@@ -62,6 +63,8 @@ final class BlockSequence extends Sequence {
     // A static schedule says how many steps a block takes; all else shows only in what was committed.
     readsEveryPass = events.live() || drafts > 0 || compat || schedule.dynamic() || guide != null;
     this.guide = guide;
+    probabilities = new float[extent.total()];
+    Arrays.fill(probabilities, Float.NaN);
     ids = new int[extent.total()];
     Arrays.fill(ids, maskId);
     block = extent.promptBlocks();
@@ -201,6 +204,7 @@ final class BlockSequence extends Sequence {
     for (int i = 0; i < state.rows(); i++) {
       if (state.id(i) >= 0) {
         ids[blockBegin() + i] = state.id(i);
+        probabilities[blockBegin() + i] = state.stepOf(i) < 0 ? Float.NaN : state.confidence(i);
       }
     }
     ended = hasEos() || block == extent().blocks() - 1;
@@ -259,6 +263,15 @@ final class BlockSequence extends Sequence {
   @Override
   int[] answer() {
     return Arrays.copyOfRange(ids, extent().prompt(), extent().prompt() + options().genLength());
+  }
+
+  @Override
+  float[] logProbabilities() {
+    float[] logs = new float[options().genLength()];
+    for (int i = 0; i < logs.length; i++) {
+      logs[i] = (float) Math.log(probabilities[extent().prompt() + i]);
+    }
+    return logs;
   }
 
   @Override

@@ -7,11 +7,17 @@ package dev.diffusionvl.model;
  * @param block as it stands on the device; of a sequence that the device decides
  * @param chosen what all scored rows of the pass predict; of a sequence that decides on the host
  * @param first its first row among them
+ * @param logits of the pass that a sequence wanted to know
  */
-record Decided(BlockState block, ChosenTokens chosen, int first) {
+record Decided(BlockState block, ChosenTokens chosen, int first, WantedLogits logits) {
   /** The token that follows the row. */
   int token(int row) {
     return chosen.token(first + row);
+  }
+
+  /** The logarithm of the probability of one of the {@link Sequence#edges}. */
+  double logProbability(int edge) {
+    return logits.logProbability(first, edge);
   }
 
   float probability(int row) {

@@ -102,6 +102,7 @@ final class DecodeMemory implements AutoCloseable {
   private final Predictions predictions;
   private final ChosenTokens chosen;
   private final LegalTokens legal;
+  private final WantedLogits wanted;
   private final DeviceBuffer given;
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
@@ -129,6 +130,7 @@ final class DecodeMemory implements AutoCloseable {
           scope.allocate("confidence", DType.F32, predicted), scope.allocate("logit maximum", DType.F32, predicted),
           scope.allocate("softmax denominator", DType.F32, predicted));
       chosen = new ChosenTokens(scope, predictions);
+      wanted = new WantedLogits(scope, dtype, predictions, size.slots());
       legal = new LegalTokens(scope, stream, predicted, text.vocabSize());
       given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
       uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
@@ -198,6 +200,11 @@ final class DecodeMemory implements AutoCloseable {
     return legal;
   }
 
+  /** Logits of the scored rows of a pass that somebody wants to know. */
+  WantedLogits wanted() {
+    return wanted;
+  }
+
   /** Queues the copy of what was decided: of predictions where the host decides, of blocks where the device does. */
   void download(Stream stream, boolean predictions, boolean blocks) {
     if (predictions) {
@@ -211,7 +218,8 @@ final class DecodeMemory implements AutoCloseable {
   /** What the last pass has decided for a part of it, as of the last download. */
   Decided decided(PassPlan plan, PassPlan.Part part) {
     Sequence sequence = part.sequence();
-    return new Decided(new BlockState(blocks, sequence.slot()), chosen, part.variants() == 0 ? 0 : plan.firstScored(sequence));
+    return new Decided(new BlockState(blocks, sequence.slot()), chosen, part.variants() == 0 ? 0 : plan.firstScored(sequence),
+        wanted);
   }
 
   /** [slots · block rows, H]: embeddings of the blocks' prompt rows. */

@@ -4,7 +4,6 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFamily;
-import dev.diffusionvl.model.constraint.TokenAutomaton;
 import java.util.Arrays;
 
 /** What the passes and the schedule of a decoding are for a model. This is the one place that tells decodings apart. */
@@ -27,9 +26,9 @@ interface DecodingRules {
    *
    * @param promptIds per row of the prompt its token id, or −1 for an image row
    * @param drafts most drafts that a pass carries
-   * @param automaton of the answer's constraint; null: none
+   * @param restriction of the answer by its constraint; null: none
    */
-  Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+  Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, Restriction restriction,
       GenerationEvents events);
 
   /** The ids of an answer that was never begun. */
@@ -60,14 +59,17 @@ interface DecodingRules {
     }
 
     @Override
-    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, Restriction restriction,
         GenerationEvents events) {
       // Over one block the two reference files spread different numbers (docs/model.md, "Facts about the reference", full diffusion).
       boolean answerAlone = extent.full() && config.family() == ModelFamily.QWEN_SIGLIP;
       Schedule schedule = new Schedule(answerAlone ? options.genLength() : extent.blockSize(), steps.steps(), steps.remasking(),
           steps.threshold());
-      return new BlockSequence(options, extent, schedule, promptIds, config.maskTokenId(), config.eosTokenId(), drafts,
-          automaton == null ? null : new Guide(automaton, schedule), events);
+      if (restriction != null && restriction.compares(options.genLength())) {
+        return new ChoiceSequence(options, extent, promptIds, config.maskTokenId(), drafts, restriction.choices(), events);
+      }
+      return new BlockSequence(options, extent, schedule, promptIds, config.maskTokenId(), config.eosTokenId(),
+          restriction == null ? drafts : 0, restriction == null ? null : new Guide(restriction.automaton(), schedule), events);
     }
 
     @Override
@@ -87,9 +89,10 @@ interface DecodingRules {
     }
 
     @Override
-    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, TokenAutomaton automaton,
+    public Sequence sequence(GenerationOptions options, Extent extent, int[] promptIds, int drafts, Restriction restriction,
         GenerationEvents events) {
-      return new AutoregressiveSequence(options, extent, promptIds, drafts, id -> options.decoding().ends(config, id), automaton, events);
+      return new AutoregressiveSequence(options, extent, promptIds, restriction == null ? drafts : 0,
+          id -> options.decoding().ends(config, id), restriction == null ? null : restriction.automaton(), events);
     }
 
     @Override

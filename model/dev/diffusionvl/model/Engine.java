@@ -5,6 +5,7 @@ import dev.diffusionvl.runtime.CudaException;
 import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -200,8 +201,10 @@ public final class Engine implements AutoCloseable {
   /** The result of a request that was cancelled while it waited. */
   private GenerationResult nothing(PreparedPrompt prompt) {
     int[] ids = prompt.rules().nothing(prompt.options().genLength());
+    float[] unwritten = new float[ids.length];
+    Arrays.fill(unwritten, Float.NaN);
     return new GenerationResult("", ids, "cancelled", prompt.plan().length(), prompt.plan().imageTokens(), 0,
-        new GenerationResult.Counts(0, 0, 0, 0, 0, 0), new GenerationResult.Timings(model.loadMillis(), 0, 0, 0));
+        new GenerationResult.Counts(0, 0, 0, 0, 0, 0), new GenerationResult.Timings(model.loadMillis(), 0, 0, 0), unwritten, List.of());
   }
 
   private synchronized void count(PreparedPrompt prompt, int known) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.model.PassPlan.Part;
 import dev.diffusionvl.model.Transformer.PassParts;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
 import dev.diffusionvl.runtime.op.Segments;
+import java.util.List;
 
 /**
  * Runs what a {@link PassPlan} says: embeddings, layers, a token and its confidence for each scored row, commits. Passes with prompts have
@@ -39,22 +41,29 @@ final class ForwardPasses {
   private record Piece(PassPlan.Shape shape, boolean decides) {}
 
   /**
-   * Queues the pass.
+   * Queues the pass. Where some tokens are not legal, those that are go to the device while the layers run.
    *
-   * @param legal run where some tokens are not legal, to put those that are onto the device: while the layers run
+   * @param parts of the plan
    */
-  void run(PassPlan plan, Runnable legal) {
+  void run(PassPlan plan, List<Part> parts) {
     memory.tables().upload(stream, plan);
+    if (plan.scores()) { // what is wanted of it differs from pass to pass
+      memory.wanted().clear();
+      layers(plan);
+      memory.legal().upload(stream, plan, parts);
+      decide(plan, parts);
+      return;
+    }
     if (!plan.restricted()) {
       run(plan, plan.shape(), () -> {
         layers(plan);
-        decide(plan);
+        decide(plan, parts);
       });
       return;
     }
     run(plan, new Piece(plan.shape(), false), () -> layers(plan));
-    legal.run();
-    run(plan, new Piece(plan.shape(), true), () -> decide(plan));
+    memory.legal().upload(stream, plan, parts);
+    run(plan, new Piece(plan.shape(), true), () -> decide(plan, parts));
   }
 
   private void run(PassPlan plan, Object shape, Runnable pass) {
@@ -85,7 +94,7 @@ final class ForwardPasses {
    * where the host does not decide.
    * Steps and the number of the pass, which the draws depend on, are counted on the device.
    */
-  private void decide(PassPlan plan) {
+  private void decide(PassPlan plan, List<Part> parts) {
     int rows = memory.blocks().rows();
     int predicted = plan.scored() * rows;
     int row = 0;
@@ -94,7 +103,11 @@ final class ForwardPasses {
     for (PassPlan.Group group : plan.groups()) {
       int count = group.blocks() * rows;
       DeviceBuffer legal = group.restricted() ? memory.legal().rows(row, count) : null;
-      if (group.drawn()) {
+      if (group.scores()) {
+        transformer.computeLogits(row, count);
+        kernels.confidence.launch(stream, transformer.logits(), memory.predictions().rowsFrom(row), count, vocab, maskId);
+        wanted(plan, parts, row, count);
+      } else if (group.drawn()) {
         transformer.computeLogits(row, count);
         kernels.sample.launch(stream, transformer.logits(), vocab, memory.predictions(), row, row + count, memory.blocks().blocks(),
             memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence,
@@ -109,5 +122,18 @@ final class ForwardPasses {
     if (committed > 0) {
       kernels.remask.launch(stream, memory.predictions(), predicted, memory.blocks().blocks(), memory.tables().tasks(), committed, maskId);
     }
+  }
+
+  /** Queues the copies of the logits that sequences of a group want to know. */
+  private void wanted(PassPlan plan, List<Part> parts, int row, int count) {
+    for (Part part : parts) {
+      if (part.sequence().scores() && part.variants() > 0) {
+        int first = plan.firstScored(part.sequence());
+        if (first >= row && first < row + count) {
+          memory.wanted().download(stream, transformer.logits(), vocab, row, first, part.sequence());
+        }
+      }
+    }
+    memory.wanted().download(stream);
   }
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.model.constraint.Constraint;
+import dev.diffusionvl.model.constraint.RecordShape;
+import java.util.List;
+
 /**
  * What a generation returned: what {@code dvl generate --json} prints.
  *
@@ -12,6 +16,9 @@ package dev.diffusionvl.model;
  * @param generatedTokens ids before the first EOS, when cancelled of finished blocks
  * @param counts blocks and forward passes
  * @param timings wall time in milliseconds
+ * @param logProbabilities of each of {@code tokenIds} the natural logarithm of its probability when it was committed, where the answer is
+ *     constrained among the legal tokens; NaN where nothing was written
+ * @param choices how likely each choice is; none where the answer was not found by comparing choices
  */
 public record GenerationResult(
     String text,
@@ -21,7 +28,30 @@ public record GenerationResult(
     int imageTokens,
     int generatedTokens,
     Counts counts,
-    Timings timings) {
+    Timings timings,
+    float[] logProbabilities,
+    List<Choice> choices) {
+
+  /**
+   * A choice, as the model sees it.
+   *
+   * @param logProbability natural logarithm of the probability of its tokens and end of text, one after the other
+   * @param probability among the choices: those of all are 1 together
+   */
+  public record Choice(String text, double logProbability, double probability) {}
+
+  /**
+   * The answer as a record, where it was constrained to one ({@link Constraint#of}).
+   *
+   * @throws IllegalStateException if the answer is not finished
+   * @throws IllegalArgumentException if it is not the JSON of such a record, naming the place
+   */
+  public <R extends Record> R as(Class<R> type) {
+    if (!finishReason.equals("eos")) {
+      throw new IllegalStateException("the answer is not finished (" + finishReason + "): " + text);
+    }
+    return RecordShape.read(text, type);
+  }
 
   /**
    * Passes through the language model. Each counts once, by what it gave: a pass that stored the prompt or a finished block on the way to

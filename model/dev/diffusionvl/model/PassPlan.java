@@ -46,12 +46,13 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
    *
    * @param onHost the host decides; otherwise the device commits what is most confident
    * @param restricted among legal tokens
+   * @param scores logits are wanted, not tokens
    * @param drawn or else the most likely token is taken
    * @param excluded id that is never the most likely one, or −1
    * @param tasks sequences
    * @param blocks of theirs: themselves and drafts
    */
-  record Group(boolean onHost, boolean restricted, boolean drawn, int excluded, int tasks, int blocks) {}
+  record Group(boolean onHost, boolean restricted, boolean scores, boolean drawn, int excluded, int tasks, int blocks) {}
 
   /** What passes have in common that launch the same kernels with the same arguments. */
   record Shape(int stored, List<Group> groups) {}
@@ -128,6 +129,11 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
     return groups.stream().anyMatch(Group::restricted);
   }
 
+  /** Whether logits of some of it are wanted. */
+  boolean scores() {
+    return groups.stream().anyMatch(Group::scores);
+  }
+
   Shape shape() {
     return new Shape(stored, groups);
   }
@@ -180,9 +186,9 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       });
       int storedBlocks = fill(stored.size());
       List<Part> scored = parts.stream().filter(p -> p.variants() > 0)
-          .sorted(Comparator.comparing((Part p) -> p.sequence().onHost()).thenComparing(p -> p.sequence().causal())
-              .thenComparing(p -> p.sequence().restricted()).thenComparing(p -> p.sequence().drawn())
-              .thenComparing(p -> p.sequence().excluded())).toList();
+          .sorted(Comparator.comparing(Part::sequence, Comparator.comparing(Sequence::onHost).thenComparing(Sequence::causal)
+              .thenComparing(Sequence::restricted).thenComparing(Sequence::scores).thenComparing(Sequence::drawn)
+              .thenComparing(Sequence::excluded))).toList();
       for (int from = 0; from < scored.size();) {
         Sequence first = scored.get(from).sequence();
         int to = from;
@@ -240,7 +246,8 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
         tasks.addAll(List.of(padding.slot(), prediction + (i - parts.size()) * blockRows, 0, 0));
       }
       prediction += (all - blocks) * blockRows;
-      groups.add(new Group(first.onHost(), first.restricted(), first.drawn(), first.drawn() ? -1 : first.excluded(), padded, all));
+      groups.add(new Group(first.onHost(), first.restricted(), first.scores(), first.drawn(), first.drawn() ? -1 : first.excluded(), padded,
+          all));
     }
 
     private void task(int slot, int variants) {

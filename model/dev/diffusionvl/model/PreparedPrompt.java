@@ -3,7 +3,6 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ChatPrompt;
 import dev.diffusionvl.loader.ModelConfig;
-import dev.diffusionvl.model.constraint.TokenAutomaton;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
@@ -16,10 +15,10 @@ import java.util.List;
  * @param rules of its decoding
  * @param images resized and cut
  * @param key what it is made from; null where nobody keeps prompts
- * @param automaton of the answer's constraint, over the model's tokens; null: none
+ * @param restriction of the answer by its constraint; null: none
  */
 record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan plan, List<ImageEncoder.Input> images, PromptKey key,
-    TokenAutomaton automaton) {
+    Restriction restriction) {
   /**
    * @throws PromptLimitException naming the length and the limit
    * @throws dev.diffusionvl.loader.BadInputException if the request does not make a prompt, or an image has an impossible shape
@@ -32,8 +31,8 @@ record PreparedPrompt(GenerationOptions options, DecodingRules rules, PromptPlan
     PromptPlan plan = PromptPlan.of(config, model.tokenizer(), request, options, rules, imageRows);
     PreparedPrompt prompt = new PreparedPrompt(options, rules, plan, images, null, null);
     PromptKey key = keyed && !options.compat() ? PromptKey.of(prompt.ids(), imageRows, request.images()) : null; // compat cuts prompts
-    TokenAutomaton automaton = options.constraint() == null ? null : model.vocabulary().automaton(options.constraint());
-    return new PreparedPrompt(options, rules, plan, images, key, automaton);
+    Restriction restriction = options.constraint() == null ? null : Restriction.of(model, options.constraint());
+    return new PreparedPrompt(options, rules, plan, images, key, restriction);
   }
 
   Extent extent() {

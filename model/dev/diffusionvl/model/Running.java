@@ -59,7 +59,8 @@ final class Running implements AutoCloseable {
     var timings = new GenerationResult.Timings(loadMillis, visionMillis, (prefilled - begin) / 1e6, (end - prefilled) / 1e6);
     GenerationEvents events = sequence.events();
     return new GenerationResult(events.finish(), sequence.answer(), sequence.finishReason(), prompt.plan().length(),
-        prompt.plan().imageTokens(), events.generatedTokens(), sequence.counts(), timings);
+        prompt.plan().imageTokens(), events.generatedTokens(), sequence.counts(), timings,
+        sequence.logProbabilities(), sequence.choices());
   }
 
   void done(Batch.Outcome outcome) {

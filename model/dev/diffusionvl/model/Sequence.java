@@ -6,6 +6,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Sample;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * One generation as data: where it stands, and what it puts into the next pass. Uses no device. What all decodings have in common is
@@ -13,6 +14,8 @@ import java.util.Arrays;
  */
 abstract class Sequence {
   private static final int MAX_SCORED_ROWS = 512; // with drafts; beyond, rows cost more than passes, and logits are large
+
+  private static final int COMPARED = 15;
 
   private final GenerationOptions options;
   private final Extent extent;
@@ -40,6 +43,9 @@ abstract class Sequence {
    */
   static int drafts(GenerationOptions options, Extent extent, int slots) {
     int fit = Math.max(0, MAX_SCORED_ROWS / Math.max(1, slots * extent.blockRows()) - 1);
+    if (options.constraint() != null && !options.constraint().choices().isEmpty()) {
+      return Math.min(fit, COMPARED); // forms of the block in which choices are compared
+    }
     return options.sampling().drawn() || options.constraint() != null ? 0 : Math.min(fit, options.execution().speculate());
   }
 
@@ -84,13 +90,18 @@ abstract class Sequence {
   abstract boolean causal();
 
   /** Its tokens are chosen among those that {@link #legal} says. */
-  final boolean restricted() {
+  boolean restricted() {
     return options.constraint() != null;
+  }
+
+  /** It wants to know how likely some tokens are: its {@link #edges}. */
+  boolean scores() {
+    return false;
   }
 
   /** The host decides; otherwise the device commits. */
   final boolean onHost() {
-    return causal() || restricted();
+    return causal() || restricted() || scores();
   }
 
   /** Where it is restricted: writes what may stand in the rows that the next pass scores. */
@@ -129,6 +140,16 @@ abstract class Sequence {
    * drafts follow.
    */
   abstract int[] begin(int given);
+
+  /** Where its variants are its own: the rows of the block that the next pass stores on the way; none where there is no such block. */
+  int[] finished(int given) {
+    return new int[0];
+  }
+
+  /** What it wants to know of the pass. */
+  List<ChoiceTree.Edge> edges() {
+    return List.of();
+  }
 
   /** The numbers that the next pass draws with; null where none are given. @throws IllegalArgumentException if there are too few */
   final double[] numbers() {
@@ -226,11 +247,22 @@ abstract class Sequence {
   abstract int excluded();
 
   final boolean decidedLike(Sequence other) {
-    return causal() == other.causal() && restricted() == other.restricted() && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
+    return causal() == other.causal() && restricted() == other.restricted() && scores() == other.scores()
+        && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
   }
 
   /** The ids of the answer so far. */
   abstract int[] answer();
+
+  /**
+   * Of each token of {@link #answer}, the logarithm of its probability when it was committed; NaN where nothing is written.
+   */
+  abstract float[] logProbabilities();
+
+  /** How likely each choice is; none where the answer is not found by comparing choices. */
+  List<GenerationResult.Choice> choices() {
+    return List.of();
+  }
 
   /** "eos", "cancelled" or "length". */
   abstract String finishReason();

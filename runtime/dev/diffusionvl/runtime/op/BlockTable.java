@@ -107,9 +107,13 @@ public final class BlockTable implements AutoCloseable {
    * Puts ids into a slot whose rows the host decides by itself: those of the block, then those of its drafts.
    *
    * @param ids token ids, or any negative number for a row that is no token; up to variants · rows of them
+   * @param finished those of the finished block; none: they stay as they are
    * @param passes of the sequence so far, by which draws differ
    */
-  public void put(int slot, int[] ids, int passes) {
+  public void put(int slot, int[] ids, int[] finished, int passes) {
+    for (int i = 0; i < finished.length; i++) {
+      set(slot, Blocks.HEAD + 2 * rows + i, finished[i]);
+    }
     for (int i = 0; i < ids.length; i++) {
       set(slot, Blocks.HEAD + 3 * rows + i, ids[i]);
     }

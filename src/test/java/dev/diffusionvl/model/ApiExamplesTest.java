@@ -144,7 +144,8 @@ class ApiExamplesTest {
     // @end
     assertEquals(Sampling.GREEDY, fast.sampling());
     assertEquals(new Decoding.Block(0, 8, Remasking.LOW_CONFIDENCE_DYNAMIC, 0.9f), fast.decoding());
-    assertEquals(new GenerationOptions(64, Decoding.Block.DEFAULTS, new Sampling(0.7f, 50, 0.95f, 42, null), false, Execution.DEFAULTS, null),
+    assertEquals(new GenerationOptions(64, Decoding.Block.DEFAULTS, new Sampling(0.7f, 50, 0.95f, 42, null), false, Execution.DEFAULTS,
+            null),
         varied);
   }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
 import dev.diffusionvl.model.constraint.Constraint;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -98,11 +99,83 @@ class ConstraintTest extends DemoModelTest {
 
   @Test
   void singleLegalTokensCostNoStep() {
-    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(32).withSteps(8).withConstraint(Constraint.choices("a"));
+    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(32).withSteps(8).withConstraint(Constraint.regex("\\d"));
     try (Session session = f32.newSession()) {
       GenerationResult result = session.generate(QUESTION, options);
-      assertEquals("a", result.text());
-      assertEquals(1, result.counts().denoise());
+      assertTrue(result.text().matches("\\d"));
+      assertEquals(1, result.counts().steps(), "the digit; the end of text is the only one that may follow");
+    }
+  }
+
+  /** The scores of choices against a decoding that takes their tokens one after the other, each from a pass of its own. */
+  @Test
+  void choicesAreComparedByTheProbabilitiesOfTheirTokens() {
+    List<String> texts = List.of("red", "red square", "red square and a very large green circle", "blue", "a");
+    GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(40);
+    for (DiffusionVl model : List.of(f32, bf16)) {
+      for (int block : new int[] {4, 8, 16, 64}) {
+        for (String question : List.of("Which?", "Which of them?", "What do you see, and where?")) {
+          for (int speculate : new int[] {0, 7}) {
+            try (Session session = model.newSession()) {
+              Request request = Request.of(question);
+              GenerationOptions compared = options.withBlockSize(block).withConstraint(Constraint.choices(texts));
+              GenerationResult result = session.generate(request, compared.withExecution(new Execution(true, speculate > 0, speculate)));
+              GenerationResult.Choice best = result.choices().getFirst();
+              for (int i = 0; i < texts.size(); i++) {
+                GenerationResult.Choice choice = result.choices().get(i);
+                best = choice.logProbability() > best.logProbability() ? choice : best;
+                // alone a choice is scored in passes that carry nothing else
+                GenerationResult alone = session.generate(request, compared.withConstraint(Constraint.choices(texts.get(i))));
+                double score = alone.choices().getFirst().logProbability();
+                assertEquals(score, choice.logProbability(), model == f32 ? 1e-3 : 0.3, choice.text());
+                double sum = 0;
+                for (float log : alone.logProbabilities()) {
+                  sum += Float.isNaN(log) ? 0 : log;
+                }
+                assertEquals(score, sum, 1e-4);
+              }
+              assertEquals(best.text(), result.text());
+              assertEquals("eos", result.finishReason());
+              assertEquals(1, result.choices().stream().mapToDouble(GenerationResult.Choice::probability).sum(), 1e-9);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /** The first token's score is what a plain decoding says of it, where that is the token it takes. */
+  @Test
+  void scoresAreThoseOfTheDecoding() {
+    try (Session session = f32.newSession()) {
+      GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(24).withSteps(8);
+      GenerationResult plain = session.generate(QUESTION, options);
+      assertEquals(24, plain.logProbabilities().length);
+      GenerationResult one = session.generate(QUESTION, options.withConstraint(Constraint.choices(plain.text())));
+      // a token that was the first to be committed, from a block of masks, and is the choice's first as well
+      assertTrue(one.logProbabilities()[0] <= 0 && one.choices().getFirst().probability() == 1);
+      assertEquals(plain.text(), one.text());
+    }
+  }
+
+  @Test
+  void drawnChoicesFollowTheirProbabilities() {
+    Constraint constraint = Constraint.choices("red", "blue", "green");
+    int[] counts = new int[3];
+    double[] expected = null;
+    try (Session session = f32.newSession()) {
+      GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(16).withConstraint(constraint);
+      GenerationResult greedy = session.generate(QUESTION, options);
+      double hot = 1 / 6.0;
+      double[] weights = greedy.choices().stream().mapToDouble(c -> Math.exp(c.logProbability() * hot)).toArray();
+      double total = Arrays.stream(weights).sum();
+      expected = Arrays.stream(weights).map(w -> w / total).toArray();
+      for (int seed = 0; seed < 120; seed++) {
+        counts[constraint.choices().indexOf(session.generate(QUESTION, options.withSampling(6, 0, 1).withSeed(seed)).text())]++;
+      }
+    }
+    for (int i = 0; i < 3; i++) {
+      assertEquals(120 * expected[i], counts[i], 5 * Math.sqrt(120 * expected[i] * (1 - expected[i])) + 1);
     }
   }
 
