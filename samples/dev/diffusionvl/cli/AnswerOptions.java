@@ -7,6 +7,7 @@ import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.Execution;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.Sampling;
+import dev.diffusionvl.model.constraint.Constraint;
 import java.nio.file.Path;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -60,12 +61,23 @@ final class AnswerOptions {
     }
   }
 
-  /** How the model answers; says what of the options has no effect on that. */
+  /** {@link #generation(ModelConfig, Constraint)} where any text may be the answer. */
   GenerationOptions generation(ModelConfig config) {
+    return generation(config, null);
+  }
+
+  /** How the model answers; says what of the options has no effect on that. @param constraint null: any text */
+  GenerationOptions generation(ModelConfig config, Constraint constraint) {
+    if (constraint != null && compat) {
+      throw new Dvl.UsageException("--compat excludes --json-schema, --regex and --choices: the reference has none of them");
+    }
+    if (speculate > 0 && constraint != null) {
+      System.err.println("dvl: --speculate has no effect with --json-schema, --regex or --choices");
+    }
     if (speculate > 0 && temperature > 0) {
       System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
     }
-    return generation(decoding.of(config));
+    return generation(decoding.of(config)).withConstraint(constraint);
   }
 
   private GenerationOptions generation(Decoding how) {

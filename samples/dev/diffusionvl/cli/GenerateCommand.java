@@ -19,6 +19,7 @@ import dev.diffusionvl.model.GenerationResult;
 import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.model.Request;
 import dev.diffusionvl.model.Session;
+import dev.diffusionvl.model.constraint.Constraint;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
@@ -60,6 +61,8 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Mixin private AnswerOptions options;
 
+  @Mixin private ConstraintOptions allowed;
+
   @Option(names = "--json", description = "print one JSON object instead of the text")
   private boolean json;
 
@@ -100,10 +103,11 @@ final class GenerateCommand implements Callable<Integer> {
     }
     List<Turn> turns = new ArrayList<>(history == null ? List.of() : HistoryFile.read(history));
     turns.add(new Turn(true, prompt));
+    Constraint constraint = allowed.constraint();
     TraceFile traceFile = trace == null ? null : new TraceFile(trace);
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
-      GenerationOptions generation = options.generation(files.config());
+      GenerationOptions generation = options.generation(files.config(), constraint);
       Request request = request(pictures, grid, options.form(files.config()), turns, files.config());
       MemoryNeed need = MemoryNeed.of(files, type, request, generation);
       try (Device gpu = Device.open(spec)) {
@@ -117,6 +121,7 @@ final class GenerateCommand implements Callable<Integer> {
             traceFile.write();
           }
           System.out.println(json ? ResultJson.of(result, generation.decoding(), gpu, type) : "");
+          ConstraintOptions.remarks(result, constraint);
           if (Terminal.AT_STDERR) {
             System.err.println(Terminal.timing(result));
           }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.cli;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.model.Decoding;
@@ -11,12 +12,29 @@ import java.util.Arrays;
 
 /** The object that {@code dvl generate --json} prints. */
 final class ResultJson {
+  private static final float LEAST = -9999; // JSON has no infinity
+
   private ResultJson() {}
 
   static String of(GenerationResult result, Decoding decoding, Device device, DType dtype) {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("text", result.text());
     Arrays.stream(result.tokenIds()).forEach(json.putArray("token_ids")::add);
+    ArrayNode logs = json.putArray("log_probabilities");
+    for (float log : result.logProbabilities()) {
+      if (Float.isNaN(log)) {
+        logs.addNull();
+      } else {
+        logs.add(Math.max(LEAST, log));
+      }
+    }
+    if (!result.choices().isEmpty()) {
+      ArrayNode choices = json.putArray("choices");
+      for (GenerationResult.Choice choice : result.choices()) {
+        choices.addObject().put("text", choice.text()).put("log_probability", choice.logProbability())
+            .put("probability", choice.probability());
+      }
+    }
     json.put("decoding", decoding.label());
     json.put("finish_reason", result.finishReason());
     json.put("prompt_tokens", result.promptTokens());

@@ -52,6 +52,7 @@ final class Answer implements GenerationListener {
   private long bytesPlaced;
   private long bytesSent;
   private int tokens;
+  private volatile boolean beginsWithBrace;
   private boolean ended; // an end-of-text token was met
 
   Answer(int index, ChatRequest chat, Tokenizer tokenizer, IntPredicate ends, int maskId, BlockingQueue<Event> events) {
@@ -101,6 +102,7 @@ final class Answer implements GenerationListener {
   public void onText(String text) {
     place();
     String sent = stops.accept(text);
+    beginsWithBrace |= bytesSent == 0 && sent.startsWith("{");
     bytesSent += utf8(sent);
     if (!sent.isEmpty()) {
       events.add(new Text(this, sent, release(false)));
@@ -146,6 +148,11 @@ final class Answer implements GenerationListener {
 
   private static long utf8(String text) {
     return text.getBytes(StandardCharsets.UTF_8).length;
+  }
+
+  /** Whether its text, of which some was passed on, begins with a brace. */
+  boolean beginsWithBrace() {
+    return beginsWithBrace;
   }
 
   /** Whether one of the request's stop strings ended it. */

@@ -98,13 +98,22 @@ final class ChatHandler {
       for (Answer answer : answers) {
         exchange.event(json.roleChunk(answer.index()));
       }
+      List<StringBuilder> held = new ArrayList<>(); // what may be a call, which clients want whole
+      answers.forEach(answer -> held.add(new StringBuilder()));
       for (int open = answers.size(); open > 0; ) {
         switch (next()) {
-          case Answer.Text text -> exchange.event(json.textChunk(text));
+          case Answer.Text text -> {
+            StringBuilder own = held.get(text.answer().index());
+            if (chat.calls() && (!own.isEmpty() || text.answer().beginsWithBrace())) {
+              own.append(text.text());
+            } else {
+              exchange.event(json.textChunk(text));
+            }
+          }
           case Answer.Draft draft -> exchange.event(json.draftChunk(draft));
           case Answer.End end -> {
             finished(end);
-            exchange.event(json.finishChunk(end));
+            exchange.event(json.finishChunk(end, held.get(end.answer().index()).toString()));
             open--;
           }
         }

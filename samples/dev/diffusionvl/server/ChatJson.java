@@ -76,8 +76,24 @@ final class ChatJson {
     return json.toString();
   }
 
-  String finishChunk(Answer.End end) {
-    ObjectNode json = chunk(end.answer().index(), object(), end.answer().finishReason(end.result()));
+  /** The call that a finished answer is, or null. */
+  private ToolCall call(Answer answer, String text, GenerationResult result) {
+    return chat.calls() && result.finishReason().equals("eos") && !answer.stopped() ? ToolCall.of(text) : null;
+  }
+
+  /** @param held text that was not sent, since it may be a call */
+  String finishChunk(Answer.End end, String held) {
+    ToolCall call = call(end.answer(), held, end.result());
+    ObjectNode delta = object();
+    if (call != null) {
+      call.addTo(delta.putArray("tool_calls"), true);
+    } else if (!held.isEmpty()) {
+      delta.put("content", held);
+    }
+    ObjectNode json = chunk(end.answer().index(), delta, call == null ? end.answer().finishReason(end.result()) : "tool_calls");
+    if (!end.result().choices().isEmpty()) {
+      choice(json).set("guided_choice", compared(end.result()));
+    }
     choice(json).set("diffusion", counts(end.result()));
     return json.toString();
   }
@@ -95,9 +111,17 @@ final class ChatJson {
     ArrayNode choices = json.putArray("choices");
     for (int i = 0; i < answers.size(); i++) {
       ObjectNode choice = choices.addObject().put("index", i);
-      choice.putObject("message").put("role", "assistant").put("content", texts.get(i)).putNull("refusal");
+      ToolCall call = call(answers.get(i), texts.get(i), results.get(i));
+      ObjectNode message = choice.putObject("message").put("role", "assistant").put("content", call == null ? texts.get(i) : null)
+          .putNull("refusal");
+      if (call != null) {
+        call.addTo(message.putArray("tool_calls"), false);
+      }
       choice.set("logprobs", chat.logprobs() ? logprobs(tokens.get(i)) : JsonNodeFactory.instance.nullNode());
-      choice.put("finish_reason", answers.get(i).finishReason(results.get(i)));
+      choice.put("finish_reason", call == null ? answers.get(i).finishReason(results.get(i)) : "tool_calls");
+      if (!results.get(i).choices().isEmpty()) {
+        choice.set("guided_choice", compared(results.get(i)));
+      }
       choice.set("diffusion", counts(results.get(i)));
     }
     json.set("usage", usage(answers));
@@ -108,6 +132,15 @@ final class ChatJson {
     int tokens = answers.stream().mapToInt(Answer::tokens).sum();
     return object().put("prompt_tokens", chat.promptTokens()).put("completion_tokens", tokens)
         .put("total_tokens", chat.promptTokens() + tokens);
+  }
+
+  /** How likely each of the choices is: an extension. */
+  private static ArrayNode compared(GenerationResult result) {
+    ArrayNode all = JsonNodeFactory.instance.arrayNode();
+    for (GenerationResult.Choice choice : result.choices()) {
+      all.addObject().put("text", choice.text()).put("logprob", choice.logProbability()).put("probability", choice.probability());
+    }
+    return all;
   }
 
   /** What the answer took: an extension. */

@@ -17,6 +17,7 @@ import java.util.List;
  * @param usage whether a stream ends with what it took
  * @param logprobs whether to tell the probability of each token
  * @param drafts whether a stream tells of each denoising step as well
+ * @param calls whether an answer may be a call of a function
  */
 record ChatRequest(Request request, GenerationOptions options, int promptTokens, int choices, List<String> stops, boolean stream,
-    boolean usage, boolean logprobs, boolean drafts) {}
+    boolean usage, boolean logprobs, boolean drafts, boolean calls) {}

@@ -76,14 +76,16 @@ final class ChatRequestReader {
     Long choices = fields.integer("n", 1, options.limits().choices());
     List<String> stops = stops(fields);
     Long length = length(fields);
+    AnswerForm form = AnswerForm.read(fields);
     refuseWhatIsNotThere(fields);
     fields.ignore("user", "safety_identifier", "metadata", "store", "service_tier", "prompt_cache_key", "parallel_tool_calls");
     JsonNode conversation = fields.array("messages");
     fields.refuseTheRest();
-    Request request = messages.read(conversation, lease);
+    Request request = messages.read(conversation, form.instructions(), lease);
     int prompt = request.promptTokens(config, tokenizer);
-    decoding = decoding.withGenLength(fit(prompt, length, decoding.decoding().blockSize(config)));
-    return new ChatRequest(request, decoding, prompt, choices == null ? 1 : choices.intValue(), stops, stream, usage, logprobs, drafts);
+    decoding = decoding.withGenLength(fit(prompt, length, decoding.decoding().blockSize(config))).withConstraint(form.constraint());
+    return new ChatRequest(request, decoding, prompt, choices == null ? 1 : choices.intValue(), stops, stream, usage, logprobs, drafts,
+        !form.tools().isEmpty());
   }
 
   private JsonNode parse(byte[] body) {
@@ -199,20 +201,14 @@ final class ChatRequestReader {
         throw fields.invalid(name, "only 0 is supported");
       }
     }
-    Fields format = fields.object("response_format");
-    if (format != null && !"text".equals(format.text("type"))) {
-      throw fields.invalid("response_format", "only the type text is supported");
-    }
     JsonNode modalities = fields.array("modalities");
     if (modalities != null && !(modalities.size() == 1 && "text".equals(modalities.get(0).textValue()))) {
       throw fields.invalid("modalities", "only [\"text\"] is supported");
     }
-    fields.refuseUnlessEmpty("tools", "functions", "logit_bias");
-    for (String name : List.of("tool_choice", "function_call")) {
-      JsonNode value = fields.get(name);
-      if (value != null && !"none".equals(value.textValue()) && !"auto".equals(value.textValue())) {
-        throw fields.invalid(name, "is not supported");
-      }
+    fields.refuseUnlessEmpty("functions", "logit_bias");
+    JsonNode call = fields.get("function_call");
+    if (call != null && !"none".equals(call.textValue()) && !"auto".equals(call.textValue())) {
+      throw fields.invalid("function_call", "is not supported; that is tool_choice");
     }
     for (String name : List.of("audio", "prediction", "web_search_options", "reasoning_effort", "verbosity")) {
       if (fields.get(name) != null) {

@@ -29,14 +29,18 @@ final class MessagesReader {
   /** A part of a message: a text, or the place and address of an image. */
   private record Part(String text, String imagePath, String imageUrl) {}
 
-  /** @param system whether it is the system's, else it is the user's or the assistant's */
-  private record Message(String path, boolean system, boolean user, List<Part> parts) {
+  /**
+   * @param system whether it is the system's, else it is the user's or the assistant's
+   * @param result whether it is what a function gave back, which counts as the user's
+   */
+  private record Message(String path, boolean system, boolean user, boolean result, List<Part> parts) {
     boolean empty() {
       return parts.stream().allMatch(part -> part.imageUrl() == null && part.text().isEmpty());
     }
   }
 
-  Request read(JsonNode array, Budget.Lease lease) {
+  /** @param instructions for the model behind the system's messages; null: none */
+  Request read(JsonNode array, String instructions, Budget.Lease lease) {
     if (array == null || array.isEmpty()) {
       throw ApiError.invalid("messages", "messages: must be an array of at least one message");
     }
@@ -49,15 +53,20 @@ final class MessagesReader {
     }
     requireBounds(messages);
     requireOrder(messages);
-    return request(messages, lease);
+    return request(messages, instructions, lease);
   }
 
   private Message message(Fields message) {
     String role = message.text("role");
     switch (role) {
       case null -> throw message.invalid("role", "is missing");
-      case "system", "developer", "user", "assistant" -> { }
-      default -> throw message.invalid("role", "must be one of system, developer, user, assistant");
+      case "system", "developer", "user", "assistant", "tool" -> { }
+      default -> throw message.invalid("role", "must be one of system, developer, user, assistant, tool");
+    }
+    String called = role.equals("assistant") ? calls(message) : null;
+    boolean result = role.equals("tool");
+    if (result && message.text("tool_call_id") == null) {
+      throw message.invalid("tool_call_id", "is missing");
     }
     JsonNode content = message.get("content");
     List<Part> parts = new ArrayList<>();
@@ -67,13 +76,39 @@ final class MessagesReader {
       for (int i = 0; i < content.size(); i++) {
         parts.add(part(new Fields(message.path("content") + "[" + i + "]", content.get(i)), role.equals("user")));
       }
-    } else {
+    } else if (called == null || content != null) {
       throw message.invalid("content", "must be a string or an array of parts");
     }
-    message.refuseUnlessEmpty("tool_calls", "function_call", "audio");
+    if (called != null) {
+      parts.add(new Part(plain(called), null, null));
+    }
+    message.refuseUnlessEmpty("function_call", "audio");
+    if (!role.equals("assistant")) {
+      message.refuseUnlessEmpty("tool_calls");
+    }
     message.ignore("name", "refusal", "annotations");
     message.refuseTheRest();
-    return new Message(message.path("content"), role.equals("system") || role.equals("developer"), role.equals("user"), parts);
+    return new Message(message.path("content"), role.equals("system") || role.equals("developer"), role.equals("user") || result, result,
+        parts);
+  }
+
+  /** The calls of an assistant's message as the model writes them, a line each; null: it calls nothing. */
+  private static String calls(Fields message) {
+    JsonNode calls = message.array("tool_calls");
+    if (calls == null || calls.isEmpty()) {
+      return null;
+    }
+    List<String> lines = new ArrayList<>();
+    for (int i = 0; i < calls.size(); i++) {
+      Fields function = new Fields(message.path("tool_calls") + "[" + i + "]", calls.get(i)).object("function");
+      String name = function == null ? null : function.text("name");
+      String arguments = function == null ? null : function.text("arguments");
+      if (name == null || arguments == null) {
+        throw message.invalid("tool_calls", "each needs a function with a name and arguments");
+      }
+      lines.add("{\"name\":\"" + name + "\",\"arguments\":" + arguments + "}");
+    }
+    return String.join("\n", lines);
   }
 
   private Part part(Fields part, boolean user) {
@@ -138,6 +173,9 @@ final class MessagesReader {
       if (!message.system() && !message.user() && (before == null || !before.user())) {
         throw ApiError.invalid(message.path(), message.path() + ": a message of the assistant follows one of the user");
       }
+      if (message.result() && (before == null || before.user() && !before.result() || before.system())) {
+        throw ApiError.invalid(message.path(), message.path() + ": a function's result follows a message of the assistant");
+      }
       if (message.empty() && message.user()) {
         throw ApiError.invalid(message.path(), message.path() + ": is empty");
       }
@@ -153,7 +191,7 @@ final class MessagesReader {
   }
 
   /** Messages of one kind that follow each other become one, a line each. */
-  private Request request(List<Message> messages, Budget.Lease lease) {
+  private Request request(List<Message> messages, String instructions, Budget.Lease lease) {
     Request.Builder request = Request.builder(form);
     StringBuilder system = null;
     boolean user = false;
@@ -170,6 +208,10 @@ final class MessagesReader {
         request.assistant(texts(message));
       }
       user = message.user();
+    }
+    if (instructions != null) {
+      system = system == null ? new StringBuilder() : system.append("\n\n");
+      system.append(plain(instructions));
     }
     return (system == null ? request : request.system(system.toString())).build();
   }

@@ -36,6 +36,9 @@ record Schema(String path, Map<String, Object> keywords) {
     if (!(value instanceof Map<?, ?> map)) {
       throw error(path, "a schema is an object, true or false");
     }
+    if (map.containsKey("$id") && !path.isEmpty() && !path.equals("#")) {
+      throw error(path, "the keyword $id is not supported inside a schema, where it moves references");
+    }
     Map<String, Object> keywords = new LinkedHashMap<>();
     map.forEach((name, argument) -> {
       String keyword = (String) name;

@@ -127,6 +127,39 @@ class DvlTest {
   }
 
   @Test
+  void answersInAGivenForm() throws Exception {
+    Path schema = Files.writeString(temp.resolve("schema.json"), "{\"type\":\"object\",\"properties\":{\"colour\":{\"enum\":[\"red\","
+        + "\"yellow\"]},\"corners\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":9}},\"required\":[\"colour\",\"corners\"]}");
+    Outcome outcome = dvl("generate", "--image", IMAGE, "--prompt", QUESTION, "--json-schema", schema.toString(), "--gen-length", "32");
+    assertEquals(0, outcome.code(), outcome.err());
+    assertTrue(outcome.out().strip().matches("\\{\"colour\":\"(red|yellow)\",\"corners\":[0-9]}"), outcome.out());
+    assertTrue(dvl("generate", "--prompt", QUESTION, "--regex", "[A-Z]{2}-\\d{2}", "--gen-length", "16").out().strip()
+        .matches("[A-Z]{2}-\\d{2}"));
+    JsonNode json = json("generate", "--image", IMAGE, "--prompt", QUESTION, "--choices", "red,yellow,blue", "--json", "--gen-length", "16");
+    assertTrue(List.of("red", "yellow", "blue").contains(json.get("text").asText()));
+    assertEquals(3, json.get("choices").size());
+    assertTrue(json.at("/choices/0/log_probability").asDouble() < 0 && json.at("/choices/0/probability").asDouble() > 0);
+    assertEquals(16, json.get("log_probabilities").size());
+    Outcome cut = dvl("generate", "--prompt", QUESTION, "--regex", "a{9}b{9}", "--gen-length", "2");
+    assertEquals(0, cut.code());
+    assertTrue(cut.err().contains("the answer is cut"), cut.err());
+  }
+
+  @Test
+  void refusesFormsByTheirOptionOrFile() throws Exception {
+    refused(2, "--regex: regular expression (: missing )", "generate", "--prompt", "Hello!", "--regex", "(");
+    refused(2, "--choices: choices: expected", "generate", "--prompt", "Hello!", "--choices", "a,,b");
+    refused(2, "exclude each other", "generate", "--prompt", "Hello!", "--choices", "a,b", "--regex", "a");
+    refused(2, "--compat", "generate", "--prompt", "Hello!", "--choices", "a,b", "--compat");
+    refused(3, "no-such-schema.json", "generate", "--prompt", "Hello!", "--json-schema", "no-such-schema.json");
+    Path schema = Files.writeString(temp.resolve("multiple.json"), "{\"type\":\"integer\",\"multipleOf\":3}");
+    refused(3, "multiple.json: JSON schema: the keyword multipleOf is not supported", "generate", "--prompt", "Hello!", "--json-schema",
+        schema.toString());
+    Path broken = Files.writeString(temp.resolve("broken.json"), "{\"type\":");
+    refused(3, "broken.json: not valid JSON", "generate", "--prompt", "Hello!", "--json-schema", broken.toString());
+  }
+
+  @Test
   void missingAndBrokenFiles() throws Exception {
     refused(3, "no-such-image.png", "generate", "--image", "no-such-image.png", "--prompt", QUESTION);
     refused(3, "no-such-model", "generate", "--model", "no-such-model", "--prompt", "Hello!");

@@ -18,6 +18,7 @@ import dev.diffusionvl.model.GenerationOptions.Remasking;
 import dev.diffusionvl.model.GenerationResult;
 import dev.diffusionvl.model.Request;
 import dev.diffusionvl.model.Session;
+import dev.diffusionvl.model.constraint.Constraint;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
@@ -51,6 +52,19 @@ class ApiExamplesTest {
   static void close() {
     model.close();
     device.close();
+  }
+
+  @Test
+  void constraint() {
+    Request question = Request.of("What is in this picture?", ImageFiles.read(SQUARE));
+    // @start region=constraint
+    record Drawing(String colour, int shapes) {}
+    try (Session session = model.newSession()) {
+      GenerationOptions options = GenerationOptions.DEFAULTS.withConstraint(Constraint.of(Drawing.class));
+      Drawing drawing = session.generate(question, options).as(Drawing.class);
+      System.out.println(drawing.shapes() + " shapes, " + drawing.colour());
+    }
+    // @end
   }
 
   @Test

@@ -274,8 +274,8 @@ class ChatApiTest {
       "seed | 1.5", "seed | 99999999999999999999", "n | 0", "n | 17", "n | true", "max_tokens | 0", "max_tokens | -1", "max_tokens | \"8\"",
       "max_completion_tokens | 9", "stop | [1]", "stop | \"\"", "stop | [\"a\",\"b\",\"c\",\"d\",\"e\"]", "stop | {}", "stream | 1",
       "stream_options | {\"include_usage\":true}", "logprobs | 1", "top_logprobs | 0", "presence_penalty | 0.5", "frequency_penalty | 1",
-      "logit_bias | {\"1\":2}", "tools | [{}]", "functions | [{}]", "tool_choice | \"required\"",
-      "response_format | {\"type\":\"json_object\"}",
+      "logit_bias | {\"1\":2}", "tools | {}", "guided_regex | \"(\"", "guided_regex | 1",
+      "guided_choice | []", "guided_choice | [1]", "guided_choice | \"a\"", "functions | [{}]", "tool_choice | \"required\"",
       "modalities | [\"audio\"]", "audio | {}", "reasoning_effort | \"low\"", "messages | []", "messages | {}", "messages | \"x\"",
       "diffusion | 1", "frobnicate | 1", "model | 1"})
   void aWrongFieldIsNamed(String name, String value) throws Exception {
