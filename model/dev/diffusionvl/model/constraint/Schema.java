@@ -206,6 +206,11 @@ record Schema(String path, Map<String, Object> keywords) {
     };
   }
 
+  /** What items says depends on prefixItems beside it. */
+  private boolean listsItems() {
+    return has("items") || has("prefixItems");
+  }
+
   /**
    * One schema that says what both say; null where that cannot be written by putting their keywords together: both say something of one
    * thing, or a property that one of them does not name is the other's business.
@@ -214,7 +219,7 @@ record Schema(String path, Map<String, Object> keywords) {
     if (keywords.isEmpty() || other.keywords().isEmpty()) {
       return keywords.isEmpty() ? other : this;
     }
-    if (has("additionalProperties") || other.has("additionalProperties")) {
+    if (has("additionalProperties") || other.has("additionalProperties") || listsItems() && other.listsItems()) {
       return null;
     }
     Map<String, Object> both = new LinkedHashMap<>(keywords);

@@ -23,10 +23,12 @@ final class SchemaCompiler {
   /** How deep arrays and objects are nested of which the schema says nothing. */
   static final int FREE_NESTING = 3;
 
+  /** Values of which nothing is said, by their nesting. Guarded by {@link Constraint}, which makes one automaton at a time. */
+  private static final Map<Integer, Automaton> FREE = new HashMap<>();
+
   private final Object root;
   private final Map<String, Integer> inside = new TreeMap<>(); // references that are being followed
   private final Map<String, Automaton> followed = new HashMap<>(); // by what was being followed
-  private final Map<Integer, Automaton> free = new HashMap<>();
 
   private SchemaCompiler(Object root) {
     this.root = root;
@@ -59,10 +61,10 @@ final class SchemaCompiler {
       return values(schema, values, nesting);
     }
     if (schema.keywords().isEmpty()) {
-      Automaton known = free.get(nesting);
+      Automaton known = FREE.get(nesting);
       if (known == null) {
         known = typed(schema, nesting);
-        free.put(nesting, known);
+        FREE.put(nesting, known);
       }
       return known.clone();
     }

@@ -105,7 +105,7 @@ class AutoregressiveTest {
   void promptIdsAndPositions(Case golden) {
     try (Stream stream = device.newStream(); Gemm gemm = new Gemm(stream);
         ImageEncoder encoder = f32.vision().newEncoder(f32.kernels(), stream, gemm)) {
-      PreparedPrompt prompt = PreparedPrompt.of(f32.config(), f32.tokenizer(), encoder, golden.request, golden.options(), false);
+      PreparedPrompt prompt = PreparedPrompt.of(f32, encoder, golden.request, golden.options(), false);
       int[] ids = GoldenCase.ints(golden.json.get("prompt_ids"));
       int pad = f32.tokenizer().addedTokenId("<|image_pad|>").orElseThrow();
       int[] padded = Arrays.stream(prompt.ids()).map(id -> id < 0 ? pad : id).toArray();
@@ -288,7 +288,7 @@ class AutoregressiveTest {
         LayerOpsFactory factory = new LayerOpsFactory(model.config().text(), stream, gemm, choice, false);
         ImageEncoder encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
         PrefixCache nothing = new PrefixCache(stream, model.dtype(), hidden, 0)) {
-      PreparedPrompt prompt = PreparedPrompt.of(model.config(), model.tokenizer(), encoder, golden.request, golden.options(), false);
+      PreparedPrompt prompt = PreparedPrompt.of(model, encoder, golden.request, golden.options(), false);
       int before = prompt.plan().length() - 1; // the last row of the prompt gives the first token
       int rows = before + answer.length;
       try (DeviceBuffer embeddings = device.allocate("embeddings", model.dtype(), before + 1, hidden);

@@ -20,6 +20,8 @@ public final class SchemaSuite {
   private static final Path FOLDER = Path.of("src/test/resources/json-schema");
   private static final SchemaRegistry REGISTRY = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12);
 
+  private static List<Case> all;
+
   private SchemaSuite() {}
 
   /** What the suite says of a value. */
@@ -40,7 +42,15 @@ public final class SchemaSuite {
     }
   }
 
-  public static List<Case> all() {
+  /** Read once: to make so many automata takes a while. */
+  public static synchronized List<Case> all() {
+    if (all == null) {
+      all = read();
+    }
+    return all;
+  }
+
+  private static List<Case> read() {
     List<Case> all = new ArrayList<>();
     try (Stream<Path> files = Files.list(FOLDER)) {
       for (Path file : files.filter(f -> f.toString().endsWith(".json")).sorted().toList()) {
