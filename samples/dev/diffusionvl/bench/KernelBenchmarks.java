@@ -77,8 +77,10 @@ final class KernelBenchmarks {
     rows.add(() -> new ResidualAddBenchmark(bench, block));
     rows.add(() -> new ResidualRmsNormBenchmark(bench, block));
     rows.add(() -> new SwigluBenchmark(bench, block));
-    rows.add(() -> new ConfidenceBenchmark(bench, block));
+    rows.add(() -> new ConfidenceBenchmark(bench, block, false));
+    rows.add(() -> new ConfidenceBenchmark(bench, block, true));
     rows.add(() -> new SampleBenchmark(bench, block));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, block, true));
     rows.add(() -> new RemaskBenchmark(bench, 1, block));
     rows.add(() -> new RemaskBenchmark(bench, 32, block));
   }
@@ -128,6 +130,6 @@ final class KernelBenchmarks {
     for (int grid : new int[] {132, 264}) { // whether more bytes under way are worth blocks that end at different times
       rows.add(() -> SkinnyResidualBenchmark.over(grid, bench, "down", m, c.hiddenSize(), c.intermediateSize()));
     }
-    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m, false));
   }
 }

@@ -86,8 +86,8 @@ public final class Constraint {
   }
 
   /**
-   * The JSON of a record, from which {@link dev.diffusionvl.model.GenerationResult#as} makes one. Components are strings, numbers, booleans, enums, records,
-   * lists and arrays of such, and Optionals, which may be missing.
+   * The JSON of a record, from which {@link dev.diffusionvl.model.GenerationResult#as} makes one. Components are strings, numbers,
+   * booleans, enums, records, lists and arrays of such, and Optionals, which may be missing.
    *
    * @throws IllegalArgumentException naming a component of another type
    */

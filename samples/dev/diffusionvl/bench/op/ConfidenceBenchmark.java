@@ -5,10 +5,12 @@ import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.Confidence;
 import dev.diffusionvl.runtime.op.Predictions;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 
-/** confidence over the logits of a block. */
+/** confidence over the logits of a block; also where every token has to be looked up among the legal ones. */
 public final class ConfidenceBenchmark extends KernelBenchmark {
   private final int rows;
   private final int vocab = bench.config().text().vocabSize();
@@ -17,21 +19,31 @@ public final class ConfidenceBenchmark extends KernelBenchmark {
   private final Operand rowMax;
   private final Operand rowSum;
   private final Operand probability;
+  private final Operand legal; // null: none is looked up
 
-  public ConfidenceBenchmark(Workbench bench, int rows) {
-    super(bench, "confidence", rows + "x" + bench.config().text().vocabSize());
+  public ConfidenceBenchmark(Workbench bench, int rows, boolean restricted) {
+    super(bench, "confidence", rows + "x" + bench.config().text().vocabSize() + (restricted ? " legal" : ""));
     this.rows = rows;
     logits = input("logits", bench.dtype(), 0, 3, rows, vocab);
     token = output("token", DType.I32, rows);
     rowMax = output("row max", DType.F32, rows);
     rowSum = output("row sum", DType.F32, rows);
     probability = output("probability", DType.F32, rows);
+    legal = restricted ? ints("legal", allLegal(rows, vocab)) : null;
   }
 
   @Override
   public void launch(int copy) {
     bench.kernels().confidence.launch(bench.stream(), logits.at(copy),
-        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), rows, vocab, -1);
+        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), rows, vocab, -1,
+        legal == null ? null : legal.at(copy));
+  }
+
+  /** Sets that hold every token. */
+  static int[] allLegal(int rows, int vocab) {
+    int[] words = new int[rows * Confidence.legalWords(vocab)];
+    Arrays.fill(words, -1);
+    return words;
   }
 
   @Override

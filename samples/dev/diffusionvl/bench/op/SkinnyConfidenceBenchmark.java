@@ -24,9 +24,11 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
   private final Operand rowMax;
   private final Operand rowSum;
   private final Operand probability;
+  private final Operand legal; // null: none is looked up
 
-  public SkinnyConfidenceBenchmark(Workbench bench, int m) {
-    super(bench, "skinny_confidence", "lm_head", m, bench.config().text().vocabSize(), bench.config().text().hiddenSize());
+  public SkinnyConfidenceBenchmark(Workbench bench, int m, boolean restricted) {
+    super(bench, "skinny_confidence", restricted ? "lm_head legal" : "lm_head", m, bench.config().text().vocabSize(),
+        bench.config().text().hiddenSize());
     h = input("h", m, k);
     squares = squares();
     norm = input("norm", bench.dtype(), 1, 0.1, k);
@@ -38,6 +40,7 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
     rowMax = output("row max", DType.F32, m);
     rowSum = output("row sum", DType.F32, m);
     probability = output("probability", DType.F32, m);
+    legal = restricted ? ints("legal", ConfidenceBenchmark.allLegal(m, n)) : null;
   }
 
   @Override
@@ -49,7 +52,8 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
   public void launch(int copy) {
     bench.kernels().skinnyConfidence.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
         new NormedLinear(norm.at(copy), EPS, w.at(copy), null, n, k), parts.at(copy),
-        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), m, -1);
+        new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), m, -1,
+        legal == null ? null : legal.at(copy));
   }
 
   @Override

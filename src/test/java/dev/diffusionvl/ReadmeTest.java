@@ -44,6 +44,9 @@ class ReadmeTest {
           + "--trace target/trace.jsonl",
       "DVL_MAIN=dev.diffusionvl.samples.Conversation ./dvl samples/models/diffusionvl-tiny samples/images/yellow-square.png "
           + "\"What color is the square?\"",
+      "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --choices red,yellow,blue "
+          + "--gen-length 16",
+      "DVL_MAIN=dev.diffusionvl.samples.PictureToRecord ./dvl samples/models/diffusionvl-tiny samples/images/yellow-square.png",
       "DVL_MAIN=dev.diffusionvl.samples.DenoisingPicture ./dvl samples/models/diffusionvl-tiny samples/images/square-and-cross.png "
           + "\"Describe this image.\" target/denoising.svg",
       "./dvl bench predict --shape 3b --device h100",

@@ -135,8 +135,8 @@ class DvlTest {
     assertTrue(outcome.out().strip().matches("\\{\"colour\":\"(red|yellow)\",\"corners\":[0-9]}"), outcome.out());
     assertTrue(dvl("generate", "--prompt", QUESTION, "--regex", "[A-Z]{2}-\\d{2}", "--gen-length", "16").out().strip()
         .matches("[A-Z]{2}-\\d{2}"));
-    JsonNode json = json(new String[] {"generate", "--image", IMAGE, "--prompt", QUESTION, "--json"}, "--choices", "red,yellow,blue", "--gen-length",
-        "16");
+    JsonNode json = json(new String[] {"generate", "--image", IMAGE, "--prompt", QUESTION, "--json"}, "--choices", "red,yellow,blue",
+        "--gen-length", "16");
     assertTrue(List.of("red", "yellow", "blue").contains(json.get("text").asText()));
     assertEquals(3, json.get("choices").size());
     assertTrue(json.at("/choices/0/log_probability").asDouble() < 0 && json.at("/choices/0/probability").asDouble() > 0);

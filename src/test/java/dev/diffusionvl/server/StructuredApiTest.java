@@ -71,7 +71,8 @@ class StructuredApiTest {
     }
     assertEquals(1, sum, 1e-6);
     assertEquals(best.get("text").asText(), text(answer));
-    assertTrue(text(served.answer(with(16, "guided_regex", "\"[a-c]{3}-\\\\d\"", "temperature", "1", "seed", "3"))).matches("[a-c]{3}-\\d"));
+    JsonNode matched = served.answer(with(16, "guided_regex", "\"[a-c]{3}-\\\\d\"", "temperature", "1", "seed", "3"));
+    assertTrue(text(matched).matches("[a-c]{3}-\\d"), text(matched));
   }
 
   @Test

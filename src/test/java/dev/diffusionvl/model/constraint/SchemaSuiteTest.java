@@ -4,13 +4,20 @@ package dev.diffusionvl.model.constraint;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.diffusionvl.loader.Tokenizer;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Random;
+import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -83,6 +90,23 @@ class SchemaSuiteTest {
       }
     }
     assertTrue(texts > 200 * TEXTS - 1);
+  }
+
+  /** The tables of the 20 schemas that need most, over a vocabulary of Qwen2.5's size, take less than 100 MB together. */
+  @Test
+  void tablesOfTheLargestAreSmall() throws IOException {
+    Path folder = Files.createTempDirectory("tokenizer");
+    try (InputStream in = new GZIPInputStream(Files.newInputStream(Path.of("src/test/resources/qwen2.5/tokenizer.json.gz")))) {
+      Files.copy(in, folder.resolve("tokenizer.json"));
+    }
+    Tokenizer tokenizer = Tokenizer.load(folder);
+    byte[][] tokens = new byte[151_936][];
+    Arrays.setAll(tokens, tokenizer::bytes);
+    Vocabulary vocabulary = new Vocabulary(tokens, tokenizer.addedTokenId("<|im_end|>").orElseThrow());
+    long bytes = cases.stream().filter(c -> c.constraint() != null).map(c -> c.constraint().bytes())
+        .sorted(Comparator.comparingInt(automaton -> -automaton.states())).limit(20)
+        .mapToLong(automaton -> TokenAutomaton.of(automaton, vocabulary).memory()).sum();
+    assertTrue(bytes < 100_000_000, "tables of " + bytes + " bytes");
   }
 
   private static int[] distances(ByteAutomaton automaton) {
