@@ -294,7 +294,9 @@ class ChatApiTest {
 
   @ParameterizedTest
   @CsvSource(delimiter = '|', value = {
-      "messages[0] | [1]", "messages[0].role | [{}]", "messages[0].role | [{\"role\":\"tool\",\"content\":\"x\"}]",
+      "messages[0] | [1]", "messages[0].role | [{}]", "messages[0].role | [{\"role\":\"function\",\"content\":\"x\"}]",
+      "messages[0].tool_call_id | [{\"role\":\"tool\",\"content\":\"x\"}]",
+      "messages[0].content | [{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"x\"}]",
       "messages[0].content | [{\"role\":\"user\"}]", "messages[0].content | [{\"role\":\"user\",\"content\":\"\"}]",
       "messages[0].content | [{\"role\":\"user\",\"content\":[]}]", "messages[0].content | [{\"role\":\"user\",\"content\":7}]",
       "messages[0].content[0].type | [{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]",
