@@ -25,11 +25,11 @@ public final class ConfidenceBenchmark extends KernelBenchmark {
     super(bench, "confidence", rows + "x" + bench.config().text().vocabSize() + (restricted ? " legal" : ""));
     this.rows = rows;
     logits = input("logits", bench.dtype(), 0, 3, rows, vocab);
+    legal = restricted ? ints("legal", allLegal(rows, vocab)) : null;
     token = output("token", DType.I32, rows);
     rowMax = output("row max", DType.F32, rows);
     rowSum = output("row sum", DType.F32, rows);
     probability = output("probability", DType.F32, rows);
-    legal = restricted ? ints("legal", allLegal(rows, vocab)) : null;
   }
 
   @Override

@@ -36,11 +36,11 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
     normed = scratch("normed", bench.dtype(), m, k);
     logits = scratch("logits", bench.dtype(), m, n);
     parts = scratch("parts", DType.F32, SkinnyConfidence.parts(m, n));
+    legal = restricted ? ints("legal", ConfidenceBenchmark.allLegal(m, n)) : null;
     token = output("token", DType.I32, m);
     rowMax = output("row max", DType.F32, m);
     rowSum = output("row sum", DType.F32, m);
     probability = output("probability", DType.F32, m);
-    legal = restricted ? ints("legal", ConfidenceBenchmark.allLegal(m, n)) : null;
   }
 
   @Override
