@@ -3,13 +3,12 @@ package dev.diffusionvl.server;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /** The keys that clients may show. Held as digests of equal length, so that a comparison takes as long for every key that is wrong. */
 public final class ApiKeys {
@@ -17,6 +16,7 @@ public final class ApiKeys {
   public static final ApiKeys NONE = new ApiKeys(List.of());
 
   private static final int MAX_FILE_BYTES = 1 << 20;
+  private static final Pattern SENDABLE = Pattern.compile("[!-~]+");
 
   private final List<byte[]> digests;
 
@@ -30,18 +30,17 @@ public final class ApiKeys {
    * @throws BadInputException if the file cannot be read or holds no key
    */
   public static ApiKeys read(Path file) {
-    try {
-      if (Files.size(file) > MAX_FILE_BYTES) {
-        throw BadInputException.of(file, "more than " + MAX_FILE_BYTES + " bytes, which is no list of keys");
-      }
-      List<String> keys = Files.readAllLines(file).stream().map(String::strip).filter(l -> !l.isEmpty() && !l.startsWith("#")).toList();
-      if (keys.isEmpty()) {
-        throw BadInputException.of(file, "holds no key");
-      }
-      return new ApiKeys(keys);
-    } catch (IOException e) {
-      throw InputFiles.failure(file, e);
+    List<String> lines = new String(InputFiles.read(file, MAX_FILE_BYTES), StandardCharsets.UTF_8).lines().map(String::strip).toList();
+    List<String> keys = lines.stream().filter(line -> !line.isEmpty() && !line.startsWith("#")).toList();
+    if (keys.isEmpty()) {
+      throw BadInputException.of(file, "holds no key");
     }
+    for (String key : keys) {
+      if (!SENDABLE.matcher(key).matches()) { // the key itself is nobody's business
+        throw BadInputException.of(file, "line " + (lines.indexOf(key) + 1) + " is no key: a header holds printable ASCII without spaces");
+      }
+    }
+    return new ApiKeys(keys);
   }
 
   /** Whether clients need no key. */

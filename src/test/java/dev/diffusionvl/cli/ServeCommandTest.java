@@ -48,6 +48,9 @@ class ServeCommandTest {
     dvl.refusedHere(3, "no-such-file", "serve", "--model", DvlProcess.MODEL.toString(), "--api-key-file", missing);
     Path empty = Files.writeString(temp.resolve("empty"), "# nothing\n\n");
     dvl.refusedHere(3, "holds no key", "serve", "--model", DvlProcess.MODEL.toString(), "--api-key-file", empty.toString());
+    Path odd = Files.writeString(temp.resolve("odd"), "sk-good\n# of ours\nsk two words\n");
+    dvl.refusedHere(3, "line 3 is no key", "serve", "--model", DvlProcess.MODEL.toString(), "--api-key-file", odd.toString());
+    dvl.refusedHere(3, "/dev/zero: not a regular file", "serve", "--model", DvlProcess.MODEL.toString(), "--api-key-file", "/dev/zero");
     dvl.refusedHere(3, "no-such-model", "serve", "--model", temp.resolve("no-such-model").toString());
   }
 
