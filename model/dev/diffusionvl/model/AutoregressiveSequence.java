@@ -184,6 +184,6 @@ final class AutoregressiveSequence extends Sequence {
 
   @Override
   GenerationResult.Counts counts() {
-    return new GenerationResult.Counts(written(), prefills(), denoises(), 0, written(), written());
+    return new GenerationResult.Counts(written(), prefills(), denoises(), 0, written(), written(), passRows());
   }
 }

@@ -281,6 +281,6 @@ final class BlockSequence extends Sequence {
 
   @Override
   GenerationResult.Counts counts() {
-    return new GenerationResult.Counts(decodedBlocks, prefills(), denoises(), stores, steps, commits);
+    return new GenerationResult.Counts(decodedBlocks, prefills(), denoises(), stores, steps, commits, passRows());
   }
 }

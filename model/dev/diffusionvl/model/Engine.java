@@ -204,7 +204,7 @@ public final class Engine implements AutoCloseable {
     float[] unwritten = new float[ids.length];
     Arrays.fill(unwritten, Float.NaN);
     return new GenerationResult("", ids, "cancelled", prompt.plan().length(), prompt.plan().imageTokens(), 0,
-        new GenerationResult.Counts(0, 0, 0, 0, 0, 0), new GenerationResult.Timings(model.loadMillis(), 0, 0, 0), unwritten, List.of());
+        GenerationResult.Counts.NONE, new GenerationResult.Timings(model.loadMillis(), 0, 0, 0), unwritten, List.of());
   }
 
   private synchronized void count(PreparedPrompt prompt, int known) {

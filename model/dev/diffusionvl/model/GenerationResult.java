@@ -63,8 +63,12 @@ public record GenerationResult(
    * @param store passes that only stored a finished block
    * @param steps denoising steps taken; more than {@code denoise} where drafts were right
    * @param commits positions filled by them
+   * @param rows of all passes: what a pass costs where there are many
    */
-  public record Counts(int blocks, int prefill, int denoise, int store, int steps, int commits) {
+  public record Counts(int blocks, int prefill, int denoise, int store, int steps, int commits, long rows) {
+    /** Of a generation that ran no pass. */
+    static final Counts NONE = new Counts(0, 0, 0, 0, 0, 0, 0);
+
     public int forwards() {
       return prefill + denoise + store;
     }

@@ -66,6 +66,10 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
    * @param store its block itself is stored, and not scored
    */
   record Part(Sequence sequence, int promptRows, boolean finished, int variants, boolean store) {
+    int rows() {
+      return promptRows + sequence.extent().blockRows() * ((finished ? 1 : 0) + variants + (store ? 1 : 0));
+    }
+
     /** Rows that are in the cache behind this pass and were not before. */
     int cachedRows() {
       return promptRows + (finished || store ? sequence.extent().blockRows() : 0);

@@ -28,6 +28,7 @@ abstract class Sequence {
   private DeviceBuffer embeddings; // of the prompt; the owner is who gave it
   private int prefills;
   private int denoises;
+  private long passRows;
 
   /** @param drafts most drafts that a pass carries */
   Sequence(GenerationOptions options, Extent extent, int drafts, GenerationEvents events) {
@@ -171,6 +172,7 @@ abstract class Sequence {
     store(part.cachedRows());
     prefills += part.promptRows() > 0 && part.variants() == 0 ? 1 : 0;
     denoises += part.variants() > 0 ? 1 : 0;
+    passRows += part.rows();
     return part.promptRows() > 0;
   }
 
@@ -272,6 +274,11 @@ abstract class Sequence {
   /** Passes that only stored the prompt. */
   final int prefills() {
     return prefills;
+  }
+
+  /** Rows of all passes so far. */
+  final long passRows() {
+    return passRows;
   }
 
   /** Passes that gave logits. */

@@ -35,8 +35,8 @@ final class DecodingOptions {
 
   /** How a model decodes; says so where nobody chose it, and what of the options has no effect on it. */
   Decoding of(ModelConfig config) {
-    if (decoding == null && !config.diffusion()) {
-      System.err.println("dvl: no diffusion model: decoding is autoregressive");
+    if (decoding == null) {
+      announce(config);
     }
     Decoding chosen = decoding(decoding == null ? Decoding.of(config).label() : decoding);
     if (!chosen.hasSteps()) {
@@ -49,6 +49,13 @@ final class DecodingOptions {
       }
     }
     return chosen;
+  }
+
+  /** Says that a model is decoded in another way than most. */
+  static void announce(ModelConfig config) {
+    if (!config.diffusion()) {
+      System.err.println("dvl: no diffusion model: decoding is autoregressive");
+    }
   }
 
   private Decoding decoding(String label) {

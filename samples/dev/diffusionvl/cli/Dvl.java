@@ -35,7 +35,7 @@ import picocli.CommandLine.Command;
     versionProvider = Dvl.Version.class,
     footer = "DVL_JAVA_OPTIONS holds options for the Java runtime, such as -Xmx8g or -Ddvl.device=emulated.",
     subcommands = {GenerateCommand.class, ChatCommand.class, ServeCommand.class, InspectCommand.class, TranslateCommand.class,
-        QuantizeCommand.class, EvalCommand.class, BenchCommand.class, SelfCheckCommand.class})
+        QuantizeCommand.class, EvalCommand.class, CompareCommand.class, BenchCommand.class, SelfCheckCommand.class})
 public final class Dvl implements Runnable {
   static final int BUG = 1;
   static final int USAGE = 2;

@@ -6,25 +6,19 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.OutputFile;
 import java.awt.Color;
-import java.awt.Dimension;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import javax.xml.parsers.DocumentBuilderFactory;
-import javax.xml.parsers.ParserConfigurationException;
-import org.apache.batik.svggen.SVGGraphics2D;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.Marker;
 import org.knowm.xchart.style.markers.SeriesMarkers;
-import org.w3c.dom.Document;
 
 /**
  * The curve of a training run as a picture: loss, smoothed loss, and the held-out score where there is one. Made of the run's log, so that
@@ -90,25 +84,7 @@ final class LossPicture {
       chart.getStyler().setYAxisMin(1, 0.0).setYAxisMax(1, 100.0);
       chart.getStyler().setYAxisGroupPosition(1, Styler.YAxisPosition.Right);
     }
-    SVGGraphics2D graphics = new SVGGraphics2D(emptyDocument());
-    graphics.setSVGCanvasSize(new Dimension(WIDTH, HEIGHT));
-    chart.paint(graphics, WIDTH, HEIGHT);
-    StringWriter svg = new StringWriter();
-    try {
-      graphics.stream(svg, true);
-    } catch (IOException e) {
-      throw new IllegalStateException(e); // a StringWriter has none
-    }
-    return svg.toString();
-  }
-
-  private static Document emptyDocument() {
-    try {
-      return DocumentBuilderFactory.newInstance().newDocumentBuilder().getDOMImplementation()
-          .createDocument(SVGGraphics2D.SVG_NAMESPACE_URI, "svg", null);
-    } catch (ParserConfigurationException e) {
-      throw new IllegalStateException(e); // nothing was asked of the parser
-    }
+    return ChartSvg.of(chart);
   }
 
   private static XYSeries add(XYChart chart, String name, List<Point> points, Color color, Marker marker) {

@@ -45,6 +45,7 @@ final class ResultJson {
     json.put("denoise_forwards", result.counts().denoise());
     json.put("store_forwards", result.counts().store());
     json.put("forwards", result.counts().forwards());
+    json.put("row_forwards", result.counts().rows());
     json.put("denoise_steps", result.counts().steps());
     json.put("commits_per_forward", round(result.counts().commitsPerForward()));
     json.put("device", device.spec());

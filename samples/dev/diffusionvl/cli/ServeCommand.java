@@ -97,6 +97,7 @@ final class ServeCommand implements Callable<Integer> {
     HTTP_LOG.setLevel(Level.WARNING);
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
+      DecodingOptions.announce(files.config());
       MemoryNeed need = MemoryNeed.of(files.config(), type, kvTokens);
       try (Device gpu = Device.open(model.device())) {
         model.announce(gpu, need);

@@ -6,7 +6,10 @@ import dev.diffusionvl.loader.ChatPrompt.Turn;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.Tokenizer;
+import dev.diffusionvl.model.Decoding;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.Execution;
+import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
 import dev.diffusionvl.model.PromptLimitException;
@@ -65,6 +68,11 @@ public final class ExactMatch implements HeldOut.Questions {
     return questions;
   }
 
+  /** The same questions, answered in another way. */
+  public ExactMatch with(Decoding decoding, Execution execution) {
+    return new ExactMatch(data, questions, options.withDecoding(decoding).withExecution(execution));
+  }
+
   /** The same questions with answers only as long as the longest recorded one takes: a longer answer is wrong however it goes on. */
   public ExactMatch briefly(Tokenizer tokenizer, int blockSize) {
     int longest = questions.stream().mapToInt(question -> tokenizer.encode(question.gold()).length).max().orElse(0);
@@ -116,14 +124,35 @@ public final class ExactMatch implements HeldOut.Questions {
     List<Asked> answers = new ArrayList<>();
     try (Session session = model.newSession()) {
       for (Question question : questions) {
-        long start = System.nanoTime();
-        GenerationResult result = session.generate(question.request(PromptForm.of(model.config())), options);
+        Clock clock = new Clock();
+        GenerationResult result = session.generate(question.request(PromptForm.of(model.config())), options, clock);
+        double millis = clock.millis();
         double score = EvalTask.EXACT.score(new Answer(question.id(), result.text(), List.of(question.gold()), null, null, List.of()));
-        answers.add(new Asked(question, result.text(), score, result.counts().forwards(), (System.nanoTime() - start) / 1e6));
+        answers.add(new Asked(question, result, score, clock.first < 0 ? millis : clock.first, millis));
         listener.accept(answers.getLast());
       }
     }
     return answers;
+  }
+
+  /** When text was final for the first time. */
+  private static final class Clock implements GenerationListener {
+    private final long start = System.nanoTime();
+    private double first = -1;
+
+    double millis() {
+      return (System.nanoTime() - start) / 1e6;
+    }
+
+    @Override
+    public boolean isLive() {
+      return false;
+    }
+
+    @Override
+    public void onText(String text) {
+      first = first < 0 ? millis() : first;
+    }
   }
 
   @Override
