@@ -90,7 +90,8 @@ record CompareReport(String title, String command, boolean emulated, List<Compar
   }
 
   String html() {
-    StringBuilder page = new StringBuilder("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>").append(escaped(title))
+    StringBuilder page = new StringBuilder("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>")
+        .append(escaped(title))
         .append("</title>\n<style>body{font-family:sans-serif;max-width:70em;margin:2em auto}table{border-collapse:collapse}"
             + "td,th{border:1px solid #ccc;padding:.25em .6em;text-align:right}td:nth-child(-n+2){text-align:left}"
             + "pre{white-space:pre-wrap}</style></head>\n<body><h1>").append(escaped(title)).append("</h1>\n<pre>")
@@ -104,9 +105,9 @@ record CompareReport(String title, String command, boolean emulated, List<Compar
       cells(row).forEach(cell -> page.append("<td>").append(escaped(cell)).append("</td>"));
       page.append("</tr>\n");
     }
-    page.append("</table>\n<p>A forward is a pass through the language model; row-forwards are the rows of all passes, those of the prompts "
-        + "included. Both are counted, not timed. Weight bytes are the layers and the output matrix, read once per forward. Where prompt and answer are one block, a model that was "
-        + "trained on blocks of its own size is asked for what it was not trained for.");
+    page.append("</table>\n<p>A forward is a pass through the language model; row-forwards are the rows of all passes, those of the "
+        + "prompts included. Both are counted, not timed. Weight bytes are the layers and the output matrix, read once per forward. Where "
+        + "prompt and answer are one block, a model that was trained on blocks of its own size is asked for what it was not trained for.");
     return page.append(emulated ? " Times of the emulated device say nothing about a GPU and are left out." : "")
         .append("</p></body></html>\n").toString();
   }

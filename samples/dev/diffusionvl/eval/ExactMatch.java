@@ -70,7 +70,7 @@ public final class ExactMatch implements HeldOut.Questions {
 
   /** The same questions, answered in another way. */
   public ExactMatch with(Decoding decoding, Execution execution) {
-    return new ExactMatch(data, questions, options.withDecoding(decoding).withExecution(execution));
+    return new ExactMatch(data, questions, options.withDecoding(decoding).withExecution(execution), null);
   }
 
   /** The same questions with answers only as long as the longest recorded one takes: a longer answer is wrong however it goes on. */
