@@ -244,6 +244,6 @@ final class ChoiceSequence extends Sequence {
   GenerationResult.Counts counts() {
     int length = answer < 0 ? 0 : choices.get(answer).length;
     int blocks = answer < 0 ? 0 : (extent().prompt() + length - 1) / extent().blockSize() - extent().promptBlocks() + 1;
-    return new GenerationResult.Counts(blocks, prefills(), denoises(), 0, denoises(), length);
+    return new GenerationResult.Counts(blocks, prefills(), denoises(), 0, denoises(), length, passRows());
   }
 }

@@ -39,6 +39,8 @@ class ReadmeTest {
       "./dvl selfcheck samples/models/diffusionvl-tiny --json target/selfcheck.json",
       "./dvl generate --model samples/models/qwen25vl-tiny --image samples/images/yellow-square.png "
           + "--prompt \"Describe this image.\" --speculate 5",
+      "./dvl compare samples/models/diffusionvl-tiny --base samples/models/qwen25vl-tiny --task exact --data samples/data/shapes/eval.json "
+          + "--images samples/data/shapes/images --limit 1 --dtype f32 --out target/comparison.html",
       "./dvl eval --task chartqa --rescore src/test/resources/eval/chartqa.jsonl --json",
       "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --steps 2 --gen-length 16 --json "
           + "--trace target/trace.jsonl",
