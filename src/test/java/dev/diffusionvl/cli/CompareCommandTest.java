@@ -27,7 +27,8 @@ class CompareCommandTest {
   void oneQuestionInEveryWay() throws Exception {
     Path page = temp.resolve("page.html");
     Outcome outcome = new DvlProcess(temp).run("compare", DvlProcess.MODEL.toString(), "--base", BASE, "--task", "exact", "--data", DATA,
-        "--images", "samples/data/shapes/images", "--limit", "1", "--dtype", "f32", "--device", "emulated", "--out", page.toString(), "--json");
+        "--images", "samples/data/shapes/images", "--limit", "1", "--dtype", "f32", "--device", "emulated", "--out", page.toString(),
+        "--json");
     assertEquals(0, outcome.code(), outcome.err());
     JsonNode result = new ObjectMapper().readTree(outcome.out());
     assertEquals(15, result.get("rows").size());
