@@ -89,7 +89,7 @@ final class CompareCommand implements Callable<Integer> {
     }
     CompareReport report = new CompareReport(String.format(Locale.ROOT, "Decodings of %s%s over %d questions, %s, %s, %s", model,
         base == null ? "" : " and its base " + base, rows.getFirst().asked(), dtype, where, LocalDate.now(ZoneOffset.UTC)),
-        "dvl compare " + String.join(" ", spec.commandLine().getParseResult().originalArgs()), emulated, rows);
+        "dvl " + String.join(" ", spec.commandLine().getParseResult().originalArgs()), emulated, rows);
     OutputFile.write(out, report.html().getBytes(StandardCharsets.UTF_8));
     if (json) {
       System.out.println(json(rows, report));

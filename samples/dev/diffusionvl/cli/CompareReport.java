@@ -52,11 +52,11 @@ record CompareReport(String title, String command, boolean emulated, List<Compar
         ratio <= 0.5 ? ", at most half as expected" : ": more than half, otherwise than expected");
   }
 
-  /** Passes are saved only at an equal score. */
+  /** Passes are saved only at a score that is as good. */
   private static String score(Compared block, Compared other) {
     double points = 100 * (block.score() - other.score());
-    return Math.abs(points) <= 100 * Compared.AS_GOOD ? "" : String.format(Locale.ROOT,
-        " The scores are not equal, though: block diffusion is %+.1f points from it, so the passes alone do not decide.", points);
+    return Math.abs(points) <= 100 * Compared.AS_GOOD ? "" : String.format(Locale.ROOT, " It scores %.1f points %s.", Math.abs(points),
+        points > 0 ? "more" : "fewer, so the passes alone do not decide");
   }
 
   private static List<String> head(boolean emulated) {
