@@ -125,6 +125,8 @@ kernels() {
     run kernels 120 "$home/dvl" bench kernels --shape tiny --out "$rows"
   else
     run kernels 150 "$home/dvl" bench kernels --shape 7b --out "$rows"
+    run kernels 150 "$home/dvl" bench kernels --shape 7b --weights fp8 --weights int4 --only skinny_swiglu --only skinny_qkv \
+      --only skinny_residual --only skinny_confidence --only expand_weights --out "$rows"
     run kernels 100 "$home/dvl" bench kernels --shape 3b --out "$rows"
   fi
 }
@@ -154,6 +156,8 @@ models() {
   $rehearse && length=16
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
   run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --tokenizer $tokenizer --out "$rows" "$@"
+  run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --rows 64 --weights fp8 --weights int4 \
+    --tokenizer $tokenizer --out "$rows" "$@"
   run models 60 "$home/dvl" bench generate --shape "$shape" --gemm own --overlap --gen-length $length --tokenizer $tokenizer \
     --out "$rows" "$@"
   run models 90 "$home/dvl" bench generate --shape "$shape" --gemm own --speculate 0 --speculate 3 --speculate 7 --gen-length $length \

@@ -58,29 +58,26 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
 }  // namespace
 
 // arrived[gridDim.x] counts the blocks that are done with all of their tiles.
-#define SKINNY_CONFIDENCE(M)                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                        \
-      skinny_confidence_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w,                \
-                                    dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,            \
-                                    float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span,         \
-                                    const unsigned* legal) {                                                                        \
-    dvl::skinny_product<M, false, true>({h, w, rows, vocab, k}, {norm, squares, eps}, {partials, arrived, span},                    \
-                                        KeepBest<bf16>{parts, vocab, excluded, legal});                                             \
-    if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                            \
-      merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                                    \
-  }                                                                                                                                 \
-  DVL_EXPORT(skinny_confidence_m##M##_bf16)
+#define SKINNY_CONFIDENCE(M, FORM)                                                                                             \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                   \
+      skinny_confidence_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, \
+                                      dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,     \
+                                      float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span,  \
+                                      const unsigned* legal) {                                                                 \
+    dvl::skinny_product<M, false, true>(dvl::product(h, DVL_WEIGHTS_##FORM, rows, vocab, k), {norm, squares, eps},             \
+                                        {partials, arrived, span}, KeepBest<bf16>{parts, vocab, excluded, legal});             \
+    if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                       \
+      merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                               \
+  }                                                                                                                            \
+  DVL_EXPORT(skinny_confidence_m##M##_##FORM);
 
-SKINNY_CONFIDENCE(8);
-SKINNY_CONFIDENCE(16);
-SKINNY_CONFIDENCE(32);
-SKINNY_CONFIDENCE(64);
+DVL_SKINNY_INSTANCES(SKINNY_CONFIDENCE)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_confidence_f32(const float* h, const float* squares, const float* norm, float eps, const float* w, dvl::Best* parts, int* token,
                           float* probability, float* row_max, float* row_sumexp, float*, unsigned* arrived, int rows, int vocab, int k,
                           int excluded, int, const unsigned* legal) {
-  dvl::skinny_product_f32<false, true>({h, w, rows, vocab, k}, {norm, squares, eps}, KeepBest<float>{parts, vocab, excluded, legal});
+  dvl::skinny_product_f32<false, true>({h, {w}, rows, vocab, k}, {norm, squares, eps}, KeepBest<float>{parts, vocab, excluded, legal});
   if (dvl::last_block(arrived, gridDim.x * gridDim.y)) merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);
 }
 DVL_EXPORT(skinny_confidence_f32);

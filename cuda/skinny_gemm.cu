@@ -31,21 +31,19 @@ struct Store {
 
 }  // namespace
 
-#define SKINNY_GEMM(M)                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                           \
-      skinny_gemm_m##M##_bf16(const bf16* x, const bf16* w, float* acc, bf16* y, float* partials, unsigned* arrived, int rows, int n,  \
-                              int k, int span) {                                                                                       \
-    dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span}, Store<bf16>{acc, y, n});                   \
-  }                                                                                                                                    \
-  DVL_EXPORT(skinny_gemm_m##M##_bf16)
+#define SKINNY_GEMM(M, FORM)                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                             \
+      skinny_gemm_m##M##_##FORM(const bf16* x, DVL_PARAMETERS_##FORM, float* acc, bf16* y, float* partials, unsigned* arrived, int rows, \
+                                int n, int k, int span) {                                                                                \
+    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM, rows, n, k), {}, {partials, arrived, span},                 \
+                                         Store<bf16>{acc, y, n});                                                                        \
+  }                                                                                                                                      \
+  DVL_EXPORT(skinny_gemm_m##M##_##FORM);
 
-SKINNY_GEMM(8);
-SKINNY_GEMM(16);
-SKINNY_GEMM(32);
-SKINNY_GEMM(64);
+DVL_SKINNY_INSTANCES(SKINNY_GEMM)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_gemm_f32(const float* x, const float* w, float* acc, float* y, float*, unsigned*, int rows, int n, int k, int) {
-  dvl::skinny_product_f32<false, false>({x, w, rows, n, k}, {}, Store<float>{acc, y, n});
+  dvl::skinny_product_f32<false, false>({x, {w}, rows, n, k}, {}, Store<float>{acc, y, n});
 }
 DVL_EXPORT(skinny_gemm_f32);

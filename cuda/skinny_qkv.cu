@@ -76,29 +76,26 @@ struct RotateAndStore {
 
 }  // namespace
 
-#define SKINNY_QKV(M)                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                         \
-      skinny_qkv_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w, const bf16* bias,      \
-                             const float* cos, const float* sin, const Segment* segments, bf16* q, bf16* k_cache, bf16* v_cache,     \
-                             float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads, int kv_heads, \
-                             int slots, int k, int span) {                                                                           \
-    dvl::skinny_product<M, false, true>(                                                                                             \
-        {h, w, rows, (heads + 2 * kv_heads) * dvl::kTile, k}, {norm, squares, eps}, {partials, arrived, span},                       \
-        RotateAndStore<bf16>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});      \
-  }                                                                                                                                  \
-  DVL_EXPORT(skinny_qkv_m##M##_bf16)
+#define SKINNY_QKV(M, FORM)                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                               \
+      skinny_qkv_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, const bf16* bias,  \
+                               const float* cos, const float* sin, const Segment* segments, bf16* q, bf16* k_cache, bf16* v_cache,         \
+                               float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads, int kv_heads,    \
+                               int slots, int k, int span) {                                                                               \
+    dvl::skinny_product<M, false, true>(                                                                                                   \
+        dvl::product(h, DVL_WEIGHTS_##FORM, rows, (heads + 2 * kv_heads) * dvl::kTile, k), {norm, squares, eps}, {partials, arrived, span},\
+        RotateAndStore<bf16>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});            \
+  }                                                                                                                                        \
+  DVL_EXPORT(skinny_qkv_m##M##_##FORM);
 
-SKINNY_QKV(8);
-SKINNY_QKV(16);
-SKINNY_QKV(32);
-SKINNY_QKV(64);
+DVL_SKINNY_INSTANCES(SKINNY_QKV)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_qkv_f32(const float* h, const float* squares, const float* norm, float eps, const float* w, const float* bias,
                    const float* cos, const float* sin, const Segment* segments, float* q, float* k_cache, float* v_cache, float*,
                    unsigned*, int first_row, int rows, int segment_count, int heads, int kv_heads, int slots, int k, int) {
   dvl::skinny_product_f32<false, true>(
-      {h, w, rows, (heads + 2 * kv_heads) * dvl::kTile, k}, {norm, squares, eps},
+      {h, {w}, rows, (heads + 2 * kv_heads) * dvl::kTile, k}, {norm, squares, eps},
       RotateAndStore<float>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});
 }
 DVL_EXPORT(skinny_qkv_f32);

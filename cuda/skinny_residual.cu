@@ -37,22 +37,19 @@ static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
 
 }  // namespace
 
-#define SKINNY_RESIDUAL(M)                                                                                                         \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                       \
-      skinny_residual_m##M##_bf16(const bf16* x, const bf16* w, bf16* h, float* squares, float* partials, unsigned* arrived,       \
-                                  int rows, int n, int k, int span, int ahead) {                                                   \
-    dvl::skinny_product<M, false, false>({x, w, rows, n, k}, {}, {partials, arrived, span, ahead},                                       \
-                                        AddToResidual<bf16>{h, squares, n});                                                       \
-  }                                                                                                                                \
-  DVL_EXPORT(skinny_residual_m##M##_bf16)
+#define SKINNY_RESIDUAL(M, FORM)                                                                                                       \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                           \
+      skinny_residual_m##M##_##FORM(const bf16* x, DVL_PARAMETERS_##FORM, bf16* h, float* squares, float* partials, unsigned* arrived, \
+                                    int rows, int n, int k, int span, int ahead) {                                                     \
+    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM, rows, n, k), {}, {partials, arrived, span, ahead},        \
+                                         AddToResidual<bf16>{h, squares, n});                                                          \
+  }                                                                                                                                    \
+  DVL_EXPORT(skinny_residual_m##M##_##FORM);
 
-SKINNY_RESIDUAL(8);
-SKINNY_RESIDUAL(16);
-SKINNY_RESIDUAL(32);
-SKINNY_RESIDUAL(64);
+DVL_SKINNY_INSTANCES(SKINNY_RESIDUAL)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_residual_f32(const float* x, const float* w, float* h, float* squares, float*, unsigned*, int rows, int n, int k, int, int) {
-  dvl::skinny_product_f32<false, false>({x, w, rows, n, k}, {}, AddToResidual<float>{h, squares, n});
+  dvl::skinny_product_f32<false, false>({x, {w}, rows, n, k}, {}, AddToResidual<float>{h, squares, n});
 }
 DVL_EXPORT(skinny_residual_f32);

@@ -35,23 +35,20 @@ struct Swiglu {
 
 }  // namespace
 
-#define SKINNY_SWIGLU(M)                                                                                                           \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                       \
-      skinny_swiglu_m##M##_bf16(const bf16* h, const float* squares, const bf16* norm, float eps, const bf16* w, bf16* out,        \
-                                float* partials, unsigned* arrived, int rows, int inter, int k, int span) {                        \
-    dvl::skinny_product<M, true, true>({h, w, rows, 2 * inter, k}, {norm, squares, eps}, {partials, arrived, span},                \
-                                       Swiglu<bf16>{out, inter});                                                                  \
-  }                                                                                                                                \
-  DVL_EXPORT(skinny_swiglu_m##M##_bf16)
+#define SKINNY_SWIGLU(M, FORM)                                                                                                        \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                          \
+      skinny_swiglu_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, bf16* out, \
+                                  float* partials, unsigned* arrived, int rows, int inter, int k, int span) {                         \
+    dvl::skinny_product<M, true, true>(dvl::product(h, DVL_WEIGHTS_##FORM, rows, 2 * inter, k), {norm, squares, eps},                 \
+                                       {partials, arrived, span}, Swiglu<bf16>{out, inter});                                          \
+  }                                                                                                                                   \
+  DVL_EXPORT(skinny_swiglu_m##M##_##FORM);
 
-SKINNY_SWIGLU(8);
-SKINNY_SWIGLU(16);
-SKINNY_SWIGLU(32);
-SKINNY_SWIGLU(64);
+DVL_SKINNY_INSTANCES(SKINNY_SWIGLU)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
     skinny_swiglu_f32(const float* h, const float* squares, const float* norm, float eps, const float* w, float* out, float*, unsigned*,
                       int rows, int inter, int k, int) {
-  dvl::skinny_product_f32<true, true>({h, w, rows, 2 * inter, k}, {norm, squares, eps}, Swiglu<float>{out, inter});
+  dvl::skinny_product_f32<true, true>({h, {w}, rows, 2 * inter, k}, {norm, squares, eps}, Swiglu<float>{out, inter});
 }
 DVL_EXPORT(skinny_swiglu_f32);

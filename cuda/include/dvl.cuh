@@ -100,6 +100,16 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 }
 __device__ __forceinline__ float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ __forceinline__ float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
+// a * b + c of both halves, each rounded once (emulated: through f32, the same wherever that sum is exact)
+__device__ __forceinline__ uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+#ifdef DVL_EMULATED
+  return pack_bf16(::fmaf(low_bf16(a), low_bf16(b), low_bf16(c)), ::fmaf(high_bf16(a), high_bf16(b), high_bf16(c)));
+#else
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+#endif
+}
 
 // ---- vectors of N elements through 16-, 8- or 4-byte accesses; p must be aligned to min(16, N * sizeof(T)) bytes
 namespace detail {
@@ -333,6 +343,18 @@ __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row DV
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(address)
                  : "memory");
+#endif
+}
+
+// The same of two tiles: lanes 0 to 15 give the addresses, the others any valid one.
+__device__ __forceinline__ void ldmatrix_x2(uint32_t (&r)[2], const void* row DVL_SITE) {
+#ifdef DVL_EMULATED
+  ::emu::ldmatrix(r, 2, row, false, site);
+#else
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];\n"
+               : "=r"(r[0]), "=r"(r[1])
+               : "r"(shared_address(row))
+               : "memory");
 #endif
 }
 

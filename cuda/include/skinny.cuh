@@ -3,7 +3,8 @@
 //
 // Idea    A tile is 128 rows of w, a chunk 64 of k. 8 warps multiply chunk after chunk: w as the A operand of m16n8k16 (16 rows of w per
 //         warp, 8 rows of x per instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory,
-//         16-byte pieces XOR-swizzled so that ldmatrix meets no bank twice.
+//         16-byte pieces XOR-swizzled so that ldmatrix meets no bank twice. In which form w is stored is its type's affair
+//         (skinny_weights.cuh): the rest is the same.
 // Split   The units (tile, chunk) in one line, `span` of them per block ("stream-K"): all blocks read the same amount, whatever the shape.
 //         A tile of several blocks is added up by the last of them, in the order of k.
 // Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
@@ -14,21 +15,24 @@
 #include "dvl.cuh"
 #include "grid.cuh"
 #include "rounding.cuh"
+#include "skinny_weights.cuh"
 
 namespace dvl {
 
-constexpr int kSkinnyThreads = 256;
 constexpr int kSkinnyWarps = kSkinnyThreads / 32;
-constexpr int kTile = 128;                           // rows of w, columns of y
-constexpr int kChunk = 64;                           // of k: a line of 128 bytes
 constexpr int kColumnsPitch = kTile + 4;             // f32 [8][kColumnsPitch] between product and epilogue, free of bank conflicts
 
-template <class T>
+template <class T, class W = DenseWeights<T>>
 struct Product {
   const T* x;  // [rows, k]
-  const T* w;  // [n, k]
+  W w;         // [n, k]
   int rows, n, k;
 };
+
+template <class T, class W>
+__device__ __forceinline__ Product<T, W> product(const T* x, const W& w, int rows, int n, int k) {
+  return {x, w, rows, n, k};
+}
 
 // RMSNorm of x on its way into the product; the sums of squares were left by the kernel that wrote x.
 template <class T>
@@ -46,20 +50,6 @@ struct SkinnySplit {
   int ahead = 0;  // units beyond the ring that are asked for while the kernel before still runs
 };
 
-// Tile t holds the rows 128 t .. of w; if Paired, 64 t .. of its first half and then of its second: what belongs together (gate and
-// up) is in one tile.
-template <bool Paired>
-__device__ __forceinline__ int weight_row(int tile, int i, int n) {
-  if constexpr (!Paired) return tile * kTile + i;
-  const int row = tile * (kTile / 2) + (i & (kTile / 2 - 1));
-  return row < n / 2 ? row + (i >= kTile / 2 ? n / 2 : 0) : n;
-}
-
-template <bool Paired>
-__device__ __forceinline__ int tiles_of(int n) {
-  return Paired ? (n / 2 + kTile / 2 - 1) / (kTile / 2) : (n + kTile - 1) / kTile;
-}
-
 // 1 / root mean square of x's rows from the sums of squares of their groups; `scale` is ready after the next barrier.
 template <int M, class T>
 __device__ __forceinline__ void row_scales(const InputNorm<T>& norm, int rows, int k, float (&scale)[M]) {
@@ -73,11 +63,11 @@ __device__ __forceinline__ void row_scales(const InputNorm<T>& norm, int rows, i
 }
 
 // Shared memory of a block, in bytes; the launchers know it too.
-template <int M>
+template <int M, class W>
 struct SkinnyRing {
-  static constexpr int kStages = M <= 32 ? 4 : 3;  // 99 KB are all that sm_86 and sm_89 have
-  static constexpr int kWeightBytes = kTile * kChunk * 2;
-  static constexpr int kStageBytes = kWeightBytes + M * kChunk * 2;
+  static constexpr int kStages = W::template kStages<M>;
+  static constexpr int kRows = W::kUnitBytes;  // the rows of x behind the weights
+  static constexpr int kStageBytes = kRows + M * kChunk * 2;
   static constexpr int kColumns = kStages * kStageBytes;  // f32 [8][kColumnsPitch] behind the ring
 };
 
@@ -85,27 +75,9 @@ struct SkinnyRing {
 template <int M>
 constexpr int kSkinnyResident = M <= 16 ? 3 : 2;
 
-// Address of a 16-byte piece in an operand's [rows][kChunk] of a stage.
-__device__ __forceinline__ unsigned char* piece_at(unsigned char* operand, int row, int piece) {
-  return operand + row * (kChunk * 2) + ((piece ^ (row & 7)) << 4);
-}
-
-template <bool Paired>
-__device__ __forceinline__ void fetch_weights(const Product<bf16>& p, unsigned char* stage, int tile, int chunk) {
-  const int piece = int(threadIdx.x) % 8;
-  const int at = chunk * kChunk + piece * 8;
-#pragma unroll
-  for (int i = 0; i < kTile / (kSkinnyThreads / 8); i++) {
-    const int line = int(threadIdx.x) / 8 + i * (kSkinnyThreads / 8);
-    const int row = weight_row<Paired>(tile, line, p.n);
-    const bool inside = row < p.n && at < p.k;
-    cp_async16_once(piece_at(stage, line, piece), inside ? p.w + int64_t(row) * p.k + at : p.w, inside);
-  }
-}
-
 // The rows of x; at the start of a block at once, so that the stages of weights are not waited for together.
-template <int M, bool Async>
-__device__ __forceinline__ void fetch_rows(const Product<bf16>& p, unsigned char* x, int chunk) {
+template <int M, bool Async, class W>
+__device__ __forceinline__ void fetch_rows(const Product<bf16, W>& p, unsigned char* x, int chunk) {
   const int piece = int(threadIdx.x) % 8;
   const int at = chunk * kChunk + piece * 8;
 #pragma unroll
@@ -121,13 +93,12 @@ __device__ __forceinline__ void fetch_rows(const Product<bf16>& p, unsigned char
   }
 }
 
-// Asks the L2 cache for the weights of units that are not in the ring yet, one line per row.
-template <bool Paired>
-__device__ __forceinline__ void prefetch_units(const Product<bf16>& p, int chunks, int begin, int end) {
-  for (int i = int(threadIdx.x); i < (end - begin) * kTile; i += kSkinnyThreads) {
-    const int unit = begin + i / kTile;
-    const int row = weight_row<Paired>(unit / chunks, i % kTile, p.n);
-    if (row < p.n) prefetch_line(p.w + int64_t(row) * p.k + unit % chunks * kChunk);
+// Asks the L2 cache for the weights of units that are not in the ring yet.
+template <bool Paired, class W>
+__device__ __forceinline__ void prefetch_units(const Product<bf16, W>& p, int chunks, int begin, int end) {
+  for (int i = int(threadIdx.x); i < (end - begin) * W::kUnitLines; i += kSkinnyThreads) {
+    const int unit = begin + i / W::kUnitLines;
+    p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, i % W::kUnitLines);
   }
 }
 
@@ -151,27 +122,8 @@ __device__ __forceinline__ void normalise_unit(const InputNorm<bf16>& norm, unsi
   }
 }
 
-template <int M>
-__device__ __forceinline__ void multiply_unit(unsigned char* stage, float (&sum)[M / 8][4]) {
-  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
-#pragma unroll
-  for (int half = 0; half < 2; half++) {  // 32 of k
-    uint32_t a[2][4];
-#pragma unroll
-    for (int s = 0; s < 2; s++)
-      ldmatrix_x4<false>(a[s], piece_at(stage, warp * 16 + lane % 16, half * 4 + s * 2 + lane / 16));
-#pragma unroll
-    for (int m = 0; m < M / 8; m++) {
-      uint32_t b[4];
-      ldmatrix_x4<false>(b, piece_at(stage + SkinnyRing<M>::kWeightBytes, m * 8 + lane % 8, half * 4 + lane / 8));
-      mma_bf16(sum[m], a[0], b[0], b[1]);
-      mma_bf16(sum[m], a[1], b[2], b[3]);
-    }
-  }
-}
-
 // Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over.
-template <int M>
+template <int M, int AtOnce>
 __device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile, int chunks, int begin, int end, float (&sum)[M / 8][4]) {
   const int tile_begin = tile * chunks, tile_end = tile_begin + chunks;
   if (begin <= tile_begin && tile_end <= end) return true;
@@ -185,19 +137,18 @@ __device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile,
   const int first = tile_begin / split.span, last = (tile_end - 1) / split.span;
   if (!last_block(split.arrived + first, unsigned(last - first + 1))) return false;
   // Asked for together, so that they take one trip to the L2 cache, as far as registers go. Behind the first, they lie equally far apart.
-  constexpr int kAtOnce = M <= 32 ? 4 : 2;
   constexpr int64_t kApart = int64_t(2) * M * kTile;
   const auto load = [](const float* from) { return __ldcg(reinterpret_cast<const float4*>(from)); };
 #pragma unroll
   for (int m = 0; m < M / 8; m++) {
-    float4 part[kAtOnce], sums = load(slot(first, m));
+    float4 part[AtOnce], sums = load(slot(first, m));
     const float* from = slot(first + 1, m);
-    for (int left = last - first; left > 0; left -= kAtOnce, from += kAtOnce * kApart) {
+    for (int left = last - first; left > 0; left -= AtOnce, from += AtOnce * kApart) {
 #pragma unroll
-      for (int i = 0; i < kAtOnce; i++)
+      for (int i = 0; i < AtOnce; i++)
         if (i < left) part[i] = load(from + i * kApart);
 #pragma unroll
-      for (int i = 0; i < kAtOnce; i++)
+      for (int i = 0; i < AtOnce; i++)
         if (i < left) sums.x += part[i].x, sums.y += part[i].y, sums.z += part[i].z, sums.w += part[i].w;
     }
     // -0 becomes 0, as in a sum that begins with 0; here, because nothing should wait for the first part alone.
@@ -223,10 +174,10 @@ __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float*
   }
 }
 
-template <int M, bool Paired, bool Normed, class Epilogue>
-__device__ __forceinline__ void skinny_product(const Product<bf16>& p, const InputNorm<bf16>& norm, const SkinnySplit& split,
+template <int M, bool Paired, bool Normed, class W, class Epilogue>
+__device__ __forceinline__ void skinny_product(const Product<bf16, W>& p, const InputNorm<bf16>& norm, const SkinnySplit& split,
                                                const Epilogue& epilogue) {
-  using Ring = SkinnyRing<M>;
+  using Ring = SkinnyRing<M, W>;
   DVL_DYN_SHARED(memory);
   DVL_SHARED(float[M], scale);
   const int chunks = (p.k + kChunk - 1) / kChunk;
@@ -237,8 +188,8 @@ __device__ __forceinline__ void skinny_product(const Product<bf16>& p, const Inp
   const auto fetch_next = [&](bool rows) {
     if (left > 0) {
       unsigned char* const to = memory + next_stage * Ring::kStageBytes;
-      fetch_weights<Paired>(p, to, next_tile, next_chunk);
-      if (rows) fetch_rows<M, true>(p, to + Ring::kWeightBytes, next_chunk);
+      p.w.template fetch<Paired>(to, p.n, p.k, next_tile, next_chunk);
+      if (rows) fetch_rows<M, true>(p, to + Ring::kRows, next_chunk);
       next_stage = next_stage + 1 == Ring::kStages ? 0 : next_stage + 1;
       if (++next_chunk == chunks) next_chunk = 0, next_tile++;
       left--;
@@ -253,7 +204,7 @@ __device__ __forceinline__ void skinny_product(const Product<bf16>& p, const Inp
   wait_for_previous_grid();
 #pragma unroll
   for (int s = 0; s < Ring::kStages - 1; s++)
-    if (begin + s < end) fetch_rows<M, false>(p, memory + s * Ring::kStageBytes + Ring::kWeightBytes, (chunk + s) % chunks);
+    if (begin + s < end) fetch_rows<M, false>(p, memory + s * Ring::kStageBytes + Ring::kRows, (chunk + s) % chunks);
   if constexpr (Normed) {
     row_scales<M>(norm, p.rows, p.k, scale);
     __syncthreads();
@@ -265,13 +216,13 @@ __device__ __forceinline__ void skinny_product(const Product<bf16>& p, const Inp
   for (int unit = begin; unit < end; unit++) {
     unsigned char* const at = memory + stage * Ring::kStageBytes;
     cp_async_wait<Ring::kStages - 2>();
-    if constexpr (Normed) normalise_unit<M>(norm, at + Ring::kWeightBytes, chunk, p.k, scale);
+    if constexpr (Normed) normalise_unit<M>(norm, at + Ring::kRows, chunk, p.k, scale);
     __syncthreads();
     fetch();  // into the stage that everyone left before this barrier
-    multiply_unit<M>(at, sum);
+    p.w.template multiply<M>(at, at + Ring::kRows, sum);
     stage = stage + 1 == Ring::kStages ? 0 : stage + 1;
     if (++chunk == chunks || unit + 1 == end) {
-      if (combine_tile<M>(split, tile, chunks, begin, end, sum))
+      if (combine_tile<M, W::template kPartsAtOnce<M>>(split, tile, chunks, begin, end, sum))
         finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue);
 #pragma unroll
       for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;

@@ -17,7 +17,7 @@ __device__ __forceinline__ void skinny_product_f32(const Product<float>& p, cons
   const int tile = blockIdx.x, first = int(blockIdx.y) * kF32Rows, rows = min(kF32Rows, p.rows - first);
   const int warp = int(threadIdx.x) / 32, column = int(threadIdx.x) % kTile, mine = int(threadIdx.x) / kTile * 8;
   const int row = weight_row<Paired>(tile, column, p.n);
-  const float* const w = p.w + int64_t(row < p.n ? row : 0) * p.k;
+  const float* const w = p.w.at + int64_t(row < p.n ? row : 0) * p.k;
   if constexpr (Normed) {
     const InputNorm<float> from_first = {norm.weight, norm.squares + int64_t(first) * ((p.k + kNormGroup - 1) / kNormGroup), norm.eps};
     row_scales(from_first, rows, p.k, scale);

@@ -162,6 +162,11 @@ public final class Checkpoint implements AutoCloseable {
     return quantization == null ? List.of() : quantization.remarks();
   }
 
+  /** Whether its configuration says that some weights are quantised. */
+  public boolean quantized() {
+    return quantization != null;
+  }
+
   /**
    * Refuses a checkpoint whose weights are quantised.
    *

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.loader;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 
@@ -39,13 +40,52 @@ record Fp8Matrix(Path file, TensorView weight, float[] scales, int blockRows, in
   }
 
   @Override
+  public int bits() {
+    return 8;
+  }
+
+  @Override
+  public int groupColumns() {
+    return Math.min(blockColumns, in());
+  }
+
+  @Override
+  public boolean symmetric() {
+    return true;
+  }
+
+  @Override
+  public void codes(int row, byte[] target) {
+    MemorySegment.copy(weight.data(), ValueLayout.JAVA_BYTE, (long) row * in(), target, 0, in());
+    for (int column = 0; column < in(); column++) {
+      if ((target[column] & 0x7f) == 0x7f) {
+        throw nan(row, column);
+      }
+    }
+  }
+
+  @Override
+  public int zero(int row, int group) {
+    return 0;
+  }
+
+  @Override
+  public float scale(int row, int group) {
+    return scales[row / blockRows * scaleColumns + group];
+  }
+
+  private BadInputException nan(int row, int column) {
+    return BadInputException.of(file, weight.name(), "element [" + row + ", " + column + "] is NaN");
+  }
+
+  @Override
   public void decodeRow(int row, float[] target) {
     long from = (long) row * in();
     int scaleRow = row / blockRows * scaleColumns;
     for (int column = 0; column < target.length; column++) {
       float value = E4M3[weight.data().get(ValueLayout.JAVA_BYTE, from + column) & 0xff];
       if (Float.isNaN(value)) {
-        throw BadInputException.of(file, weight.name(), "element [" + row + ", " + column + "] is NaN");
+        throw nan(row, column);
       }
       target[column] = value * scales[scaleRow + column / blockColumns];
     }

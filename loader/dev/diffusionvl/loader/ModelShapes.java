@@ -13,6 +13,8 @@ import java.util.Map;
 public final class ModelShapes {
   /** Canonical name of the output matrix; not expected when tied. */
   public static final String LM_HEAD = "lm_head.weight";
+  /** The layer that {@link #LM_HEAD} belongs to. */
+  public static final String LM_HEAD_LAYER = "lm_head";
   /** Canonical name of the embedding matrix, which is the output matrix too when tied. */
   public static final String EMBEDDING = "embed_tokens.weight";
 

@@ -16,4 +16,27 @@ public sealed interface QuantizedMatrix permits Int4Matrix, Fp8Matrix {
    * @throws BadInputException if a code is no number
    */
   void decodeRow(int row, float[] target);
+
+  /** Bits of a code. */
+  int bits();
+
+  /** Columns that have a scale in common, all of them at most; 0: the columns of a group do not lie side by side. */
+  int groupColumns();
+
+  /** Whether the zero point is the same everywhere: {@link #zero}(0, 0). */
+  boolean symmetric();
+
+  /**
+   * Copies the codes of one row, {@link #bits} in the low places of a byte each.
+   *
+   * @param target [in]
+   * @throws BadInputException if a code is no number
+   */
+  void codes(int row, byte[] target);
+
+  /** The zero point of a row and a group, 0 where there is none. */
+  int zero(int row, int group);
+
+  /** The scale of a row and a group. */
+  float scale(int row, int group);
 }

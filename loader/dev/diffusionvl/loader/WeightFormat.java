@@ -132,21 +132,22 @@ public sealed interface WeightFormat {
           NibbleMatrix zeros = stored.nibbles("qzeros");
           float[] scales = stored.scales("scales");
           yield new Int4Matrix(stored.out(), stored.in(), group, (row, column) -> codes.at(column, row / 8, AWQ_PLACE[row % 8]),
-              (row, g) -> zeros.at(g, row / 8, AWQ_PLACE[row % 8]), (row, g) -> scales[g * stored.out() + row]);
+              (row, g) -> zeros.at(g, row / 8, AWQ_PLACE[row % 8]), (row, g) -> scales[g * stored.out() + row], false);
         }
         case GPTQ -> {
           NibbleMatrix codes = stored.nibbles("qweight");
           NibbleMatrix zeros = stored.nibbles("qzeros");
           float[] scales = stored.scales("scales");
           yield new Int4Matrix(stored.out(), stored.in(), group, (row, column) -> codes.at(column / 8, row, column % 8),
-              (row, g) -> zeros.at(g, row / 8, row % 8) + 1, (row, g) -> scales[g * stored.out() + row]);
+              (row, g) -> zeros.at(g, row / 8, row % 8) + 1, (row, g) -> scales[g * stored.out() + row], false);
         }
         case COMPRESSED_TENSORS -> {
           NibbleMatrix codes = stored.nibbles("weight_packed");
           NibbleMatrix zeros = symmetric ? null : stored.nibbles("weight_zero_point");
           float[] scales = stored.scales("weight_scale");
           yield new Int4Matrix(stored.out(), stored.in(), group, (row, column) -> codes.at(row, column / 8, column % 8),
-              zeros == null ? (row, g) -> 8 : (row, g) -> zeros.at(row / 8, g, row % 8), (row, g) -> scales[row * groups + g]);
+              zeros == null ? (row, g) -> 8 : (row, g) -> zeros.at(row / 8, g, row % 8), (row, g) -> scales[row * groups + g],
+              symmetric);
         }
       };
     }

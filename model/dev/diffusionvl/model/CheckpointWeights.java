@@ -7,6 +7,8 @@ import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.PackedLayout;
+import dev.diffusionvl.runtime.op.WeightMatrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -23,6 +25,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 
 /**
  * A checkpoint's tensors, copied from the mapped files by several {@link WeightReader}s, quantised ones decoded on the way. Filling only
@@ -70,10 +73,25 @@ final class CheckpointWeights implements WeightSource {
     }
   }
 
+  /** Elements that are computed when their turn comes. */
+  private record Made(String name, Supplier<MemorySegment> elements, DeviceBuffer target, long storedBytes) implements Chunk {
+    @Override
+    public void copy(WeightReader reader) {
+      MemorySegment made = elements.get();
+      long size = made.byteSize() / target.dtype().bytes();
+      TensorView view = new TensorView(name, StoredTypes.tensorType(target.dtype()), new long[] {size}, made.byteSize(), made);
+      long most = WeightReader.BUFFER_BYTES / target.dtype().bytes();
+      for (long at = 0; at < size; at += most) {
+        reader.copy(view, at, target.slice(at, Math.min(most, size - at)));
+      }
+    }
+  }
+
   private final Device device;
   private final Checkpoint checkpoint;
   private final LoadListener listener;
   private final Map<String, QuantizedMatrix> matrices = new HashMap<>();
+  private final Map<List<String>, PackedStack> stacks = new HashMap<>();
   private final List<Chunk> chunks = new ArrayList<>();
   private final List<WeightReader> readers = new ArrayList<>();
 
@@ -95,6 +113,37 @@ final class CheckpointWeights implements WeightSource {
       return new long[] {matrix.out(), matrix.in()};
     }
     return checkpoint.tensor(name).shape();
+  }
+
+  @Override
+  public Packing packing(List<String> names, boolean paired) {
+    if (names.stream().anyMatch(name -> checkpoint.format(name) == null)) {
+      return null;
+    }
+    PackedStack stack = PackedStack.of(names.stream().map(name -> matrices.computeIfAbsent(name, checkpoint::matrix)).toList(), paired);
+    if (stack != null) {
+      stacks.put(names, stack);
+    }
+    return stack == null ? null : new Packing(stack.layout(), stack.hasZeros());
+  }
+
+  @Override
+  public void fill(List<String> names, WeightMatrix.Packed target) {
+    PackedStack stack = stacks.get(names);
+    String name = String.join("+", names);
+    PackedLayout layout = stack.layout();
+    long stored = names.stream().mapToLong(checkpoint::storedBytes).sum();
+    int each = (int) Math.max(1, WeightReader.BUFFER_BYTES / layout.tileBytes());
+    for (int tile = 0; tile < layout.tiles(); tile += each) {
+      int first = tile;
+      int count = Math.min(each, layout.tiles() - tile);
+      chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.codes(first, count)),
+          target.codes().slice(tile * layout.tileBytes(), count * layout.tileBytes()), stored * count / layout.tiles()));
+    }
+    chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.scales()), target.scales(), 0));
+    if (target.zeros() != null) {
+      chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.zeros()), target.zeros(), 0));
+    }
   }
 
   @Override

@@ -8,6 +8,7 @@ import dev.diffusionvl.model.constraint.Vocabulary;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
@@ -75,7 +76,7 @@ public final class DiffusionVl implements AutoCloseable {
    */
   public static DiffusionVl load(Device device, ModelFiles files, DType dtype, LoadListener listener) {
     long start = System.nanoTime();
-    MemoryNeed.of(files.config(), dtype, 0).requireFree(device);
+    MemoryNeed.of(files, dtype, 0).requireFree(device);
     try (WeightSource source = new CheckpointWeights(device, files.checkpoint(), listener)) {
       return of(device, files.config(), files.tokenizer(), dtype, source, start);
     }
@@ -89,8 +90,13 @@ public final class DiffusionVl implements AutoCloseable {
    * @param tokenizer its ids must lie within the configuration's vocabulary
    */
   public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, long seed) {
+    return random(device, config, tokenizer, dtype, WeightForm.DENSE, seed);
+  }
+
+  /** The same with the layers' weights in some form. @param form with BF16: DENSE, FP8 or INT4; with F32: DENSE */
+  public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightForm form, long seed) {
     long start = System.nanoTime();
-    try (WeightSource source = new RandomWeights(device, config, seed)) {
+    try (WeightSource source = new RandomWeights(device, config, form, seed)) {
       return of(device, config, tokenizer, dtype, source, start);
     }
   }

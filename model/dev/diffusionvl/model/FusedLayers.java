@@ -13,6 +13,7 @@ import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.runtime.op.SkinnyQkv;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
+import dev.diffusionvl.runtime.op.WeightMatrix;
 
 /**
  * Layers by our own products, everything elementwise fused to them: with attention five kernels per layer. A row has the same bits in every
@@ -27,14 +28,14 @@ final class FusedLayers implements LayerOps {
   private final Kernels kernels;
   private final SkinnyWorkspace workspace;
   private final Activations a;
-  private final TextWeights weights;
   private final NormedLinear[] qkv; // by layer
   private final NormedLinear[] gateUp; // by layer
+  private final WeightMatrix[] output; // by layer
+  private final WeightMatrix[] down; // by layer
   private final NormedLinear head;
 
   FusedLayers(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, SkinnyWorkspace workspace, Activations activations) {
     this.config = config;
-    this.weights = weights;
     this.stream = stream;
     this.kernels = kernels;
     this.workspace = workspace;
@@ -42,21 +43,13 @@ final class FusedLayers implements LayerOps {
     float eps = (float) config.rmsNormEps();
     qkv = weights.layers().stream().map(layer -> normed(layer.inputNorm(), eps, layer.qkv())).toArray(NormedLinear[]::new);
     gateUp = weights.layers().stream().map(layer -> normed(layer.postNorm(), eps, layer.gateUp())).toArray(NormedLinear[]::new);
+    output = weights.layers().stream().map(layer -> layer.output().matrix()).toArray(WeightMatrix[]::new);
+    down = weights.layers().stream().map(layer -> layer.down().matrix()).toArray(WeightMatrix[]::new);
     head = normed(weights.finalNorm(), eps, weights.head());
   }
 
   private static NormedLinear normed(DeviceBuffer norm, float eps, Linear linear) {
-    return switch (linear) {
-      case Linear.Dense(DeviceBuffer weight, DeviceBuffer bias) ->
-          new NormedLinear(norm, eps, weight, bias, linear.out(), linear.in());
-    };
-  }
-
-  private void addProduct(DeviceBuffer x, Linear linear, Residual residual, int rows, int ahead) {
-    switch (linear) {
-      case Linear.Dense(DeviceBuffer weight, _) ->
-          kernels.skinnyResidual.launch(stream, workspace, x, weight, residual, rows, linear.out(), linear.in(), ahead);
-    }
+    return new NormedLinear(norm, eps, linear.matrix(), linear.bias());
   }
 
   /** Whether the kernels are made for a model of these sizes; those of the released checkpoints are. */
@@ -77,16 +70,15 @@ final class FusedLayers implements LayerOps {
   @Override
   public void transform(int layer, int first, int rows) {
     Residual residual = a.residual().rowsFrom(first);
-    TextWeights.Layer w = weights.layers().get(layer);
-    addProduct(a.context().rowsFrom(first), w.output(), residual, rows, AHEAD_OF_OUTPUT);
+    kernels.skinnyResidual.launch(stream, workspace, a.context().rowsFrom(first), output[layer], residual, rows, AHEAD_OF_OUTPUT);
     kernels.skinnySwiglu.launch(stream, workspace, residual, gateUp[layer], a.activated(), rows);
-    addProduct(a.activated(), w.down(), residual, rows, 0);
+    kernels.skinnyResidual.launch(stream, workspace, a.activated(), down[layer], residual, rows, 0);
   }
 
   @Override
   public void computeLogits(int first, int rows) {
     kernels.rmsNorm.launch(stream, a.hidden().rowsFrom(first), head.norm(), a.normed(), rows, head.in(), head.eps());
-    kernels.skinnyGemm.launch(stream, workspace, a.normed(), head.weight(), a.logits(), rows, head.out(), head.in());
+    kernels.skinnyGemm.launch(stream, workspace, a.normed(), head.weight(), a.logits(), rows);
   }
 
   @Override

@@ -30,8 +30,9 @@ final class LayerOpsFactory implements AutoCloseable {
     this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, SkinnyWorkspace.MAX_ROWS, overlap);
   }
 
-  LayerOps plain(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations) {
-    return new PlainLayers(config, weights, stream, kernels, cublas, activations);
+  LayerOps plain(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations,
+      ExpandedWeights expanded) {
+    return new PlainLayers(config, weights, stream, kernels, cublas, activations, expanded);
   }
 
   /** Null when no pass uses it. */

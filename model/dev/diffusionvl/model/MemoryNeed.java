@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
-import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
@@ -9,7 +8,7 @@ import dev.diffusionvl.runtime.Device;
 import java.util.Locale;
 
 /**
- * The device memory that a model takes, known from its configuration alone. Activations come on top: for a prompt of a thousand
+ * The device memory that a model takes, known before anything is loaded. Activations come on top: for a prompt of a thousand
  * tokens a few hundred megabytes with the sizes of the released models.
  *
  * @param weights bytes, for as long as the model is open
@@ -21,12 +20,12 @@ public record MemoryNeed(long weights, long cache) {
    *
    * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts
    */
-  public static MemoryNeed of(ModelConfig config, DType dtype, long tokens) {
-    return new MemoryNeed(weights(config, dtype), cache(config.text(), dtype, tokens));
+  public static MemoryNeed of(ModelFiles files, DType dtype, long tokens) {
+    return new MemoryNeed(weights(files, dtype), cache(files.config().text(), dtype, tokens));
   }
 
-  private static long weights(ModelConfig config, DType format) {
-    return ModelFiles.parameters(config) * format.bytes();
+  private static long weights(ModelFiles files, DType dtype) {
+    return files.checkpoint().quantized() ? ModelOutline.of(files, dtype).bytes() : ModelFiles.parameters(files.config()) * dtype.bytes();
   }
 
   static long cache(TextConfig text, DType activations, long tokens) {
@@ -44,7 +43,7 @@ public record MemoryNeed(long weights, long cache) {
     PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options,
         DecodingRules.of(options.decoding(), files.config()), imageRows);
     int drafts = Sequence.drafts(options, plan.extent(), 1) * plan.extent().blockRows();
-    return of(files.config(), dtype, (long) plan.extent().total() + drafts);
+    return of(files, dtype, (long) plan.extent().total() + drafts);
   }
 
   /** Bytes in all. */

@@ -2,6 +2,7 @@
 package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ModelConfig;
+import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
@@ -18,8 +19,18 @@ public record ModelOutline(TextWeights text, Parameters parameters) {
 
   /** The outline of a configuration's model. @param dtype BF16 or F32 */
   public static ModelOutline of(ModelConfig config, DType dtype) {
-    Map<String, long[]> shapes = ModelShapes.of(config);
-    try (WeightUploader uploader = new WeightUploader(null, new Shapes(shapes), dtype, config.text().tieWordEmbeddings())) {
+    return of(config, new Shapes(ModelShapes.of(config)), dtype);
+  }
+
+  /** The outline of a checkpoint's model, which keeps quantised weights as they are where it can. @param dtype BF16 or F32 */
+  public static ModelOutline of(ModelFiles files, DType dtype) {
+    try (WeightSource source = new CheckpointWeights(null, files.checkpoint(), LoadListener.NONE)) {
+      return of(files.config(), source, dtype);
+    }
+  }
+
+  private static ModelOutline of(ModelConfig config, WeightSource source, DType dtype) {
+    try (WeightUploader uploader = new WeightUploader(null, source, dtype, config.text().tieWordEmbeddings())) {
       TextWeights text = TextWeights.load(uploader, config.text());
       switch (config.family()) {
         case QWEN_VL -> VisionWeights.load(uploader, config.vision());

@@ -22,15 +22,18 @@ final class PlainLayers implements LayerOps {
   private final Kernels kernels;
   private final Gemm gemm;
   private final Activations a;
+  private final ExpandedWeights expanded;
   private final float eps;
 
-  PlainLayers(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Gemm gemm, Activations activations) {
+  PlainLayers(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Gemm gemm, Activations activations,
+      ExpandedWeights expanded) {
     this.config = config;
     this.weights = weights;
     this.stream = stream;
     this.kernels = kernels;
     this.gemm = gemm;
     this.a = activations;
+    this.expanded = expanded;
     this.eps = (float) config.rmsNormEps();
   }
 
@@ -42,7 +45,7 @@ final class PlainLayers implements LayerOps {
     TextWeights.Layer layer = weights.layers().get(index);
     int rows = segments.totalRows();
     kernels.rmsNorm.launch(stream, a.hidden(), layer.inputNorm(), a.normed(), rows, config.hiddenSize(), eps);
-    layer.qkv().multiply(gemm, a.normed(), a.accumulators(), rows);
+    expanded.dense(layer.qkv()).multiply(gemm, a.normed(), a.accumulators(), rows);
     kernels.ropeKvAppend.launch(stream, a.accumulators(), layer.qkv().bias(), rope, segments, a.query(), kv);
   }
 
@@ -51,11 +54,11 @@ final class PlainLayers implements LayerOps {
     TextWeights.Layer layer = weights.layers().get(index);
     int h = config.hiddenSize();
     DeviceBuffer residual = a.hidden().rowsFrom(first);
-    layer.output().multiply(gemm, a.context().rowsFrom(first), a.product(), rows);
+    expanded.dense(layer.output()).multiply(gemm, a.context().rowsFrom(first), a.product(), rows);
     kernels.residualRmsNorm.launch(stream, residual, a.product(), null, layer.postNorm(), a.normed(), rows, h, eps);
-    layer.gateUp().multiply(gemm, a.normed(), a.product(), rows);
+    expanded.dense(layer.gateUp()).multiply(gemm, a.normed(), a.product(), rows);
     kernels.swiglu.launch(stream, a.product(), null, a.activated(), rows, config.intermediateSize());
-    layer.down().multiply(gemm, a.activated(), a.product(), rows);
+    expanded.dense(layer.down()).multiply(gemm, a.activated(), a.product(), rows);
     kernels.residualAdd.launch(stream, residual, a.product(), null, rows, h);
   }
 
@@ -63,7 +66,7 @@ final class PlainLayers implements LayerOps {
   public void computeLogits(int first, int rows) {
     kernels.rmsNorm.launch(stream, a.hidden().rowsFrom(first), weights.finalNorm(), a.normed(), rows, config.hiddenSize(),
         eps);
-    weights.head().multiply(gemm, a.normed(), a.logits(), rows);
+    expanded.dense(weights.head()).multiply(gemm, a.normed(), a.logits(), rows);
   }
 
   @Override

@@ -145,7 +145,7 @@ final class QwenVlVision implements AutoCloseable {
     kernels.residualRmsNorm.launch(stream, x, accumulators, w.down().bias(), nextNorm, normed, patches, d, EPS);
   }
 
-  private void multiply(DeviceBuffer input, Linear w) {
+  private void multiply(DeviceBuffer input, Linear.Dense w) {
     w.multiply(gemm, input, accumulators, patches);
   }
 

@@ -139,7 +139,7 @@ final class SigLipVision implements AutoCloseable {
     kernels.layerNorm.launch(stream, x, norm.weight(), norm.bias(), normed, rows, config.hiddenSize(), (float) config.layerNormEps());
   }
 
-  private void multiply(DeviceBuffer input, Linear w, int rows) {
+  private void multiply(DeviceBuffer input, Linear.Dense w, int rows) {
     w.multiply(gemm, input, accumulators, rows);
   }
 

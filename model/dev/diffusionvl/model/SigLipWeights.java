@@ -13,14 +13,14 @@ import java.util.List;
  * @param positions [positions, C]
  * @param newline [H], the vector that ends a row of the mosaic
  */
-public record SigLipWeights(Linear.Dense patchEmbedding, DeviceBuffer positions, List<Layer> layers, Linear projectorUp,
-    Linear projectorDown, DeviceBuffer newline) {
+public record SigLipWeights(Linear.Dense patchEmbedding, DeviceBuffer positions, List<Layer> layers, Linear.Dense projectorUp,
+    Linear.Dense projectorDown, DeviceBuffer newline) {
 
   /** LayerNorm's scale and shift. */
   public record Norm(DeviceBuffer weight, DeviceBuffer bias) {}
 
   /** One encoder layer; qkv is [3 C, C] with bias. */
-  public record Layer(Norm norm1, Linear qkv, Linear output, Norm norm2, Linear up, Linear down) {}
+  public record Layer(Norm norm1, Linear.Dense qkv, Linear.Dense output, Norm norm2, Linear.Dense up, Linear.Dense down) {}
 
   static SigLipWeights load(WeightUploader uploader, SigLipConfig config) {
     List<Layer> layers = new ArrayList<>();

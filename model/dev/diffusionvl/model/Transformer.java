@@ -67,7 +67,7 @@ final class Transformer implements AutoCloseable {
     gemm = factory.choice();
     try (DeviceScope scope = new DeviceScope(stream.device())) {
       activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * scored));
-      plain = factory.plain(config, weights, stream, kernels, activations);
+      plain = factory.plain(config, weights, stream, kernels, activations, scope.own(new ExpandedWeights(stream, kernels, weights)));
       fused = factory.fused(config, weights, stream, kernels, activations);
       workspace = sharesKeys(dtype, blockRows) ? scope.own(new AttentionWorkspace(stream, config.heads(),
           config.kvHeads(), config.headDim(), written, blockRows)) : null;

@@ -7,12 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Weights of the Qwen vision tower and its merger on the device (docs/model.md, "Tensors"). */
-public record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, Linear mergerUp,
-    Linear mergerDown) {
+public record VisionWeights(DeviceBuffer patchEmbedding, List<Block> blocks, DeviceBuffer mergerNorm, Linear.Dense mergerUp,
+    Linear.Dense mergerDown) {
 
   /** One transformer block; gateUp is [2 F, D] with bias [2 F], F = intermediate size padded with zeros to a multiple of 8 (3420: 3424). */
-  public record Block(DeviceBuffer norm1, Linear qkv, Linear projection, DeviceBuffer norm2, Linear gateUp,
-      Linear down) {}
+  public record Block(DeviceBuffer norm1, Linear.Dense qkv, Linear.Dense projection, DeviceBuffer norm2, Linear.Dense gateUp,
+      Linear.Dense down) {}
 
   static VisionWeights load(WeightUploader uploader, VisionConfig config) {
     List<Block> blocks = new ArrayList<>();

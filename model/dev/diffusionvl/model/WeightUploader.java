@@ -5,7 +5,10 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.PackedLayout;
+import dev.diffusionvl.runtime.op.WeightMatrix;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -150,6 +153,28 @@ final class WeightUploader implements AutoCloseable {
     return new Linear.Dense(stacked(".weight", names), bias ? stacked(".bias", names) : null);
   }
 
+  /**
+   * A linear layer like {@link #linear}. Where the model is in BF16 and the source has codes and scales for all of its parts, it keeps
+   * them.
+   *
+   * @param paired rows of the halves of out are used together: gate and up
+   */
+  Linear packable(boolean bias, boolean paired, String... names) {
+    List<String> weights = Arrays.stream(names).map(name -> name + ".weight").toList();
+    WeightSource.Packing packing = dtype != DType.BF16 ? null : source.packing(weights, paired);
+    if (packing == null) {
+      return linear(bias, names);
+    }
+    String what = String.join("+", names);
+    PackedLayout layout = packing.layout();
+    DeviceBuffer codes = allocate(what + ", codes", DType.U8, layout.codeBytes());
+    DeviceBuffer scales = allocate(what + ", scales", DType.F32, layout.scales());
+    DeviceBuffer zeros = packing.zeros() ? allocate(what + ", zeros", DType.U8, layout.scales()) : null;
+    WeightMatrix.Packed matrix = new WeightMatrix.Packed(layout, codes, scales, zeros);
+    source.fill(weights, matrix);
+    return new Linear.Packed(matrix, bias ? stacked(".bias", names) : null);
+  }
+
   private DeviceBuffer stacked(String suffix, String... names) {
     if (names.length == 1) {
       return tensor(names[0] + suffix);
@@ -171,6 +196,10 @@ final class WeightUploader implements AutoCloseable {
   }
 
   private DeviceBuffer allocate(String name, long... shape) {
+    return allocate(name, dtype, shape);
+  }
+
+  private DeviceBuffer allocate(String name, DType dtype, long... shape) {
     DeviceBuffer buffer = device == null ? DeviceBuffer.outline(name, dtype, shape) : device.allocate(name, dtype, shape);
     parameters.add(buffer);
     return buffer;

@@ -2,6 +2,7 @@
 package dev.diffusionvl.train;
 
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.ExpandedWeights;
 import dev.diffusionvl.model.NoTower;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -32,7 +33,8 @@ public final class ForwardPass implements AutoCloseable {
       stream = own.newStream();
       Gemm gemm = own.own(new Gemm(stream));
       Twin none = own.own(new Twin(TrainingMemory.on(device), "no gradients", List.of()));
-      language = new LanguageModelTraining(model, stream, gemm, none, null, true);
+      language = new LanguageModelTraining(model, stream, gemm, none, null,
+          own.own(new ExpandedWeights(stream, model.kernels(), model.text())), true);
       images = model.vision() instanceof NoTower ? null
           : new ImageFeatures(own.own(VisionTraining.of(model, stream, gemm, none, true, null)), stream, model);
       room = own.own(new PassRoom(stream, model.config().text(), (rows, targets) -> new TextActivations(TrainingMemory.on(device),

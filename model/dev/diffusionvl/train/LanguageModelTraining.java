@@ -3,6 +3,7 @@ package dev.diffusionvl.train;
 
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.model.ExpandedWeights;
 import dev.diffusionvl.model.Linear;
 import dev.diffusionvl.model.RopeTable;
 import dev.diffusionvl.model.TextWeights;
@@ -41,14 +42,16 @@ final class LanguageModelTraining {
   /**
    * @param gradients to which the gradients of the weights are added; a weight without a place there is not trained
    * @param adapters of the projections; null: none
+   * @param expanded for packed weights, on the way forward; null: all are dense
    */
-  LanguageModelTraining(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, Adapters adapters, boolean recompute) {
+  LanguageModelTraining(DiffusionVl model, Stream stream, Gemm gemm, Twin gradients, Adapters adapters, ExpandedWeights expanded,
+      boolean recompute) {
     this.config = model.config().text();
     this.weights = model.text();
     this.kernels = model.kernels();
     this.stream = stream;
     this.gradients = gradients;
-    this.linear = new LinearTraining(kernels, stream, gemm, gradients, adapters);
+    this.linear = new LinearTraining(kernels, stream, gemm, gradients, adapters, expanded);
     this.recompute = recompute;
     this.eps = (float) config.rmsNormEps();
     this.scale = (float) (1 / Math.sqrt(config.headDim()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.train;
 
+import dev.diffusionvl.model.ExpandedWeights;
 import dev.diffusionvl.model.Linear;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
@@ -21,10 +22,11 @@ import dev.diffusionvl.runtime.op.Kernels;
  *
  * @param gradients a weight without a place there is not trained
  * @param adapters null: none
+ * @param expanded for packed weights, on the way forward; null: all are dense, as those that are trained are
  */
-record LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients, Adapters adapters) {
+record LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients, Adapters adapters, ExpandedWeights expanded) {
   LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients) {
-    this(kernels, stream, gemm, gradients, null);
+    this(kernels, stream, gemm, gradients, null, null);
   }
 
   /**
@@ -34,7 +36,7 @@ record LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients,
    * @param y [rows, out]
    */
   void forward(Linear w, DeviceBuffer x, DeviceBuffer y, int rows) {
-    w.multiply(gemm, x, y, rows);
+    (expanded == null ? w.dense() : expanded.dense(w)).multiply(gemm, x, y, rows);
     if (adapters != null) {
       for (Adapters.Adapter part : adapters.of(w)) {
         add(Form.FORWARD, low(part, x, rows), matrix(part.b()), columns(y, part, w), rows, part.out(), part.rank());
@@ -50,7 +52,7 @@ record LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients,
    * @param dx [rows, in], gets the gradient of x; null: it is not wanted
    */
   void backward(Linear w, DeviceBuffer x, DeviceBuffer dy, DeviceBuffer dx, int rows) {
-    DeviceBuffer dWeight = w instanceof Linear.Dense dense ? gradients.of(dense.weight()) : null;
+    DeviceBuffer dWeight = gradients.of(w.dense().weight());
     if (dWeight != null) {
       gemm.addWeightGradient(dy, x, dWeight, rows, w.out(), w.in());
     }
@@ -59,7 +61,7 @@ record LinearTraining(Kernels kernels, Stream stream, Gemm gemm, Twin gradients,
       kernels.columnSum.launch(stream, dy, dBias, rows, w.out());
     }
     if (dx != null) {
-      w.inputGradient(gemm, dy, dx, rows);
+      w.dense().inputGradient(gemm, dy, dx, rows);
     }
     if (adapters != null) {
       for (Adapters.Adapter part : adapters.of(w)) {

@@ -142,8 +142,8 @@ final class QwenVisionTraining implements VisionTraining {
           a.input(tower.depth()).slice(0, patches, d), () -> tower(pixels));
     }
     int rows = image.rows();
-    Linear up = weights.mergerUp();
-    Linear down = weights.mergerDown();
+    Linear.Dense up = weights.mergerUp();
+    Linear.Dense down = weights.mergerDown();
     norm(a.input(tower.depth()), weights.mergerNorm());
     up.multiply(gemm, a.normed, a.accumulators, rows);
     kernels.biasActivation.launch(stream, a.accumulators, up.bias(), a.projected, rows, up.out(), BiasActivation.NONE);
@@ -200,7 +200,7 @@ final class QwenVisionTraining implements VisionTraining {
   }
 
   /** out = x + w(branch). */
-  private void addProduct(DeviceBuffer x, Linear w, DeviceBuffer branch, DeviceBuffer out) {
+  private void addProduct(DeviceBuffer x, Linear.Dense w, DeviceBuffer branch, DeviceBuffer out) {
     w.multiply(gemm, branch, a.accumulators, patches);
     long elements = (long) patches * d;
     stream.copy(x.slice(0, elements), out.slice(0, elements));

@@ -152,8 +152,8 @@ final class SigLipVisionTraining implements VisionTraining {
       cache.fill(pass.image().pixels(), first, end, pass.tiles() + " tiles", a.input(tower.layers()).slice(0, rows, c),
           () -> tower(pass, first, end));
     }
-    Linear up = weights.projectorUp();
-    Linear down = weights.projectorDown();
+    Linear.Dense up = weights.projectorUp();
+    Linear.Dense down = weights.projectorDown();
     up.multiply(gemm, a.input(tower.layers()), a.accumulators, rows);
     activate(up, a.projected, a.projectedActivated, BiasActivation.GELU_ERF);
     down.multiply(gemm, a.projectedActivated, a.accumulators, rows);
@@ -212,13 +212,13 @@ final class SigLipVisionTraining implements VisionTraining {
   }
 
   /** Ends the product of a layer with an activation, and keeps what went into it. */
-  private void activate(Linear w, DeviceBuffer before, DeviceBuffer behind, int activation) {
+  private void activate(Linear.Dense w, DeviceBuffer before, DeviceBuffer behind, int activation) {
     kernels.biasActivation.launch(stream, a.accumulators, w.bias(), before, rows, w.out(), BiasActivation.NONE);
     kernels.biasActivation.launch(stream, a.accumulators, w.bias(), behind, rows, w.out(), activation);
   }
 
   /** out = x + w(branch). */
-  private void addProduct(DeviceBuffer x, Linear w, DeviceBuffer branch, DeviceBuffer out) {
+  private void addProduct(DeviceBuffer x, Linear.Dense w, DeviceBuffer branch, DeviceBuffer out) {
     w.multiply(gemm, branch, a.accumulators, rows);
     stream.copy(x.slice(0, rows, c), out.slice(0, rows, c));
     kernels.residualAdd.launch(stream, out, a.accumulators, w.bias(), rows, c);

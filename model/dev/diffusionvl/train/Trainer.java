@@ -88,7 +88,7 @@ public final class Trainer implements AutoCloseable {
         state.adapters.initialise(model.kernels(), stream, options.seed());
       }
       optimizer = new AdamW(model.kernels(), stream, state);
-      language = new LanguageModelTraining(model, stream, gemm, state.gradients, state.adapters, options.recompute());
+      language = new LanguageModelTraining(model, stream, gemm, state.gradients, state.adapters, null, options.recompute());
       FeatureCache cache = options.featureCache() == null ? null : new FeatureCache(options.featureCache(), model, stream, remarks);
       vision = scope.own(VisionTraining.of(model, stream, gemm, state.gradients, options.recompute(), cache));
       images = new ImageFeatures(vision, stream, model);

@@ -14,6 +14,7 @@ import dev.diffusionvl.model.ForwardProbe;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.Graph;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -26,13 +27,15 @@ import picocli.CommandLine.Option;
     showDefaultValues = true)
 final class ForwardCommand implements Callable<Integer> {
   private static final List<Column> COLUMNS = List.of(new Column("shape", "shape", -6), new Column("layers", "layers", 6),
-      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6), new Column("mode", "mode", -8),
+      new Column("context", "context", 7), new Column("rows", "rows", 4), new Column("gemm", "gemm", -6),
+      new Column("weights", "weights", -7), new Column("mode", "mode", -8),
       new Column("ms", "ms", 8),
       new Column("p10", "ms_p10", 8), new Column("p90", "ms_p90", 8), new Column("floor", "floor_ms", 8),
       new Column("% floor", "pct_floor", 7), new Column("GB/s", "gbps", 8), new Column("predicted", "predicted_ms", 9));
 
   @Mixin private BenchOptions options;
   @Mixin private ModelOptions modelOptions;
+  @Mixin private WeightOptions weights;
 
   @Option(names = "--rows", paramLabel = "M", description = "rows of a forward; may be repeated (default: 8, 16, 32 and 64)")
   private List<Integer> rows = List.of(8, 16, 32, 64);
@@ -50,15 +53,18 @@ final class ForwardCommand implements Callable<Integer> {
       }
     }
     List<GemmChoice> gemms = modelOptions.gemm(options);
+    List<WeightForm> forms = weights.forms(options);
     return options.run((device, report) -> {
       boolean ok = true;
       try (Workbench bench = options.workbench(device, config)) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
-        try (DiffusionVl model = modelOptions.model(device, config, options.dtype())) {
-          for (GemmChoice gemm : gemms) {
-            try (Session session = model.newSession(gemm, overlap)) {
-              TimeModel time = TimeModel.usual(Gpu.of(device, ceilings.copyBytesPerSecond()), overlap);
-              ok &= measure(bench, config, session, gemm, ceilings, time, report);
+        TimeModel time = TimeModel.usual(Gpu.of(device, ceilings.copyBytesPerSecond()), overlap);
+        for (WeightForm form : forms) {
+          try (DiffusionVl model = modelOptions.model(device, config, options.dtype(), form)) {
+            for (GemmChoice gemm : gemms) {
+              try (Session session = model.newSession(gemm, overlap)) {
+                ok &= measure(bench, config, session, form, gemm, ceilings, time, report);
+              }
             }
           }
         }
@@ -67,8 +73,8 @@ final class ForwardCommand implements Callable<Integer> {
     });
   }
 
-  private boolean measure(Workbench bench, ModelConfig config, Session session, GemmChoice gemm, Ceilings ceilings, TimeModel time,
-      Report report) {
+  private boolean measure(Workbench bench, ModelConfig config, Session session, WeightForm form, GemmChoice gemm, Ceilings ceilings,
+      TimeModel time, Report report) {
     boolean ok = true;
     for (int context : modelOptions.contexts()) {
       for (int m : rows) {
@@ -78,8 +84,8 @@ final class ForwardCommand implements Callable<Integer> {
           boolean sane = sane(probe.confidence());
           ok &= sane;
           for (int i = 0; i < 2; i++) {
-            double predicted = TimeModel.millis(time.forward(config.text(), context, m));
-            report.row(row(config, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
+            double predicted = TimeModel.millis(time.forward(config.text(), form, context, m));
+            report.row(row(config, form, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
                 .put("predicted_ms", predicted).put("prediction", "dvl bench predict")
                 .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane),
                 COLUMNS);
@@ -109,12 +115,13 @@ final class ForwardCommand implements Callable<Integer> {
     return differ;
   }
 
-  private Row row(ModelConfig config, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
-    ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), context, m);
+  private Row row(ModelConfig config, WeightForm form, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
+    ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), form, context, m);
     double floor = cost.bytes() / ceilings.readBytesPerSecond() * 1e3;
     double ms = micros.median() / 1e3;
     return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
-        .put("dtype", options.dtype().suffix()).put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
+        .put("dtype", options.dtype().suffix()).put("weights", WeightOptions.word(form, options.dtype()))
+        .put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
         .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.bytes())
         .put("gbps", cost.bytes() / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);
   }

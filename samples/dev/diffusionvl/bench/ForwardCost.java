@@ -2,6 +2,7 @@
 package dev.diffusionvl.bench;
 
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.op.WeightForm;
 
 /**
  * What a forward cannot avoid to read.
@@ -10,11 +11,18 @@ import dev.diffusionvl.loader.TextConfig;
  * @param cache bytes of keys and values
  */
 record ForwardCost(long weights, long cache) {
-  /** @param context rows of the cache, of all sequences together */
-  static ForwardCost of(TextConfig c, int elementBytes, int context, int rows) {
+  /**
+   * @param form of the layers' weights; the head is of {@code elementBytes}
+   * @param context rows of the cache, of all sequences together
+   */
+  static ForwardCost of(TextConfig c, int elementBytes, WeightForm form, int context, int rows) {
     long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()
         + 3L * c.hiddenSize() * c.intermediateSize();
-    long weights = elementBytes * (c.layers() * layer + (long) c.vocabSize() * c.hiddenSize());
+    long head = (long) c.vocabSize() * c.hiddenSize();
+    long weights = elementBytes * head + switch (form) {
+      case DENSE -> elementBytes * c.layers() * layer;
+      case FP8, INT4 -> c.layers() * layer / Byte.SIZE * form.bits(); // scales come on top, a few per cent
+    };
     long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
     return new ForwardCost(weights, cache);
   }

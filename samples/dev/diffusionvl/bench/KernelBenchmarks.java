@@ -13,6 +13,7 @@ import dev.diffusionvl.bench.op.BlendRowsBenchmark;
 import dev.diffusionvl.bench.op.ColumnSumBenchmark;
 import dev.diffusionvl.bench.op.ConfidenceBenchmark;
 import dev.diffusionvl.bench.op.CrossEntropyBenchmark;
+import dev.diffusionvl.bench.op.ExpandWeightsBenchmark;
 import dev.diffusionvl.bench.op.ExtractPatchesBenchmark;
 import dev.diffusionvl.bench.op.FillNormalBenchmark;
 import dev.diffusionvl.bench.op.GatherRowsBenchmark;
@@ -40,6 +41,7 @@ import dev.diffusionvl.bench.op.SwigluBackwardBenchmark;
 import dev.diffusionvl.bench.op.SwigluBenchmark;
 import dev.diffusionvl.bench.op.VisionRotaryBenchmark;
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
@@ -50,13 +52,18 @@ import java.util.function.Supplier;
 final class KernelBenchmarks {
   private KernelBenchmarks() {}
 
-  static List<Supplier<KernelBenchmark>> all(Workbench bench) {
+  /** @param forms of the weights of products */
+  static List<Supplier<KernelBenchmark>> all(Workbench bench, List<WeightForm> forms) {
     List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
     language(bench, bench.config().blockSize(), rows);
     vision(bench, rows);
     training(bench, bench.pick(2048, 24), rows);
-    for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
-      products(bench, m, rows);
+    rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.FP8));
+    rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.INT4));
+    for (WeightForm form : forms) {
+      for (int m : bench.device().emulated() ? new int[] {8} : new int[] {8, 16, 32, 64}) {
+        products(bench, form, m, rows);
+      }
     }
     return rows;
   }
@@ -80,7 +87,7 @@ final class KernelBenchmarks {
     rows.add(() -> new ConfidenceBenchmark(bench, block, false));
     rows.add(() -> new ConfidenceBenchmark(bench, block, true));
     rows.add(() -> new SampleBenchmark(bench, block));
-    rows.add(() -> new SkinnyConfidenceBenchmark(bench, block, true));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, WeightForm.DENSE, block, true));
     rows.add(() -> new RemaskBenchmark(bench, 1, block));
     rows.add(() -> new RemaskBenchmark(bench, 32, block));
   }
@@ -115,21 +122,22 @@ final class KernelBenchmarks {
   }
 
   /** The products of a decoder layer and the output matrix: alone beside cuBLAS, then fused with what stands around them. */
-  private static void products(Workbench bench, int m, List<Supplier<KernelBenchmark>> rows) {
+  private static void products(Workbench bench, WeightForm form, int m, List<Supplier<KernelBenchmark>> rows) {
     TextConfig c = bench.config().text();
     int q = c.heads() * c.headDim();
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "qkv", m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "o", m, c.hiddenSize(), q));
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "gate_up", m, 2 * c.intermediateSize(), c.hiddenSize()));
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
-    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", m, c.vocabSize(), c.hiddenSize()));
-    rows.add(() -> new SkinnyQkvBenchmark(bench, m));
-    rows.add(() -> new SkinnyResidualBenchmark(bench, "o", m, c.hiddenSize(), q));
-    rows.add(() -> new SkinnySwigluBenchmark(bench, m, c.intermediateSize(), c.hiddenSize()));
-    rows.add(() -> new SkinnyResidualBenchmark(bench, "down", m, c.hiddenSize(), c.intermediateSize()));
-    for (int grid : new int[] {132, 264}) { // whether more bytes under way are worth blocks that end at different times
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "qkv", form, m, q + 2 * c.kvHeads() * c.headDim(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "o", form, m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "gate_up", form, m, 2 * c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "down", form, m, c.hiddenSize(), c.intermediateSize()));
+    rows.add(() -> new SkinnyGemmBenchmark(bench, "lm_head", form, m, c.vocabSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyQkvBenchmark(bench, form, m));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "o", form, m, c.hiddenSize(), q));
+    rows.add(() -> new SkinnySwigluBenchmark(bench, form, m, c.intermediateSize(), c.hiddenSize()));
+    rows.add(() -> new SkinnyResidualBenchmark(bench, "down", form, m, c.hiddenSize(), c.intermediateSize()));
+    for (int grid : form == WeightForm.DENSE ? new int[] {132, 264} : new int[0]) {
+      // whether more bytes under way are worth blocks that end at different times
       rows.add(() -> SkinnyResidualBenchmark.over(grid, bench, "down", m, c.hiddenSize(), c.intermediateSize()));
     }
-    rows.add(() -> new SkinnyConfidenceBenchmark(bench, m, false));
+    rows.add(() -> new SkinnyConfidenceBenchmark(bench, form, m, false));
   }
 }

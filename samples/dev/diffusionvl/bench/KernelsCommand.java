@@ -8,6 +8,7 @@ import dev.diffusionvl.bench.measure.Quantiles;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.Graph;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -32,6 +33,7 @@ final class KernelsCommand implements Callable<Integer> {
   private static final double MICROS_A_ROW = 1.5e6;
 
   @Mixin private BenchOptions options;
+  @Mixin private WeightOptions weights;
 
   @Option(names = "--only", paramLabel = "OP", description = "kernels to time; may be repeated (default: all)")
   private List<String> only = new ArrayList<>();
@@ -46,13 +48,14 @@ final class KernelsCommand implements Callable<Integer> {
         throw options.usage("--only: there is no kernel '" + op + "'; there are " + String.join(", ", ExpectedTime.ops()));
       }
     }
+    List<WeightForm> forms = weights.forms(options);
     return options.run((device, report) -> {
       ModelShape sizes = options.shape(shape == null ? device.emulated() ? "tiny" : "7b" : shape);
       boolean ok = true;
       try (Workbench bench = options.workbench(device, sizes.config(0))) {
         Ceilings ceilings = Ceilings.measure(bench, row -> report.row(row, Ceilings.COLUMNS));
         LaunchCost.measure(bench, row -> report.row(row, LaunchCost.COLUMNS));
-        for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
+        for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench, forms)) {
           try (KernelBenchmark benchmark = next.get()) {
             if (only.isEmpty() || only.contains(benchmark.op())) {
               Row row = measure(bench, benchmark, ceilings);

@@ -7,6 +7,7 @@ import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -60,7 +61,12 @@ final class ModelOptions {
   }
 
   DiffusionVl model(Device device, ModelConfig config, DType dtype) {
-    return DiffusionVl.random(device, config, Tokenizer.load(tokenizerFolder()), dtype, 1);
+    return model(device, config, dtype, WeightForm.DENSE);
+  }
+
+  /** @param form of the layers' weights */
+  DiffusionVl model(Device device, ModelConfig config, DType dtype, WeightForm form) {
+    return DiffusionVl.random(device, config, Tokenizer.load(tokenizerFolder()), dtype, form, 1);
   }
 
   /** The folder of {@code --tokenizer}, or the demo model. */

@@ -8,6 +8,7 @@ import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.ForwardProbe;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.Graph;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -36,12 +37,13 @@ public record ModelSpeed(double copyBytesPerSecond, double readBytesPerSecond, d
     try (Workbench bench = new Workbench(model.device(), model.config(), model.dtype())) {
       Ceilings ceilings = Ceilings.measure(bench, row -> {});
       List<Forward> forwards = new ArrayList<>();
+      WeightForm form = model.text().layers().getFirst().down().matrix().form();
       for (int blocks : new int[] {1, 8}) {
         int rows = blocks * model.config().blockSize();
         try (ForwardProbe probe = session.newForwardProbe(context, rows); Graph graph = ForwardCommand.captured(probe)) {
           Quantiles micros =
               new Timer(probe.stream()).interleaved(bench.pick(10, 1), bench.pick(100, 2), () -> graph.launch(probe.stream()))[0];
-          long bytes = ForwardCost.of(model.config().text(), model.dtype().bytes(), context, rows).bytes();
+          long bytes = ForwardCost.of(model.config().text(), model.dtype().bytes(), form, context, rows).bytes();
           forwards.add(new Forward(rows, context, micros.median() / 1e3, bytes / ceilings.readBytesPerSecond() * 1e3,
               ForwardCommand.sane(probe.confidence())));
         }

@@ -9,6 +9,7 @@ import dev.diffusionvl.bench.predict.Gpu;
 import dev.diffusionvl.bench.predict.KernelTime;
 import dev.diffusionvl.bench.predict.TimeModel;
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -49,6 +50,9 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--rows", paramLabel = "M", description = "rows of the forward, 1 to 64")
   private int rows = 8;
 
+  @Option(names = "--weights", paramLabel = "FORM", description = "of the layers: bf16, fp8 or int4")
+  private String weights = "bf16";
+
   @Option(names = "--with", paramLabel = "CHANGE", description = "overlap or persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
@@ -76,12 +80,13 @@ final class PredictCommand implements Callable<Integer> {
     if (rows < 1 || rows > 64) {
       throw usage("--rows is " + rows + ", allowed is 1 to 64");
     }
+    WeightForm form = form();
     Set<Change> changes = TimeModel.usualChanges();
     with.forEach(name -> changes.add(change("--with", name)));
     without.forEach(name -> changes.remove(change("--without", name)));
     List<JsonNode> beside = measured == null ? List.of()
         : EarlierRows.lines(measured).stream().filter(row -> row.isObject() && row.path("gpu").asBoolean()).toList();
-    List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, context, rows);
+    List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, form, context, rows);
     Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8),
         json ? Report.Format.JSON : Report.Format.TABLE, null, null);
     for (KernelTime kernel : kernels) {
@@ -101,7 +106,7 @@ final class PredictCommand implements Callable<Integer> {
       if (!there) {
         other.add(change);
       }
-      double difference = TimeModel.millis(new TimeModel(gpu, other).forward(config, context, rows)) - ms;
+      double difference = TimeModel.millis(new TimeModel(gpu, other).forward(config, form, context, rows)) - ms;
       report.row(row(gpu, (there ? "without " : "with ") + change.spelling()).put("ms", difference), COLUMNS);
     }
     return 0;
@@ -109,7 +114,15 @@ final class PredictCommand implements Callable<Integer> {
 
   private Row row(Gpu gpu, String kernel) {
     return new Row("predict").put("shape", shape).put("predicted_for", gpu.name()).put("context", context).put("rows", rows)
-        .put("kernel", kernel);
+        .put("weights", weights).put("kernel", kernel);
+  }
+
+  private WeightForm form() {
+    try {
+      return WeightOptions.parse(weights);
+    } catch (IllegalArgumentException e) {
+      throw usage(e.getMessage());
+    }
   }
 
   private TextConfig config() {
@@ -157,7 +170,7 @@ final class PredictCommand implements Callable<Integer> {
     double found = Double.NaN;
     for (JsonNode row : rows) {
       if (row.path("bench").asText().equals("forward") && row.path("engine").asText().equals("dvl")
-          && row.path("shape").asText().equals(shape)
+          && row.path("shape").asText().equals(shape) && row.path("weights").asText("bf16").equals(weights)
           && row.path("context").asInt() == context && row.path("rows").asInt() == this.rows && row.path("mode").asText().equals("graph")
           && row.path("gemm").asText().toLowerCase(Locale.ROOT).equals("own")) {
         found = row.path("ms").asDouble();

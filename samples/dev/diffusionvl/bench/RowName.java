@@ -11,8 +11,8 @@ import java.util.Set;
  * @param label short, for a picture
  */
 record RowName(String name, String label) {
-  private static final List<String> LABEL = List.of("op", "kernel", "mode", "model", "shape", "context", "rows", "gemm", "speculate",
-      "users");
+  private static final List<String> LABEL = List.of("op", "kernel", "mode", "model", "shape", "context", "rows", "weights", "gemm",
+      "speculate", "users");
   private static final List<String> REST = List.of("bench", "layers", "dtype", "stored", "schedule", "steps", "gen_length", "fused_store",
       "graphs", "recompute", "pass_rows", "overlap", "predicted_for", "gpu");
   private static final Set<String> PLAIN = Set.of("op", "kernel", "mode", "shape", "model");

@@ -62,7 +62,7 @@ final class ChatCommand implements Callable<Integer> {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       GenerationOptions generation = options.generation(files.config());
       form = options.form(files.config());
-      MemoryNeed need = MemoryNeed.of(files.config(), type, files.config().tokenizerModelMaxLength());
+      MemoryNeed need = MemoryNeed.of(files, type, files.config().tokenizerModelMaxLength());
       options.model().announce(gpu, need);
       need.requireFree(gpu);
       try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = model.newSession(gemm);

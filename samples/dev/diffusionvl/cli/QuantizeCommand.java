@@ -165,7 +165,7 @@ final class QuantizeCommand implements Callable<Integer> {
     try (Device gpu = Device.open(where)) {
       HeldOut.Score scoreBefore;
       StepPredictions before;
-      MemoryNeed.of(files.config(), type, 0).requireFree(gpu);
+      MemoryNeed.of(files, type, 0).requireFree(gpu);
       try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
         loaded.remarks().forEach(QuantizeCommand::say);
         LayerSamples samples;

@@ -115,7 +115,7 @@ final class SelfCheckCommand implements Callable<Integer> {
   }
 
   private static void run(SelfCheck checks, SelfCheckReport report, ModelFiles files, Device gpu, DType type) {
-    MemoryNeed need = MemoryNeed.of(files.config(), type, Math.min(CONTEXT, files.config().text().maxPositionEmbeddings()));
+    MemoryNeed need = MemoryNeed.of(files, type, Math.min(CONTEXT, files.config().text().maxPositionEmbeddings()));
     long free = gpu.memory().free();
     if (need.total() > free) {
       report.leftOut(type.suffix(), need + " are needed, %.1f GB are free".formatted(free / 1e9));

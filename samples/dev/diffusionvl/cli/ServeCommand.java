@@ -98,7 +98,7 @@ final class ServeCommand implements Callable<Integer> {
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       DecodingOptions.announce(files.config());
-      MemoryNeed need = MemoryNeed.of(files.config(), type, kvTokens);
+      MemoryNeed need = MemoryNeed.of(files, type, kvTokens);
       try (Device gpu = Device.open(model.device())) {
         model.announce(gpu, need);
         need.requireFree(gpu);

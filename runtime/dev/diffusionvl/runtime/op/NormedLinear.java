@@ -8,9 +8,22 @@ import dev.diffusionvl.runtime.DeviceBuffer;
  *
  * @param norm BF16 or F32 [in]: the norm's weight, 16-byte aligned
  * @param eps of the norm
- * @param weight dtype of norm [out, in], 16-byte aligned
+ * @param weight numbers of the dtype of norm, or packed with a norm in BF16
  * @param bias dtype of norm [out], 16-byte aligned; null: none
- * @param out rows of weight
- * @param in columns of weight, a multiple of 8
  */
-public record NormedLinear(DeviceBuffer norm, float eps, DeviceBuffer weight, DeviceBuffer bias, int out, int in) {}
+public record NormedLinear(DeviceBuffer norm, float eps, WeightMatrix weight, DeviceBuffer bias) {
+  /** With the dense matrix {@code weight} [out, in]. */
+  public NormedLinear(DeviceBuffer norm, float eps, DeviceBuffer weight, DeviceBuffer bias, int out, int in) {
+    this(norm, eps, new WeightMatrix.Dense(weight, out, in), bias);
+  }
+
+  /** Rows of the weight. */
+  public int out() {
+    return weight.out();
+  }
+
+  /** Columns of the weight. */
+  public int in() {
+    return weight.in();
+  }
+}

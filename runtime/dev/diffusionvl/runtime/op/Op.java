@@ -92,6 +92,18 @@ abstract class Op {
     }
   }
 
+  /** All of a packed matrix. */
+  final void checkPacked(WeightMatrix.Packed w) {
+    check("codes", w.codes(), DType.U8, w.layout().codeBytes());
+    check("scales", w.scales(), DType.F32, w.layout().scales());
+    checkAligned("codes", w.codes());
+    checkAligned("scales", w.scales());
+    if (w.zeros() != null) {
+      check("zeros", w.zeros(), DType.U8, w.layout().scales());
+      checkAligned("zeros", w.zeros());
+    }
+  }
+
   /** Sizes of heads, and keys and values by slot that reach as far as a pass does. */
   final void checkKeyValues(KeyValues kv, DType dtype, int slotEnd) {
     Heads heads = kv.heads();

@@ -48,7 +48,8 @@ public final class SkinnyConfidence extends SkinnyOp {
     int words = Confidence.legalWords(vocab);
     DType dtype = h.rows().dtype();
     SkinnySplit split = SkinnySplit.of(vocab, head.in(), false);
-    inPieces(dtype, rows, (first, count) -> normed(begin(stream, workspace, dtype, split, count), h, head, groups, first)
+    inPieces(dtype, rows, (first, count) -> normed(
+        begin(stream, workspace, dtype, head.weight().form(), split, count), h, head, groups, first)
         .ptr(parts).ptr(to.token(), first).ptr(to.probability(), first).ptr(to.rowMax(), first).ptr(to.rowSumExp(), first)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(vocab).i32(head.in()).i32(excluded).i32(split.span())
         .ptrOrNull(legal == null ? null : legal.slice((long) first * words, (long) count * words)).go());

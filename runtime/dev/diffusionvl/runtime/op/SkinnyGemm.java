@@ -18,12 +18,23 @@ public final class SkinnyGemm extends SkinnyOp {
    * @param y [rows, n]: F32, the sums, or the dtype of x, rounded once
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, DeviceBuffer y, int rows, int n, int k) {
-    checkProduct(workspace, "x", x, w, rows, n, k);
+    launch(stream, workspace, x, new WeightMatrix.Dense(w, n, k), y, rows);
+  }
+
+  /**
+   * @param x dtype of dense weights, BF16 with packed ones; [rows, in], 16-byte aligned
+   * @param y [rows, out]: F32, the sums, or the dtype of x, rounded once
+   */
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, DeviceBuffer y, int rows) {
+    checkProduct(workspace, "x", x, w, rows);
+    int n = w.out();
+    int k = w.in();
     boolean sums = y != null && y.dtype() == DType.F32;
     check("y", y, sums ? DType.F32 : x.dtype(), (long) rows * n);
     SkinnySplit split = SkinnySplit.of(n, k, false);
-    inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x.dtype(), split, count)
-        .ptr(x, (long) first * k).ptr(w).ptrOrNull(sums ? y : null, (long) first * n).ptrOrNull(sums ? null : y, (long) first * n)
+    inPieces(x.dtype(), rows, (first, count) -> weights(
+        begin(stream, workspace, x.dtype(), w.form(), split, count).ptr(x, (long) first * k), w)
+        .ptrOrNull(sums ? y : null, (long) first * n).ptrOrNull(sums ? null : y, (long) first * n)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
   }
 }

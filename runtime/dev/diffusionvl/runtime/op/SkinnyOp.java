@@ -7,7 +7,6 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
 import dev.diffusionvl.runtime.Launch;
 import dev.diffusionvl.runtime.Stream;
-import java.util.List;
 
 /**
  * What the launchers of skinny products share ({@code cuda/include/skinny.cuh}): the instance for a number of rows, grid and shared
@@ -18,13 +17,24 @@ abstract class SkinnyOp extends Op {
   private static final int F32_ROWS = 16;
   private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
-  private final Instances[] byRows = new Instances[4]; // m8, m16, m32, m64
+  private final String name;
+  private final KernelFunction[][] instances = new KernelFunction[WeightForm.values().length][4]; // in bf16, by form and M: 8, 16, 32, 64
 
   SkinnyOp(Device device, String name) {
     super(device, name);
-    for (int i = 0; i < byRows.length; i++) {
-      byRows[i] = new Instances(device, name, name + "_m" + (8 << i), List.of(DType.BF16));
+    this.name = name;
+  }
+
+  /** Loaded on first use. */
+  private KernelFunction instance(WeightForm form, int m) {
+    KernelFunction[] byRows = instances[form.ordinal()];
+    int at = Integer.numberOfTrailingZeros(m / 8);
+    if (byRows[at] == null) {
+      KernelFunction kernel = kernel(name + "_m" + m + "_bf16" + form.suffix());
+      kernel.allowDynamicShared(form.ringBytes(m) + COLUMNS_BYTES);
+      byRows[at] = kernel;
     }
+    return byRows[at];
   }
 
   /** The smallest M of 8, 16, 32, 64 that holds so many rows; 64 for more. */
@@ -46,35 +56,41 @@ abstract class SkinnyOp extends Op {
   }
 
   /** Begins the launch of {@code rows} rows; the parameters are the caller's. */
-  final Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, SkinnySplit split, int rows) {
+  final Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, WeightForm form, SkinnySplit split, int rows) {
     if (dtype == DType.F32) {
       return stream.launch(instance(dtype), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
     int m = rowsOfInstance(rows);
-    int stages = m <= 32 ? 4 : 3;
-    int shared = stages * (SkinnySplit.TILE + m) * SkinnySplit.CHUNK * Short.BYTES + COLUMNS_BYTES;
-    KernelFunction kernel = byRows[Integer.numberOfTrailingZeros(m / 8)].of(dtype);
-    kernel.allowDynamicShared(shared);
-    Launch launch = stream.launch(kernel, split.blocks(), 1, 1, THREADS, shared);
+    Launch launch = stream.launch(instance(form, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
     return workspace.overlap() ? launch.overlapping() : launch;
   }
 
   /** Checks x (under its name in messages) and w of a product and that the workspace is large enough. */
-  final void checkProduct(SkinnyWorkspace workspace, String name, DeviceBuffer x, DeviceBuffer w, int rows, int n, int k) {
+  final void checkProduct(SkinnyWorkspace workspace, String name, DeviceBuffer x, WeightMatrix w, int rows) {
+    int n = w.out();
+    int k = w.in();
     require(rows >= 0, "rows", rows);
     require(n > 0, "n", n);
     require(k > 0 && k % 8 == 0, "k (a multiple of 8)", k);
     checkFloat(name, x);
     check(name, x, x.dtype(), (long) rows * k);
-    check("w", w, x.dtype(), (long) n * k);
     checkAligned(name, x);
-    checkAligned("w", w);
+    switch (w) {
+      case WeightMatrix.Dense dense -> {
+        check("w", dense.weight(), x.dtype(), (long) n * k);
+        checkAligned("w", dense.weight());
+      }
+      case WeightMatrix.Packed packed -> {
+        checkPacked(packed);
+        require(x.dtype() == DType.BF16, "bytes of an activation, with packed weights,", x.dtype().bytes());
+      }
+    }
     require(x.dtype() == DType.F32 || workspace.rows() >= rowsOfInstance(rows), "rows, more than the workspace is for,", rows);
   }
 
   /** Checks the operands of a product with a norm fused to it and that the workspace is large enough; returns the groups of a row of h. */
   final int checkNormed(SkinnyWorkspace workspace, Residual h, NormedLinear linear, int rows) {
-    checkProduct(workspace, "h", h.rows(), linear.weight(), rows, linear.out(), linear.in());
+    checkProduct(workspace, "h", h.rows(), linear.weight(), rows);
     DType dtype = h.rows().dtype();
     int groups = RowSquares.groups(linear.in());
     check("squares", h.squares(), DType.F32, (long) rows * groups);
@@ -93,7 +109,20 @@ abstract class SkinnyOp extends Op {
 
   /** Begins the parameters of a product with a norm fused to it, for rows from {@code first} on. */
   static Launch normed(Launch launch, Residual h, NormedLinear linear, int groups, int first) {
-    return launch.ptr(h.rows(), (long) first * linear.in()).ptr(h.squares(), (long) first * groups)
-        .ptr(linear.norm()).f32(linear.eps()).ptr(linear.weight());
+    return weights(launch.ptr(h.rows(), (long) first * linear.in()).ptr(h.squares(), (long) first * groups)
+        .ptr(linear.norm()).f32(linear.eps()), linear.weight());
+  }
+
+  /** The parameters of a matrix. */
+  static Launch weights(Launch launch, WeightMatrix w) {
+    return switch (w) {
+      case WeightMatrix.Dense dense -> launch.ptr(dense.weight());
+      case WeightMatrix.Packed packed -> packed(launch, packed);
+    };
+  }
+
+  /** The parameters of a packed matrix. */
+  static Launch packed(Launch launch, WeightMatrix.Packed w) {
+    return launch.ptr(w.codes()).ptr(w.scales()).ptrOrNull(w.zeros()).i32(w.layout().shift());
   }
 }

@@ -44,7 +44,8 @@ public final class SkinnyQkv extends SkinnyOp {
       checkAligned("bias", linear.bias());
     }
     SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), false);
-    inPieces(dtype, rows, (first, count) -> normed(begin(stream, workspace, dtype, split, count), h, linear, groups, first)
+    inPieces(dtype, rows, (first, count) -> normed(
+        begin(stream, workspace, dtype, linear.weight().form(), split, count), h, linear, groups, first)
         .ptrOrNull(linear.bias()).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q).ptr(kv.keys()).ptr(kv.values())
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(first).i32(count).i32(segments.count())
         .i32(heads.query()).i32(heads.keyValue()).i32(kv.slots()).i32(linear.in()).i32(split.span()).go());

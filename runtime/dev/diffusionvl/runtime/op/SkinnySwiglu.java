@@ -26,7 +26,8 @@ public final class SkinnySwiglu extends SkinnyOp {
     check("out", out, dtype, (long) rows * inter);
     checkAligned("out", out);
     SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), true);
-    inPieces(dtype, rows, (first, count) -> normed(begin(stream, workspace, dtype, split, count), h, linear, groups, first)
+    inPieces(dtype, rows, (first, count) -> normed(
+        begin(stream, workspace, dtype, linear.weight().form(), split, count), h, linear, groups, first)
         .ptr(out, (long) first * inter).ptr(workspace.partials()).ptr(workspace.arrived())
         .i32(count).i32(inter).i32(linear.in()).i32(split.span()).go());
   }

@@ -89,6 +89,11 @@ public abstract class KernelBenchmark implements AutoCloseable {
     return add(Operand.zeros(name, dtype, dimensions));
   }
 
+  /** Random codes of weights, a byte each or two to a byte. */
+  protected final Operand codes(String name, long bytes) {
+    return add(Operand.codes(name, bytes));
+  }
+
   protected final Operand ints(String name, int... values) {
     return add(Operand.ints(name, false, values));
   }

@@ -6,10 +6,11 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Random;
 
 /** An argument of a measured launch, in as many copies as keep it out of the cache. */
 public final class Operand {
-  private enum Content { NORMAL, INTS, ZEROS, NOTHING, SCRATCH }
+  private enum Content { NORMAL, INTS, CODES, ZEROS, NOTHING, SCRATCH }
 
   private final String name;
   private final DType dtype;
@@ -38,6 +39,11 @@ public final class Operand {
 
   public static Operand ints(String name, boolean written, int... values) {
     return new Operand(name, DType.I32, new long[] {values.length}, written, Content.INTS, 0, 0, values);
+  }
+
+  /** Random bytes that are no NaN in E4M3. */
+  public static Operand codes(String name, long size) {
+    return new Operand(name, DType.U8, new long[] {size}, false, Content.CODES, 0, 0, null);
   }
 
   /** Read and written, all zeros before. */
@@ -92,8 +98,20 @@ public final class Operand {
     switch (content) {
       case NORMAL -> bench.kernels().fillNormal.launch(bench.stream(), copies[copy], mean, deviation, 31L * copy + name.hashCode());
       case INTS -> copies[copy].set(bench.stream(), ints);
+      case CODES -> resetCodes(bench, copy);
       case ZEROS -> bench.stream().fill(copies[copy], 0);
       case NOTHING, SCRATCH -> bench.stream().fill(copies[copy], 0xff);
+    }
+  }
+
+  private void resetCodes(Workbench bench, int copy) {
+    byte[] codes = new byte[Math.toIntExact(bytes())];
+    new Random(31L * copy + name.hashCode()).nextBytes(codes);
+    for (int i = 0; i < codes.length; i++) {
+      codes[i] -= (byte) ((codes[i] & 0x7f) == 0x7f ? 1 : 0);
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      bench.stream().upload(arena.allocate(codes.length).copyFrom(MemorySegment.ofArray(codes)), copies[copy]);
     }
   }
 

@@ -6,9 +6,13 @@ import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.PackedLayout;
 import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
+import dev.diffusionvl.runtime.op.WeightForm;
+import dev.diffusionvl.runtime.op.WeightMatrix;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.stream.IntStream;
 
 /** What the products with few rows share. Beside each of them runs what it replaces: cuBLAS, and the elementwise kernels around it. */
@@ -22,16 +26,46 @@ abstract class ProductBenchmark extends KernelBenchmark {
   final int k;
   final SkinnyWorkspace workspace;
 
-  ProductBenchmark(Workbench bench, String op, String name, int m, int n, int k) {
-    super(bench, op, "%s %dx%dx%d".formatted(name, m, n, k).strip());
+  private final WeightForm form;
+  private PackedWeights packed; // null when the weights are dense
+  private Operand dense;
+
+  ProductBenchmark(Workbench bench, String op, String name, WeightForm form, int m, int n, int k) {
+    super(bench, op, "%s%s %dx%dx%d".formatted(name, form == WeightForm.DENSE ? "" : " " + form.name().toLowerCase(Locale.ROOT), m, n, k));
+    this.form = form;
     this.m = m;
     this.n = n;
     this.k = k;
     this.workspace = new SkinnyWorkspace(bench.stream(), m);
   }
 
-  final Operand weights() {
-    return input("w", bench.dtype(), 0, 0.02, n, k);
+  /**
+   * The matrix [n, k] as numbers, which cuBLAS and the check take; packed ones have their codes and scales beside it.
+   *
+   * @param paired of {@link PackedLayout}
+   */
+  final Operand weights(boolean paired) {
+    if (form == WeightForm.DENSE) {
+      dense = input("w", bench.dtype(), 0, 0.02, n, k);
+    } else {
+      PackedLayout layout = new PackedLayout(form, n, k, paired, form == WeightForm.INT4 ? 7 : PackedLayout.ONE_GROUP);
+      packed = new PackedWeights(layout, codes("codes", layout.codeBytes()),
+          input("scales", DType.F32, form == WeightForm.INT4 ? 4e-3 : 1e-4, 1e-5, layout.scales()));
+      dense = scratch("w", bench.dtype(), n, k);
+    }
+    return dense;
+  }
+
+  /** The matrix as our product takes it. */
+  final WeightMatrix matrix(int copy) {
+    return packed == null ? new WeightMatrix.Dense(dense.at(copy), n, k) : packed.at(copy);
+  }
+
+  @Override
+  protected void initialise(int copy) {
+    if (packed != null) {
+      bench.kernels().expandWeights.launch(bench.stream(), packed.at(copy), dense.at(copy));
+    }
   }
 
   /** Sums of squares of h's rows, as the kernel before leaves them. */

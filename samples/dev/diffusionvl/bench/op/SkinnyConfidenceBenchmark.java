@@ -8,6 +8,7 @@ import dev.diffusionvl.runtime.op.NormedLinear;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.SkinnyConfidence;
+import dev.diffusionvl.runtime.op.WeightForm;
 
 /** skinny_confidence: final norm, head, most likely token and its probability. Beside it rms_norm, cuBLAS and confidence. */
 public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
@@ -26,13 +27,13 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
   private final Operand probability;
   private final Operand legal; // null: none is looked up
 
-  public SkinnyConfidenceBenchmark(Workbench bench, int m, boolean restricted) {
-    super(bench, "skinny_confidence", restricted ? "lm_head legal" : "lm_head", m, bench.config().text().vocabSize(),
+  public SkinnyConfidenceBenchmark(Workbench bench, WeightForm form, int m, boolean restricted) {
+    super(bench, "skinny_confidence", restricted ? "lm_head legal" : "lm_head", form, m, bench.config().text().vocabSize(),
         bench.config().text().hiddenSize());
     h = input("h", m, k);
     squares = squares();
     norm = input("norm", bench.dtype(), 1, 0.1, k);
-    w = weights();
+    w = weights(false);
     normed = scratch("normed", bench.dtype(), m, k);
     logits = scratch("logits", bench.dtype(), m, n);
     parts = scratch("parts", DType.F32, SkinnyConfidence.parts(m, n));
@@ -45,13 +46,14 @@ public final class SkinnyConfidenceBenchmark extends ProductBenchmark {
 
   @Override
   protected void initialise(int copy) {
+    super.initialise(copy);
     fillSquares(h, squares, copy);
   }
 
   @Override
   public void launch(int copy) {
     bench.kernels().skinnyConfidence.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
-        new NormedLinear(norm.at(copy), EPS, w.at(copy), null, n, k), parts.at(copy),
+        new NormedLinear(norm.at(copy), EPS, matrix(copy), null), parts.at(copy),
         new Predictions(token.at(copy), probability.at(copy), rowMax.at(copy), rowSum.at(copy)), m, -1,
         legal == null ? null : legal.at(copy));
   }

@@ -12,6 +12,7 @@ import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.runtime.op.SkinnyQkv;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.Arrays;
 
 /** skinny_qkv: norm, QKV, bias, rotation, KV write, behind 1000 cached rows. Beside it rms_norm, cuBLAS and rope_kv_append. */
@@ -35,14 +36,14 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
   private final Operand q;
   private final Segments segments;
 
-  public SkinnyQkvBenchmark(Workbench bench, int m) {
-    super(bench, "skinny_qkv", "qkv", m, (bench.config().text().heads() + 2 * bench.config().text().kvHeads()) * DIM,
+  public SkinnyQkvBenchmark(Workbench bench, WeightForm form, int m) {
+    super(bench, "skinny_qkv", "qkv", form, m, (bench.config().text().heads() + 2 * bench.config().text().kvHeads()) * DIM,
         bench.config().text().hiddenSize());
     slots = context + m;
     h = input("h", m, k);
     squares = squares();
     norm = input("norm", bench.dtype(), 1, 0.1, k);
-    w = weights();
+    w = weights(false);
     bias = input("bias", n);
     cos = scratch("cos", DType.F32, slots, DIM / 2);
     sin = scratch("sin", DType.F32, slots, DIM / 2);
@@ -58,6 +59,7 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
 
   @Override
   protected void initialise(int copy) {
+    super.initialise(copy);
     fillSquares(h, squares, copy);
     bench.kernels().fillNormal.launch(bench.stream(), cos.at(copy), 0, 1, 1);
     bench.kernels().fillNormal.launch(bench.stream(), sin.at(copy), 0, 1, 2);
@@ -66,7 +68,7 @@ public final class SkinnyQkvBenchmark extends ProductBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().skinnyQkv.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
-        new NormedLinear(norm.at(copy), EPS, w.at(copy), bias.at(copy), (c.heads() + 2 * c.kvHeads()) * SkinnyQkv.HEAD_DIM, k),
+        new NormedLinear(norm.at(copy), EPS, matrix(copy), bias.at(copy)),
         new Rope(cos.at(copy), sin.at(copy)), segments, q.at(copy),
         new KeyValues(keys.at(copy), values.at(copy), new Heads(c.heads(), c.kvHeads(), SkinnyQkv.HEAD_DIM), slots));
   }

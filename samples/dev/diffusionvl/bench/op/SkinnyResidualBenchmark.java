@@ -7,6 +7,7 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.Residual;
 import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.runtime.op.SkinnySplit;
+import dev.diffusionvl.runtime.op.WeightForm;
 
 /** skinny_residual: a layer's output or down projection. Beside it cuBLAS and residual_add. */
 public final class SkinnyResidualBenchmark extends ProductBenchmark {
@@ -20,20 +21,20 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
   private final SkinnySplit split;
 
   /** @param name which of the two projections */
-  public SkinnyResidualBenchmark(Workbench bench, String name, int m, int n, int k) {
-    this(bench, name, m, n, k, SkinnySplit.of(n, k, false));
+  public SkinnyResidualBenchmark(Workbench bench, String name, WeightForm form, int m, int n, int k) {
+    this(bench, name, form, m, n, k, SkinnySplit.of(n, k, false));
   }
 
   /** The same over a grid of {@code grid} blocks at most, whatever would be chosen. */
   public static SkinnyResidualBenchmark over(int grid, Workbench bench, String name, int m, int n, int k) {
-    return new SkinnyResidualBenchmark(bench, name + " grid " + grid, m, n, k, SkinnySplit.over(grid, n, k, false));
+    return new SkinnyResidualBenchmark(bench, name + " grid " + grid, WeightForm.DENSE, m, n, k, SkinnySplit.over(grid, n, k, false));
   }
 
-  private SkinnyResidualBenchmark(Workbench bench, String name, int m, int n, int k, SkinnySplit split) {
-    super(bench, "skinny_residual", name, m, n, k);
+  private SkinnyResidualBenchmark(Workbench bench, String name, WeightForm form, int m, int n, int k, SkinnySplit split) {
+    super(bench, "skinny_residual", name, form, m, n, k);
     this.split = split;
     x = input("x", m, k);
-    w = weights();
+    w = weights(false);
     acc = scratch("accumulators", DType.F32, m, n);
     squares = output("squares", DType.F32, m, RowSquares.groups(n));
     plainH = scratch("h of cuBLAS", bench.dtype(), m, n);
@@ -42,8 +43,8 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), w.at(copy), new Residual(h.at(copy), squares.at(copy)), m,
-        n, k, 0, split);
+    bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), matrix(copy),
+        new Residual(h.at(copy), squares.at(copy)), m, 0, split);
   }
 
   @Override

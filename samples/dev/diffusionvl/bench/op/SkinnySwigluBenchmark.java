@@ -6,6 +6,7 @@ import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.NormedLinear;
 import dev.diffusionvl.runtime.op.Residual;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.Arrays;
 
 /** skinny_swiglu: norm, gate and up, SwiGLU. Beside it rms_norm, cuBLAS and swiglu. */
@@ -19,13 +20,13 @@ public final class SkinnySwigluBenchmark extends ProductBenchmark {
   private final Operand acc;
   private final Operand out;
 
-  public SkinnySwigluBenchmark(Workbench bench, int m, int inter, int k) {
-    super(bench, "skinny_swiglu", "gate_up", m, 2 * inter, k);
+  public SkinnySwigluBenchmark(Workbench bench, WeightForm form, int m, int inter, int k) {
+    super(bench, "skinny_swiglu", "gate_up", form, m, 2 * inter, k);
     this.inter = inter;
     h = input("h", m, k);
     squares = squares();
     norm = input("norm", bench.dtype(), 1, 0.1, k);
-    w = weights();
+    w = weights(true);
     normed = scratch("normed", bench.dtype(), m, k);
     acc = scratch("accumulators", DType.F32, m, n);
     out = output("out", bench.dtype(), m, inter);
@@ -33,13 +34,14 @@ public final class SkinnySwigluBenchmark extends ProductBenchmark {
 
   @Override
   protected void initialise(int copy) {
+    super.initialise(copy);
     fillSquares(h, squares, copy);
   }
 
   @Override
   public void launch(int copy) {
     bench.kernels().skinnySwiglu.launch(bench.stream(), workspace, new Residual(h.at(copy), squares.at(copy)),
-        new NormedLinear(norm.at(copy), EPS, w.at(copy), null, 2 * inter, k), out.at(copy), m);
+        new NormedLinear(norm.at(copy), EPS, matrix(copy), null), out.at(copy), m);
   }
 
   @Override

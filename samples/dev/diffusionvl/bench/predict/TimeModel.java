@@ -3,6 +3,7 @@ package dev.diffusionvl.bench.predict;
 
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.op.SkinnySplit;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -43,7 +44,6 @@ public final class TimeModel {
   private static final double DECISION = 6.2;
 
   private static final int TILE = 128;
-  private static final int CHUNK = 64;
   private static final int MOST_ROWS = 64; // of one launch
   private static final int KEY_TILE = 64;
   private static final int ROW_TILE = 16;
@@ -87,38 +87,38 @@ public final class TimeModel {
   /**
    * The kernels of a pass.
    *
+   * @param form of the layers' weights; the head's are bf16
    * @param context committed rows
    * @param rows rows of the pass
    */
-  public List<KernelTime> forward(TextConfig c, int context, int rows) {
+  public List<KernelTime> forward(TextConfig c, WeightForm form, int context, int rows) {
     int width = c.headDim();
     List<KernelTime> kernels = new ArrayList<>();
     kernels.add(new KernelTime("gather_rows", 1, 0, 0, EMBEDDING, 0, GAP));
     int layers = c.layers();
-    kernels.add(product("skinny_qkv", layers, (c.heads() + 2 * c.kvHeads()) * width, c.hiddenSize(), false, rows, 0));
+    kernels.add(product("skinny_qkv", form, layers, (c.heads() + 2 * c.kvHeads()) * width, c.hiddenSize(), false, rows, 0));
     kernels.add(attention(c, context, rows));
-    kernels.add(product("skinny_residual o", layers, c.hiddenSize(), c.heads() * width, false, rows, 0));
-    kernels.add(product("skinny_swiglu", layers, 2 * c.intermediateSize(), c.hiddenSize(), true, rows, 0));
-    kernels.add(product("skinny_residual down", layers, c.hiddenSize(), c.intermediateSize(), false, rows, 0));
+    kernels.add(product("skinny_residual o", form, layers, c.hiddenSize(), c.heads() * width, false, rows, 0));
+    kernels.add(product("skinny_swiglu", form, layers, 2 * c.intermediateSize(), c.hiddenSize(), true, rows, 0));
+    kernels.add(product("skinny_residual down", form, layers, c.hiddenSize(), c.intermediateSize(), false, rows, 0));
     double merge = MERGE_ROUND * Math.ceil(rows * Math.ceilDiv(c.vocabSize(), TILE) / 256.0);
-    kernels.add(product("skinny_confidence", 1, c.vocabSize(), c.hiddenSize(), false, rows, merge));
+    kernels.add(product("skinny_confidence", WeightForm.DENSE, 1, c.vocabSize(), c.hiddenSize(), false, rows, merge));
     kernels.add(new KernelTime("remask", 1, 0, 0, DECISION, 0, GAP));
     return changes.contains(Change.PERSISTENT) ? kernels.stream().map(this::inOneKernel).toList() : kernels;
   }
 
-  private KernelTime product(String name, int count, int n, int k, boolean paired, int rows, double merge) {
+  private KernelTime product(String name, WeightForm form, int count, int n, int k, boolean paired, int rows, double merge) {
     SkinnySplit split = SkinnySplit.of(n, k, paired);
-    long bytes = 2L * n * k;
+    long bytes = (long) n * k * form.bits() / Byte.SIZE;
     int launches = Math.ceilDiv(rows, MOST_ROWS);
     int m = Math.clamp(Integer.highestOneBit(2 * rows - 1), 8, MOST_ROWS);
-    int stages = m <= 32 ? 4 : 3;
-    int shared = stages * (TILE + m) * CHUNK * 2 + COLUMNS_BYTES + STATIC_BYTES;
+    int shared = form.ringBytes(m) + COLUMNS_BYTES + STATIC_BYTES;
     int resident = Math.max(1, gpu.sharedBytes() / shared) * gpu.multiprocessors();
     double stream = 0;
     int waves = 0;
     for (int left = split.blocks(); left > 0; left -= resident) {
       int blocks = Math.min(left, resident);
-      stream += (double) bytes * blocks / split.blocks() / rate(blocks * (stages - 1.0) * TILE * CHUNK * 2) * 1e6;
+      stream += (double) bytes * blocks / split.blocks() / rate(blocks * (form.stages(m) - 1.0) * form.unitBytes()) * 1e6;
       waves++;
     }
     double begin = START + FIRST_BYTE * waves;

@@ -20,6 +20,7 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
+import dev.diffusionvl.runtime.op.WeightForm;
 import dev.diffusionvl.train.AutoregressiveObjective;
 import dev.diffusionvl.train.Example;
 import dev.diffusionvl.train.PassRows;
@@ -58,7 +59,7 @@ class BenchTest {
 
   @Test
   void kernelsRunEndToEndAndSayThatTheyAreNoGpuFigures() throws IOException {
-    List<JsonNode> rows = run(0, "kernels", "--json");
+    List<JsonNode> rows = run(0, "kernels", "--json", "--weights", "bf16", "--weights", "fp8", "--weights", "int4");
     Set<String> ceilings = new TreeSet<>();
     Set<String> kernels = new TreeSet<>();
     Set<String> launches = new TreeSet<>();
@@ -112,6 +113,23 @@ class BenchTest {
       assertEquals(24, row.get("context").asInt());
       assertFalse(row.get("gpu").asBoolean());
     }
+  }
+
+  /** Weights of fewer bits have a lower floor; the same words as dvl bench kernels. */
+  @Test
+  void forwardsWithSmallerWeights() throws IOException {
+    List<JsonNode> rows = run(0, "forward", "--shape", "tiny", "--layers", "2", "--context", "24", "--rows", "8", "--gemm", "own",
+        "--gemm", "cublas", "--weights", "bf16", "--weights", "fp8", "--weights", "int4", "--tokenizer", MODEL)
+        .stream().filter(r -> r.path("mode").asText().equals("graph") && r.get("bench").asText().equals("forward")).toList();
+    assertEquals(List.of("bf16 own", "bf16 cublas", "fp8 own", "fp8 cublas", "int4 own", "int4 cublas"),
+        rows.stream().map(r -> r.get("weights").asText() + " " + r.get("gemm").asText()).toList());
+    for (JsonNode row : rows) {
+      assertTrue(row.get("ok").asBoolean() && row.get("predicted_ms").asDouble() > 0, row.toString());
+    }
+    assertTrue(rows.get(0).get("bytes").asLong() > rows.get(2).get("bytes").asLong());
+    assertTrue(rows.get(2).get("bytes").asLong() > rows.get(4).get("bytes").asLong());
+    run(2, "forward", "--shape", "tiny", "--weights", "int3", "--tokenizer", MODEL);
+    run(2, "kernels", "--weights", "fp8", "--dtype", "f32");
   }
 
   @Test
@@ -244,7 +262,7 @@ class BenchTest {
   void everyRowHasAPrediction() {
     try (Device device = Device.open(DeviceSpec.EMULATED);
         Workbench bench = new Workbench(device, ModelShape.TINY.config(0), DType.BF16)) {
-      for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench)) {
+      for (Supplier<KernelBenchmark> next : KernelBenchmarks.all(bench, List.of(WeightForm.values()))) {
         try (KernelBenchmark benchmark = next.get()) {
           assertFalse(ExpectedTime.of(benchmark.op()).source().isBlank());
         }

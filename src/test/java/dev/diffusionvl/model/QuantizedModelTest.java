@@ -19,7 +19,9 @@ import dev.diffusionvl.loader.TestCheckpoints;
 import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.op.WeightForm;
 import dev.diffusionvl.train.TrainingRun;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -29,6 +31,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -127,9 +130,39 @@ class QuantizedModelTest {
   }
 
   private static GenerationResult generate(Path model, GoldenCase golden) {
-    try (Device device = Device.open(DeviceSpec.EMULATED); DiffusionVl loaded = DiffusionVl.load(device, model, DType.F32);
-        Session session = loaded.newSession()) {
+    return generate(model, golden, DType.F32, GemmChoice.AUTO);
+  }
+
+  private static GenerationResult generate(Path model, GoldenCase golden, DType dtype, GemmChoice gemm) {
+    try (Device device = Device.open(DeviceSpec.EMULATED); DiffusionVl loaded = DiffusionVl.load(device, model, dtype);
+        Session session = loaded.newSession(gemm)) {
       return session.generate(golden.request(), golden.options(false).withGenLength(16));
     }
+  }
+
+  /** In bf16 the codes stay on the device, by either kind of products, and take what the plan says. */
+  @Test
+  void codesStayCodesInBf16() throws IOException {
+    Path quantized = Files.createDirectory(folder.resolve("quantized"));
+    Path decoded = Files.createDirectory(folder.resolve("decoded"));
+    Map<String, Tensor> tensors = TestCheckpoints.read(GoldenCase.MODEL);
+    TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, quantize(tensors), NamingScheme.DIFFUSION_VL, 1);
+    addQuantization(quantized);
+    TestCheckpoints.writeModel(decoded, GoldenCase.MODEL, decode(quantized, tensors), NamingScheme.DIFFUSION_VL, 1);
+    try (Device device = Device.open(DeviceSpec.EMULATED); ModelFiles files = ModelFiles.open(quantized);
+        DiffusionVl model = DiffusionVl.load(device, files, DType.BF16, LoadListener.NONE)) {
+      assertTrue(model.text().layers().stream().allMatch(layer -> Stream.of(layer.qkv(), layer.output(), layer.gateUp(), layer.down())
+          .allMatch(linear -> linear.matrix().form() == WeightForm.FP8)));
+      long bytes = model.parameters().buffers().stream().mapToLong(DeviceBuffer::bytes).sum();
+      assertEquals(bytes, MemoryNeed.of(files, DType.BF16, 0).weights());
+      long dense = ModelOutline.of(files.config(), DType.BF16).bytes();
+      assertTrue(bytes < dense, bytes + " of " + dense);
+    }
+    GoldenCase golden = GoldenCase.all().getFirst();
+    GenerationResult expected = generate(decoded, golden, DType.BF16, GemmChoice.CUBLAS);
+    assertArrayEquals(expected.tokenIds(), generate(quantized, golden, DType.BF16, GemmChoice.CUBLAS).tokenIds(), "the same numbers");
+    GenerationResult own = generate(quantized, golden, DType.BF16, GemmChoice.OWN);
+    assertArrayEquals(own.tokenIds(), generate(quantized, golden, DType.BF16, GemmChoice.OWN).tokenIds());
+    assertTrue(own.generatedTokens() > 0);
   }
 }

@@ -9,11 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.Checkpoint;
-import dev.diffusionvl.loader.TestCheckpoints;
-import dev.diffusionvl.loader.TestCheckpoints.Tensor;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
+import dev.diffusionvl.loader.TestCheckpoints.Tensor;
+import dev.diffusionvl.loader.TestCheckpoints;
 import dev.diffusionvl.loader.Tokenizer;
 import dev.diffusionvl.oracle.Rounding;
 import dev.diffusionvl.runtime.DType;
@@ -21,6 +21,7 @@ import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -146,7 +147,8 @@ class WeightSourceTest {
   @Test
   void randomWeightsAreReproducibleAndScaled() {
     ModelConfig config = ModelConfig.load(GoldenCase.MODEL);
-    try (WeightSource source = new RandomWeights(device, config, 5); WeightSource other = new RandomWeights(device, config, 6)) {
+    try (WeightSource source = new RandomWeights(device, config, WeightForm.DENSE, 5);
+        WeightSource other = new RandomWeights(device, config, WeightForm.DENSE, 6)) {
       float[] norm = values(source, "layers.0.input_layernorm.weight");
       float[] matrix = values(source, "layers.0.self_attn.q_proj.weight");
       assertEquals(1, mean(norm), 0.01);

@@ -99,7 +99,7 @@ class GoldenGradientsTest {
         vision.features(image, features.slice((long) at * hidden, image.rows(), hidden));
         at += image.rows();
       }
-      new LanguageModelTraining(model, stream, gemm, gradients, null, recompute).run(pass, images.isEmpty() ? null : features, dFeatures,
+      new LanguageModelTraining(model, stream, gemm, gradients, null, null, recompute).run(pass, images.isEmpty() ? null : features, dFeatures,
           rope, a);
       for (PreparedImage image : images.reversed()) {
         at -= image.rows();

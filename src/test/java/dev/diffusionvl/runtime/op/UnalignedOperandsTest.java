@@ -115,6 +115,11 @@ class UnalignedOperandsTest extends OpTest {
           b -> kernels.skinnyConfidence.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
               new NormedLinear(b.get(2), 1e-6f, b.get(3), null, 32, 64), b.get(4),
               new Predictions(b.get(5), b.get(6), b.get(7), b.get(8)), 2, -1, b.get(9)));
+      PackedLayout layout = new PackedLayout(WeightForm.INT4, 16, 64, false, 5);
+      attack("skinny_gemm", "BF16 U8 F32 U8 F32", b -> kernels.skinnyGemm.launch(stream, workspace, b.get(0),
+          new WeightMatrix.Packed(layout, b.get(1), b.get(2), b.get(3)), b.get(4), 2));
+      attack("expand_weights", "U8 F32 U8 BF16",
+          b -> kernels.expandWeights.launch(stream, new WeightMatrix.Packed(layout, b.get(0), b.get(1), b.get(2)), b.get(3)));
       try (Segments segments = twoRows()) {
         attack("skinny_qkv", "T F32 T T T F32 F32 T T T", b -> kernels.skinnyQkv.launch(stream, workspace, new Residual(b.get(0), b.get(1)),
             new NormedLinear(b.get(2), 1e-6f, b.get(3), b.get(4), 512, 8), new Rope(b.get(5), b.get(6)), segments, b.get(7),
