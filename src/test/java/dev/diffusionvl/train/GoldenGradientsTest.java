@@ -99,8 +99,8 @@ class GoldenGradientsTest {
         vision.features(image, features.slice((long) at * hidden, image.rows(), hidden));
         at += image.rows();
       }
-      new LanguageModelTraining(model, stream, gemm, gradients, null, null, recompute).run(pass, images.isEmpty() ? null : features, dFeatures,
-          rope, a);
+      new LanguageModelTraining(model, stream, gemm, gradients, null, null, recompute)
+          .run(pass, images.isEmpty() ? null : features, dFeatures, rope, a);
       for (PreparedImage image : images.reversed()) {
         at -= image.rows();
         vision.backward(image, dFeatures.slice((long) at * hidden, image.rows(), hidden));
