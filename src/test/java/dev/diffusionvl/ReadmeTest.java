@@ -157,6 +157,7 @@ class ReadmeTest {
       Map.entry("dvl bench", NAMED),
       Map.entry("dvl bench --help", NAMED),
       Map.entry("dvl eval", NAMED),
+      Map.entry("dvl compare", NAMED),
       Map.entry("dvl translate", NAMED),
       Map.entry("dvl translate --vision-tower", NAMED),
       Map.entry("./dvl generate --model target/translated --image samples/data/shapes/images/eval00039.png "

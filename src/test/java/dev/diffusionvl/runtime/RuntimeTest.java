@@ -130,10 +130,12 @@ class RuntimeTest {
     assertEquals("CUDA_ERROR_NOT_FOUND", e.status());
     assertTrue(e.getMessage().contains("no_such_kernel"), e.getMessage());
     KernelFunction f = device.kernel("rms_norm", "rms_norm_f32");
-    CudaException tooLarge = assertThrows(CudaException.class,
-        () -> stream.launch(f, 1, 1, 1, 2048, 0).i64(0).i64(0).i64(0).i32(1).i32(1).f32(1).go());
-    assertEquals(1, tooLarge.code());
-    assertTrue(tooLarge.getMessage().contains("rms_norm_f32") && tooLarge.getMessage().contains("2048"), tooLarge.getMessage());
+    try (DeviceBuffer one = device.allocate("operand", DType.F32, 1)) {
+      CudaException tooLarge = assertThrows(CudaException.class,
+          () -> stream.launch(f, 1, 1, 1, 2048, 0).ptr(one).ptr(one).ptr(one).i32(1).i32(1).f32(1).go());
+      assertEquals(1, tooLarge.code());
+      assertTrue(tooLarge.getMessage().contains("rms_norm_f32") && tooLarge.getMessage().contains("2048"), tooLarge.getMessage());
+    }
   }
 
   @Test

@@ -124,7 +124,7 @@ public class BadRecordTest {
         bad("a name with a zero", image("\"good\\u0000.png\"", "<image>"), "is not a file name"),
         bad("a missing image", image("\"missing.png\"", "<image>"), "missing.png: no such file"),
         bad("a folder", image("\"folder.png\"", "<image>"), "folder.png: a directory, not a file"),
-        bad("an empty file", image("\"empty.png\"", "<image>"), "empty.png: format: not an image of a known kind"),
+        bad("an empty file", image("\"empty.png\"", "<image>"), "empty.png: format: is empty"),
         bad("a text file", image("\"text.png\"", "<image>"), "text.png: format: not an image of a known kind"),
         bad("a cut image", image("\"cut.png\"", "<image>"), "cut.png: image data:"),
         bad("a damaged image", image("\"damaged.png\"", "<image>"), "damaged.png: image data:"),
