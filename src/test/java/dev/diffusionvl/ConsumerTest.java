@@ -124,7 +124,8 @@ class ConsumerTest {
   void aProgramGetsWhatTheLibraryNeedsAndNoMore() throws IOException {
     Set<String> names = libraries().stream().map(l -> Path.of(l).getFileName().toString().replaceAll("-[0-9].*", ""))
         .collect(Collectors.toCollection(TreeSet::new));
-    assertEquals("[diffusionvl, jackson-core, jcublas, jcublas-natives, jcuda, jcuda-natives, jcudnn, jcudnn-natives]", names.toString());
+    assertEquals("[automaton, diffusionvl, jackson-core, jcublas, jcublas-natives, jcuda, jcuda-natives, jcudnn, jcudnn-natives]",
+        names.toString());
   }
 
   @Test
