@@ -22,8 +22,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What {@code cuda/prove} does, on a smaller scale: the kernel tests on the check build in four schedules, and one mutant of each kernel.
- * Runs in a JVM of its own (pom.xml), because a process has one emulated device.
+ * What {@code cuda/prove} does, on a smaller scale: the kernel tests on the check build in some schedules ({@code -Dtest.schedules}),
+ * and one mutant of each kernel. Runs in a JVM of its own (pom.xml), because a process has one emulated device.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
