@@ -72,16 +72,19 @@ public final class BlockSets {
 
   private void propagate(int changed) {
     for (int i = changed; i < rows; i++) {
-      reached[i + 1].clear();
+      StateSet behind = reached[i + 1];
+      behind.clear();
       for (int q = reached[i].next(0); q >= 0; q = reached[i].next(q + 1)) {
         if (tokens[i] == NONE) {
-          for (char next : automaton.followers(q)) {
-            reach(next, i + 1);
-          }
+          behind.add(automaton.followers(q));
         } else {
-          reach(automaton.next(q, tokens[i]), i + 1);
+          int next = automaton.next(q, tokens[i]);
+          if (next >= 0) {
+            behind.add(next);
+          }
         }
       }
+      keepInTime(i + 1);
     }
     for (int i = rows; i >= 0; i--) {
       alive[i].clear();
@@ -93,15 +96,16 @@ public final class BlockSets {
     }
   }
 
-  private void reach(int state, int boundary) {
-    if (state >= 0 && inTime(state, boundary)) {
-      reached[boundary].add(state);
-    }
-  }
-
   /** Behind the last token of the answer an answer that can end has ended. */
-  private boolean inTime(int state, int boundary) {
-    return !ends || boundary > left || automaton.distance(state) <= left - boundary;
+  private void keepInTime(int boundary) {
+    if (ends && boundary <= left) {
+      StateSet states = reached[boundary];
+      for (int q = states.next(0); q >= 0; q = states.next(q + 1)) {
+        if (automaton.distance(q) > left - boundary) {
+          states.remove(q);
+        }
+      }
+    }
   }
 
   private boolean goesOn(int state, int row) {
@@ -109,12 +113,7 @@ public final class BlockSets {
       int next = automaton.next(state, tokens[row]);
       return next >= 0 && alive[row + 1].has(next);
     }
-    for (char next : automaton.followers(state)) {
-      if (alive[row + 1].has(next)) {
-        return true;
-      }
-    }
-    return false;
+    return alive[row + 1].hasAny(automaton.followers(state));
   }
 
   /** Whether a token may stand in an open row. */

@@ -31,10 +31,16 @@ final class ByteAutomaton {
   /** Of a deterministic automaton without dead states, whose characters are bytes. */
   static ByteAutomaton of(Automaton automaton) {
     automaton.expandSingleton();
+    // By breadth, so that followers of a state have numbers close together.
     List<State> states = new ArrayList<>(List.of(automaton.getInitialState()));
-    automaton.getStates().stream().filter(s -> s != states.getFirst()).forEach(states::add);
-    Map<State, Integer> numbers = new IdentityHashMap<>();
-    states.forEach(s -> numbers.put(s, numbers.size()));
+    Map<State, Integer> numbers = new IdentityHashMap<>(Map.of(states.getFirst(), 0));
+    for (int s = 0; s < states.size(); s++) {
+      for (Transition t : states.get(s).getSortedTransitions(false)) {
+        if (numbers.putIfAbsent(t.getDest(), states.size()) == null) {
+          states.add(t.getDest());
+        }
+      }
+    }
     boolean[] accepting = new boolean[states.size()];
     int[][] columns = new int[256][states.size()];
     for (int[] column : columns) {

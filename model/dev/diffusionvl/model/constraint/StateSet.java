@@ -19,6 +19,37 @@ final class StateSet {
     bits[state >>> 6] |= 1L << state;
   }
 
+  /** Adds the states behind a state. */
+  void add(Followers followers) {
+    for (int i = 0; i < followers.words().length; i++) {
+      bits[followers.words()[i]] |= followers.bits()[i];
+    }
+  }
+
+  /** Whether it has one of the states behind a state. */
+  boolean hasAny(Followers followers) {
+    for (int i = 0; i < followers.words().length; i++) {
+      if ((bits[followers.words()[i]] & followers.bits()[i]) != 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Whether it has all the states behind a state. */
+  boolean hasAll(Followers followers) {
+    for (int i = 0; i < followers.words().length; i++) {
+      if ((followers.bits()[i] & ~bits[followers.words()[i]]) != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void remove(int state) {
+    bits[state >>> 6] &= ~(1L << state);
+  }
+
   void clear() {
     Arrays.fill(bits, 0);
   }

@@ -21,7 +21,7 @@ public final class TokenAutomaton {
   private final int[] edgesFrom; // state → where its edges begin
   private final char[] edgeClass; // ascending within a state
   private final char[] edgeTarget;
-  private final char[][] followers; // state → states behind it
+  private final Followers[] followers; // by state
   private final long[][] allowed; // state → a bit per class that may follow
   private final int[] distance; // state → fewest tokens to the end, its own included
 
@@ -43,7 +43,7 @@ public final class TokenAutomaton {
       requireFew(edges + (long) (q + 1) * (count / 32));
     }
     all[states] = new int[] {edge(count - 1, states)};
-    distance = distances(Arrays.stream(all).map(TokenAutomaton::followers).toArray(char[][]::new));
+    distance = distances(Arrays.stream(all).map(TokenAutomaton::targets).toArray(int[][]::new));
     for (int q = 0; q <= states; q++) {
       all[q] = Arrays.stream(all[q]).filter(e -> distance[target(e)] != NEVER).toArray();
     }
@@ -53,7 +53,7 @@ public final class TokenAutomaton {
     }
     edgeClass = new char[edgesFrom[states + 1]];
     edgeTarget = new char[edgeClass.length];
-    followers = new char[states + 1][];
+    followers = new Followers[states + 1];
     allowed = new long[states + 1][(count + 63) / 64];
     for (int q = 0; q <= states; q++) {
       int at = edgesFrom[q];
@@ -62,7 +62,7 @@ public final class TokenAutomaton {
         allowed[q][e >>> 22] |= 1L << (e >>> 16);
         edgeTarget[at++] = (char) target(e);
       }
-      followers[q] = followers(all[q]);
+      followers[q] = Followers.of(targets(all[q]));
     }
   }
 
@@ -110,11 +110,11 @@ public final class TokenAutomaton {
   }
 
   /** By breadth from the end on, against the edges. */
-  private static int[] distances(char[][] followers) {
+  private static int[] distances(int[][] followers) {
     int end = followers.length - 1;
     int[] from = new int[followers.length + 1]; // state → where those before it begin
-    for (char[] all : followers) {
-      for (char q : all) {
+    for (int[] all : followers) {
+      for (int q : all) {
         from[q + 1]++;
       }
     }
@@ -122,7 +122,7 @@ public final class TokenAutomaton {
     int[] before = new int[from[end + 1]];
     int[] at = from.clone();
     for (int q = 0; q <= end; q++) {
-      for (char next : followers[q]) {
+      for (int next : followers[q]) {
         before[at[next]++] = q;
       }
     }
@@ -144,18 +144,13 @@ public final class TokenAutomaton {
     return fewest;
   }
 
-  private static char[] followers(int[] edges) {
-    int[] targets = Arrays.stream(edges).map(TokenAutomaton::target).sorted().distinct().toArray();
-    char[] all = new char[targets.length];
-    for (int i = 0; i < all.length; i++) {
-      all[i] = (char) targets[i];
-    }
-    return all;
+  private static int[] targets(int[] edges) {
+    return Arrays.stream(edges).map(TokenAutomaton::target).sorted().distinct().toArray();
   }
 
   /** Bytes that it takes, roughly. */
   public long memory() {
-    long behind = Arrays.stream(followers).mapToLong(f -> 2L * f.length + 16).sum() + 8L * allowed.length * (2 + allowed[0].length);
+    long behind = Arrays.stream(followers).mapToLong(Followers::memory).sum() + 8L * allowed.length * (2 + allowed[0].length);
     return tokens.memory() + 4L * (edgesFrom.length + edgeClass.length + distance.length) + behind;
   }
 
@@ -197,7 +192,7 @@ public final class TokenAutomaton {
   }
 
   /** States behind a state. */
-  char[] followers(int state) {
+  Followers followers(int state) {
     return followers[state];
   }
 
@@ -209,6 +204,12 @@ public final class TokenAutomaton {
   void addClasses(int state, StateSet into, long[] classes) {
     if (hasAll(classes, state)) {
       return; // in long strings one state after the other allows the same
+    }
+    if (into.hasAll(followers[state])) {
+      for (int i = 0; i < classes.length; i++) {
+        classes[i] |= allowed[state][i];
+      }
+      return;
     }
     for (int e = edgesFrom[state]; e < edgesFrom[state + 1]; e++) {
       if (into.has(edgeTarget[e])) {
