@@ -7,7 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.eval.Compared;
 import dev.diffusionvl.eval.Comparison;
 import dev.diffusionvl.eval.EvalTask;
-import dev.diffusionvl.eval.ExactMatch;
+import dev.diffusionvl.eval.Exam;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.OutputFile;
@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -41,19 +42,15 @@ final class CompareCommand implements Callable<Integer> {
   @Option(names = "--base", paramLabel = "DIR", description = "checkpoint folder of the autoregressive model that it was made from")
   private Path base;
 
-  @Option(names = "--task", paramLabel = "TASK", required = true, description = "exact: the recorded answer word for word")
+  @Option(names = "--task", paramLabel = "TASK", required = true, description = "a benchmark, as for dvl eval; or exact: the recorded "
+      + "answer word for word")
   private String task;
 
-  @Option(names = "--data", paramLabel = "FILE", required = true,
-      description = "conversations in the LLaVA format; the last answer of each is the right one")
-  private Path data;
+  @Mixin private TaskOptions questions;
 
-  @Option(names = "--images", paramLabel = "DIR",
-      description = "folder that the records' image names are relative to (default: the data's)")
-  private Path images;
-
-  @Option(names = "--limit", paramLabel = "N", defaultValue = "0", description = "questions to ask, from the first on (0: all)")
-  private int limit;
+  @Option(names = "--gen-length", paramLabel = "N", description = "tokens of an answer at most (default: those of the longest right "
+      + "answer, rounded up to whole blocks)")
+  private Integer genLength;
 
   @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
   private String dtype;
@@ -69,11 +66,13 @@ final class CompareCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (!EvalTask.EXACT.id().equals(task)) {
-      throw new Dvl.UsageException("--task is '" + task + "', allowed is " + EvalTask.EXACT.id());
+    EvalTask wanted = TaskOptions.task(task);
+    if (!questions.given()) {
+      throw new Dvl.UsageException("--data is missing");
     }
-    if (limit < 0) {
-      throw new Dvl.UsageException("--limit is " + limit + ", allowed is 0 or more");
+    questions.selection(null);
+    if (genLength != null && genLength < 1) {
+      throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
     }
     DType type = ModelChoice.choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
     List<Compared> rows = new ArrayList<>();
@@ -83,12 +82,12 @@ final class CompareCommand implements Callable<Integer> {
       emulated = gpu.emulated();
       where = emulated ? "the emulated CUDA device" : gpu.name();
       if (base != null) {
-        rows.addAll(asked(gpu, base, type, false));
+        rows.addAll(asked(wanted, gpu, base, type, false));
       }
-      rows.addAll(asked(gpu, model, type, true));
+      rows.addAll(asked(wanted, gpu, model, type, true));
     }
-    CompareReport report = new CompareReport(String.format(Locale.ROOT, "Decodings of %s%s over %d questions, %s, %s, %s", model,
-        base == null ? "" : " and its base " + base, rows.getFirst().asked(), dtype, where, LocalDate.now(ZoneOffset.UTC)),
+    CompareReport report = new CompareReport(String.format(Locale.ROOT, "Decodings of %s%s over %d questions of %s, %s, %s, %s", model,
+        base == null ? "" : " and its base " + base, rows.getFirst().asked(), wanted.id(), dtype, where, LocalDate.now(ZoneOffset.UTC)),
         "dvl " + String.join(" ", spec.commandLine().getParseResult().originalArgs()), emulated, rows);
     OutputFile.write(out, report.html().getBytes(StandardCharsets.UTF_8));
     if (json) {
@@ -100,17 +99,18 @@ final class CompareCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<Compared> asked(Device gpu, Path directory, DType type, boolean diffusion) {
+  private List<Compared> asked(EvalTask wanted, Device gpu, Path directory, DType type, boolean diffusion) {
     try (ModelFiles files = ModelFiles.open(directory)) {
       if (files.config().diffusion() != diffusion) {
         throw BadInputException.of(directory, diffusion ? "is no diffusion model; it could be the --base of one"
             : "is a diffusion model; --base is the one that it was made from");
       }
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
-      ExactMatch questions = ExactMatch.read(files, data, EvalCommand.images(data, images), limit, GenerationOptions.of(files.config()))
-          .briefly(files.tokenizer(), files.config().blockSize()).checked(files, type);
+      Exam usual = questions.exam(wanted, files, null, GenerationOptions.of(files.config()));
+      Exam exam = genLength == null ? usual.briefly(files.tokenizer(), files.config().blockSize()) : usual.withGenLength(genLength);
+      exam.check(files, type, question -> {});
       try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal())) {
-        return Comparison.of(loaded, questions, row -> System.err.printf(Locale.ROOT, "dvl: %s, %s: %d of %d right, %,d forwards%n",
+        return Comparison.of(loaded, exam, row -> System.err.printf(Locale.ROOT, "dvl: %s, %s: %d of %d right, %,d forwards%n",
             row.decoding(), row.schedule(), row.right(), row.asked(), row.forwards()));
       }
     }

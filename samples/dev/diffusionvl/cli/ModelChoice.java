@@ -26,6 +26,11 @@ final class ModelChoice {
       description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
   private String gemm;
 
+  /** The folder that was named; null: none. */
+  Path named() {
+    return model;
+  }
+
   Path directory() {
     return model != null ? model : Bundled.demoModel("--model");
   }

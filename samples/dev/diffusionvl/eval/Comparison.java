@@ -52,10 +52,10 @@ public final class Comparison {
    *
    * @param listener hears of each way when it is done
    */
-  public static List<Compared> of(DiffusionVl model, ExactMatch questions, Consumer<Compared> listener) {
+  public static List<Compared> of(DiffusionVl model, Exam exam, Consumer<Compared> listener) {
     List<Compared> all = new ArrayList<>();
     for (Way way : ways(model.config())) {
-      List<Asked> answers = questions.with(way.decoding, way.execution).ask(model, answer -> { });
+      List<Asked> answers = exam.with(way.decoding, way.execution).ask(model, answer -> { });
       all.add(Compared.of(way.decoding.label(), way.schedule, answers, weightBytes(model)));
       listener.accept(all.getLast());
     }

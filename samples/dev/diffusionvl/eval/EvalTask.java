@@ -8,26 +8,33 @@ import java.util.stream.Collectors;
 
 /** The evaluation tasks. */
 public enum EvalTask {
-  CHARTQA("chartqa", new RelaxedAccuracy()),
-  AI2D("ai2d", new OptionLetter(false)),
-  MMSTAR("mmstar", new FirstLetter()),
-  MMBENCH_EN_DEV("mmbench_en_dev", new InferredOption(), "mmbench", "mmbench_en"),
-  REALWORLDQA("realworldqa", new WordOrNumber()),
-  MME("mme", new YesNoPairs()),
-  MMMU_VAL("mmmu_val", new Mmmu(4, new MmmuOpen()), "mmmu"),
-  MMMU_PRO_STANDARD("mmmu_pro_standard", new Mmmu(10, null), "mmmu_pro"),
-  MMMU_PRO_VISION("mmmu_pro_vision", new Mmmu(10, null)),
-  MUIRBENCH("muirbench", new OptionLetter(true)),
-  /** One's own questions: the whole answer, but for white space around it. */
-  EXACT("exact", answer -> answer.text().strip().equals(answer.gold().strip()) ? 1 : 0);
+  CHARTQA("chartqa", new ChartQa(), "test", null),
+  AI2D("ai2d", new Ai2d(), "test", null),
+  MMSTAR("mmstar", new MmStar(), "val", null),
+  MMBENCH_EN_DEV("mmbench_en_dev", new MmBench(), "dev", "en", "mmbench", "mmbench_en"),
+  REALWORLDQA("realworldqa", new RealWorldQa(), "test", null),
+  MME("mme", new Mme(), "test", null),
+  MMMU_VAL("mmmu_val", new MmmuVal(), "validation", null, "mmmu"),
+  MMMU_PRO_STANDARD("mmmu_pro_standard", new MmmuPro(false), "test", "standard (10 options)", "mmmu_pro"),
+  MMMU_PRO_VISION("mmmu_pro_vision", new MmmuPro(true), "test", "vision"),
+  MUIRBENCH("muirbench", new MuirBench(), "test", null),
+  EXACT("exact", new Exact(), "test", null);
 
   private final String id;
-  private final Metric metric;
+  private final Benchmark benchmark;
+  private final String split;
+  private final String subset; // null: there is one alone
   private final List<String> aliases;
 
-  EvalTask(String id, Metric metric, String... aliases) {
+  /**
+   * @param split that is asked: its files' names begin so on Hugging Face
+   * @param subset folder of the files on Hugging Face where a data set has several
+   */
+  EvalTask(String id, Benchmark benchmark, String split, String subset, String... aliases) {
     this.id = id;
-    this.metric = metric;
+    this.benchmark = benchmark;
+    this.split = split;
+    this.subset = subset;
     this.aliases = List.of(aliases);
   }
 
@@ -47,13 +54,35 @@ public enum EvalTask {
     return id;
   }
 
-  /** Score of one answer: 1 right, 0 wrong. All but {@link #EXACT} cut it as the authors' evaluation does. */
+  /** What is judged of what a model said. All but {@link #EXACT} cut it as the authors' evaluation does. */
+  public String judged(Answer answer) {
+    return cut(answer).text();
+  }
+
+  private Answer cut(Answer answer) {
+    return this == EXACT ? answer : answer.cleaned();
+  }
+
+  /** Score of one answer: 1 right, 0 wrong. */
   public double score(Answer answer) {
-    return metric.score(this == EXACT ? answer : answer.cleaned());
+    return benchmark.score(cut(answer));
   }
 
   /** The metric that makes the task's figures of the scores. */
   public Metric metric() {
-    return metric;
+    return benchmark;
+  }
+
+  Question question(DataRow row) {
+    return benchmark.question(row);
+  }
+
+  String split() {
+    return split;
+  }
+
+  /** Null where the data have one alone. */
+  String subset() {
+    return subset;
   }
 }

@@ -11,6 +11,11 @@ public interface Metric {
   /** Score of one answer: 1 right, 0 wrong. */
   double score(Answer answer);
 
+  /** Of some answers those that {@link #total} can count: all, unless an answer counts only together with another. */
+  default List<Answer> complete(List<Answer> answers) {
+    return answers;
+  }
+
   /**
    * The task's figures, of which the one called {@code score} is what tables print: here the mean, 0 to 1.
    *

@@ -12,8 +12,9 @@ import java.util.regex.Pattern;
  * MMMU and MMMU-Pro: the last choice that the answer names, by letter or by text. An answer that names none is wrong here; MMMU's own
  * evaluation draws a letter for it. Questions without choices ({@link MmmuOpen}) are told by a right answer that is no letter.
  */
-final class Mmmu implements Metric {
+abstract class Mmmu implements Benchmark {
   private static final Pattern LETTER = Pattern.compile("[A-Z]");
+  private static final Pattern IMAGE = Pattern.compile("<image (\\d+)>");
   private static final String[] STRIPPED = {",", ".", "!", "?", ";", ":", "'"};
 
   private final int choices;
@@ -33,6 +34,11 @@ final class Mmmu implements Metric {
     }
     String said = choice(answer);
     return said != null && answer.golds().contains(said) ? 1 : 0;
+  }
+
+  /** The images that a text names as {@code <image 1>}: they come before it, and the names stay. */
+  static List<Picture> pictures(DataRow row, String prompt) {
+    return IMAGE.matcher(prompt).results().map(found -> "image_" + found.group(1)).distinct().sorted().map(row::picture).toList();
   }
 
   /** The letter that the answer names, or null. */
@@ -58,7 +64,7 @@ final class Mmmu implements Metric {
       String lower = text.toLowerCase(Locale.ROOT);
       for (int i = 0; i < answer.options().size(); i++) {
         int at = lower.lastIndexOf(answer.options().get(i).toLowerCase(Locale.ROOT));
-        add(found, letter(i), at >= 0, at);
+        add(found, Choices.letter(i), at >= 0, at);
       }
     }
     String last = null;
@@ -84,13 +90,9 @@ final class Mmmu implements Metric {
     }
     List<String> letters = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      letters.add(letter(i));
+      letters.add(Choices.letter(i));
     }
     return letters;
-  }
-
-  private static String letter(int choice) {
-    return String.valueOf((char) ('A' + choice));
   }
 
   private static String strip(String text, String edge) {

@@ -15,13 +15,12 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Answers that were recorded earlier, as JSON lines: {@code id} (text or number), {@code answer}, {@code gold} (a text, a number or a list
- * of them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices).
+ * of them), and where the task needs them {@code category}, {@code question_id} and {@code options} (texts of the choices). Where there is
+ * a {@code raw_text}, as in a {@link SampleLog}, the answer is cut out of it anew.
  */
 public final class RecordedAnswers {
   private static final ObjectMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
@@ -56,6 +55,15 @@ public final class RecordedAnswers {
     return read;
   }
 
+  /** Answers of a log. @param file for messages */
+  static RecordedAnswers of(Path file, List<? extends JsonNode> samples) {
+    RecordedAnswers read = new RecordedAnswers(file);
+    for (int i = 0; i < samples.size(); i++) {
+      read.add(samples.get(i), file + ": line " + (i + 1));
+    }
+    return read;
+  }
+
   private void add(String line, String where) {
     JsonNode node;
     try {
@@ -63,6 +71,10 @@ public final class RecordedAnswers {
     } catch (JsonProcessingException e) {
       throw new BadInputException(where + ": not valid JSON: " + e.getOriginalMessage(), e);
     }
+    add(node, where);
+  }
+
+  private void add(JsonNode node, String where) {
     if (!node.isObject()) {
       throw new BadInputException(where + ": expected a JSON object");
     }
@@ -74,7 +86,9 @@ public final class RecordedAnswers {
       throw new BadInputException(where + ": answer: expected a text");
     }
     ids.add(id);
-    answers.add(new Answer(id.asText(), node.get("answer").asText(), texts(node, "gold", where, true), text(node, "category", where),
+    JsonNode raw = node.path("raw_text");
+    String said = (raw.isTextual() ? raw : node.get("answer")).asText();
+    answers.add(new Answer(id.asText(), said, texts(node, "gold", where, true), text(node, "category", where),
         text(node, "question_id", where), texts(node, "options", where, false)));
   }
 
@@ -112,16 +126,37 @@ public final class RecordedAnswers {
    * @throws BadInputException if the task needs what a line does not have
    */
   public ObjectNode score(EvalTask task) {
-    double[] scores = new double[answers.size()];
+    return score(task, answers);
+  }
+
+  /**
+   * Scores answers of which some may be missing yet. Those that count only together with a missing one are scored, but are no part of the
+   * figures.
+   *
+   * @return as {@link #score(EvalTask)}, with their number as {@code not_counted} if there are any; without figures where no answer counts
+   */
+  ObjectNode scorePart(EvalTask task) {
+    try {
+      return score(task, task.metric().complete(answers));
+    } catch (BadInputException e) {
+      throw BadInputException.of(file, e.getMessage());
+    }
+  }
+
+  /** @param counted of the answers */
+  private ObjectNode score(EvalTask task, List<Answer> counted) {
     ArrayNode samples = JSON.createArrayNode();
     try {
-      for (int i = 0; i < scores.length; i++) {
-        scores[i] = task.score(answers.get(i));
-        samples.addObject().<ObjectNode>set("id", ids.get(i)).put("score", scores[i]);
+      for (int i = 0; i < answers.size(); i++) {
+        samples.addObject().<ObjectNode>set("id", ids.get(i)).put("score", task.score(answers.get(i)));
       }
-      Map<String, Double> total = new LinkedHashMap<>(task.metric().total(answers, scores));
       ObjectNode result = JSON.createObjectNode().put("task", task.id());
-      total.forEach(result::put);
+      if (!counted.isEmpty()) {
+        task.metric().total(counted, counted.stream().mapToDouble(task::score).toArray()).forEach(result::put);
+      }
+      if (counted.size() < answers.size()) {
+        result.put("not_counted", answers.size() - counted.size());
+      }
       return result.set("samples", samples);
     } catch (BadInputException e) {
       throw BadInputException.of(file, e.getMessage());

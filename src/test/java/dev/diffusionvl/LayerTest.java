@@ -49,8 +49,8 @@ class LayerTest {
   private static final Set<String> PROGRAMS = Set.of("bench", "cli", "eval", "samples", "server");
 
   /** What only programs depend on; the POM has it as optional. */
-  private static final Pattern OPTIONAL =
-      Pattern.compile("com/fasterxml/jackson/(databind|annotation)/|picocli/|org/(knowm|apache/batik|jline|eclipse/jetty)/|io/prometheus/");
+  private static final Pattern OPTIONAL = Pattern.compile("com/fasterxml/jackson/(databind|annotation|dataformat)/|dev/hardwood/|picocli/|"
+      + "org/(knowm|apache/batik|jline|eclipse/jetty)/|io/prometheus/");
 
   /** Public classes of the library that are nobody's business. */
   private static final Set<String> HIDDEN = Set.of("dev.diffusionvl.loader.webp");

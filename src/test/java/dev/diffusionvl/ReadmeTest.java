@@ -41,6 +41,8 @@ class ReadmeTest {
           + "--prompt \"Describe this image.\" --speculate 5",
       "./dvl compare samples/models/diffusionvl-tiny --base samples/models/qwen25vl-tiny --task exact --data samples/data/shapes/eval.json "
           + "--images samples/data/shapes/images --limit 1 --dtype f32 --out target/comparison.html",
+      "./dvl eval samples/models/diffusionvl-tiny --task mmbench_en_dev --data src/test/resources/benchmarks/mmbench --gen-length 8 "
+          + "--out target/mmbench",
       "./dvl eval --task chartqa --rescore src/test/resources/eval/chartqa.jsonl --json",
       "./dvl generate --image samples/images/yellow-square.png --prompt \"What color is the square?\" --steps 2 --gen-length 16 --json "
           + "--trace target/trace.jsonl",

@@ -75,7 +75,9 @@ class CompareCommandTest {
   @Test
   void refusals() {
     DvlProcess dvl = new DvlProcess(temp);
-    dvl.refusedHere(2, "--task is 'chartqa', allowed is exact", "compare", BASE, "--task", "chartqa", "--data", DATA);
+    dvl.refusedHere(2, "--task is 'vqa', allowed are chartqa", "compare", BASE, "--task", "vqa", "--data", DATA);
+    dvl.refusedHere(2, "--data is missing", "compare", BASE, "--task", "exact");
+    dvl.refusedHere(2, "--gen-length is 0", "compare", BASE, "--task", "exact", "--data", DATA, "--gen-length", "0");
     dvl.refusedHere(2, "--limit is -1", "compare", DvlProcess.MODEL.toString(), "--task", "exact", "--data", DATA, "--limit", "-1");
     dvl.refusedHere(3, "is no diffusion model; it could be the --base of one", "compare", BASE, "--task", "exact", "--data", DATA,
         "--device", "emulated");

@@ -67,7 +67,14 @@ class EvalCommandTest {
     refused(2, "--rescore, or --model and --data", "eval", "--task", "exact");
     refused(2, "--rescore, or --model and --data", "eval", "--task", "exact", "--model", MODEL);
     refused(2, "--rescore, or --model and --data", "eval", "--task", "exact", "--model", MODEL, "--data", SHAPES, "--rescore", SHAPES);
-    refused(2, "--task chartqa", "eval", "--task", "chartqa", "--model", MODEL, "--data", SHAPES);
+    refused(2, "--task is 'vqa', allowed are chartqa", "eval", "--task", "vqa", "--model", MODEL, "--data", SHAPES);
+    refused(3, "its name ends in none of .parquet, .tsv and .jsonl", "eval", "--task", "chartqa", "--model", MODEL, "--data", SHAPES);
+    refused(2, "named twice", "eval", MODEL, "--task", "exact", "--model", MODEL, "--data", SHAPES);
+    for (String shard : new String[] {"3/2", "1", "1/0", "-1/2", "x/2", "1/99999999999"}) {
+      refused(2, "--shard is '" + shard + "'", "eval", MODEL, "--task", "exact", "--data", SHAPES, "--shard", shard);
+    }
+    refused(2, "--slots is 0", "eval", MODEL, "--task", "exact", "--data", SHAPES, "--slots", "0");
+    refused(2, "--slots is 65", "eval", MODEL, "--task", "exact", "--data", SHAPES, "--slots", "65");
     refused(2, "--limit", "eval", "--task", "exact", "--model", MODEL, "--data", SHAPES, "--limit", "-1");
     refused(2, "--gen-length", "eval", "--task", "exact", "--model", MODEL, "--data", SHAPES, "--gen-length", "-1");
     refused(2, "--device", "eval", "--task", "exact", "--model", MODEL, "--data", SHAPES, "--device", "abacus");

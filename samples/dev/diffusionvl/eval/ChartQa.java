@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.eval;
 
+import java.util.List;
+
 /** ChartQA: numbers within 5 % of the right one, other answers letter for letter but for case. A percentage is a hundredth. */
-final class RelaxedAccuracy implements Metric {
+final class ChartQa implements Benchmark {
   private static final double TOLERANCE = 0.05;
+
+  @Override
+  public Question question(DataRow row) {
+    return Question.of(row.id(), row.text("question") + "\nAnswer the question with a single word.", List.of(row.picture("image")),
+        List.of(row.text("answer")), List.of());
+  }
 
   @Override
   public double score(Answer answer) {

@@ -6,10 +6,18 @@ import java.util.Locale;
 import java.util.regex.Pattern;
 
 /** RealWorldQA: number words become digits, punctuation goes, a choice's text becomes its letter; then letter for letter but for case. */
-final class WordOrNumber implements Metric {
+final class RealWorldQa implements Benchmark {
   private static final List<String> WORDS =
       List.of("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten");
   private static final Pattern PUNCTUATION = Pattern.compile("[^\\w\\s]", Pattern.UNICODE_CHARACTER_CLASS);
+  private static final Pattern CHOICE = Pattern.compile("\\b[A-Z]\\.\\s+([^\\n]*)");
+
+  @Override
+  public Question question(DataRow row) {
+    String prompt = row.text("question");
+    List<String> options = CHOICE.matcher(prompt).results().map(choice -> choice.group(1).strip()).toList();
+    return Question.of(row.id(), prompt.strip(), List.of(row.picture("image")), List.of(row.text("answer")), options);
+  }
 
   @Override
   public double score(Answer answer) {

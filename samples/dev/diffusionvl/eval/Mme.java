@@ -2,23 +2,34 @@
 package dev.diffusionvl.eval;
 
 import dev.diffusionvl.loader.BadInputException;
+import dev.diffusionvl.loader.ChatPrompt.Turn;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * MME: two questions per image, yes or no. An image is worth 50 points per right answer and 100 more when both are; a category is worth the
  * mean of its images, perception and cognition the sum of their categories.
  */
-final class YesNoPairs implements Metric {
+final class Mme implements Benchmark {
   private static final Set<String> COGNITION =
       Set.of("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning");
   private static final Set<String> PERCEPTION = Set.of("existence", "count", "position", "color", "posters", "celebrity", "scene",
       "landmark",
       "artwork", "ocr");
+
+  @Override
+  public Question question(DataRow row) {
+    String prompt = row.text("question").strip().replace(" Please answer yes or no.", "")
+        + "\nAnswer the question using a single word or phrase.";
+    String image = row.text("question_id");
+    return new Question(image, List.of(new Turn(true, prompt)), List.of(row.picture("image")), List.of(row.text("answer")),
+        row.text("category"), image, List.of());
+  }
 
   @Override
   public double score(Answer answer) {
@@ -42,17 +53,29 @@ final class YesNoPairs implements Metric {
     return begin.contains("yes") ? "yes" : begin.contains("no") ? "no" : "other";
   }
 
+  /** Those whose question's other half is there too. */
+  @Override
+  public List<Answer> complete(List<Answer> answers) {
+    Map<List<String>, Long> count = answers.stream().collect(Collectors.groupingBy(Mme::image, Collectors.counting()));
+    return answers.stream().filter(answer -> count.get(image(answer)) == 2).toList();
+  }
+
+  private static List<String> image(Answer answer) {
+    if (answer.category() == null || answer.questionId() == null) {
+      throw new BadInputException("sample " + answer.id() + ": " + (answer.category() == null ? "category" : "question_id")
+          + ": missing");
+    }
+    return List.of(answer.category(), answer.questionId());
+  }
+
   @Override
   public Map<String, Double> total(List<Answer> answers, double[] scores) {
     Map<String, Map<String, List<Double>>> categories = new LinkedHashMap<>();
     for (int i = 0; i < scores.length; i++) {
       Answer answer = answers.get(i);
-      if (answer.category() == null || answer.questionId() == null) {
-        throw new BadInputException("sample " + answer.id() + ": " + (answer.category() == null ? "category" : "question_id")
-            + ": missing");
-      }
-      categories.computeIfAbsent(answer.category(), c -> new LinkedHashMap<>())
-          .computeIfAbsent(answer.questionId(), q -> new ArrayList<>()).add(scores[i]);
+      List<String> image = image(answer);
+      categories.computeIfAbsent(image.get(0), c -> new LinkedHashMap<>()).computeIfAbsent(image.get(1), q -> new ArrayList<>())
+          .add(scores[i]);
     }
     Map<String, Double> total = new LinkedHashMap<>();
     total.put("score", 0.0);

@@ -9,10 +9,32 @@ import java.util.Locale;
  * MMBench: the one letter from A to E that stands in the answer as a word of its own, bare or in the usual punctuation; else the one choice
  * whose text is in the answer. An answer that names none or several is wrong here; MMBench's own evaluation asks a GPT model about those.
  */
-final class InferredOption implements Metric {
+final class MmBench implements Benchmark {
   private static final String LETTERS = "ABCDE";
   private static final String[][] AROUND = {{"", "."}, {"", ","}, {"", ":"}, {"", ")"}, {"", ")."}, {"(", ")"}, {"(", ")."}, {":", ""},
       {":", ","}, {":", "."}, {":", ")"}, {":", ")."}};
+
+  @Override
+  public Question question(DataRow row) {
+    List<String> options = new ArrayList<>();
+    StringBuilder prompt = new StringBuilder(there(row, "hint") ? row.text("hint") + " " : "").append(row.text("question"))
+        .append(" There are several options:");
+    for (int i = 0; i < LETTERS.length(); i++) {
+      String letter = LETTERS.substring(i, i + 1);
+      if (there(row, letter)) {
+        prompt.append("\n").append(letter).append(". ").append(row.text(letter));
+        options.add(row.text(letter));
+      }
+    }
+    prompt.append("\n\nAnswer with the option's letter from the given choices directly.");
+    return Question.of(row.id("index"), prompt.toString(), List.of(row.picture("image")), List.of(row.text("answer")), options);
+  }
+
+  /** What Pandas took for missing is called "nan" in these files. */
+  private static boolean there(DataRow row, String name) {
+    String text = row.optional(name);
+    return text != null && !text.equals("nan");
+  }
 
   @Override
   public double score(Answer answer) {
