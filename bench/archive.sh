@@ -24,8 +24,9 @@ mkdir -p "$stage/lib"
 # What the application needs: ImageIO is in java.desktop; everything else beyond java.base is for tools and programs built on it.
 # Uncompressed modules make a larger folder and a smaller archive; an archive of loaded classes starts faster. Not every JDK has a jmods
 # folder: jlink then links from the image that it runs in.
-"$JAVA_HOME/bin/jlink" --add-modules java.base,java.desktop,java.logging,java.net.http,jdk.httpserver,jdk.management,jdk.unsupported \
-  --strip-debug --no-header-files --no-man-pages --compress zip-0 --generate-cds-archive --output "$stage/runtime"
+modules=java.base,java.desktop,java.logging,java.net.http,jdk.httpserver,jdk.jfr,jdk.management,jdk.unsupported
+"$JAVA_HOME/bin/jlink" --add-modules $modules --strip-debug --no-header-files --no-man-pages --compress zip-0 \
+  --generate-cds-archive --output "$stage/runtime"
 
 # Jars without compression of their own: the archive's is better. JCuda's compiler of PTX, two thirds of its natives, is never loaded here.
 for jar in "$build"/diffusionvl-"$version".jar "$build"/diffusionvl-"$version"-cli.jar "$build"/lib/*.jar; do
@@ -34,6 +35,9 @@ for jar in "$build"/diffusionvl-"$version".jar "$build"/diffusionvl-"$version"-c
   mkdir -p "$unpacked"
   (cd "$unpacked" && "$JAVA_HOME/bin/jar" --extract --file "$jar")
   rm -f "$unpacked"/lib/libJNvPTXCompiler-*
+  if [ -d "$unpacked/org/xerial/snappy/native" ]; then # natives of other machines
+    find "$unpacked/org/xerial/snappy/native" -type f ! -path '*/Linux/x86_64/*' -delete
+  fi
   manifest=
   if [ -f "$unpacked/META-INF/MANIFEST.MF" ]; then
     mv "$unpacked/META-INF/MANIFEST.MF" "$build/dist/MANIFEST.MF"
