@@ -8,12 +8,12 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.TimeUnit;
 import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import java.util.stream.Collectors;
@@ -28,63 +28,23 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
  */
 @EnabledIfSystemProperty(named = "dvl.consumer.version", matches = ".+", disabledReason = "runs in mvn verify, when the jars are there")
 class ConsumerTest {
-  private static final String VERSION = System.getProperty("dvl.consumer.version");
-  private static final Path BUILD = Path.of(System.getProperty("dvl.consumer.build", "target")).toAbsolutePath();
-  private static final Path WORK = BUILD.resolve("consumer");
-  private static final Path OUT = WORK.resolve("build");
+  private static final Path OUT = FinishedJars.WORK.resolve("build");
   private static final String NATIVE_ACCESS = "--enable-native-access=ALL-UNNAMED";
   private static final String TEXT =
       "The image shows 2 shapes. A large pink square is at the top right. A small green cross is at the bottom left.\n";
   private static final String MODEL = "samples/models/diffusionvl-tiny";
   private static final String IMAGE = "samples/images/square-and-cross.png";
 
-  private static Path jar(String classifier) {
-    return BUILD.resolve("diffusionvl-" + VERSION + classifier + ".jar");
-  }
-
   @BeforeAll
   static void installAndBuild() throws IOException, InterruptedException {
-    List<String> command = new ArrayList<>(List.of(System.getProperty("dvl.consumer.maven"), "-B", "-q", "-f", "src/test/consumer/pom.xml",
-        "-Dmaven.repo.local=" + WORK.resolve("repository"),
-        "-Dnear.repository=" + Path.of(System.getProperty("dvl.consumer.near")).toUri(),
-        "-Dbuild.dir=" + OUT, "-Ddiffusionvl.version=" + VERSION,
-        "org.apache.maven.plugins:maven-install-plugin:3.1.4:install-file", "-DpomFile=" + Path.of("pom.xml").toAbsolutePath(),
-        "-Dfile=" + jar(""), "-Dsources=" + jar("-sources"), "-Djavadoc=" + jar("-javadoc"), "package"));
-    if (System.getProperty("dvl.consumer.settings").equals("offline=true")) {
-      command.addAll(List.of("-o", "-Daether.offline.protocols=file"));
-    }
-    run(command);
-  }
-
-  /** Runs a command, which must end well, and returns what it printed. */
-  private static String run(List<String> command) throws IOException, InterruptedException {
-    Files.createDirectories(WORK);
-    Path out = WORK.resolve("stdout");
-    Path err = WORK.resolve("stderr");
-    ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile());
-    builder.environment().put("JAVA_HOME", System.getProperty("java.home")); // the JDK of this build; the PATH may have an older one
-    Process process = builder.start();
-    boolean ended = process.waitFor(300, TimeUnit.SECONDS);
-    process.destroyForcibly();
-    assertTrue(ended, () -> "did not end: " + command);
-    String text = Files.readString(out);
-    assertEquals(0, process.exitValue(), () -> command + "\n" + text + read(err));
-    return text;
-  }
-
-  private static String read(Path file) {
-    try {
-      return Files.readString(file);
-    } catch (IOException e) {
-      return e.toString();
-    }
+    FinishedJars.install("src/test/consumer/pom.xml", OUT, Duration.ofMinutes(5), "package");
   }
 
   private static String java(String... options) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true"));
     Collections.addAll(command, options);
-    return run(command);
+    return FinishedJars.run(command);
   }
 
   private static List<String> libraries() throws IOException {
@@ -145,7 +105,7 @@ class ConsumerTest {
   }
 
   private static List<String> entries(String classifier) throws IOException {
-    try (JarFile jar = new JarFile(jar(classifier).toFile())) {
+    try (JarFile jar = new JarFile(FinishedJars.jar(classifier).toFile())) {
       return jar.stream().map(entry -> entry.getName()).filter(name -> !name.endsWith("/")).toList();
     }
   }
@@ -154,11 +114,11 @@ class ConsumerTest {
   @Test
   void oneVersion() throws Exception {
     for (String classifier : List.of("", "-cli")) {
-      try (JarFile jar = new JarFile(jar(classifier).toFile())) {
-        assertEquals(VERSION, jar.getManifest().getMainAttributes().getValue(Attributes.Name.IMPLEMENTATION_VERSION));
+      try (JarFile jar = new JarFile(FinishedJars.jar(classifier).toFile())) {
+        assertEquals(FinishedJars.VERSION, jar.getManifest().getMainAttributes().getValue(Attributes.Name.IMPLEMENTATION_VERSION));
       }
     }
-    assertEquals("dvl " + VERSION + "\n", run(List.of(System.getProperty("java.home") + "/bin/java", "-jar", jar("-cli").toString(),
-        "--version")));
+    assertEquals("dvl " + FinishedJars.VERSION + "\n", FinishedJars.run(List.of(System.getProperty("java.home") + "/bin/java", "-jar",
+        FinishedJars.jar("-cli").toString(), "--version")));
   }
 }

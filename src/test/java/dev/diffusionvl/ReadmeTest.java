@@ -30,7 +30,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ReadmeTest {
   private static final Pattern SPAN = Pattern.compile("`([^`]+)`");
   private static final Pattern COMMAND = Pattern.compile("(?:[A-Z_]+=\\S+ )?"
-      + "(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|node|curl|samples/\\S+\\.py)(?: .+|$)");
+      + "(?:\\./dvl|dvl|mvn|make|java|hf|python3|cuda/prove|bench/gpu\\.sh|node|curl|samples/\\S+\\.py|samples/spark/submit|spark-submit)"
+      + "(?: .+|$)");
 
   private static final Set<String> RUN = new TreeSet<>(Set.of(
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
@@ -113,6 +114,8 @@ class ReadmeTest {
   private static final String PROOF = "takes minutes; tests of the package prove run its parts";
   private static final String TRANSLATED = "needs the demo's translated checkpoint, which takes minutes to make";
   private static final String QUANTISED = "runs behind the shortened command that makes the checkpoint";
+  private static final String SPARK = "SparkSampleTest runs it, on the finished jars";
+  private static final String CLUSTER = "needs a cluster; the tests of samples/spark run the program on local-cluster";
   private static final String NAMED = "a name in a sentence, or a form with a word to be replaced";
 
   /** Printed commands that do not run here, each with the reason. */
@@ -120,8 +123,18 @@ class ReadmeTest {
       Map.entry("mvn -B verify", BUILD),
       Map.entry("mvn verify", BUILD),
       Map.entry("mvn -B -DskipTests install", BUILD),
+      Map.entry("mvn install", BUILD),
       Map.entry("mvn -B test -Dtest=PageTest -Ddvl.page.screenshots=docs", BUILD),
       Map.entry("mvn -B -DskipTests -Pdist package", BUILD),
+      Map.entry("mvn -B -f samples/spark/pom.xml -DskipTests package", SPARK),
+      Map.entry("mvn -B -f samples/spark/pom.xml verify", SPARK),
+      Map.entry("samples/spark/submit --master \"local[2]\" --conf spark.log.level=WARN target/spark/diffusionvl-spark.jar "
+          + "--model samples/models/diffusionvl-tiny --input samples/spark/questions.json --format json --images samples/images "
+          + "--output target/answers --show 3", SPARK),
+      Map.entry("spark-submit --master spark://MASTER:7077 --conf spark.executor.resource.gpu.amount=1 "
+          + "--conf spark.task.resource.gpu.amount=0.125 --conf spark.executor.cores=8 --conf spark.executor.memory=8g "
+          + "target/spark/diffusionvl-spark.jar --model /models/DiffusionVL-Qwen2.5VL-3B --input hdfs:///questions "
+          + "--output hdfs:///answers --commit-rows 10000 --resume", CLUSTER),
       Map.entry("mvn -B -DskipTests -Pjmh verify", BENCH),
       Map.entry("mvn test -Dtest=ConformanceTest -Ddvl.device=gpu -DargLine=\"--enable-native-access=ALL-UNNAMED "
           + "-Dconformance.record=FOLDER\"", GPU),
@@ -154,6 +167,7 @@ class ReadmeTest {
       Map.entry("cuda/prove --schedule-seed N", PROOF),
       Map.entry("cuda/prove --coverage", PROOF),
       Map.entry("dvl generate", NAMED),
+      Map.entry("dvl generate --json", NAMED),
       Map.entry("dvl chat", NAMED),
       Map.entry("dvl serve", NAMED),
       Map.entry("dvl bench", NAMED),
@@ -182,7 +196,8 @@ class ReadmeTest {
 
   @BeforeAll
   static void read() throws IOException {
-    List<Path> pages = new ArrayList<>(List.of(Path.of("README.md"), Path.of("bench/README.md"), Path.of("jni-kernels/README.md")));
+    List<Path> pages = new ArrayList<>(List.of(Path.of("README.md"), Path.of("bench/README.md"), Path.of("jni-kernels/README.md"),
+        Path.of("samples/spark/README.md")));
     try (Stream<Path> docs = Files.list(Path.of("docs"))) {
       docs.filter(page -> page.toString().endsWith(".md")).forEach(pages::add);
     }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.spark;
+
+import dev.diffusionvl.loader.BadInputException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileAlreadyExistsException;
+import org.apache.hadoop.fs.FileContext;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Options;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * A table that grows by whole commits: {@code commit=000000}, {@code commit=000001} and so on, each a folder of Parquet files. A commit is
+ * written in {@code _staging}, where no reader looks, and published by renaming its folder, which is atomic on a local disk, HDFS and other
+ * file systems with real folders (object stores have none: there use a table format).
+ *
+ * <p>Why no row is there twice: a run reads the ids of all commits that it has listed, writes other ids, and publishes under the number
+ * behind the last one listed. A name is taken once only. So whoever publishes commit k has seen the ids of all before it; a run that has
+ * not finds the name taken and stops. Why none is lost: what is not in a published commit is asked again. A killed run leaves a folder in
+ * {@code _staging}, which the next one renames before it deletes it, so a run that is still alive cannot publish a part of it.
+ */
+final class CommitFolder {
+  private static final String PREFIX = "commit=";
+  private static final String SETTINGS = "settings.txt";
+
+  private final Path folder;
+  private final Path staging;
+  private final FileSystem files;
+  private final Configuration hadoop;
+  private final List<Path> commits = new ArrayList<>();
+
+  CommitFolder(String name, Configuration hadoop) throws IOException {
+    this.hadoop = hadoop;
+    files = new Path(name).getFileSystem(hadoop);
+    folder = files.makeQualified(new Path(name));
+    staging = new Path(folder, "_staging");
+    for (FileStatus entry : files.exists(folder) ? files.listStatus(folder) : new FileStatus[0]) {
+      if (entry.getPath().getName().matches(PREFIX + "[0-9]+")) {
+        commits.add(entry.getPath());
+      } else if (!entry.getPath().getName().matches("[._].*")) {
+        throw new BadInputException(folder + ": " + entry.getPath().getName() + " is no commit: this program has not made the folder");
+      }
+    }
+  }
+
+  /** Those that were there when this object was made, and those published since. */
+  List<Path> commits() {
+    return List.copyOf(commits);
+  }
+
+  /** A new name in the staging area. */
+  Path stage() {
+    return new Path(staging, UUID.randomUUID().toString());
+  }
+
+  /**
+   * Makes a finished folder of the staging area the next commit.
+   *
+   * @throws BadInputException if another run has published meanwhile
+   */
+  void publish(Path staged) throws IOException {
+    long next = commits.stream().mapToLong(commit -> Long.parseLong(commit.getName().substring(PREFIX.length()))).max().orElse(-1) + 1;
+    Path commit = new Path(folder, "%s%06d".formatted(PREFIX, next));
+    try {
+      rename(staged, commit);
+    } catch (FileAlreadyExistsException | java.nio.file.FileSystemException e) {
+      throw new BadInputException(folder + ": another run writes to this folder: " + e.getMessage(), e);
+    }
+    commits.add(commit);
+  }
+
+  private void rename(Path from, Path to) throws IOException {
+    if (from.toUri().getScheme().equals("file")) { // Hadoop copies where the system refuses to rename
+      Files.move(java.nio.file.Path.of(from.toUri().getPath()), java.nio.file.Path.of(to.toUri().getPath()),
+          StandardCopyOption.ATOMIC_MOVE);
+    } else {
+      FileContext.getFileContext(from.toUri(), hadoop).rename(from, to, Options.Rename.NONE);
+    }
+  }
+
+  /** Removes what runs that were killed have left. */
+  void clean() throws IOException {
+    for (FileStatus left : files.exists(staging) ? files.listStatus(staging) : new FileStatus[0]) {
+      Path dead = stage();
+      rename(left.getPath(), dead);
+      files.delete(dead, true);
+    }
+  }
+
+  /**
+   * Notes what answers depend on, or compares it with what is noted.
+   *
+   * @param settings lines of text
+   * @throws BadInputException naming the first line that differs
+   */
+  void require(List<String> settings) throws IOException {
+    Path noted = new Path(folder, "_settings");
+    if (!files.exists(noted)) {
+      Path staged = stage();
+      try (FSDataOutputStream out = files.create(new Path(staged, SETTINGS))) {
+        out.write(String.join("\n", settings).getBytes(StandardCharsets.UTF_8));
+      }
+      rename(staged, noted);
+      return;
+    }
+    try (FSDataInputStream in = files.open(new Path(noted, SETTINGS))) {
+      List<String> before = Arrays.asList(new String(in.readAllBytes(), StandardCharsets.UTF_8).split("\n"));
+      for (String line : settings) {
+        if (!before.contains(line)) {
+          throw new BadInputException(folder + ": the answers there were made with other settings: not with " + line);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.diffusionvl.loader.BadInputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The program, started as its page says, and the commits that it makes. */
+class AnswerTableTest {
+  private static final String IMAGES = Shapes.IMAGES.toString();
+
+  private static SparkSession spark;
+
+  @TempDir
+  Path folder;
+
+  private Path output;
+
+  @BeforeAll
+  static void start() {
+    spark = Shapes.spark("local[1]").getOrCreate();
+  }
+
+  @AfterAll
+  static void stop() {
+    spark.stop();
+  }
+
+  private Process submit(String... more) throws IOException {
+    output = folder.resolve("answers");
+    List<String> command = new ArrayList<>(List.of(Shapes.PROJECT.resolve("samples/spark/submit").toString(), "--master", "local[2]",
+        "--conf", "spark.log.level=ERROR", "--conf", "spark.ui.enabled=false", System.getProperty("sample.jar"), "--model",
+        Shapes.MODEL.toString(), "--gen-length", "16", "--steps", "4",
+        "--output", output.toString()));
+    command.addAll(List.of(more));
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile());
+    builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    return builder.start();
+  }
+
+  private void end(int code, Process process, String said) throws Exception {
+    assertTrue(process.waitFor(5, TimeUnit.MINUTES));
+    String log = Files.readString(folder.resolve("log"));
+    assertEquals(code, process.exitValue(), log);
+    assertTrue(log.contains(said), log);
+  }
+
+  private Path table(List<Row> rows, int files) {
+    Path input = folder.resolve("questions");
+    Shapes.table(spark, rows, files).write().parquet(input.toString());
+    return input;
+  }
+
+  private List<Long> ids() {
+    return spark.read().parquet(output.toString()).select("id").collectAsList().stream().map(row -> row.getLong(0)).sorted().toList();
+  }
+
+  /** At any moment, in a commit and between two; what is there then is never half a commit. */
+  @Test
+  void aKilledRunIsGoneOnWithAndNoRowIsLostOrDoubled() throws Exception {
+    Path input = table(Shapes.questions(98), 3);
+    Random random = new Random(19);
+    for (int commits = 1; commits < 5; commits++) {
+      Process process = submit("--input", input.toString(), "--images", IMAGES, "--commit-rows", "7", "--resume");
+      for (int waited = 0; waited < 1200 && !Files.exists(output.resolve("commit=00000" + commits)); waited++) {
+        TimeUnit.MILLISECONDS.sleep(100);
+      }
+      TimeUnit.MILLISECONDS.sleep(random.nextInt(1500));
+      assertTrue(process.isAlive(), Files.readString(folder.resolve("log")));
+      process.destroyForcibly().waitFor();
+      assertEquals(0, ids().size() % 7, "rows of whole commits");
+    }
+    end(0, submit("--input", input.toString(), "--images", IMAGES, "--commit-rows", "7", "--resume"), "rows answered");
+    assertEquals(IntStream.range(0, 98).mapToObj(i -> (long) i).toList(), ids());
+    assertEquals(98, spark.read().parquet(output.toString()).where("answer.text IS NOT NULL AND answer.error IS NULL").count());
+    try (Stream<Path> left = Files.list(output.resolve("_staging"))) {
+      assertEquals(List.of(), left.toList());
+    }
+    end(3, submit("--input", input.toString(), "--images", IMAGES), "has answers already; --resume adds those that are missing");
+    end(3, submit("--input", input.toString(), "--images", IMAGES, "--resume", "--seed", "5"), "made with other settings: not with seed=5");
+  }
+
+  /** A picture of a folder each, with one question; the bytes do not go into the output. */
+  @Test
+  void aFolderOfPictures() throws Exception {
+    end(0, submit("--input", Shapes.PROJECT.resolve("samples/images").toString(), "--format", "binaryFile", "--prompt",
+        "What is there?", "--id-col", "path", "--image-col", "content"), "3 rows answered");
+    assertEquals("[path, modificationTime, length, prompt, answer, commit]",
+        List.of(spark.read().parquet(output.toString()).columns()).toString());
+  }
+
+  @Test
+  void badInputIsOneLineAndExitCodeThree() throws Exception {
+    List<Row> rows = new ArrayList<>(Shapes.questions(3));
+    rows.add(RowFactory.create(1L, "eval00000.png", "Twice?"));
+    String input = table(rows, 1).toString();
+    end(3, submit("--input", input), "AnswerTable: column id: 1 is there 2 times; it has to tell rows apart");
+    end(3, submit("--input", folder.resolve("nowhere").toString()), "AnswerTable: ");
+    end(3, submit("--input", input, "--id-col", "number"), "AnswerTable: the input needs a column number");
+    end(2, submit("--input", input, "--commit-rows", "0"), "--commit-rows is 0, allowed is 1 or more");
+    end(4, submit("--input", Shapes.PROJECT.resolve("samples/spark/questions.json").toString(), "--format", "json", "--device", "gpu:7"),
+        "AnswerTable: ");
+  }
+
+  @Test
+  void ofTwoRunsAtOnceTheOneThatHasNotSeenTheOthersCommitStops() throws IOException {
+    output = folder.resolve("answers");
+    CommitFolder first = new CommitFolder(output.toString(), new Configuration());
+    CommitFolder second = new CommitFolder(output.toString(), new Configuration());
+    Files.createDirectories(Path.of(first.stage().getParent().toUri().getPath()));
+    second.publish(staged(second));
+    org.apache.hadoop.fs.Path late = staged(first);
+    String message = assertThrows(BadInputException.class, () -> first.publish(late)).getMessage();
+    assertTrue(message.contains("another run writes to this folder"), message);
+    CommitFolder third = new CommitFolder(output.toString(), new Configuration());
+    third.clean();
+    assertThrows(BadInputException.class, () -> third.publish(late), "it was cleaned away");
+    third.publish(staged(third));
+    assertEquals(List.of("commit=000000", "commit=000001"), third.commits().stream().map(commit -> commit.getName()).toList());
+  }
+
+  private static org.apache.hadoop.fs.Path staged(CommitFolder commits) throws IOException {
+    org.apache.hadoop.fs.Path staged = commits.stage();
+    Files.writeString(Files.createDirectories(Path.of(staged.toUri().getPath())).resolve("part"), "rows");
+    return staged;
+  }
+
+  @Test
+  void aFolderOfSomethingElseIsLeftAlone() throws IOException {
+    Files.writeString(folder.resolve("photo.png"), "");
+    String message = assertThrows(BadInputException.class, () -> new CommitFolder(folder.toString(), new Configuration())).getMessage();
+    assertTrue(message.contains("photo.png is no commit"), message);
+  }
+}
