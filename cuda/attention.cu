@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block-masked attention over segments in bf16 on tensor cores (docs/kernel-contract.md): prefill, denoising, fused store,
+// Block-masked attention over segments in bf16 or f16 on tensor cores (docs/kernel-contract.md): prefill, denoising, fused store,
 // speculation and vision windows are the same kernel with other segments. f32: attention_simt.cu.
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
@@ -17,7 +17,7 @@
 // Bits    of a row depend on its own keys and max_splits only: its ranges follow from the length of its own list. In a causal segment two
 //         rows of a tile may have ranges of different lengths; the block then goes through both, each row within its own.
 //         A key that is hidden from one row of a tile and seen by another has the weight 0 for the one: its value must be finite.
-// Rounds  P to bf16 before P V (the sum of P is not rounded), and the result once; all else is f32.
+// Rounds  P to T before P V (the sum of P is not rounded), and the result once; all else is f32.
 #include "attention_rows.cuh"
 #include "grid.cuh"
 #include "segment.cuh"
@@ -38,10 +38,11 @@ template <int D>
 constexpr int kResident = D == 128 ? 2 : 3;
 #endif
 
+template <class T>
 struct Arguments {
-  const bf16 *q, *k, *v;
+  const T *q, *k, *v;
   const Segment* segments;
-  bf16* out;
+  T* out;
   float* lse;
   int heads, kv_heads, slots;
   float scale;
@@ -61,8 +62,8 @@ struct Ranges {
 
 // One block: a tile of packed rows of a segment (blockIdx.z, from the last), kv head blockIdx.y; blockIdx.x, from the last:
 // tile * max_splits + range.
-template <int D, bool kSplit>
-__device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsigned* arrived, int max_splits) {
+template <int D, bool kSplit, class T>
+__device__ __forceinline__ void attend(const Arguments<T>& a, float4* partial, unsigned* arrived, int max_splits) {
   using R = RowTile<D>;
   constexpr int kRows = kSplit ? 16 : 16 * kWarps, kKeys = kSplit ? kTile / kWarps : kTile;  // of the block, of a warp in a tile
   constexpr int kTileBytes = kTile * R::kRowBytes;
@@ -109,7 +110,7 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
   const int warp_row = kSplit ? 0 : 16 * warp, warp_key = kSplit ? kKeys * warp : 0;
   const float scale = a.scale * dvl::kLog2E;
-  Warp16<D> state;
+  Warp16<D, T> state;
   dvl::cp_async_wait<2>();
   __syncthreads();
   state.load_query(rows_tile, warp_row);
@@ -149,7 +150,7 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
   if constexpr (!kSplit) {
 #pragma unroll
     for (int piece = 0; piece < R::kPieces; piece++)
-      put<D>(rows_tile, warp_row, piece, state.out[piece], softmax.inverse(0), softmax.inverse(1));
+      put<D, T>(rows_tile, warp_row, piece, state.out[piece], softmax.inverse(0), softmax.inverse(1));
     if (a.lse != nullptr && (lane & 3) == 0) {
 #pragma unroll
       for (int half = 0; half < 2; half++) {
@@ -183,7 +184,7 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
     }
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++)
-      if (warp + s * kWarps < R::kPieces) put<D>(rows_tile, 0, warp + s * kWarps, out[s], total.inverse(0), total.inverse(1));
+      if (warp + s * kWarps < R::kPieces) put<D, T>(rows_tile, 0, warp + s * kWarps, out[s], total.inverse(0), total.inverse(1));
   }
   __syncthreads();
   store_rows<D, kRows>(a.out, rows_tile, row_offset);
@@ -191,21 +192,25 @@ __device__ __forceinline__ void attend(const Arguments& a, float4* partial, unsi
 
 }  // namespace
 
-#define ATTENTION(D)                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, kResident<D>)                                                             \
-      attention_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, float* lse,           \
-                            int heads, int kv_heads, int slots, float scale) {                                                     \
-    attend<D, false>({q, k, v, segments, out, lse, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                           \
-  }                                                                                                                                \
-  DVL_EXPORT(attention_d##D##_bf16);                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 3 : 4)                                                         \
-      attention_split_d##D##_bf16(const bf16* q, const bf16* k, const bf16* v, const Segment* segments, bf16* out, int heads,      \
-                                  int kv_heads, int slots, float scale, float4* partial, unsigned* arrived, int max_splits) {      \
-    dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                        \
-    attend<D, true>({q, k, v, segments, out, nullptr, heads, kv_heads, slots, scale}, partial, arrived, max_splits);               \
-  }                                                                                                                                \
-  DVL_EXPORT(attention_split_d##D##_bf16)
+#define ATTENTION(D, T, suffix)                                                                                               \
+  extern "C" __global__ void __launch_bounds__(kThreads, kResident<D>)                                                        \
+      attention_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, float* lse, int heads,   \
+                                int kv_heads, int slots, float scale) {                                                       \
+    attend<D, false, T>({q, k, v, segments, out, lse, heads, kv_heads, slots, scale}, nullptr, nullptr, 1);                   \
+  }                                                                                                                           \
+  DVL_EXPORT(attention_d##D##_##suffix);                                                                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads, D == 128 ? 3 : 4)                                                    \
+      attention_split_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, int heads,         \
+                                      int kv_heads, int slots, float scale, float4* partial, unsigned* arrived,               \
+                                      int max_splits) {                                                                       \
+    dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                  \
+    attend<D, true, T>({q, k, v, segments, out, nullptr, heads, kv_heads, slots, scale}, partial, arrived, max_splits);       \
+  }                                                                                                                           \
+  DVL_EXPORT(attention_split_d##D##_##suffix)
 
-ATTENTION(128);
-ATTENTION(80);
-ATTENTION(72);
+ATTENTION(128, bf16, bf16);
+ATTENTION(80, bf16, bf16);
+ATTENTION(72, bf16, bf16);
+ATTENTION(128, f16, f16);
+ATTENTION(80, f16, f16);
+ATTENTION(72, f16, f16);

@@ -46,4 +46,5 @@ __device__ __forceinline__ void bias_activation(const float* acc, const T* bias,
   DVL_EXPORT(bias_activation_##suffix)
 
 BIAS_ACTIVATION(bf16, bf16);
+BIAS_ACTIVATION(f16, f16);
 BIAS_ACTIVATION(float, f32);

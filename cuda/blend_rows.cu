@@ -55,4 +55,5 @@ __device__ __forceinline__ void blend_rows(const T* table, const int* index, con
   DVL_EXPORT(blend_rows_##suffix)
 
 BLEND_ROWS(bf16, bf16);
+BLEND_ROWS(f16, f16);
 BLEND_ROWS(float, f32);

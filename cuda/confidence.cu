@@ -61,4 +61,5 @@ __device__ __forceinline__ void confidence(const T* logits, const dvl::Predictio
   DVL_EXPORT(confidence_##suffix)
 
 CONFIDENCE(bf16, bf16);
+CONFIDENCE(f16, f16);
 CONFIDENCE(float, f32);

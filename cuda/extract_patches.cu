@@ -34,4 +34,5 @@ __device__ __forceinline__ void extract_patches(const T* images, T* patches, int
   DVL_EXPORT(extract_patches_##suffix)
 
 EXTRACT_PATCHES(bf16, bf16);
+EXTRACT_PATCHES(f16, f16);
 EXTRACT_PATCHES(float, f32);

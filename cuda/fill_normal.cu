@@ -44,4 +44,5 @@ __device__ __forceinline__ void fill_normal(T* out, long long n, float mean, flo
   DVL_EXPORT(fill_normal_##suffix)
 
 FILL_NORMAL(bf16, bf16);
+FILL_NORMAL(f16, f16);
 FILL_NORMAL(float, f32);

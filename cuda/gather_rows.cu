@@ -66,4 +66,5 @@ __device__ __forceinline__ void gather(const T* table, const int* pick, const in
   DVL_EXPORT(gather_rows_##suffix)
 
 GATHER_ROWS(bf16, bf16);
+GATHER_ROWS(f16, f16);
 GATHER_ROWS(float, f32);

@@ -60,4 +60,5 @@ __device__ __forceinline__ void layer_norm(const T* x, const T* weight, const T*
   DVL_EXPORT(layer_norm_##suffix)
 
 LAYER_NORM(bf16, bf16);
+LAYER_NORM(f16, f16);
 LAYER_NORM(float, f32);

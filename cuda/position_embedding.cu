@@ -41,4 +41,6 @@ __device__ __forceinline__ void position_embedding(const A* patches, const T* bi
 
 POSITION_EMBEDDING(float, bf16, bf16);
 POSITION_EMBEDDING(bf16, bf16, bf16_bf16);
+POSITION_EMBEDDING(float, f16, f16);
+POSITION_EMBEDDING(f16, f16, f16_f16);
 POSITION_EMBEDDING(float, float, f32);

@@ -51,4 +51,5 @@ __device__ __forceinline__ void read_sum(const T* x, float* partial, long long n
   DVL_EXPORT(read_sum_##suffix)
 
 READ_SUM(bf16, bf16);
+READ_SUM(f16, f16);
 READ_SUM(float, f32);

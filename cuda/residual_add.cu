@@ -40,4 +40,6 @@ __device__ __forceinline__ void residual_add(T* h, const A* acc, const T* bias, 
 
 RESIDUAL_ADD(float, bf16, bf16);
 RESIDUAL_ADD(bf16, bf16, bf16_bf16);
+RESIDUAL_ADD(float, f16, f16);
+RESIDUAL_ADD(f16, f16, f16_f16);
 RESIDUAL_ADD(float, float, f32);

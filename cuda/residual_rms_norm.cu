@@ -52,4 +52,6 @@ __device__ __forceinline__ void residual_rms_norm(T* h, const A* acc, const T* b
 
 RESIDUAL_RMS_NORM(float, bf16, bf16);
 RESIDUAL_RMS_NORM(bf16, bf16, bf16_bf16);
+RESIDUAL_RMS_NORM(float, f16, f16);
+RESIDUAL_RMS_NORM(f16, f16, f16_f16);
 RESIDUAL_RMS_NORM(float, float, f32);

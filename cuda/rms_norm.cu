@@ -44,4 +44,5 @@ __device__ __forceinline__ void rms_norm(const T* x, const T* weight, T* y, int 
   DVL_EXPORT(rms_norm_##suffix)
 
 RMS_NORM(bf16, bf16);
+RMS_NORM(f16, f16);
 RMS_NORM(float, f32);

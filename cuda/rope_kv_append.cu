@@ -60,4 +60,5 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
   DVL_EXPORT(rope_kv_append_##suffix)
 
 ROPE_KV_APPEND(bf16, bf16);
+ROPE_KV_APPEND(f16, f16);
 ROPE_KV_APPEND(float, f32);

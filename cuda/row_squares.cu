@@ -37,4 +37,5 @@ __device__ __forceinline__ void row_squares(const T* x, float* squares, int widt
   DVL_EXPORT(row_squares_##suffix)
 
 ROW_SQUARES(bf16, bf16);
+ROW_SQUARES(f16, f16);
 ROW_SQUARES(float, f32);

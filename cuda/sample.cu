@@ -216,4 +216,5 @@ __device__ __forceinline__ void sample(const T* logits, int* table, const BlockT
   DVL_EXPORT(sample_##suffix)
 
 SAMPLE(bf16, bf16);
+SAMPLE(f16, f16);
 SAMPLE(float, f32);

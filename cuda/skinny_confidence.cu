@@ -58,18 +58,18 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
 }  // namespace
 
 // arrived[gridDim.x] counts the blocks that are done with all of their tiles.
-#define SKINNY_CONFIDENCE(M, FORM)                                                                                             \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                   \
-      skinny_confidence_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, \
-                                      dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,     \
-                                      float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span,  \
-                                      const unsigned* legal) {                                                                 \
-    dvl::skinny_product<M, false, true>(dvl::product(h, DVL_WEIGHTS_##FORM, rows, vocab, k), {norm, squares, eps},             \
-                                        {partials, arrived, span}, KeepBest<bf16>{parts, vocab, excluded, legal});             \
-    if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                       \
-      merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                               \
-  }                                                                                                                            \
-  DVL_EXPORT(skinny_confidence_m##M##_##FORM);
+#define SKINNY_CONFIDENCE(M, T, FORM, suffix)                                                                                 \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                  \
+      skinny_confidence_m##M##_##suffix(const T* h, const float* squares, const T* norm, float eps, DVL_PARAMETERS_##FORM(T), \
+                                      dvl::Best* parts, int* token, float* probability, float* row_max, float* row_sumexp,    \
+                                      float* partials, unsigned* arrived, int rows, int vocab, int k, int excluded, int span, \
+                                      const unsigned* legal) {                                                                \
+    dvl::skinny_product<M, false, true>(dvl::product(h, DVL_WEIGHTS_##FORM(T), rows, vocab, k), {norm, squares, eps},         \
+                                        {partials, arrived, span}, KeepBest<T>{parts, vocab, excluded, legal});               \
+    if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                      \
+      merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                              \
+  }                                                                                                                           \
+  DVL_EXPORT(skinny_confidence_m##M##_##suffix);
 
 DVL_SKINNY_INSTANCES(SKINNY_CONFIDENCE)
 

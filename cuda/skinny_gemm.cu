@@ -31,14 +31,14 @@ struct Store {
 
 }  // namespace
 
-#define SKINNY_GEMM(M, FORM)                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                             \
-      skinny_gemm_m##M##_##FORM(const bf16* x, DVL_PARAMETERS_##FORM, float* acc, bf16* y, float* partials, unsigned* arrived, int rows, \
-                                int n, int k, int span) {                                                                                \
-    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM, rows, n, k), {}, {partials, arrived, span},                 \
-                                         Store<bf16>{acc, y, n});                                                                        \
-  }                                                                                                                                      \
-  DVL_EXPORT(skinny_gemm_m##M##_##FORM);
+#define SKINNY_GEMM(M, T, FORM, suffix)                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                            \
+      skinny_gemm_m##M##_##suffix(const T* x, DVL_PARAMETERS_##FORM(T), float* acc, T* y, float* partials, unsigned* arrived, int rows, \
+                                int n, int k, int span) {                                                                               \
+    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM(T), rows, n, k), {}, {partials, arrived, span},             \
+                                         Store<T>{acc, y, n});                                                                          \
+  }                                                                                                                                     \
+  DVL_EXPORT(skinny_gemm_m##M##_##suffix);
 
 DVL_SKINNY_INSTANCES(SKINNY_GEMM)
 

@@ -76,17 +76,18 @@ struct RotateAndStore {
 
 }  // namespace
 
-#define SKINNY_QKV(M, FORM)                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                               \
-      skinny_qkv_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, const bf16* bias,  \
-                               const float* cos, const float* sin, const Segment* segments, bf16* q, bf16* k_cache, bf16* v_cache,         \
-                               float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads, int kv_heads,    \
-                               int slots, int k, int span) {                                                                               \
-    dvl::skinny_product<M, false, true>(                                                                                                   \
-        dvl::product(h, DVL_WEIGHTS_##FORM, rows, (heads + 2 * kv_heads) * dvl::kTile, k), {norm, squares, eps}, {partials, arrived, span},\
-        RotateAndStore<bf16>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});            \
-  }                                                                                                                                        \
-  DVL_EXPORT(skinny_qkv_m##M##_##FORM);
+#define SKINNY_QKV(M, T, FORM, suffix)                                                                                                \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                          \
+      skinny_qkv_m##M##_##suffix(const T* h, const float* squares, const T* norm, float eps, DVL_PARAMETERS_##FORM(T), const T* bias, \
+                                 const float* cos, const float* sin, const Segment* segments, T* q, T* k_cache, T* v_cache,           \
+                                 float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads,           \
+                                 int kv_heads, int slots, int k, int span) {                                                          \
+    dvl::skinny_product<M, false, true>(                                                                                              \
+        dvl::product(h, DVL_WEIGHTS_##FORM(T), rows, (heads + 2 * kv_heads) * dvl::kTile, k), {norm, squares, eps},                   \
+        {partials, arrived, span},                                                                                                    \
+        RotateAndStore<T>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});          \
+  }                                                                                                                                   \
+  DVL_EXPORT(skinny_qkv_m##M##_##suffix);
 
 DVL_SKINNY_INSTANCES(SKINNY_QKV)
 

@@ -37,14 +37,14 @@ static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
 
 }  // namespace
 
-#define SKINNY_RESIDUAL(M, FORM)                                                                                                       \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                           \
-      skinny_residual_m##M##_##FORM(const bf16* x, DVL_PARAMETERS_##FORM, bf16* h, float* squares, float* partials, unsigned* arrived, \
-                                    int rows, int n, int k, int span, int ahead) {                                                     \
-    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM, rows, n, k), {}, {partials, arrived, span, ahead},        \
-                                         AddToResidual<bf16>{h, squares, n});                                                          \
-  }                                                                                                                                    \
-  DVL_EXPORT(skinny_residual_m##M##_##FORM);
+#define SKINNY_RESIDUAL(M, T, FORM, suffix)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                          \
+      skinny_residual_m##M##_##suffix(const T* x, DVL_PARAMETERS_##FORM(T), T* h, float* squares, float* partials, unsigned* arrived, \
+                                    int rows, int n, int k, int span, int ahead) {                                                    \
+    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM(T), rows, n, k), {}, {partials, arrived, span, ahead},    \
+                                         AddToResidual<T>{h, squares, n});                                                            \
+  }                                                                                                                                   \
+  DVL_EXPORT(skinny_residual_m##M##_##suffix);
 
 DVL_SKINNY_INSTANCES(SKINNY_RESIDUAL)
 

@@ -35,14 +35,14 @@ struct Swiglu {
 
 }  // namespace
 
-#define SKINNY_SWIGLU(M, FORM)                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                          \
-      skinny_swiglu_m##M##_##FORM(const bf16* h, const float* squares, const bf16* norm, float eps, DVL_PARAMETERS_##FORM, bf16* out, \
-                                  float* partials, unsigned* arrived, int rows, int inter, int k, int span) {                         \
-    dvl::skinny_product<M, true, true>(dvl::product(h, DVL_WEIGHTS_##FORM, rows, 2 * inter, k), {norm, squares, eps},                 \
-                                       {partials, arrived, span}, Swiglu<bf16>{out, inter});                                          \
-  }                                                                                                                                   \
-  DVL_EXPORT(skinny_swiglu_m##M##_##FORM);
+#define SKINNY_SWIGLU(M, T, FORM, suffix)                                                                                         \
+  extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                      \
+      skinny_swiglu_m##M##_##suffix(const T* h, const float* squares, const T* norm, float eps, DVL_PARAMETERS_##FORM(T), T* out, \
+                                  float* partials, unsigned* arrived, int rows, int inter, int k, int span) {                     \
+    dvl::skinny_product<M, true, true>(dvl::product(h, DVL_WEIGHTS_##FORM(T), rows, 2 * inter, k), {norm, squares, eps},          \
+                                       {partials, arrived, span}, Swiglu<T>{out, inter});                                         \
+  }                                                                                                                               \
+  DVL_EXPORT(skinny_swiglu_m##M##_##suffix);
 
 DVL_SKINNY_INSTANCES(SKINNY_SWIGLU)
 

@@ -42,4 +42,6 @@ __device__ __forceinline__ void swiglu(const A* gate_up, const T* bias, T* out, 
 
 SWIGLU(float, bf16, bf16);
 SWIGLU(bf16, bf16, bf16_bf16);
+SWIGLU(float, f16, f16);
+SWIGLU(f16, f16, f16_f16);
 SWIGLU(float, float, f32);

@@ -51,4 +51,5 @@ __device__ __forceinline__ void vision_rotary(const float* qkv, const T* bias, c
   DVL_EXPORT(vision_rotary_##suffix)
 
 VISION_ROTARY(bf16, bf16);
+VISION_ROTARY(f16, f16);
 VISION_ROTARY(float, f32);

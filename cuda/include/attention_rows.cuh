@@ -24,8 +24,8 @@ struct RowTile {
 };
 
 // Begins to copy kCount rows; offset(row) = where in `from` the row starts, < 0: a row of zeros.
-template <int D, int kCount, class Offset>
-__device__ __forceinline__ void copy_rows(unsigned char* tile, const bf16* from, Offset offset) {
+template <int D, int kCount, class T, class Offset>
+__device__ __forceinline__ void copy_rows(unsigned char* tile, const T* from, Offset offset) {
   using R = RowTile<D>;
   constexpr int kItems = kCount * R::kChunks;
 #pragma unroll
@@ -47,18 +47,18 @@ __device__ __forceinline__ void load_rows(uint32_t (&a)[4], const unsigned char*
 }
 
 // low, high += a * the transpose of eight rows of a tile each, in columns 16 s to 16 s + 15.
-template <int D>
+template <int D, class T = bf16>
 __device__ __forceinline__ void multiply_transposed(float (&low)[4], float (&high)[4], const uint32_t (&a)[4],
                                                     const unsigned char* tile, int first_row, int s) {
   const int lane = threadIdx.x & 31;
   uint32_t b[4];
   ldmatrix_x4<false>(b, tile + RowTile<D>::at(first_row + (lane >> 4) * 8 + (lane & 7), 2 * s + (lane >> 3 & 1)));
-  mma_bf16(low, a, b[0], b[1]);
-  mma_bf16(high, a, b[2], b[3]);
+  mma<T>(low, a, b[0], b[1]);
+  mma<T>(high, a, b[2], b[3]);
 }
 
 // out += a * sixteen rows of a tile
-template <int D>
+template <int D, class T = bf16>
 __device__ __forceinline__ void multiply(float (&out)[RowTile<D>::kPieces][4], const uint32_t (&a)[4], const unsigned char* tile,
                                          int first_row) {
   using R = RowTile<D>;
@@ -67,33 +67,33 @@ __device__ __forceinline__ void multiply(float (&out)[RowTile<D>::kPieces][4], c
   for (int s = 0; s < R::kSteps; s++) {
     uint32_t b[4];
     ldmatrix_x4<true>(b, tile + R::at(first_row + (lane & 15), 2 * s + (lane >> 4)));
-    mma_bf16(out[2 * s], a, b[0], b[1]);
-    if (2 * s + 1 < R::kPieces) mma_bf16(out[2 * s + 1], a, b[2], b[3]);
+    mma<T>(out[2 * s], a, b[0], b[1]);
+    if (2 * s + 1 < R::kPieces) mma<T>(out[2 * s + 1], a, b[2], b[3]);
   }
 }
 
 // Sixteen rows of products of which a thread has four in every eight columns, rounded, as A fragments.
-template <int kColumns>
+template <int kColumns, class T = bf16>
 __device__ __forceinline__ void pack(const float (&value)[kColumns / 8][4], uint32_t (&a)[kColumns / 16][4]) {
 #pragma unroll
   for (int j = 0; j < kColumns / 16; j++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) a[j][i] = pack_bf16(value[2 * j + i / 2][2 * (i % 2)], value[2 * j + i / 2][2 * (i % 2) + 1]);
+    for (int i = 0; i < 4; i++) a[j][i] = pack_pair<T>(value[2 * j + i / 2][2 * (i % 2)], value[2 * j + i / 2][2 * (i % 2) + 1]);
   }
 }
 
 // Eight columns of a warp's sixteen rows, each of a thread's two rows times a factor, rounded, into a tile.
-template <int D>
+template <int D, class T = bf16>
 __device__ __forceinline__ void put(unsigned char* tile, int first_row, int piece, const float (&value)[4], float upper, float lower) {
   using R = RowTile<D>;
   const int row = first_row + (int(threadIdx.x & 31) >> 2), offset = 4 * int(threadIdx.x & 3);
-  *reinterpret_cast<uint32_t*>(tile + R::at(row, piece) + offset) = pack_bf16(value[0] * upper, value[1] * upper);
-  *reinterpret_cast<uint32_t*>(tile + R::at(row + 8, piece) + offset) = pack_bf16(value[2] * lower, value[3] * lower);
+  *reinterpret_cast<uint32_t*>(tile + R::at(row, piece) + offset) = pack_pair<T>(value[0] * upper, value[1] * upper);
+  *reinterpret_cast<uint32_t*>(tile + R::at(row + 8, piece) + offset) = pack_pair<T>(value[2] * lower, value[3] * lower);
 }
 
 // Copies kCount rows of a tile; offset(row) = where in `to` the row starts, < 0: it is left out.
-template <int D, int kCount, class Offset>
-__device__ __forceinline__ void store_rows(bf16* to, const unsigned char* tile, Offset offset) {
+template <int D, int kCount, class T, class Offset>
+__device__ __forceinline__ void store_rows(T* to, const unsigned char* tile, Offset offset) {
   using R = RowTile<D>;
   for (int item = threadIdx.x; item < kCount * R::kPieces; item += kThreads) {
     const int row = item / R::kPieces, piece = item % R::kPieces;
@@ -113,8 +113,8 @@ struct Softmax {
   __device__ __forceinline__ float inverse(int half) const { return sum[half] == 0.f ? 0.f : 1.f / sum[half]; }
 };
 
-// Sixteen rows of a warp: what a thread carries from tile to tile. Fragments as mma_bf16 has them.
-template <int D>
+// Sixteen rows of a warp: what a thread carries from tile to tile. Fragments as mma has them.
+template <int D, class T>
 struct Warp16 {
   using R = RowTile<D>;
   uint32_t query[R::kSteps][4];
@@ -137,7 +137,7 @@ struct Warp16 {
     for (int j = 0; j < kKeys / 16; j++) {
 #pragma unroll
       for (int s = 0; s < R::kSteps; s++)
-        multiply_transposed<D>(score[2 * j], score[2 * j + 1], query[s], keys, first_key + 16 * j, s);
+        multiply_transposed<D, T>(score[2 * j], score[2 * j + 1], query[s], keys, first_key + 16 * j, s);
     }
     float highest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
@@ -167,14 +167,14 @@ struct Warp16 {
 #pragma unroll
       for (int n = 0; n < R::kPieces; n++) out[n][2 * half] *= correction, out[n][2 * half + 1] *= correction;
     }
-    pack<kKeys>(score, p);
+    pack<kKeys, T>(score, p);
   }
 
   // out += P V
   template <int kKeys>
   __device__ __forceinline__ void add_values(const unsigned char* values, int first_key, const uint32_t (&p)[kKeys / 16][4]) {
 #pragma unroll
-    for (int j = 0; j < kKeys / 16; j++) multiply<D>(out, p[j], values, first_key + 16 * j);
+    for (int j = 0; j < kKeys / 16; j++) multiply<D, T>(out, p[j], values, first_key + 16 * j);
   }
 };
 

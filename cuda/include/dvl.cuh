@@ -8,6 +8,7 @@
 #include "device_code.h"
 #else
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <cmath>
 #include <cstdint>
@@ -49,14 +50,21 @@ namespace dvl {
 
 #ifdef DVL_EMULATED
 using bf16 = ::emu::bf16;
+using f16 = ::emu::f16;
 #else
 using bf16 = __nv_bfloat16;
+using f16 = __half;
 #endif
+
+template <class T>
+constexpr bool kIsF16 = false;
+template <>
+inline constexpr bool kIsF16<f16> = true;
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr float kLog2E = 1.4426950408889634f;
 
-// ---- storage types: bf16 and float
+// ---- storage types: bf16, f16 and float
 
 __device__ __forceinline__ float to_float(float v) { return v; }
 __device__ __forceinline__ float to_float(bf16 v) {
@@ -66,8 +74,15 @@ __device__ __forceinline__ float to_float(bf16 v) {
   return __bfloat162float(v);
 #endif
 }
+__device__ __forceinline__ float to_float(f16 v) {
+#ifdef DVL_EMULATED
+  return ::emu::f16_to_float(v);
+#else
+  return __half2float(v);
+#endif
+}
 
-// f32 -> T, to nearest, ties to even
+// f32 -> T, to nearest, ties to even; f16: infinity past 65504
 template <class T>
 __device__ __forceinline__ T from_float(float v);
 template <>
@@ -82,6 +97,14 @@ __device__ __forceinline__ bf16 from_float<bf16>(float v) {
   return __float2bfloat16_rn(v);
 #endif
 }
+template <>
+__device__ __forceinline__ f16 from_float<f16>(float v) {
+#ifdef DVL_EMULATED
+  return ::emu::f16_from_float(v);
+#else
+  return __float2half_rn(v);
+#endif
+}
 
 // f32 -> T -> f32: one of the reference's rounding points
 template <class T>
@@ -89,24 +112,42 @@ __device__ __forceinline__ float round_to(float v) {
   return to_float(from_float<T>(v));
 }
 
-// Two bf16 in a register, `low` in the low half (the lower address).
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-#ifdef DVL_EMULATED
-  return ::emu::bf16_from_float(low).bits | static_cast<uint32_t>(::emu::bf16_from_float(high).bits) << 16;
-#else
+// ---- pairs: two numbers of 16 bits, T = bf16 or f16, in a register; `low` in the low half (the lower address)
+template <class T>
+__device__ __forceinline__ uint32_t pack_pair(float low, float high) {
+  const T pair[2] = {from_float<T>(low), from_float<T>(high)};
+  return *reinterpret_cast<const uint32_t*>(pair);
+}
+#ifndef DVL_EMULATED
+template <>
+__device__ __forceinline__ uint32_t pack_pair<bf16>(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&pair);
-#endif
 }
-__device__ __forceinline__ float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
+template <>
+__device__ __forceinline__ uint32_t pack_pair<f16>(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+#endif
+template <class T>
+__device__ __forceinline__ float low_of(uint32_t pair) {
+  const auto bits = static_cast<uint16_t>(pair);
+  return to_float(*reinterpret_cast<const T*>(&bits));
+}
+template <class T>
+__device__ __forceinline__ float high_of(uint32_t pair) {
+  return low_of<T>(pair >> 16);
+}
 // a * b + c of both halves, each rounded once (emulated: through f32, the same wherever that sum is exact)
-__device__ __forceinline__ uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+template <class T>
+__device__ __forceinline__ uint32_t fma_pair(uint32_t a, uint32_t b, uint32_t c) {
 #ifdef DVL_EMULATED
-  return pack_bf16(::fmaf(low_bf16(a), low_bf16(b), low_bf16(c)), ::fmaf(high_bf16(a), high_bf16(b), high_bf16(c)));
+  return pack_pair<T>(::fmaf(low_of<T>(a), low_of<T>(b), low_of<T>(c)), ::fmaf(high_of<T>(a), high_of<T>(b), high_of<T>(c)));
 #else
   uint32_t d;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  if constexpr (kIsF16<T>) asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  else asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 #endif
 }
@@ -323,7 +364,7 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
-// ---- tensor cores (m16n8k16, bf16 in, f32 accumulate)
+// ---- tensor cores (m16n8k16, bf16 or f16 in, f32 accumulate)
 
 // Four 8x8 tiles of 16-bit elements: lane l gives the address of row l % 8 of tile l / 8 (16 bytes, 16-byte aligned,
 // shared memory) and gets in r[i] the elements (l / 4, 2 * (l % 4)) and + 1 of tile i; of its transpose if Transposed.
@@ -361,17 +402,22 @@ __device__ __forceinline__ void ldmatrix_x2(uint32_t (&r)[2], const void* row DV
 // d += A (16x16, row-major) * B (16x8, column-major). With g = lane / 4, t = lane % 4, pairs packed low first:
 //   a[0] = A[g][2t..], a[1] = A[g+8][2t..], a[2] = A[g][2t+8..], a[3] = A[g+8][2t+8..]
 //   b0 = B[2t..][g], b1 = B[2t+8..][g];  d[0], d[1] = D[g][2t], D[g][2t+1];  d[2], d[3] = D[g+8][2t], D[g+8][2t+1]
-__device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1 DVL_SITE) {
+template <class T>
+__device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1 DVL_SITE) {
 #ifdef DVL_EMULATED
-  ::emu::mma_bf16(d, a, b0, b1, site);
+  ::emu::mma(d, a, b0, b1, kIsF16<T>, site);
 #else
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#define DVL_MMA(type)                                                                                                             \
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n" \
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                                   \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+  if constexpr (kIsF16<T>) DVL_MMA("f16");
+  else DVL_MMA("bf16");
+#undef DVL_MMA
 #endif
 }
 
 }  // namespace dvl
 
 using dvl::bf16;
+using dvl::f16;

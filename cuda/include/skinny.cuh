@@ -76,8 +76,8 @@ template <int M>
 constexpr int kSkinnyResident = M <= 16 ? 3 : 2;
 
 // The rows of x; at the start of a block at once, so that the stages of weights are not waited for together.
-template <int M, bool Async, class W>
-__device__ __forceinline__ void fetch_rows(const Product<bf16, W>& p, unsigned char* x, int chunk) {
+template <int M, bool Async, class T, class W>
+__device__ __forceinline__ void fetch_rows(const Product<T, W>& p, unsigned char* x, int chunk) {
   const int piece = int(threadIdx.x) % 8;
   const int at = chunk * kChunk + piece * 8;
 #pragma unroll
@@ -86,7 +86,7 @@ __device__ __forceinline__ void fetch_rows(const Product<bf16, W>& p, unsigned c
     if (row >= M) break;
     unsigned char* const to = piece_at(x, row, piece);
     const bool given = row < p.rows && at < p.k;
-    const bf16* const from = given ? p.x + int64_t(row) * p.k + at : p.x;
+    const T* const from = given ? p.x + int64_t(row) * p.k + at : p.x;
     if constexpr (Async) cp_async16(to, from, given);
     else if (given) copy16(to, from);
     else zero16(to);
@@ -94,8 +94,8 @@ __device__ __forceinline__ void fetch_rows(const Product<bf16, W>& p, unsigned c
 }
 
 // Asks the L2 cache for the weights of units that are not in the ring yet.
-template <bool Paired, class W>
-__device__ __forceinline__ void prefetch_units(const Product<bf16, W>& p, int chunks, int begin, int end) {
+template <bool Paired, class T, class W>
+__device__ __forceinline__ void prefetch_units(const Product<T, W>& p, int chunks, int begin, int end) {
   for (int i = int(threadIdx.x); i < (end - begin) * W::kUnitLines; i += kSkinnyThreads) {
     const int unit = begin + i / W::kUnitLines;
     p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, i % W::kUnitLines);
@@ -103,20 +103,20 @@ __device__ __forceinline__ void prefetch_units(const Product<bf16, W>& p, int ch
 }
 
 // RMSNorm in place, each thread of the pieces that it fetched itself. Rounds twice, as rms_norm does.
-template <int M>
-__device__ __forceinline__ void normalise_unit(const InputNorm<bf16>& norm, unsigned char* x, int chunk, int k, const float (&scale)[M]) {
+template <int M, class T>
+__device__ __forceinline__ void normalise_unit(const InputNorm<T>& norm, unsigned char* x, int chunk, int k, const float (&scale)[M]) {
   const int piece = int(threadIdx.x) % 8;
   const int at = chunk * kChunk + piece * 8;
 #pragma unroll
   for (int first = 0; first < M; first += kSkinnyThreads / 8) {
     const int row = first + int(threadIdx.x) / 8;
     if (row < M && at < k) {
-      bf16* const own = reinterpret_cast<bf16*>(piece_at(x, row, piece));
+      T* const own = reinterpret_cast<T*>(piece_at(x, row, piece));
       float value[8], weight[8];
       load<8>(own, value);
       load<8>(norm.weight + at, weight);
 #pragma unroll
-      for (int i = 0; i < 8; i++) value[i] = normalised<bf16>(value[i], scale[row], weight[i]);
+      for (int i = 0; i < 8; i++) value[i] = normalised<T>(value[i], scale[row], weight[i]);
       store<8>(own, value);
     }
   }
@@ -174,8 +174,8 @@ __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float*
   }
 }
 
-template <int M, bool Paired, bool Normed, class W, class Epilogue>
-__device__ __forceinline__ void skinny_product(const Product<bf16, W>& p, const InputNorm<bf16>& norm, const SkinnySplit& split,
+template <int M, bool Paired, bool Normed, class T, class W, class Epilogue>
+__device__ __forceinline__ void skinny_product(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
                                                const Epilogue& epilogue) {
   using Ring = SkinnyRing<M, W>;
   DVL_DYN_SHARED(memory);

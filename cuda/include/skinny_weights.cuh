@@ -2,13 +2,13 @@
 // The matrix w [n, k] of a skinny product (skinny.cuh): how a unit of it, 128 rows by 64 of k, comes into a stage of shared memory and from
 // there into the tensor cores. Three forms:
 //
-// Dense   bf16, row by row; ldmatrix.
+// Dense   numbers of T, the activations' type (bf16 or f16), row by row; ldmatrix.
 // Fp8     E4M3, one byte per weight.        weight = code * scale
 // Int4    four bits per weight.             weight = (code - zero) * scale
 //
 // Packed  Fp8 and Int4 are laid out for the tensor cores when they are loaded, unit after unit (tile by tile, chunk by chunk), zeros where
 //         n or k end: what a thread multiplies lies together, so a unit is copied as it is and decoded in registers, without ldmatrix.
-//         Codes become bf16 exactly, whatever their scales; 16 of k are multiplied at a time and their sum, in f32, is scaled.
+//         Codes become T exactly, whatever their scales; 16 of k are multiplied at a time and their sum, in f32, is scaled.
 //         2^shift of k share a scale, 32 or more: scales f32 and zeros u8 [groups, tiles * 128]; zeros null: all are 8.
 // Order   of a unit: its 4 steps of k, in each thread by thread; t holds of its A fragment the rows 16 (t / 32) + t % 32 / 4 + 8 (r % 2)
 //         and the columns 16 step + 2 (t % 4) + 8 (r / 2) + j, for register r of 4 and j of 2; where they lie is said at each code.
@@ -83,37 +83,44 @@ struct DenseWeights {
       for (int m = 0; m < M / 8; m++) {
         uint32_t b[4];
         ldmatrix_x4<false>(b, piece_at(x, m * 8 + lane % 8, half * 4 + lane / 8));
-        mma_bf16(sum[m], a[0], b[0], b[1]);
-        mma_bf16(sum[m], a[1], b[2], b[3]);
+        mma<T>(sum[m], a[0], b[0], b[1]);
+        mma<T>(sum[m], a[1], b[2], b[3]);
       }
     }
   }
 };
 
 // Four bits per weight. A thread's codes of a step are one word, register r's pair at the bits 4 r and 16 + 4 r.
+template <class Number>
 struct Int4Code {
+  using T = Number;
   using Codes = uint32_t;
   static constexpr bool kZeros = true;
+  static constexpr uint32_t kBase = kIsF16<T> ? 0x64006400u : 0x43004300u;  // a pair of 1024, of 128: where the last place is 1
+  static constexpr uint32_t kOne = kIsF16<T> ? 0x3c003c00u : 0x3f803f80u;
 
-  // -(128 + zero) as a pair of bf16
-  static __device__ __forceinline__ uint32_t offset_of(unsigned zero) { return 0xc300c300u + zero * 0x00010001u; }
+  // -(base + zero) as a pair
+  static __device__ __forceinline__ uint32_t offset_of(unsigned zero) { return (kBase | 0x80008000u) + zero * 0x00010001u; }
 
-  // The bits of 128 + code are those of 128 with the code in the lowest places.
+  // The bits of base + code are those of the base with the code in the lowest places.
   static __device__ __forceinline__ void decode(Codes codes, const uint32_t (&offset)[2], uint32_t (&a)[4]) {
 #pragma unroll
-    for (int r = 0; r < 4; r++) a[r] = fma_bf16x2((codes >> 4 * r & 0x000f000fu) | 0x43004300u, 0x3f803f80u, offset[r & 1]);
+    for (int r = 0; r < 4; r++) a[r] = fma_pair<T>((codes >> 4 * r & 0x000f000fu) | kBase, kOne, offset[r & 1]);
   }
 };
 
 // E4M3. A thread's codes of a step are two words: word r / 2 has the pair of an even r in the bytes 1 and 3, of an odd r in 0 and 2.
+template <class Number>
 struct Fp8Code {
+  using T = Number;
   using Codes = uint2;
   static constexpr bool kZeros = false;
 
-  // Codes in the bytes 1 and 3. Sign, exponent and mantissa move to bf16's places; its exponent counts from 127, not 7: times 2^120. That
-  // is exact for subnormal codes too. Instructions that convert E4M3 give f16, and two more steps would be needed from there.
+  // Codes in the bytes 1 and 3. Sign, exponent and mantissa move to T's places. Its exponent counts from 127 (f16: 15), not 7: times 2^120
+  // (2^8). That is exact for subnormal codes too. Instructions that convert E4M3 give f16, and bf16 would be two more steps from there.
   static __device__ __forceinline__ uint32_t widened(uint32_t codes) {
-    return fma_bf16x2((codes & 0x80008000u) | (codes >> 4 & 0x07f007f0u), 0x7b807b80u, 0x80008000u);
+    const uint32_t moved = kIsF16<T> ? codes >> 1 & 0x3f803f80u : codes >> 4 & 0x07f007f0u;
+    return fma_pair<T>((codes & 0x80008000u) | moved, kIsF16<T> ? 0x5c005c00u : 0x7b807b80u, 0x80008000u);
   }
 
   static __device__ __forceinline__ void decode(const Codes& codes, const uint32_t (&)[2], uint32_t (&a)[4]) {
@@ -124,6 +131,7 @@ struct Fp8Code {
 
 template <class Code>
 struct PackedWeights {
+  using T = typename Code::T;
   const unsigned char* codes;
   const float* scales;
   const unsigned char* zeros;
@@ -187,7 +195,7 @@ struct PackedWeights {
         uint32_t b[2];
         float part[4] = {};
         ldmatrix_x2(b, piece_at(x, m * 8 + lane % 8, step * 2 + lane / 8 % 2));
-        mma_bf16(part, a, b[0], b[1]);
+        mma<T>(part, a, b[0], b[1]);
         sum[m][0] = fmaf(part[0], low, sum[m][0]), sum[m][1] = fmaf(part[1], low, sum[m][1]);
         sum[m][2] = fmaf(part[2], high, sum[m][2]), sum[m][3] = fmaf(part[3], high, sum[m][3]);
       }
@@ -195,20 +203,18 @@ struct PackedWeights {
   }
 };
 
-using Fp8Weights = PackedWeights<Fp8Code>;
-using Int4Weights = PackedWeights<Int4Code>;
-
 }  // namespace dvl
 
-// Parameters of a kernel for its weights, and the weights that they make, by form.
-#define DVL_PARAMETERS_bf16 const bf16* w
-#define DVL_PARAMETERS_bf16_fp8 const unsigned char* codes, const float* scales, const unsigned char* zeros, int shift
-#define DVL_PARAMETERS_bf16_int4 const unsigned char* codes, const float* scales, const unsigned char* zeros, int shift
-#define DVL_WEIGHTS_bf16 dvl::DenseWeights<bf16>{w}
-#define DVL_WEIGHTS_bf16_fp8 dvl::Fp8Weights{codes, scales, zeros, shift}
-#define DVL_WEIGHTS_bf16_int4 dvl::Int4Weights{codes, scales, zeros, shift}
+// Parameters of a kernel for its weights, and the weights that they make, by form; T is the activations' type.
+#define DVL_PARAMETERS_dense(T) const T* w
+#define DVL_PARAMETERS_fp8(T) const unsigned char* codes, const float* scales, const unsigned char* zeros, int shift
+#define DVL_PARAMETERS_int4(T) DVL_PARAMETERS_fp8(T)
+#define DVL_WEIGHTS_dense(T) dvl::DenseWeights<T>{w}
+#define DVL_WEIGHTS_fp8(T) dvl::PackedWeights<dvl::Fp8Code<T>>{codes, scales, zeros, shift}
+#define DVL_WEIGHTS_int4(T) dvl::PackedWeights<dvl::Int4Code<T>>{codes, scales, zeros, shift}
 
-// KERNEL(M, FORM) for every M and form.
+// KERNEL(M, T, FORM, suffix) for every M, type and form.
 #define DVL_SKINNY_INSTANCES(KERNEL) \
   DVL_SKINNY_FORMS(KERNEL, 8) DVL_SKINNY_FORMS(KERNEL, 16) DVL_SKINNY_FORMS(KERNEL, 32) DVL_SKINNY_FORMS(KERNEL, 64)
-#define DVL_SKINNY_FORMS(KERNEL, M) KERNEL(M, bf16) KERNEL(M, bf16_fp8) KERNEL(M, bf16_int4)
+#define DVL_SKINNY_FORMS(KERNEL, M) DVL_SKINNY_TYPE(KERNEL, M, bf16) DVL_SKINNY_TYPE(KERNEL, M, f16)
+#define DVL_SKINNY_TYPE(KERNEL, M, T) KERNEL(M, T, dense, T) KERNEL(M, T, fp8, T##_fp8) KERNEL(M, T, int4, T##_int4)

@@ -17,7 +17,7 @@ extern "C" __global__ void __launch_bounds__(32) conformance_mma(const unsigned*
   float d[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) d[i] = as_float(own[6 + i]);
-  dvl::mma_bf16(d, a, own[4], own[5]);
+  dvl::mma<bf16>(d, a, own[4], own[5]);
 #pragma unroll
   for (int i = 0; i < 4; i++) out[(blockIdx.x * 32 + threadIdx.x) * 4 + i] = bits_of(d[i]);
 }
@@ -60,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(32) conformance_bf16(const unsigned
   const bf16 rounded = dvl::from_float<bf16>(value);
   out[at * 4] = *reinterpret_cast<const uint16_t*>(&rounded);
   out[at * 4 + 1] = bits_of(dvl::to_float(rounded));
-  out[at * 4 + 2] = dvl::pack_bf16(value, -value);
+  out[at * 4 + 2] = dvl::pack_pair<bf16>(value, -value);
   out[at * 4 + 3] = bits_of(dvl::round_to<bf16>(value));
 }
 DVL_EXPORT(conformance_bf16);

@@ -103,7 +103,8 @@ void complete(Worker& w, unsigned warp, const Group& g) {
     case Op::kCombine: do_combine(lanes); break;
     case Op::kLdmatrix:
     case Op::kLdmatrixTransposed: do_ldmatrix(w, lanes, g.op == Op::kLdmatrixTransposed); break;
-    case Op::kMma: do_mma(w, lanes); break;
+    case Op::kMma: do_mma(w, lanes, false); break;
+    case Op::kMmaF16: do_mma(w, lanes, true); break;
     default: do_reduce(lanes, g); break;
   }
   const Fiber& me = *running();
@@ -181,9 +182,9 @@ void ldmatrix(uint32_t* r, int tiles, const void* row, bool transposed, Site sit
   meet(kFullMask, transposed ? Op::kLdmatrixTransposed : Op::kLdmatrix, true, &a, site);
 }
 
-void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Site site) {
+void mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, bool f16, Site site) {
   MmaArgument argument{d, a, {b0, b1}};
-  meet(kFullMask, Op::kMma, true, &argument, site);
+  meet(kFullMask, f16 ? Op::kMmaF16 : Op::kMma, true, &argument, site);
 }
 
 // Lanes that have ended count as arrived, so the end of one may complete a collective.

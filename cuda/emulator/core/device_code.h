@@ -20,6 +20,7 @@
 #include "bfloat16.h"
 #include "core.h"
 #include "cuda_vectors.h"
+#include "float16.h"
 
 // After every standard header: libstdc++ uses some of these as attribute names.
 #define __global__
@@ -69,7 +70,7 @@ EMU_API uint32_t warp_reduce(uint32_t mask, uint32_t value, Reduce how, Site sit
 using Combine = void (*)(uint64_t (&lanes)[32]);
 EMU_API uint64_t warp_combine(uint64_t value, Combine combine, Site site);
 EMU_API void ldmatrix(uint32_t* r, int tiles, const void* row, bool transposed, Site site);
-EMU_API void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Site site);
+EMU_API void mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, bool f16, Site site);  // of f16, else of bf16
 
 // ---- asynchronous copies: take place as late as allowed, at the wait (option cp)
 EMU_API void cp_async(void* shared, const void* global, uint32_t bytes, uint32_t valid, Site site);

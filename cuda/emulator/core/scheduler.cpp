@@ -209,7 +209,8 @@ const char* describe(Op op) {
     case Op::kCombine: return "a warp sum, max or min";
     case Op::kLdmatrix:
     case Op::kLdmatrixTransposed: return "ldmatrix";
-    case Op::kMma: return "mma";
+    case Op::kMma:
+    case Op::kMmaF16: return "mma";
     default: return "a warp vote or reduction";
   }
 }

@@ -9,9 +9,10 @@
 namespace emu {
 namespace {
 
-// 8 neighbouring bf16 as f32
-inline __m256 widen(const uint32_t* pairs) {
+// 8 neighbouring numbers of 16 bits as f32
+inline __m256 widen(const uint32_t* pairs, bool f16) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pairs));
+  if (f16) return _mm256_cvtph_ps(bits);
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
@@ -47,7 +48,7 @@ void do_ldmatrix(Worker& w, Fiber* lanes, bool transposed) {
 }
 
 // Row r of A lies in the lanes 4 * (r % 8) + 0..3, and so does column c = r % 8 of B: 8 pairs along k each.
-void do_mma(Worker& w, Fiber* lanes) {
+void do_mma(Worker& w, Fiber* lanes, bool f16) {
   const auto argument = [&](unsigned lane) -> const MmaArgument& {
     return *static_cast<const MmaArgument*>(lanes[lane].argument);
   };
@@ -63,16 +64,16 @@ void do_mma(Worker& w, Fiber* lanes) {
     std::memcpy(&d[g + 8][2 * t], m.d + 2, 8);
   }
   for (int column = 0; column < 8; column++) {
-    _mm256_store_ps(&b_column[column][0], widen(&b[column][0]));
-    _mm256_store_ps(&b_column[column][8], widen(&b[column][4]));
+    _mm256_store_ps(&b_column[column][0], widen(&b[column][0], f16));
+    _mm256_store_ps(&b_column[column][8], widen(&b[column][4], f16));
   }
   __m256 b_row[16];  // the transpose: what one k contributes to all columns
   const __m256i stride = _mm256_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112);
   for (int k = 0; k < 16; k++) b_row[k] = _mm256_i32gather_ps(&b_column[0][k], stride, 4);
   for (int row = 0; row < 16; row++) {
     alignas(32) float a_row[16];
-    _mm256_store_ps(a_row, widen(&a[row][0]));
-    _mm256_store_ps(a_row + 8, widen(&a[row][4]));
+    _mm256_store_ps(a_row, widen(&a[row][0], f16));
+    _mm256_store_ps(a_row + 8, widen(&a[row][4], f16));
     __m256 sum = _mm256_load_ps(d[row]);
     for (int k = 0; k < 16; k++) sum = _mm256_fmadd_ps(_mm256_broadcast_ss(a_row + k), b_row[k], sum);
     _mm256_store_ps(d[row], sum);

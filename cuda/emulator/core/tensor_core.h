@@ -17,6 +17,6 @@ struct MmaArgument {
 };
 
 void do_ldmatrix(Worker& w, Fiber* lanes, bool transposed);
-void do_mma(Worker& w, Fiber* lanes);
+void do_mma(Worker& w, Fiber* lanes, bool f16);
 
 }  // namespace emu

@@ -20,7 +20,8 @@ constexpr unsigned kWarpSize = 32, kMaxWarps = kMaxThreads / kWarpSize;
 constexpr uint32_t kFullMask = ~0u;
 
 // ---- what a fiber waits for
-enum class Op : uint8_t { kNone, kBlockBarrier, kWarpBarrier, kShuffle, kCombine, kLdmatrix, kLdmatrixTransposed, kMma, kReduce };
+enum class Op : uint8_t { kNone, kBlockBarrier, kWarpBarrier, kShuffle, kCombine, kLdmatrix, kLdmatrixTransposed, kMma, kMmaF16,
+                         kReduce };
 // A reduction is kReduce + its kind, so that two different ones never match.
 constexpr Op reduce_op(Reduce r) { return static_cast<Op>(static_cast<int>(Op::kReduce) + static_cast<int>(r)); }
 

@@ -15,7 +15,7 @@ namespace {
 
 using gemm::Problem;
 
-enum DataType : int { CUDA_R_32F = 0, CUDA_R_16BF = 14 };
+enum DataType : int { CUDA_R_32F = 0, CUDA_R_16F = 2, CUDA_R_16BF = 14 };
 enum Operation : int { OP_N = 0, OP_T = 1, OP_C = 2 };
 // The first is the old encoding of the compute type, a data type.
 enum ComputeType : int { COMPUTE_OLD_R_32F = 0, COMPUTE_32F = 68, COMPUTE_32F_PEDANTIC = 69 };
@@ -42,7 +42,9 @@ struct Request {
 };
 
 bool is_operation(int op) { return op >= OP_N && op <= OP_C; }
-gemm::Type type_of(const Matrix& matrix) { return matrix.type == CUDA_R_32F ? gemm::Type::F32 : gemm::Type::BF16; }
+gemm::Type type_of(const Matrix& matrix) {
+  return matrix.type == CUDA_R_32F ? gemm::Type::F32 : matrix.type == CUDA_R_16F ? gemm::Type::F16 : gemm::Type::BF16;
+}
 size_t element(const Matrix& matrix) { return gemm::size_of(type_of(matrix)); }
 
 // bytes from the first element to the end of the last one
@@ -65,9 +67,9 @@ cublasStatus_t check_arguments(Request& r) {
     if (x->ld < std::max<int64_t>(1, x->rows) || x->stride < 0) return CUBLAS_STATUS_INVALID_VALUE;
   }
   if (!r.alpha || !r.beta) return CUBLAS_STATUS_INVALID_VALUE;
-  // cuBLAS has products of bf16 into bf16 or f32, and of f32 into f32, among those with f32 accumulation.
-  bool types = (r.a.type == CUDA_R_16BF && (r.c.type == CUDA_R_16BF || r.c.type == CUDA_R_32F)) ||
-               (r.a.type == CUDA_R_32F && r.c.type == CUDA_R_32F);
+  // cuBLAS has products of bf16 into bf16 or f32, of f16 likewise, and of f32 into f32, among those with f32 accumulation.
+  bool types = (r.a.type == CUDA_R_16BF || r.a.type == CUDA_R_16F || r.a.type == CUDA_R_32F) &&
+               (r.c.type == r.a.type || r.c.type == CUDA_R_32F);
   bool compute = r.compute == COMPUTE_32F || r.compute == COMPUTE_32F_PEDANTIC || r.compute == COMPUTE_OLD_R_32F;
   if (types && compute && r.a.type == r.b.type) return CUBLAS_STATUS_SUCCESS;
   complain("%s: types A %d, B %d, C %d with compute type %d are not supported", r.call, r.a.type, r.b.type, r.c.type,

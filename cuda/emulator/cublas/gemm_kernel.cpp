@@ -96,6 +96,7 @@ void pack_columns(int width, const T* b, int64_t ldb, bool contiguous_in_p, int6
 
 inline void put(float* c, float value) { *c = value; }
 inline void put(bf16* c, float value) { *c = bf16_from_float(value); }
+inline void put(f16* c, float value) { *c = f16_from_float(value); }
 
 template <class C> void store(C* c, float sum, float alpha, float beta) {
   float value = alpha * sum;
@@ -191,9 +192,13 @@ template <class C> void scale(const Problem& p) {
   }
 }
 
-template <class T> void with_operands(const Problem& p, const ParallelFor& parallel_for) {
-  if (p.type_c == Type::F32) Multiplication<T, float>(p, parallel_for).run();
-  else Multiplication<T, bf16>(p, parallel_for).run();
+// Calls body with a null pointer to the type.
+template <class Body> void with(Type type, const Body& body) {
+  switch (type) {
+  case Type::F32: return body(static_cast<float*>(nullptr));
+  case Type::BF16: return body(static_cast<bf16*>(nullptr));
+  case Type::F16: return body(static_cast<f16*>(nullptr));
+  }
 }
 
 } // namespace
@@ -201,12 +206,11 @@ template <class T> void with_operands(const Problem& p, const ParallelFor& paral
 void multiply(const Problem& p, const ParallelFor& parallel_for) {
   if (p.m == 0 || p.n == 0) return;
   if (p.k == 0 || p.alpha == 0) {
-    if (p.type_c == Type::F32) scale<float>(p);
-    else scale<bf16>(p);
-  } else if (p.type_ab == Type::F32) {
-    with_operands<float>(p, parallel_for);
+    with(p.type_c, [&]<class C>(C*) { scale<C>(p); });
+  } else if (p.type_c == Type::F32) {
+    with(p.type_ab, [&]<class T>(T*) { Multiplication<T, float>(p, parallel_for).run(); });
   } else {
-    with_operands<bf16>(p, parallel_for);
+    with(p.type_ab, [&]<class T>(T*) { Multiplication<T, T>(p, parallel_for).run(); });
   }
 }
 

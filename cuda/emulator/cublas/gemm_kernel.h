@@ -12,7 +12,7 @@
 
 namespace emu::gemm {
 
-enum class Type { F32, BF16 };
+enum class Type { F32, BF16, F16 };
 
 constexpr size_t size_of(Type type) { return type == Type::F32 ? 4 : 2; }
 

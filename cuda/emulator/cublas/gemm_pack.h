@@ -6,17 +6,20 @@
 #include <immintrin.h>
 
 #include "../core/bfloat16.h"
+#include "../core/float16.h"
 
 namespace emu::gemm {
 
 inline float widen(float x) { return x; }
 inline float widen(bf16 x) { return bf16_to_float(x); }
+inline float widen(f16 x) { return f16_to_float(x); }
 
 inline __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
 inline __m256 load8(const bf16* p) {
   __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
+inline __m256 load8(const f16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
 
 // rows[i][0..7] -> out[j * stride + i]: the transpose of an 8 x 8 tile
 inline void transpose8(const __m256 row[8], float* out, int stride) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../core/bfloat16.h"
+#include "../core/float16.h"
 #include "../core/core.h"
 #include "../cublas/gemm_kernel.h"
 #include "../cublas/worker_pool.h"
@@ -44,11 +45,13 @@ size_t size_of(int type) { return type == CUDNN_DATA_FLOAT ? 4 : 2; }
 
 float load(const Tensor& tensor, const void* data, int64_t at) {
   if (tensor.type == CUDNN_DATA_FLOAT) return static_cast<const float*>(data)[at];
+  if (tensor.type == CUDNN_DATA_HALF) return emu::f16_to_float(static_cast<const emu::f16*>(data)[at]);
   return emu::bf16_to_float(static_cast<const emu::bf16*>(data)[at]);
 }
 
 void store(const Tensor& tensor, void* data, int64_t at, float value) {
   if (tensor.type == CUDNN_DATA_FLOAT) static_cast<float*>(data)[at] = value;
+  else if (tensor.type == CUDNN_DATA_HALF) static_cast<emu::f16*>(data)[at] = emu::f16_from_float(value);
   else static_cast<emu::bf16*>(data)[at] = emu::bf16_from_float(value);
 }
 

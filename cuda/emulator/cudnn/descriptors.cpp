@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Descriptors of tensors, filters and convolutions: 4-d, f32 or bf16.
+// Descriptors of tensors, filters and convolutions: 4-d, f32, bf16 or f16.
 #include "handle.h"
 
 namespace emu::dnn {
@@ -40,7 +40,7 @@ template <class T> cudnnStatus_t destroy(Registry<T>& registry, void* descriptor
 }
 
 cudnnStatus_t check_type(const char* call, int type) {
-  if (type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_BFLOAT16) return CUDNN_STATUS_SUCCESS;
+  if (type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_HALF || type == CUDNN_DATA_BFLOAT16) return CUDNN_STATUS_SUCCESS;
   complain("%s: data type %d is not supported", call, type);
   return CUDNN_STATUS_NOT_SUPPORTED;
 }

@@ -57,7 +57,7 @@ DVL_EXPORT(shuffle_from_outsider);
 extern "C" __global__ void divergent_mma(float* out) {
   float d[4] = {};
   const uint32_t a[4] = {};
-  if (threadIdx.x < 16) dvl::mma_bf16(d, a, 0, 0);  // BUG: half a warp
+  if (threadIdx.x < 16) dvl::mma<bf16>(d, a, 0, 0);  // BUG: half a warp
   out[threadIdx.x] = d[0];
 }
 DVL_EXPORT(divergent_mma);

@@ -143,20 +143,24 @@ DVL_EXPORT(ldmatrix_plain);
 DVL_EXPORT(ldmatrix_transposed);
 
 // d[16][8] = a[16][16] b[16][8] + c[16][8], fragments read element by element
-extern "C" __global__ void mma(const bf16* a, const bf16* b, const float* c, float* d) {
+template <class T>
+__device__ void multiply(const T* a, const T* b, const float* c, float* d) {
   const int lane = threadIdx.x, g = lane / 4, t = lane % 4 * 2;
-  const auto pair = [](bf16 low, bf16 high) { return dvl::pack_bf16(dvl::to_float(low), dvl::to_float(high)); };
+  const auto pair = [](T low, T high) { return dvl::pack_pair<T>(dvl::to_float(low), dvl::to_float(high)); };
   const auto at = [&](int row, int column) { return pair(a[row * 16 + column], a[row * 16 + column + 1]); };
   const uint32_t fragment[4] = {at(g, t), at(g + 8, t), at(g, t + 8), at(g + 8, t + 8)};
   const uint32_t b0 = pair(b[t * 8 + g], b[(t + 1) * 8 + g]), b1 = pair(b[(t + 8) * 8 + g], b[(t + 9) * 8 + g]);
   float sum[4] = {c[g * 8 + t], c[g * 8 + t + 1], c[(g + 8) * 8 + t], c[(g + 8) * 8 + t + 1]};
-  dvl::mma_bf16(sum, fragment, b0, b1);
+  dvl::mma<T>(sum, fragment, b0, b1);
   d[g * 8 + t] = sum[0];
   d[g * 8 + t + 1] = sum[1];
   d[(g + 8) * 8 + t] = sum[2];
   d[(g + 8) * 8 + t + 1] = sum[3];
 }
+extern "C" __global__ void mma(const bf16* a, const bf16* b, const float* c, float* d) { multiply(a, b, c, d); }
+extern "C" __global__ void mma_f16(const f16* a, const f16* b, const float* c, float* d) { multiply(a, b, c, d); }
 DVL_EXPORT(mma);
+DVL_EXPORT(mma_f16);
 
 // The vector helpers at every width; the sum of what was loaded is stored in both types.
 template <class T, int N>
@@ -210,7 +214,7 @@ extern "C" __global__ void switches(float* out, int what, int n) {
   for (int i = 0; i < n; i++) {
     if (what == 0) __syncwarp();
     else if (what == 1) v += dvl::shuffle_xor(v, 1);
-    else if (what == 2) dvl::mma_bf16(d, a, 5, 6);
+    else if (what == 2) dvl::mma<bf16>(d, a, 5, 6);
     else if (what == 3) dvl::ldmatrix_x4<false>(r, tile + threadIdx.x % 32 * 72), v += r[0];
     else if (what == 4) __syncthreads();
   }

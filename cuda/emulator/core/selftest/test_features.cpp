@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "../bfloat16.h"
+#include "../float16.h"
 #include "harness.h"
 
 using namespace selftest;
@@ -169,23 +170,28 @@ TEST(ldmatrix_against_definition) {
   }
 }
 
-TEST(mma_against_naive) {
+void check_mma(const char* kernel, uint16_t (*narrow)(float), float (*widen)(uint16_t)) {
   std::vector<uint16_t> a(256), b(128);
   std::vector<float> c(128);
   unsigned random = 12345;
   const auto next = [&] { return static_cast<float>((random = random * 1664525u + 1013904223u) >> 8) / (1 << 23) - 1.f; };
-  for (auto& v : a) v = emu::bf16_from_float(next()).bits;
-  for (auto& v : b) v = emu::bf16_from_float(next()).bits;
+  for (auto& v : a) v = narrow(next());
+  for (auto& v : b) v = narrow(next());
   for (auto& v : c) v = next();
   Buffer<uint16_t> da(a), db(b);
   Buffer<float> dc(c), d(128);
-  expect_clean(launch(feature("mma"), {1, 32}, da.data(), db.data(), dc.data(), d.data()));
+  expect_clean(launch(feature(kernel), {1, 32}, da.data(), db.data(), dc.data(), d.data()));
   for (int i = 0; i < 16; i++)
     for (int j = 0; j < 8; j++) {
       double sum = c[i * 8 + j];
-      for (int k = 0; k < 16; k++) sum += double{emu::bf16_to_float({a[i * 16 + k]})} * emu::bf16_to_float({b[k * 8 + j]});
+      for (int k = 0; k < 16; k++) sum += double{widen(a[i * 16 + k])} * widen(b[k * 8 + j]);
       CHECK(std::fabs(d[i * 8 + j] - sum) < 1e-5);
     }
+}
+
+TEST(mma_against_naive) {
+  check_mma("mma", [](float f) { return emu::bf16_from_float(f).bits; }, [](uint16_t b) { return emu::bf16_to_float({b}); });
+  check_mma("mma_f16", [](float f) { return emu::f16_from_float(f).bits; }, [](uint16_t b) { return emu::f16_to_float({b}); });
 }
 
 TEST(vector_loads_and_stores) {
@@ -251,4 +257,23 @@ TEST(bf16_conversion_of_every_float) {
     wrong += back != b << 16;
   }
   CHECK_EQUAL(wrong, uint64_t{0});
+}
+
+// Back and forth, and by the distance to the two neighbours: the halfway point between f16 numbers goes to the even one.
+TEST(f16_conversions) {
+  const auto bits_of = [](float f) { return emu::f16_from_float(f).bits; };
+  for (uint32_t b = 0; b < 0x7c00; b++) {
+    const auto here = static_cast<uint16_t>(b), next = static_cast<uint16_t>(b + 1);
+    const float f = emu::f16_to_float({here}), g = next == 0x7c00 ? 65536.f : emu::f16_to_float({next});
+    CHECK_EQUAL(bits_of(f), here);
+    CHECK_EQUAL(bits_of(-f), uint16_t(here | 0x8000));
+    const float middle = (f + g) / 2;
+    CHECK_EQUAL(bits_of(middle), b % 2 ? next : here);
+    CHECK_EQUAL(bits_of(std::nextafter(middle, 0.f)), here);
+    CHECK_EQUAL(bits_of(std::nextafter(middle, 1e9f)), next);
+  }
+  CHECK_EQUAL(emu::f16_to_float({1}), 0x1p-24f);
+  CHECK_EQUAL(emu::f16_to_float({0x3c00}), 1.f);
+  CHECK_EQUAL(bits_of(1e30f), uint16_t{0x7c00});
+  CHECK_EQUAL(bits_of(-NAN), uint16_t{0x7fff});
 }

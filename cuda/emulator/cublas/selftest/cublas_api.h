@@ -30,7 +30,7 @@ int cublasDgemm_v2(cublasHandle);
 
 namespace selftest {
 
-constexpr int F32 = 0, BF16 = 14, N = 0, T = 1, COMPUTE_32F = 68;
+constexpr int F32 = 0, F16 = 2, BF16 = 14, N = 0, T = 1, COMPUTE_32F = 68;
 
 class OwnBlas {
 public:

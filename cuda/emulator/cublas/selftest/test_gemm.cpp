@@ -4,6 +4,7 @@
 #include <random>
 
 #include "../../core/bfloat16.h"
+#include "../../core/float16.h"
 #include "cublas_api.h"
 
 using namespace selftest;
@@ -12,7 +13,10 @@ namespace {
 
 std::mt19937 generator(12345);
 
-float round_to(int type, float x) { return type == F32 ? x : emu::bf16_to_float(emu::bf16_from_float(x)); }
+float round_to(int type, float x) {
+  if (type == F16) return emu::f16_to_float(emu::f16_from_float(x));
+  return type == F32 ? x : emu::bf16_to_float(emu::bf16_from_float(x));
+}
 
 // Random numbers that the type can hold
 std::vector<float> random_values(size_t count, int type) {
@@ -24,6 +28,11 @@ std::vector<float> random_values(size_t count, int type) {
 
 CUdeviceptr put(const std::vector<float>& values, int type) {
   if (type == F32) return upload(values);
+  if (type == F16) {
+    std::vector<emu::f16> narrow;
+    for (float x : values) narrow.push_back(emu::f16_from_float(x));
+    return upload(narrow);
+  }
   std::vector<emu::bf16> narrow;
   for (float x : values) narrow.push_back(emu::bf16_from_float(x));
   return upload(narrow);
@@ -32,6 +41,10 @@ CUdeviceptr put(const std::vector<float>& values, int type) {
 std::vector<float> get(CUdeviceptr from, size_t count, int type) {
   if (type == F32) return download<float>(from, count);
   std::vector<float> result;
+  if (type == F16) {
+    for (emu::f16 x : download<emu::f16>(from, count)) result.push_back(emu::f16_to_float(x));
+    return result;
+  }
   for (emu::bf16 x : download<emu::bf16>(from, count)) result.push_back(emu::bf16_to_float(x));
   return result;
 }
@@ -74,6 +87,7 @@ int wrong_elements(cublasHandle handle, const Case& c) {
       double expected = c.alpha * sum + c.beta * before[at];
       double allowed = 1e-6 * (size + std::fabs(c.beta * before[at]) + 1e-3);
       if (c.type_c == BF16) allowed += std::fabs(expected) / 256;
+      if (c.type_c == F16) allowed += std::fabs(expected) / 2048 + 3e-8;
       wrong += !(std::fabs(after[at] - expected) <= allowed);
     }
   }
@@ -91,7 +105,7 @@ TEST(cublas_all_operand_orders) {
              {130, 9, 600}};
   struct Types {
     int ab, c;
-  } types[] = {{F32, F32}, {BF16, BF16}, {BF16, F32}};
+  } types[] = {{F32, F32}, {BF16, BF16}, {BF16, F32}, {F16, F16}, {F16, F32}};
   for (Size s : sizes) {
     for (Types t : types) {
       for (int ops = 0; ops < 4; ops++) {

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "../../core/bfloat16.h"
+#include "../../core/float16.h"
 #include "cudnn_api.h"
 
 using namespace selftest;
@@ -73,6 +74,10 @@ public:
   std::vector<float> result() const {
     if (c_.type == FLOAT) return download<float>(dy, size_t(out.count()));
     std::vector<float> values;
+    if (c_.type == HALF) {
+      for (emu::f16 v : download<emu::f16>(dy, size_t(out.count()))) values.push_back(emu::f16_to_float(v));
+      return values;
+    }
     for (emu::bf16 v : download<emu::bf16>(dy, size_t(out.count()))) values.push_back(emu::bf16_to_float(v));
     return values;
   }
@@ -117,11 +122,17 @@ private:
     for (float& v : values) {
       v = normal(generator);
       if (c_.type == BFLOAT16) v = emu::bf16_to_float(emu::bf16_from_float(v));
+      if (c_.type == HALF) v = emu::f16_to_float(emu::f16_from_float(v));
     }
     return values;
   }
   CUdeviceptr put(const std::vector<float>& values) const {
     if (c_.type == FLOAT) return upload(values);
+    if (c_.type == HALF) {
+      std::vector<emu::f16> narrow;
+      for (float v : values) narrow.push_back(emu::f16_from_float(v));
+      return upload(narrow);
+    }
     std::vector<emu::bf16> narrow;
     for (float v : values) narrow.push_back(emu::bf16_from_float(v));
     return upload(narrow);
@@ -143,7 +154,7 @@ TEST(cudnn_values) {
       {{2, 4, 11, 10}, 6, 3, 3, 2, 1, 2},
   };
   for (Case c : cases)
-    for (int type : {FLOAT, BFLOAT16})
+    for (int type : {FLOAT, BFLOAT16, HALF})
       for (int format : {NCHW, NHWC})
         for (int filter_format : {NCHW, NHWC})
           for (int mode : {FLIPPED, CROSS}) {
@@ -172,7 +183,7 @@ TEST(cudnn_handles_and_descriptors) {
   CHECK_EQUAL(cudnnCreate(nullptr), NULL_POINTER);
   CHECK_EQUAL(cudnnDestroy(&stream), BAD_PARAM);
   CHECK_EQUAL(cudnnDestroyTensorDescriptor(good.w), BAD_PARAM); // a filter
-  CHECK_EQUAL(cudnnSetTensor4dDescriptor(good.x, NHWC, HALF, 1, 2, 5, 5), NOT_SUPPORTED);
+  CHECK_EQUAL(cudnnSetTensor4dDescriptor(good.x, NHWC, 1, 1, 2, 5, 5), NOT_SUPPORTED);
   CHECK_EQUAL(cudnnSetTensor4dDescriptor(good.x, 2, FLOAT, 1, 2, 5, 5), NOT_SUPPORTED);
   CHECK_EQUAL(cudnnSetTensor4dDescriptor(good.x, NHWC, FLOAT, 1, 0, 5, 5), BAD_PARAM);
   CHECK_EQUAL(cudnnSetConvolution2dDescriptor(good.convolution, 0, 0, 0, 1, 1, 1, CROSS, FLOAT), BAD_PARAM);

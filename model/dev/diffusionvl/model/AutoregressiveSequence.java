@@ -99,7 +99,7 @@ final class AutoregressiveSequence extends Sequence {
     }
     int right = 0; // rows that hold what the model says
     do {
-      write(decided.token(right), decided.probability(right));
+      write(decided, right);
       right++;
     } while (!done() && right < part.variants() && guesses[right - 1] == ids[length - 1]);
     store(right);
@@ -108,9 +108,11 @@ final class AutoregressiveSequence extends Sequence {
     guesses = PromptLookup.drafts(ids, length, Math.min(drafts(), room));
   }
 
-  private void write(int token, float probability) {
+  private void write(Decided decided, int row) {
+    int token = decided.token(row);
+    float probability = decided.probability(row);
     if (Float.isNaN(probability)) {
-      throw new NumericalException("the model's logits hold NaN (forward " + (denoises() - 1) + "): broken weights?");
+      throw decided.sawNaN("forward " + (denoises() - 1));
     }
     state = automaton == null ? 0 : automaton.next(state, token);
     probabilities[written()] = probability;

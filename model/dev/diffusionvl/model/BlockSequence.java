@@ -166,14 +166,14 @@ final class BlockSequence extends Sequence {
         guide.step(decided, maskId);
       }
       if (readsEveryPass) {
-        report(state, step);
+        report(decided, state, step);
         step = state.step();
         masked = state.masked();
         openDrafts = state.openDrafts();
       }
       if (blockDone()) {
         if (!readsEveryPass) {
-          report(state, 0);
+          report(decided, state, 0);
         }
         finishBlock(state);
         return;
@@ -188,9 +188,9 @@ final class BlockSequence extends Sequence {
     }
   }
 
-  private void report(BlockState state, int from) {
+  private void report(Decided decided, BlockState state, int from) {
     if (state.sawNaN()) {
-      throw new NumericalException("the model's logits hold NaN (denoise forward " + state.forwards() + "): broken weights?");
+      throw decided.sawNaN("denoise forward " + state.forwards());
     }
     for (int at = from; at < state.step(); at++) {
       commits += state.committedBy(at);

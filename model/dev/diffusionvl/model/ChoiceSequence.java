@@ -131,7 +131,7 @@ final class ChoiceSequence extends Sequence {
     }
     double[] logs = IntStream.range(0, tree.edges(variants).size()).mapToDouble(decided::logProbability).toArray();
     if (Arrays.stream(logs).anyMatch(Double::isNaN)) {
-      throw new NumericalException("the model's logits hold NaN (denoise forward " + (denoises() - 1) + "): broken weights?");
+      throw decided.sawNaN("denoise forward " + (denoises() - 1));
     }
     tree.answered(variants, logs);
     if (tree.done()) {

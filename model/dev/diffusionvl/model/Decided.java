@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.runtime.DType;
+
 /**
  * What a pass has decided for one sequence.
  *
@@ -8,8 +10,9 @@ package dev.diffusionvl.model;
  * @param chosen what all scored rows of the pass predict; of a sequence that decides on the host
  * @param first its first row among them
  * @param logits of the pass that a sequence wanted to know
+ * @param dtype of the activations
  */
-record Decided(BlockState block, ChosenTokens chosen, int first, WantedLogits logits) {
+record Decided(BlockState block, ChosenTokens chosen, int first, WantedLogits logits, DType dtype) {
   /** The token that follows the row. */
   int token(int row) {
     return chosen.token(first + row);
@@ -22,5 +25,11 @@ record Decided(BlockState block, ChosenTokens chosen, int first, WantedLogits lo
 
   float probability(int row) {
     return chosen.probability(first + row);
+  }
+
+  /** Logits hold NaN, which is what a value past the range becomes in the next norm. @param pass which one, for the message */
+  NumericalException sawNaN(String pass) {
+    return new NumericalException("the model's logits hold NaN (" + pass + "): "
+        + (dtype == DType.F16 ? "values beyond float16's 65,504; use --dtype bf16" : "broken weights?"));
   }
 }

@@ -93,6 +93,7 @@ final class DecodeMemory implements AutoCloseable {
   }
 
   private final Size size;
+  private final DType dtype;
   private final DeviceScope owned;
   private final KvCache cache;
   private final RopeTable rope;
@@ -112,7 +113,7 @@ final class DecodeMemory implements AutoCloseable {
     this.size = size;
     Device device = model.device();
     TextConfig text = model.config().text();
-    DType dtype = model.dtype();
+    dtype = model.dtype();
     int rows = size.blockRows();
     boolean padded = size.slots() > 1;
     try (DeviceScope scope = new DeviceScope(device)) {
@@ -219,7 +220,7 @@ final class DecodeMemory implements AutoCloseable {
   Decided decided(PassPlan plan, PassPlan.Part part) {
     Sequence sequence = part.sequence();
     return new Decided(new BlockState(blocks, sequence.slot()), chosen, part.variants() == 0 ? 0 : plan.firstScored(sequence),
-        wanted);
+        wanted, dtype);
   }
 
   /** [slots · block rows, H]: embeddings of the blocks' prompt rows. */

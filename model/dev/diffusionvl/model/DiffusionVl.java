@@ -56,7 +56,7 @@ public final class DiffusionVl implements AutoCloseable {
   /**
    * Loads a checkpoint folder in the Hugging Face layout.
    *
-   * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
+   * @param dtype BF16, F16, or F32 for fidelity tests; stored weights are converted
    * @param listener hears of the progress
    * @throws dev.diffusionvl.loader.BadInputException naming the file and field that is missing or wrong
    * @throws java.util.concurrent.CancellationException if the thread is interrupted
@@ -70,7 +70,7 @@ public final class DiffusionVl implements AutoCloseable {
   /**
    * Loads a model whose files are open and checked; they may be closed afterwards.
    *
-   * @param dtype BF16, or F32 for fidelity tests; stored weights are converted
+   * @param dtype BF16, F16, or F32 for fidelity tests; stored weights are converted
    * @param listener hears of the progress
    * @throws dev.diffusionvl.runtime.OutOfDeviceMemoryException before anything is read, when the weights do not fit
    */
@@ -86,14 +86,14 @@ public final class DiffusionVl implements AutoCloseable {
    * A model with seeded random weights of the configuration's shapes, made on the device: as fast as a trained one, and as wise as
    * chance.
    *
-   * @param dtype BF16 or F32
+   * @param dtype BF16, F16 or F32
    * @param tokenizer its ids must lie within the configuration's vocabulary
    */
   public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, long seed) {
     return random(device, config, tokenizer, dtype, WeightForm.DENSE, seed);
   }
 
-  /** The same with the layers' weights in some form. @param form with BF16: DENSE, FP8 or INT4; with F32: DENSE */
+  /** The same with the layers' weights in some form. @param form with BF16 and F16: DENSE, FP8 or INT4; with F32: DENSE */
   public static DiffusionVl random(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightForm form, long seed) {
     long start = System.nanoTime();
     try (WeightSource source = new RandomWeights(device, config, form, seed)) {
@@ -103,8 +103,8 @@ public final class DiffusionVl implements AutoCloseable {
 
   private static DiffusionVl of(Device device, ModelConfig config, Tokenizer tokenizer, DType dtype, WeightSource source,
       long start) {
-    if (dtype != DType.BF16 && dtype != DType.F32) {
-      throw new IllegalArgumentException("dtype is " + dtype + ", allowed are BF16 and F32");
+    if (!dtype.isHalf() && dtype != DType.F32) {
+      throw new IllegalArgumentException("dtype is " + dtype + ", allowed are BF16, F16 and F32");
     }
     try (WeightUploader uploader = new WeightUploader(device, source, dtype, config.text().tieWordEmbeddings())) {
       TextWeights text = TextWeights.load(uploader, config.text());

@@ -21,14 +21,17 @@ public final class ExpandedWeights implements AutoCloseable {
   private final DeviceBuffer scratch; // null where all weights are dense
   private final Map<Linear, Linear.Dense> views = new IdentityHashMap<>(); // how the scratch memory is seen for each packed layer
 
-  /** @param weights live at least as long */
-  public ExpandedWeights(Stream stream, Kernels kernels, TextWeights weights) {
+  /**
+   * @param weights live at least as long
+   * @param dtype BF16 or F16 where weights are packed
+   */
+  public ExpandedWeights(Stream stream, Kernels kernels, TextWeights weights, DType dtype) {
     this.stream = stream;
     this.kernels = kernels;
     List<Linear> packed = weights.linears().filter(linear -> linear instanceof Linear.Packed).toList();
     long most = packed.stream().mapToLong(linear -> (long) linear.out() * linear.in()).max().orElse(0);
     try (DeviceScope scope = new DeviceScope(stream.device())) {
-      scratch = most == 0 ? null : scope.allocate("expanded weights", DType.BF16, most);
+      scratch = most == 0 ? null : scope.allocate("expanded weights", dtype, most);
       packed.forEach(linear -> views.put(linear, new Linear.Dense(scratch.slice(0, linear.out(), linear.in()), linear.bias())));
       owned = scope.keep();
     }

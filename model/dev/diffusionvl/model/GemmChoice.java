@@ -39,7 +39,7 @@ public enum GemmChoice {
     return switch (this) {
       case OWN -> true;
       case CUBLAS -> false;
-      case AUTO -> dtype == DType.BF16 && rows <= SkinnyWorkspace.MAX_ROWS;
+      case AUTO -> dtype != DType.F32 && rows <= SkinnyWorkspace.MAX_ROWS;
     };
   }
 }

@@ -68,7 +68,7 @@ final class Guide {
     List<Integer> open = IntStream.range(0, block.rows()).filter(row -> block.id(row) == maskId).boxed()
         .sorted(Comparator.comparingDouble((Integer row) -> -decided.probability(row)).thenComparing(row -> row)).toList();
     if (open.stream().anyMatch(row -> Float.isNaN(decided.probability(row)))) {
-      throw new NumericalException("the model's logits hold NaN (denoise forward " + block.forwards() + "): broken weights?");
+      throw decided.sawNaN("denoise forward " + block.forwards());
     }
     long above = !schedule.dynamic() ? 0 : open.stream().filter(row -> decided.probability(row) > schedule.threshold()).count();
     int due = due(block.step(), open.size());

@@ -17,12 +17,12 @@ import java.util.Map;
  */
 public record ModelOutline(TextWeights text, Parameters parameters) {
 
-  /** The outline of a configuration's model. @param dtype BF16 or F32 */
+  /** The outline of a configuration's model. @param dtype BF16, F16 or F32 */
   public static ModelOutline of(ModelConfig config, DType dtype) {
     return of(config, new Shapes(ModelShapes.of(config)), dtype);
   }
 
-  /** The outline of a checkpoint's model, which keeps quantised weights as they are where it can. @param dtype BF16 or F32 */
+  /** The outline of a checkpoint's model, which keeps quantised weights as they are where it can. @param dtype BF16, F16 or F32 */
   public static ModelOutline of(ModelFiles files, DType dtype) {
     try (WeightSource source = new CheckpointWeights(null, files.checkpoint(), LoadListener.NONE)) {
       return of(files.config(), source, dtype);

@@ -12,6 +12,7 @@ final class StoredTypes {
   static DType dtype(TensorType type) {
     return switch (type) {
       case BF16 -> DType.BF16;
+      case F16 -> DType.F16;
       case F32 -> DType.F32;
       case F64 -> DType.F64;
       case I32 -> DType.I32;

@@ -67,7 +67,7 @@ final class Transformer implements AutoCloseable {
     gemm = factory.choice();
     try (DeviceScope scope = new DeviceScope(stream.device())) {
       activations = scope.own(new Activations(stream.device(), dtype, config, maxRows, blockRows * scored));
-      plain = factory.plain(config, weights, stream, kernels, activations, scope.own(new ExpandedWeights(stream, kernels, weights)));
+      plain = factory.plain(config, weights, stream, kernels, activations, scope.own(new ExpandedWeights(stream, kernels, weights, dtype)));
       fused = factory.fused(config, weights, stream, kernels, activations);
       workspace = sharesKeys(dtype, blockRows) ? scope.own(new AttentionWorkspace(stream, config.heads(),
           config.kvHeads(), config.headDim(), written, blockRows)) : null;
@@ -77,7 +77,7 @@ final class Transformer implements AutoCloseable {
 
   /** Whether blocks of so many rows share keys in an {@link AttentionWorkspace}. */
   static boolean sharesKeys(DType dtype, int blockRows) {
-    return dtype == DType.BF16 && blockRows > 0 && blockRows <= FEW_ROWS;
+    return dtype != DType.F32 && blockRows > 0 && blockRows <= FEW_ROWS;
   }
 
   /** The residual stream: copy embeddings to its first rows, or {@link #embed} tokens there, before {@link #forward}. */

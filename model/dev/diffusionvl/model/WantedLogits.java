@@ -70,7 +70,7 @@ final class WantedLogits {
     int row = rows.get(first).get(edge);
     int at = places.get(first) + edge;
     float logit = dtype == DType.F32 ? logits.segment().getAtIndex(JAVA_FLOAT, at)
-        : Float.intBitsToFloat(logits.segment().getAtIndex(JAVA_SHORT, at) << 16);
+        : dtype.fromHalf(logits.segment().getAtIndex(JAVA_SHORT, at));
     return (double) logit - rowMax.segment().getAtIndex(JAVA_FLOAT, row) - Math.log(rowSum.segment().getAtIndex(JAVA_FLOAT, row));
   }
 }

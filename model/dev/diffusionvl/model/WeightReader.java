@@ -26,6 +26,8 @@ final class WeightReader implements AutoCloseable {
   /** Largest piece on the device, and size of a pinned buffer. */
   static final long BUFFER_BYTES = 8L << 20;
 
+  private static final int F16_INFINITY = 0x7c00;
+
   private final DeviceScope owned;
   private final Stream stream;
   private final PinnedBuffer[] buffers = new PinnedBuffer[2];
@@ -56,32 +58,38 @@ final class WeightReader implements AutoCloseable {
   }
 
   private static void convert(TensorView view, MemorySegment from, MemorySegment to, DType dtype) {
-    boolean bf16 = dtype == DType.BF16;
     long n = to.byteSize() / dtype.bytes();
     switch (view.type()) {
       case TensorType type when StoredTypes.dtype(type) == dtype -> MemorySegment.copy(from, 0, to, 0, to.byteSize());
       case F32 -> {
         for (long i = 0; i < n; i++) {
-          to.setAtIndex(JAVA_SHORT, i, DType.toBf16(from.getAtIndex(JAVA_FLOAT_UNALIGNED, i)));
+          put(view, from.getAtIndex(JAVA_FLOAT_UNALIGNED, i), to, i, dtype);
         }
       }
       case BF16 -> {
         for (long i = 0; i < n; i++) {
-          to.setAtIndex(JAVA_FLOAT, i, DType.fromBf16(from.getAtIndex(JAVA_SHORT_UNALIGNED, i)));
+          put(view, DType.fromBf16(from.getAtIndex(JAVA_SHORT_UNALIGNED, i)), to, i, dtype);
         }
       }
       case F16 -> {
         for (long i = 0; i < n; i++) {
-          float value = Float.float16ToFloat(from.getAtIndex(JAVA_SHORT_UNALIGNED, i));
-          if (bf16) {
-            to.setAtIndex(JAVA_SHORT, i, DType.toBf16(value));
-          } else {
-            to.setAtIndex(JAVA_FLOAT, i, value);
-          }
+          put(view, Float.float16ToFloat(from.getAtIndex(JAVA_SHORT_UNALIGNED, i)), to, i, dtype);
         }
       }
       default -> throw new BadInputException("tensor " + view.name() + ": dtype " + view.type() + " is not a weight type (BF16, F16, F32)");
     }
+  }
+
+  private static void put(TensorView view, float value, MemorySegment to, long i, DType dtype) {
+    if (dtype == DType.F32) {
+      to.setAtIndex(JAVA_FLOAT, i, value);
+      return;
+    }
+    short bits = dtype.toHalf(value);
+    if (dtype == DType.F16 && (bits & 0x7fff) == F16_INFINITY && !Float.isInfinite(value)) {
+      throw new BadInputException("tensor " + view.name() + ": " + value + " is beyond float16's 65,504; use --dtype bf16");
+    }
+    to.setAtIndex(JAVA_SHORT, i, bits);
   }
 
   /** Waits for all copies. */

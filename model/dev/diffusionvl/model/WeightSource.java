@@ -16,7 +16,7 @@ interface WeightSource extends AutoCloseable {
   /**
    * Begins to fill a buffer with a tensor's values, converted to the buffer's dtype.
    *
-   * @param target BF16 or F32, as many elements as the tensor has
+   * @param target BF16, F16 or F32, as many elements as the tensor has
    */
   void fill(String name, DeviceBuffer target);
 

@@ -154,14 +154,14 @@ final class WeightUploader implements AutoCloseable {
   }
 
   /**
-   * A linear layer like {@link #linear}. Where the model is in BF16 and the source has codes and scales for all of its parts, it keeps
+   * A linear layer like {@link #linear}. Where the model is in BF16 or F16 and the source has codes and scales for all of its parts, it keeps
    * them.
    *
    * @param paired rows of the halves of out are used together: gate and up
    */
   Linear packable(boolean bias, boolean paired, String... names) {
     List<String> weights = Arrays.stream(names).map(name -> name + ".weight").toList();
-    WeightSource.Packing packing = dtype != DType.BF16 ? null : source.packing(weights, paired);
+    WeightSource.Packing packing = dtype == DType.F32 ? null : source.packing(weights, paired);
     if (packing == null) {
       return linear(bias, names);
     }

@@ -26,7 +26,9 @@ public final class ForwardPass implements AutoCloseable {
   private final ImageFeatures images; // null: a language model alone
   private final PassRoom room;
 
+  /** @param model in BF16 or F32 */
   public ForwardPass(DiffusionVl model) {
+    Trainer.requireTrained(model);
     this.model = model;
     this.device = model.device();
     try (DeviceScope own = new DeviceScope(device)) {
@@ -34,7 +36,7 @@ public final class ForwardPass implements AutoCloseable {
       Gemm gemm = own.own(new Gemm(stream));
       Twin none = own.own(new Twin(TrainingMemory.on(device), "no gradients", List.of()));
       language = new LanguageModelTraining(model, stream, gemm, none, null,
-          own.own(new ExpandedWeights(stream, model.kernels(), model.text())), true);
+          own.own(new ExpandedWeights(stream, model.kernels(), model.text(), model.dtype())), true);
       images = model.vision() instanceof NoTower ? null
           : new ImageFeatures(own.own(VisionTraining.of(model, stream, gemm, none, true, null)), stream, model);
       room = own.own(new PassRoom(stream, model.config().text(), (rows, targets) -> new TextActivations(TrainingMemory.on(device),

@@ -74,6 +74,7 @@ public final class Trainer implements AutoCloseable {
 
   /** @param remarks hears what the user should know */
   Trainer(DiffusionVl model, Objective objective, TrainerOptions options, Consumer<String> remarks) {
+    requireTrained(model);
     this.model = model;
     this.device = model.device();
     this.objective = objective;
@@ -95,6 +96,13 @@ public final class Trainer implements AutoCloseable {
       room = scope.own(new PassRoom(stream, model.config().text(), (rows, targets) -> state.activations(TrainingMemory.on(device),
           model.dtype(), model.config().text(), rows, targets, options.recompute())));
       this.scope = scope.keep();
+    }
+  }
+
+  /** The passes of training have kernels in BF16 and F32: gradients would not fit into F16's range. */
+  static void requireTrained(DiffusionVl model) {
+    if (model.dtype() == DType.F16) {
+      throw new IllegalArgumentException("the model is in F16, training runs in BF16 and F32");
     }
   }
 

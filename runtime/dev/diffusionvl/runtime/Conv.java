@@ -64,7 +64,7 @@ public final class Conv extends Handle {
   /**
    * Convolves images with square filters (as networks do: without flipping them).
    *
-   * @param x [images, height, width, channels], BF16 or F32
+   * @param x [images, height, width, channels], BF16, F16 or F32
    * @param w [filters, side, side, channels], dtype of x
    * @param y [images, (height − side) / stride + 1, (width − side) / stride + 1, filters], dtype of x, rounded once
    * @throws IllegalArgumentException naming the argument that does not fit
@@ -80,22 +80,25 @@ public final class Conv extends Handle {
     require(sizes, "sizes", detail);
     int rows = (height - side) / stride + 1;
     int columns = (width - side) / stride + 1;
-    require((x.dtype() == DType.BF16 || x.dtype() == DType.F32) && x.elements() >= (long) images * height * width * channels, "x", detail);
+    require((x.dtype().isHalf() || x.dtype() == DType.F32) && x.elements() >= (long) images * height * width * channels, "x", detail);
     require(w.dtype() == x.dtype() && w.elements() >= (long) filters * side * side * channels, "w", detail);
     require(y.dtype() == x.dtype() && y.elements() >= (long) images * rows * columns * filters, "y", detail);
     if (images == 0) {
       return;
     }
     stream.checkOpen();
-    boolean bf16 = x.dtype() == DType.BF16;
-    int type = bf16 ? cudnnDataType.CUDNN_DATA_BFLOAT16 : cudnnDataType.CUDNN_DATA_FLOAT;
+    int type = switch (x.dtype()) {
+      case BF16 -> cudnnDataType.CUDNN_DATA_BFLOAT16;
+      case F16 -> cudnnDataType.CUDNN_DATA_HALF;
+      default -> cudnnDataType.CUDNN_DATA_FLOAT;
+    };
     check(JCudnn.cudnnSetTensor4dDescriptor(xShape, NHWC, type, images, channels, height, width), "cudnnSetTensor4dDescriptor", detail);
     check(JCudnn.cudnnSetFilter4dDescriptor(wShape, type, NHWC, filters, channels, side, side), "cudnnSetFilter4dDescriptor", detail);
     check(JCudnn.cudnnSetTensor4dDescriptor(yShape, NHWC, type, images, filters, rows, columns), "cudnnSetTensor4dDescriptor", detail);
     check(JCudnn.cudnnSetConvolution2dDescriptor(convolution, 0, 0, stride, stride, 1, 1, cudnnConvolutionMode.CUDNN_CROSS_CORRELATION,
         cudnnDataType.CUDNN_DATA_FLOAT), "cudnnSetConvolution2dDescriptor", detail);
     // The default mode would let f32 go through TF32.
-    int math = bf16 ? cudnnMathType.CUDNN_TENSOR_OP_MATH : cudnnMathType.CUDNN_FMA_MATH;
+    int math = x.dtype().isHalf() ? cudnnMathType.CUDNN_TENSOR_OP_MATH : cudnnMathType.CUDNN_FMA_MATH;
     check(JCudnn.cudnnSetConvolutionMathType(convolution, math), "cudnnSetConvolutionMathType", detail);
     int algorithm = algorithm(detail);
     long bytes = workspaceBytes(algorithm, detail);

@@ -139,15 +139,15 @@ public final class DeviceBuffer implements AutoCloseable {
     return slice(first * width, rest);
   }
 
-  /** Uploads floats, rounding to the buffer's dtype (F32 or BF16); waits. */
+  /** Uploads floats, rounding to the buffer's dtype (F32, BF16 or F16); waits. */
   public void set(Stream stream, float... values) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment host = arena.allocate(Math.max(1, (long) values.length * dtype.bytes()), 16);
       switch (dtype) {
         case F32 -> MemorySegment.copy(values, 0, host, JAVA_FLOAT, 0, values.length);
-        case BF16 -> {
+        case BF16, F16 -> {
           for (int i = 0; i < values.length; i++) {
-            host.setAtIndex(JAVA_SHORT, i, DType.toBf16(values[i]));
+            host.setAtIndex(JAVA_SHORT, i, dtype.toHalf(values[i]));
           }
         }
         default -> throw wrongType("floats");
@@ -176,16 +176,16 @@ public final class DeviceBuffer implements AutoCloseable {
     }
   }
 
-  /** Downloads all elements of an F32 or BF16 buffer as floats; waits for the stream. */
+  /** Downloads all elements of an F32, BF16 or F16 buffer as floats; waits for the stream. */
   public float[] getFloats(Stream stream) {
     float[] values = new float[Math.toIntExact(elements)];
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment host = download(stream, arena);
       switch (dtype) {
         case F32 -> MemorySegment.copy(host, JAVA_FLOAT, 0, values, 0, values.length);
-        case BF16 -> {
+        case BF16, F16 -> {
           for (int i = 0; i < values.length; i++) {
-            values[i] = DType.fromBf16(host.getAtIndex(JAVA_SHORT, i));
+            values[i] = dtype.fromHalf(host.getAtIndex(JAVA_SHORT, i));
           }
         }
         default -> throw wrongType("floats");

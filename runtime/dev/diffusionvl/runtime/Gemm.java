@@ -48,7 +48,7 @@ public final class Gemm extends Handle {
   /** Gives the handle its stream, its way of summing and its workspace, which it returns: null where none is needed. */
   private DeviceBuffer prepare() {
     check(JCublas2.cublasSetStream(handle, new cudaStream_t(stream.handle())), "cublasSetStream", "");
-    // Sums split over k are added up in f32 before the one rounding, also when y is BF16.
+    // Sums split over k are added up in f32 before the one rounding, also when y is BF16 or F16.
     check(JCublas2.cublasSetMathMode(handle, cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode", "");
     if (workspaceBytes(device()) == 0) {
       return null;
@@ -99,7 +99,7 @@ public final class Gemm extends Handle {
   /**
    * y = x · wᵀ.
    *
-   * @param x [m,k], BF16 or F32
+   * @param x [m,k], BF16, F16 or F32
    * @param w [n,k], dtype of x
    * @param y [m,n]; dtype of x (rounded once) or F32 (the accumulators)
    * @throws IllegalArgumentException naming the argument that does not fit
@@ -111,7 +111,7 @@ public final class Gemm extends Handle {
   /**
    * The gradient of x in y = x · wᵀ: dx = dy · w.
    *
-   * @param dy [m,n], BF16 or F32
+   * @param dy [m,n], BF16, F16 or F32
    * @param w [n,k], dtype of dy
    * @param dx [m,k]; dtype of dy (rounded once) or F32
    * @throws IllegalArgumentException naming the argument that does not fit
@@ -123,7 +123,7 @@ public final class Gemm extends Handle {
   /**
    * Adds the gradient of w in y = x · wᵀ: dw += dyᵀ · x.
    *
-   * @param dy [m,n], BF16 or F32
+   * @param dy [m,n], BF16, F16 or F32
    * @param x [m,k], dtype of dy
    * @param dw F32 [n,k]
    * @throws IllegalArgumentException naming the argument that does not fit
@@ -152,7 +152,7 @@ public final class Gemm extends Handle {
     enter();
     stream.checkOpen();
     require(m >= 0 && n > 0 && k > 0, form, "sizes", null, m, n, k);
-    require((left.dtype() == DType.BF16 || left.dtype() == DType.F32) && holds(left, leftStride, m, form.leftColumns(n, k)), form,
+    require((left.dtype().isHalf() || left.dtype() == DType.F32) && holds(left, leftStride, m, form.leftColumns(n, k)), form,
         form.left, left, m, n, k);
     require(right.dtype() == left.dtype() && holds(right, rightStride, form == Form.WEIGHT_GRADIENT ? m : n, k), form, form.right, right, m,
         n, k);
@@ -203,7 +203,11 @@ public final class Gemm extends Handle {
   }
 
   private static int cudaType(DType dtype) {
-    return dtype == DType.BF16 ? cudaDataType.CUDA_R_16BF : cudaDataType.CUDA_R_32F;
+    return switch (dtype) {
+      case BF16 -> cudaDataType.CUDA_R_16BF;
+      case F16 -> cudaDataType.CUDA_R_16F;
+      default -> cudaDataType.CUDA_R_32F;
+    };
   }
 
   private static void check(int status, String call, String detail) {

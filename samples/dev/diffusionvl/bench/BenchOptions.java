@@ -23,7 +23,7 @@ final class BenchOptions {
   @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
   private String device;
 
-  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16, f16 or f32")
   private String dtype;
 
   @Option(names = "--format", paramLabel = "F", defaultValue = "table", description = "table, json (lines), csv or markdown")
@@ -103,11 +103,11 @@ final class BenchOptions {
   }
 
   DType dtype() {
-    return switch (dtype) {
-      case "bf16" -> DType.BF16;
-      case "f32" -> DType.F32;
-      default -> throw usage("--dtype is '" + dtype + "', allowed are bf16 and f32");
-    };
+    try {
+      return DType.ofActivations(dtype);
+    } catch (IllegalArgumentException e) {
+      throw usage("--" + e.getMessage());
+    }
   }
 
   ModelShape shape(String name) {

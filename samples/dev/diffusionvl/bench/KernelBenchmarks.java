@@ -41,6 +41,7 @@ import dev.diffusionvl.bench.op.SwigluBackwardBenchmark;
 import dev.diffusionvl.bench.op.SwigluBenchmark;
 import dev.diffusionvl.bench.op.VisionRotaryBenchmark;
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,7 +58,9 @@ final class KernelBenchmarks {
     List<Supplier<KernelBenchmark>> rows = new ArrayList<>();
     language(bench, bench.config().blockSize(), rows);
     vision(bench, rows);
-    training(bench, bench.pick(2048, 24), rows);
+    if (bench.dtype() != DType.F16) { // which nothing is trained in
+      training(bench, bench.pick(2048, 24), rows);
+    }
     rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.FP8));
     rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.INT4));
     for (WeightForm form : forms) {

@@ -7,6 +7,7 @@ import dev.diffusionvl.bench.measure.Row;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.DiffusionVl;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.train.BlockDiffusionObjective;
 import dev.diffusionvl.train.Example;
 import dev.diffusionvl.train.PassRows;
@@ -51,6 +52,9 @@ final class TrainCommand implements Callable<Integer> {
     if (length < 2 * config.blockSize() || length % config.blockSize() != 0 || length > config.text().maxPositionEmbeddings()) {
       throw options.usage("--rows is " + length + ", allowed are multiples of " + config.blockSize() + " from " + 2 * config.blockSize()
           + " to " + config.text().maxPositionEmbeddings());
+    }
+    if (options.dtype() == DType.F16) {
+      throw options.usage("--dtype is 'f16', training runs in bf16 and f32");
     }
     return options.run((device, report) -> {
       BlockDiffusionObjective objective = new BlockDiffusionObjective(config.blockSize(), config.maskTokenId(),

@@ -21,8 +21,8 @@ final class WeightOptions {
       } catch (IllegalArgumentException e) {
         throw options.usage(e.getMessage());
       }
-      if (form != WeightForm.DENSE && options.dtype() != DType.BF16) {
-        throw options.usage("--weights " + word + " goes with --dtype bf16 only");
+      if (form != WeightForm.DENSE && options.dtype() == DType.F32) {
+        throw options.usage("--weights " + word + " goes with --dtype bf16 and f16 only");
       }
       return form;
     }).toList();

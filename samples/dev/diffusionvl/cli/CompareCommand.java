@@ -52,7 +52,7 @@ final class CompareCommand implements Callable<Integer> {
       + "answer, rounded up to whole blocks)")
   private Integer genLength;
 
-  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16, f16 or f32")
   private String dtype;
 
   @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
@@ -74,7 +74,7 @@ final class CompareCommand implements Callable<Integer> {
     if (genLength != null && genLength < 1) {
       throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
     }
-    DType type = ModelChoice.choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+    DType type = ModelChoice.dtype(dtype);
     List<Compared> rows = new ArrayList<>();
     boolean emulated;
     String where;

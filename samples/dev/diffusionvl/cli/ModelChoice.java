@@ -19,7 +19,7 @@ final class ModelChoice {
   @Option(names = "--device", paramLabel = "D", description = "auto, gpu, gpu:N or emulated (default: auto, or -Ddvl.device)")
   private String device;
 
-  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16 or f32")
+  @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "bf16", description = "bf16, f16 or f32")
   private String dtype;
 
   @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
@@ -36,7 +36,16 @@ final class ModelChoice {
   }
 
   DType dtype() {
-    return choice("dtype", dtype, "bf16", DType.BF16, "f32", DType.F32);
+    return dtype(dtype);
+  }
+
+  /** The activations' type that a command's option names. */
+  static DType dtype(String given) {
+    try {
+      return DType.ofActivations(given);
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
   }
 
   GemmChoice gemm() {

@@ -12,7 +12,7 @@ public final class ActivationBackward extends Op {
   private static final int EACH = 4;
 
   public ActivationBackward(Device device) {
-    super(device, "activation_backward");
+    super(device, "activation_backward", TRAINED);
   }
 
   /**

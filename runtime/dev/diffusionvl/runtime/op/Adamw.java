@@ -30,7 +30,7 @@ public final class Adamw extends Op {
   }
 
   public Adamw(Device device) {
-    super(device, "adamw");
+    super(device, "adamw", TRAINED);
   }
 
   /**

@@ -27,7 +27,7 @@ public final class Adamw8bit extends Op {
   public record Moments(DeviceBuffer first, DeviceBuffer firstScale, DeviceBuffer second, DeviceBuffer secondScale) {}
 
   public Adamw8bit(Device device) {
-    super(device, "adamw_8bit");
+    super(device, "adamw_8bit", TRAINED);
   }
 
   /** Scales of so many elements. */

@@ -11,7 +11,7 @@ import java.util.List;
 
 /**
  * Block-masked attention over segments: prefill, denoising, fused store and vision windows (docs/model.md, "Qwen vision tower" and
- * "Language model"). BF16 runs on tensor cores, F32 on a plain kernel for fidelity tests.
+ * "Language model"). BF16 and F16 run on tensor cores, F32 on a plain kernel for fidelity tests.
  */
 public final class Attention extends Op {
   private static final int THREADS = 128;
@@ -23,8 +23,8 @@ public final class Attention extends Op {
   private record Kernel(Instances simt, Instances tiled, Instances split) {
     Kernel(Device device, int headDim) {
       this(new Instances(device, "attention_simt", "attention_d" + headDim, List.of(DType.F32)),
-          new Instances(device, "attention", "attention_d" + headDim, List.of(DType.BF16)),
-          new Instances(device, "attention", "attention_split_d" + headDim, List.of(DType.BF16)));
+          new Instances(device, "attention", "attention_d" + headDim, HALVES),
+          new Instances(device, "attention", "attention_split_d" + headDim, HALVES));
     }
   }
 
@@ -45,7 +45,7 @@ public final class Attention extends Op {
   }
 
   /**
-   * @param q BF16 or F32 [rows, heads, head dim], 16-byte aligned
+   * @param q BF16, F16 or F32 [rows, heads, head dim], 16-byte aligned
    * @param kv dtype of q, 16-byte aligned; heads of 128, 80 or 72 dimensions
    * @param out as q
    * @param scale of the scores, usually 1/√(head dim)
@@ -74,7 +74,7 @@ public final class Attention extends Op {
   /**
    * The same for the way forward of training, without a workspace.
    *
-   * @param q BF16 or F32; see above for the others
+   * @param q BF16, F16 or F32; see above for the others
    * @param logSumExp F32 [rows, heads]: gets the logarithm of the sum of exp(scale · score), which {@link AttentionBackward} needs; −∞ for
    *     a row that sees nothing
    */
@@ -96,7 +96,7 @@ public final class Attention extends Op {
     } else {
       int shared = sharedBytes(TILE_ROWS, heads.dim());
       int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), TILE_ROWS);
-      launch = stream.launch(allowing(kernel.tiled.of(DType.BF16), shared), tiles, heads.keyValue(), segments.count(), THREADS, shared);
+      launch = stream.launch(allowing(kernel.tiled.of(q.dtype()), shared), tiles, heads.keyValue(), segments.count(), THREADS, shared);
     }
     launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp);
     sizes(launch, kv, scale).go();

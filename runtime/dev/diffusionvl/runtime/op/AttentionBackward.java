@@ -49,7 +49,7 @@ public final class AttentionBackward extends Op {
   private final Kernel d72;
 
   public AttentionBackward(Device device) {
-    super(device, "attention_backward");
+    super(device, "attention_backward", TRAINED);
     d128 = new Kernel(device, 128);
     d80 = new Kernel(device, 80);
     d72 = new Kernel(device, 72);

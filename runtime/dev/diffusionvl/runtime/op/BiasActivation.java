@@ -26,7 +26,7 @@ public final class BiasActivation extends Op {
   /**
    * @param acc F32 accumulators [rows, width]
    * @param bias dtype of out [width], or null
-   * @param out BF16 or F32 [rows, width]
+   * @param out BF16, F16 or F32 [rows, width]
    * @param activation one of the constants of this class
    */
   public void launch(Stream stream, DeviceBuffer acc, DeviceBuffer bias, DeviceBuffer out, int rows, int width, int activation) {

@@ -18,7 +18,7 @@ public final class BlendRows extends Op {
   }
 
   /**
-   * @param table BF16 or F32 [tableRows, width]
+   * @param table BF16, F16 or F32 [tableRows, width]
    * @param index I32 [rows, 4]; outside the table: the row becomes NaN
    * @param weight F32 [rows, 4]; 0 leaves a term out, whatever its index and row
    * @param out dtype of table [rows, width]

@@ -12,7 +12,7 @@ public final class ColumnSum extends Op {
   private static final int COLUMNS = 32; // of a block
 
   public ColumnSum(Device device) {
-    super(device, "column_sum");
+    super(device, "column_sum", TRAINED);
   }
 
   /**

@@ -24,7 +24,7 @@ public final class Confidence extends Op {
   }
 
   /**
-   * @param logits BF16 or F32 [rows, vocab]
+   * @param logits BF16, F16 or F32 [rows, vocab]
    * @param to the most likely token of each row (lowest id on ties) and its probability, 1 / rowSumExp
    * @param excluded an id that counts as −∞, or −1
    * @param legal I32 [rows, {@link #legalWords}(vocab)]: a bit per token, bit t mod 32 of word t / 32; tokens without it count as −∞; or

@@ -11,7 +11,7 @@ public final class CrossEntropy extends Op {
   private static final int THREADS = 512;
 
   public CrossEntropy(Device device) {
-    super(device, "cross_entropy");
+    super(device, "cross_entropy", TRAINED);
   }
 
   /**

@@ -15,7 +15,7 @@ public final class ExtractPatches extends Op {
   }
 
   /**
-   * @param images BF16 or F32 [count, height, width, channels]
+   * @param images BF16, F16 or F32 [count, height, width, channels]
    * @param patches dtype of images [count · (height / patch) · (width / patch), patch, patch, channels], raster order; a remainder at
    *     the right and the bottom is left out
    */

@@ -18,7 +18,7 @@ public final class FillNormal extends Op {
   /**
    * Fills all of a buffer.
    *
-   * @param out BF16 or F32
+   * @param out BF16, F16 or F32
    * @param seed of the stream; element i is a function of (seed, i) alone
    */
   public void launch(Stream stream, DeviceBuffer out, float mean, float scale, long seed) {

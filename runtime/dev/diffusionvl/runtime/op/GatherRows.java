@@ -15,7 +15,7 @@ public final class GatherRows extends Op {
   }
 
   /**
-   * @param table BF16 or F32 [tableRows, width]
+   * @param table BF16, F16 or F32 [tableRows, width]
    * @param index I32 [rows]; −1 − i: row i of {@code fallback}; past the table or the fallback: the row becomes NaN
    * @param fallback dtype of table [one row or more, width], or null: such rows stay as they are
    * @param out dtype of table [rows, width]

@@ -5,12 +5,12 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.KernelFunction;
 import java.util.List;
+import java.util.function.Function;
 
 /** A kernel's instances by dtype, each loaded on first use. A dtype without an instance is refused by name. */
 final class Instances {
   private final Device device;
   private final String file;
-  private final String stem;
   private final String[] names = new String[DType.values().length]; // null: no such instance
   private final KernelFunction[] loaded = new KernelFunction[names.length];
 
@@ -20,11 +20,15 @@ final class Instances {
    * @param file in cuda/
    */
   Instances(Device device, String file, String stem, List<DType> dtypes) {
+    this(device, file, dtypes, dtype -> stem + "_" + dtype.suffix());
+  }
+
+  /** @param function name of a dtype's function */
+  Instances(Device device, String file, List<DType> dtypes, Function<DType, String> function) {
     this.device = device;
     this.file = file;
-    this.stem = stem;
     for (DType dtype : dtypes) {
-      names[dtype.ordinal()] = stem + "_" + dtype.suffix();
+      names[dtype.ordinal()] = function.apply(dtype);
     }
   }
 
@@ -33,7 +37,7 @@ final class Instances {
     int at = dtype.ordinal();
     if (loaded[at] == null) {
       if (names[at] == null) {
-        throw new IllegalArgumentException(stem + ": there is no kernel for " + dtype);
+        throw new IllegalArgumentException(file + ": there is no kernel for " + dtype);
       }
       loaded[at] = device.kernel(file, names[at]);
     }

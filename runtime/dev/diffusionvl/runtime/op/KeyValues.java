@@ -6,7 +6,7 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 /**
  * Keys and values of one layer by slot, and the heads that read them: a layer of a cache, or the rows of a vision tower.
  *
- * @param keys BF16 or F32 [heads.keyValue, slots, heads.dim]
+ * @param keys BF16, F16 or F32 [heads.keyValue, slots, heads.dim]
  * @param values as keys
  * @param slots capacity in rows
  */

@@ -15,7 +15,7 @@ public final class LayerNorm extends Op {
   }
 
   /**
-   * @param x BF16 or F32 [rows, width]
+   * @param x BF16, F16 or F32 [rows, width]
    * @param weight dtype of x [width]
    * @param bias dtype of x [width]
    * @param y dtype of x [rows, width]; may be x

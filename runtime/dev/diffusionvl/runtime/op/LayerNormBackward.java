@@ -14,7 +14,7 @@ public final class LayerNormBackward extends Op {
   private final ColumnSum columnSum;
 
   public LayerNormBackward(Device device) {
-    super(device, "layer_norm_backward");
+    super(device, "layer_norm_backward", TRAINED);
     columnSum = new ColumnSum(device);
   }
 

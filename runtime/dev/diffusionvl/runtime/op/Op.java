@@ -13,17 +13,29 @@ import java.util.List;
  */
 abstract class Op {
   /** What kernels with instances by dtype have instances for. */
-  static final List<DType> FLOATS = List.of(DType.BF16, DType.F32);
+  static final List<DType> FLOATS = List.of(DType.BF16, DType.F16, DType.F32);
+
+  /** The same of kernels that serve training alone. */
+  static final List<DType> TRAINED = List.of(DType.BF16, DType.F32);
+
+  /** What tensor cores multiply. */
+  static final List<DType> HALVES = List.of(DType.BF16, DType.F16);
 
   private final Device device;
   private final String name;
+  private final List<DType> dtypes;
   private final Instances instances;
 
   /** @param name file in cuda/ and stem of its functions */
   Op(Device device, String name) {
+    this(device, name, FLOATS);
+  }
+
+  Op(Device device, String name, List<DType> dtypes) {
     this.device = device;
     this.name = name;
-    instances = new Instances(device, name, name, FLOATS);
+    this.dtypes = dtypes;
+    instances = new Instances(device, name, name, dtypes);
   }
 
   /** The kernel's instance for activations of this dtype. */
@@ -41,8 +53,8 @@ abstract class Op {
     if (buffer == null) {
       throw missing(argument);
     }
-    if (!FLOATS.contains(buffer.dtype())) {
-      throw refused(argument, buffer, "dtype must be BF16 or F32");
+    if (!dtypes.contains(buffer.dtype())) {
+      throw refused(argument, buffer, "dtype must be one of " + dtypes);
     }
   }
 

@@ -20,7 +20,7 @@ public final class PositionEmbedding extends ProductOp {
    * @param patches F32 accumulators of a product, or values of out's dtype, [rows, width]
    * @param bias dtype of out [width]
    * @param position dtype of out [positions, width]; row r is at position r mod positions
-   * @param out BF16 or F32 [rows, width]
+   * @param out BF16, F16 or F32 [rows, width]
    */
   public void launch(Stream stream, DeviceBuffer patches, DeviceBuffer bias, DeviceBuffer position, DeviceBuffer out, int rows, int width,
       int positions) {

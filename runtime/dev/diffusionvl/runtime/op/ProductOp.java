@@ -5,18 +5,17 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
-import java.util.List;
 
 /**
  * What launchers of elementwise kernels behind a matrix product share. The product comes as F32 accumulators, to which a bias may be
- * added, or rounded to the dtype of the model already ({@code name_bf16_bf16}).
+ * added, or rounded to the dtype of the model already ({@code name_bf16_bf16}, {@code name_f16_f16}).
  */
 abstract class ProductOp extends Op {
   private final Instances rounded;
 
   ProductOp(Device device, String name) {
     super(device, name);
-    rounded = new Instances(device, name, name + "_bf16", List.of(DType.BF16));
+    rounded = new Instances(device, name, HALVES, dtype -> name + "_" + dtype.suffix() + "_" + dtype.suffix());
   }
 
   /** The instance for such a product and a result of {@code dtype}. */

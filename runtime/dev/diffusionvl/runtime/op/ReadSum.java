@@ -15,7 +15,7 @@ public final class ReadSum extends Op {
   }
 
   /**
-   * @param x BF16 or F32, read as a whole
+   * @param x BF16, F16 or F32, read as a whole
    * @param partial F32 [blocks]: one partial sum a block; its size is the grid, 2048 fill any GPU
    */
   public void launch(Stream stream, DeviceBuffer x, DeviceBuffer partial) {

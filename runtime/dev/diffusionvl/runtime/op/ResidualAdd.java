@@ -16,7 +16,7 @@ public final class ResidualAdd extends ProductOp {
   }
 
   /**
-   * @param h BF16 or F32 [rows, width], in place
+   * @param h BF16, F16 or F32 [rows, width], in place
    * @param acc F32 accumulators, or rounded to the dtype of h already, [rows, width]
    * @param bias dtype of h [width], or null; only with accumulators
    */

@@ -18,7 +18,7 @@ public final class ResidualRmsNorm extends ProductOp {
   }
 
   /**
-   * @param h BF16 or F32 [rows, width], updated in place
+   * @param h BF16, F16 or F32 [rows, width], updated in place
    * @param acc F32 accumulators, or rounded to the dtype of h already, [rows, width]: the linear layer's output without bias
    * @param bias dtype of h [width], or null; only with accumulators
    * @param weight dtype of h [width], of the norm

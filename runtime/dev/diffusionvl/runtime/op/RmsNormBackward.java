@@ -14,7 +14,7 @@ public final class RmsNormBackward extends Op {
   private final ColumnSum columnSum;
 
   public RmsNormBackward(Device device) {
-    super(device, "rms_norm_backward");
+    super(device, "rms_norm_backward", TRAINED);
     columnSum = new ColumnSum(device);
   }
 

@@ -11,7 +11,7 @@ public final class RopeBackward extends Op {
   private static final int THREADS = 128;
 
   public RopeBackward(Device device) {
-    super(device, "rope_backward");
+    super(device, "rope_backward", TRAINED);
   }
 
   /**

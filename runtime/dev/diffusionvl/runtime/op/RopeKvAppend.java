@@ -18,7 +18,7 @@ public final class RopeKvAppend extends Op {
    * @param qkv F32 accumulators [rows, (heads + 2 kv heads) · head dim]: q, then k, then v
    * @param bias dtype of q, one row of qkv's width, or null
    * @param rope by the positions of the segments
-   * @param q BF16 or F32 [rows, heads, head dim]
+   * @param q BF16, F16 or F32 [rows, heads, head dim]
    * @param kv dtype of q: where keys and values go
    */
   public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, Rope rope, Segments segments, DeviceBuffer q, KeyValues kv) {

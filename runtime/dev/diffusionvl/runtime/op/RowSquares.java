@@ -21,7 +21,7 @@ public final class RowSquares extends Op {
   }
 
   /**
-   * @param x BF16 or F32 [rows, width]
+   * @param x BF16, F16 or F32 [rows, width]
    * @param squares F32 [rows, groups(width)]
    */
   public void launch(Stream stream, DeviceBuffer x, DeviceBuffer squares, int rows, int width) {

@@ -48,7 +48,7 @@ public final class Sample extends Op {
   }
 
   /**
-   * @param logits BF16 or F32 [predicted − first, vocab]: of the predictions from {@code first} on
+   * @param logits BF16, F16 or F32 [predicted − first, vocab]: of the predictions from {@code first} on
    * @param to token and probability [predicted]; those of the tasks are written
    * @param blocks their rules' temperatures are above 0 where a task draws
    * @param tasks I32 [count, {@value Blocks#TASK_FIELDS}]: the blocks to draw, one variant each; rows of their predictions must lie in

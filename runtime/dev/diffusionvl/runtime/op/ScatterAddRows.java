@@ -12,7 +12,7 @@ public final class ScatterAddRows extends Op {
   private static final int COLUMNS = 4 * THREADS; // of a block
 
   public ScatterAddRows(Device device) {
-    super(device, "scatter_add_rows");
+    super(device, "scatter_add_rows", TRAINED);
   }
 
   /**

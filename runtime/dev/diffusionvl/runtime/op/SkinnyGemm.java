@@ -13,7 +13,7 @@ public final class SkinnyGemm extends SkinnyOp {
   }
 
   /**
-   * @param x BF16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
+   * @param x BF16, F16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
    * @param w dtype of x [n, k], 16-byte aligned
    * @param y [rows, n]: F32, the sums, or the dtype of x, rounded once
    */
@@ -22,7 +22,7 @@ public final class SkinnyGemm extends SkinnyOp {
   }
 
   /**
-   * @param x dtype of dense weights, BF16 with packed ones; [rows, in], 16-byte aligned
+   * @param x dtype of dense weights, BF16 or F16 with packed ones; [rows, in], 16-byte aligned
    * @param y [rows, out]: F32, the sums, or the dtype of x, rounded once
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, DeviceBuffer y, int rows) {

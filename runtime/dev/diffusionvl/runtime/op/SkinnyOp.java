@@ -18,7 +18,8 @@ abstract class SkinnyOp extends Op {
   private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
   private final String name;
-  private final KernelFunction[][] instances = new KernelFunction[WeightForm.values().length][4]; // in bf16, by form and M: 8, 16, 32, 64
+  /** By form, dtype and M: 8, 16, 32, 64. */
+  private final KernelFunction[][][] instances = new KernelFunction[WeightForm.values().length][HALVES.size()][4];
 
   SkinnyOp(Device device, String name) {
     super(device, name);
@@ -26,11 +27,11 @@ abstract class SkinnyOp extends Op {
   }
 
   /** Loaded on first use. */
-  private KernelFunction instance(WeightForm form, int m) {
-    KernelFunction[] byRows = instances[form.ordinal()];
+  private KernelFunction instance(WeightForm form, DType dtype, int m) {
+    KernelFunction[] byRows = instances[form.ordinal()][HALVES.indexOf(dtype)];
     int at = Integer.numberOfTrailingZeros(m / 8);
     if (byRows[at] == null) {
-      KernelFunction kernel = kernel(name + "_m" + m + "_bf16" + form.suffix());
+      KernelFunction kernel = kernel(name + "_m" + m + "_" + dtype.suffix() + form.suffix());
       kernel.allowDynamicShared(form.ringBytes(m) + COLUMNS_BYTES);
       byRows[at] = kernel;
     }
@@ -61,7 +62,7 @@ abstract class SkinnyOp extends Op {
       return stream.launch(instance(dtype), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
     int m = rowsOfInstance(rows);
-    Launch launch = stream.launch(instance(form, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
+    Launch launch = stream.launch(instance(form, dtype, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
     return workspace.overlap() ? launch.overlapping() : launch;
   }
 
@@ -82,7 +83,7 @@ abstract class SkinnyOp extends Op {
       }
       case WeightMatrix.Packed packed -> {
         checkPacked(packed);
-        require(x.dtype() == DType.BF16, "bytes of an activation, with packed weights,", x.dtype().bytes());
+        require(x.dtype() != DType.F32, "bytes of an activation, with packed weights,", x.dtype().bytes());
       }
     }
     require(x.dtype() == DType.F32 || workspace.rows() >= rowsOfInstance(rows), "rows, more than the workspace is for,", rows);

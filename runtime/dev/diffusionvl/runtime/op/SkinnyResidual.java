@@ -13,7 +13,7 @@ public final class SkinnyResidual extends SkinnyOp {
   }
 
   /**
-   * @param x BF16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
+   * @param x BF16, F16 or F32 [rows, k], 16-byte aligned; k a multiple of 8
    * @param w dtype of x [n, k], 16-byte aligned
    * @param h dtype of x [rows, n]: updated, with the sums of squares of the new rows
    */

@@ -28,7 +28,7 @@ public final class SkinnyWorkspace implements AutoCloseable {
 
   /**
    * @param maxRows most rows of x of a product; more than 64 need no more memory than 64
-   * @param overlap bf16 products start while the kernel before them ends and fetch their first weights meanwhile (programmatic
+   * @param overlap products in bf16 and f16 start while the kernel before them ends and fetch their first weights meanwhile (programmatic
    *     dependent launch, needs jni-kernels; compute capability 9.0 and newer, ignored elsewhere); changes no bit
    */
   public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap) {

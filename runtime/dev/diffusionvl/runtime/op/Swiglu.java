@@ -18,7 +18,7 @@ public final class Swiglu extends ProductOp {
   /**
    * @param gateUp F32 accumulators, or rounded to the dtype of out already, [rows, 2 · inter]: gate, then up
    * @param bias dtype of out [2 · inter], or null; only with accumulators
-   * @param out BF16 or F32 [rows, inter]
+   * @param out BF16, F16 or F32 [rows, inter]
    */
   public void launch(Stream stream, DeviceBuffer gateUp, DeviceBuffer bias, DeviceBuffer out, int rows, int inter) {
     require(rows >= 0, "rows", rows);

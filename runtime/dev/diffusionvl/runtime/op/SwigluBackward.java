@@ -12,7 +12,7 @@ public final class SwigluBackward extends Op {
   private static final int EACH = 4;
 
   public SwigluBackward(Device device) {
-    super(device, "swiglu_backward");
+    super(device, "swiglu_backward", TRAINED);
   }
 
   /**

@@ -20,7 +20,7 @@ public final class VisionRotary extends Op {
    * @param qkv F32 accumulators [rows, 3, heads, head dim]
    * @param bias dtype of q [3, heads, head dim], or null
    * @param rope by row, or null: no rotation
-   * @param q BF16 or F32 [rows, heads, head dim]
+   * @param q BF16, F16 or F32 [rows, heads, head dim]
    * @param kv dtype of q: where keys and values go; as many heads as q has, one slot per row
    */
   public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, Rope rope, DeviceBuffer q, KeyValues kv) {

@@ -27,7 +27,7 @@ public enum WeightForm {
     this.stagesOf64 = stagesOf64;
   }
 
-  /** Bits of a weight; in {@link #DENSE}, those of bf16. */
+  /** Bits of a weight; in {@link #DENSE}, those of bf16 and f16. */
   public int bits() {
     return bits;
   }
@@ -47,7 +47,7 @@ public enum WeightForm {
     return m <= 32 ? stages : stagesOf64;
   }
 
-  /** Bytes of the ring of an instance for {@code m} rows of bf16. */
+  /** Bytes of the ring of an instance for {@code m} rows of numbers of 16 bits. */
   public int ringBytes(int m) {
     return stages(m) * (unitBytes() + besides + m * SkinnySplit.CHUNK * Short.BYTES);
   }

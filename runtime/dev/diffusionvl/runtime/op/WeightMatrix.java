@@ -14,7 +14,7 @@ public sealed interface WeightMatrix {
   /** Which of the records it is, and with which codes. */
   WeightForm form();
 
-  /** @param weight BF16 or F32 [out, in], 16-byte aligned */
+  /** @param weight BF16, F16 or F32 [out, in], 16-byte aligned */
   record Dense(DeviceBuffer weight, int out, int in) implements WeightMatrix {
     @Override
     public WeightForm form() {
@@ -23,7 +23,7 @@ public sealed interface WeightMatrix {
   }
 
   /**
-   * Weights of fewer bits, for activations in BF16: weight = (code − zero) · scale.
+   * Weights of fewer bits, for activations in BF16 or F16: weight = (code − zero) · scale.
    *
    * @param layout of codes, scales and zeros
    * @param codes U8 [{@link PackedLayout#codeBytes}]

@@ -56,7 +56,7 @@ public abstract class KernelBenchmark implements AutoCloseable {
 
   /** Bound on the relative L2 error of the checked rows. */
   protected double tolerance() {
-    return bench.dtype() == DType.BF16 ? 1e-2 : 1e-4;
+    return bench.dtype().isHalf() ? 1e-2 : 1e-4;
   }
 
   /** What is timed beside the kernel: a device-to-device copy that moves as many bytes. */

@@ -21,7 +21,7 @@ public final class ExpandWeightsBenchmark extends KernelBenchmark {
     super(bench, "expand_weights", form.name().toLowerCase(Locale.ROOT) + " " + size(bench) + "x" + size(bench));
     PackedLayout layout = new PackedLayout(form, size(bench), size(bench), false, Integer.numberOfTrailingZeros(GROUP));
     w = new PackedWeights(layout, codes("codes", layout.codeBytes()), input("scales", DType.F32, 0.01, 0.001, layout.scales()));
-    out = output("out", DType.BF16, layout.out(), layout.in());
+    out = output("out", bench.dtype().isHalf() ? bench.dtype() : DType.BF16, layout.out(), layout.in());
   }
 
   private static int size(Workbench bench) {

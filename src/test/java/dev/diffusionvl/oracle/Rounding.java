@@ -12,6 +12,12 @@ public enum Rounding {
       return DType.fromBf16(DType.toBf16((float) x));
     }
   },
+  F16 {
+    @Override
+    public double of(double x) {
+      return Float.float16ToFloat(Float.floatToFloat16((float) x));
+    }
+  },
   F32 {
     @Override
     public double of(double x) {
@@ -22,6 +28,10 @@ public enum Rounding {
   public abstract double of(double x);
 
   public static Rounding of(DType dtype) {
-    return dtype == DType.BF16 ? BF16 : F32;
+    return switch (dtype) {
+      case BF16 -> BF16;
+      case F16 -> F16;
+      default -> F32;
+    };
   }
 }

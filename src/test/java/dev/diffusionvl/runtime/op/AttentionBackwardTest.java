@@ -111,7 +111,7 @@ class AttentionBackwardTest extends OpTest {
   }
 
   private void check(List<Segment> layout, int heads, int kvHeads, int dim, int spare) {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       check(dtype, layout, heads, kvHeads, dim, spare);
     }
   }

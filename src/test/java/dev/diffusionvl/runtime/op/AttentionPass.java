@@ -11,11 +11,18 @@ import java.util.stream.IntStream;
 
 /** A pass through attention: random queries and cache, segments over them; its result by a kernel, and in float64. */
 final class AttentionPass {
-  /** The kernels: plain f32, and bf16 without and with the keys split over blocks. */
+  /** The kernels: plain f32, and bf16 and f16 without and with the keys split over blocks. */
   enum Form {
     F32(DType.F32, 3e-6),
     BF16(DType.BF16, 4e-3),
-    BF16_SPLIT(DType.BF16, 4e-3);
+    BF16_SPLIT(DType.BF16, 4e-3),
+    F16(DType.F16, 5e-4),
+    F16_SPLIT(DType.F16, 5e-4);
+
+    /** Those whose blocks share the keys. */
+    boolean split() {
+      return this == BF16_SPLIT || this == F16_SPLIT;
+    }
 
     final DType dtype;
     final double tolerance;
@@ -83,7 +90,7 @@ final class AttentionPass {
   /** The same with other queries. */
   float[] runFrom(Form form, float[] queries, Part... parts) {
     int most = Arrays.stream(parts).mapToInt(Part::rows).max().orElse(1);
-    try (Segments segments = segments(parts); AttentionWorkspace workspace = form == Form.BF16_SPLIT ? workspace(parts.length, most)
+    try (Segments segments = segments(parts); AttentionWorkspace workspace = form.split() ? workspace(parts.length, most)
         : null) {
       return run(queries, segments, workspace);
     }
@@ -129,6 +136,9 @@ final class AttentionPass {
 
   /** The form's result against float64, row by row and head by head. */
   static void check(OpTest test, Form form, int heads, int kvHeads, int dim, int slots, Part... parts) {
+    if (form.dtype == DType.F16 && OpTest.withoutF16()) {
+      return;
+    }
     int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
     AttentionPass pass = new AttentionPass(test, form.dtype, heads, kvHeads, dim, slots, rows);
     String shape = parts.length <= 4 ? Arrays.toString(parts) : parts.length + " segments";

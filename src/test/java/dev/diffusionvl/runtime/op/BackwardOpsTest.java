@@ -18,7 +18,7 @@ class BackwardOpsTest extends OpTest {
   private static final int[][] SHAPES = {{1, 1}, {2, 7}, {3, 8}, {5, 160}, {9, 256}, {1, 1029}, {130, 37}, {4, 2048}, {259, 40}, {3, 4103}};
 
   private static double tolerance(DType dtype) {
-    return dtype == DType.BF16 ? 4e-3 : 3e-6;
+    return tolerance(dtype, 4e-3, 3e-6);
   }
 
   /** All rows are one row: the norm of small rows says little where parts cancel. */
@@ -34,7 +34,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void columnSum() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int[] shape : SHAPES) {
         float[] x = normal(dtype, shape[0] * shape[1], 1);
         float[] before = normal(DType.F32, shape[1], 1);
@@ -58,7 +58,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void rmsNorm() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int[] shape : SHAPES) {
         int n = shape[0] * shape[1];
         float[] x = normal(dtype, n, 3);
@@ -80,7 +80,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void layerNorm() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int[] shape : SHAPES) {
         if (shape[1] == 1) {
           continue; // the variance of one number is 0
@@ -106,7 +106,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void swiglu() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int[] shape : SHAPES) {
         float[] gateUp = normal(dtype, shape[0] * 2 * shape[1], 3);
         float[] dOut = normal(dtype, shape[0] * shape[1], 1);
@@ -129,7 +129,7 @@ class BackwardOpsTest extends OpTest {
   void activations() {
     DoubleUnaryOperator tanh = x -> 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
     DoubleUnaryOperator erf = BackwardOpsTest::geluErf;
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int n : new int[] {1, 7, 64, 1029, 4100}) {
         for (int activation : new int[] {BiasActivation.GELU_ERF, BiasActivation.GELU_TANH}) {
           float[] x = normal(dtype, n, 2);
@@ -162,7 +162,7 @@ class BackwardOpsTest extends OpTest {
     int dim = 80;
     int rows = 11;
     int slots = 13;
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (boolean rotated : new boolean[] {true, false}) {
         float[] angles = normal(DType.F32, 30 * dim / 2, 1);
         float[] cos = new float[angles.length];
@@ -211,7 +211,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void scatteredRows() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int width : new int[] {1, 7, 160, 1029, 2052}) {
         float[] x = normal(dtype, 6 * width, 1);
         float[] before = normal(DType.F32, 5 * width, 1);
@@ -229,7 +229,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void crossEntropy() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int vocab : new int[] {1, 7, 1023, 4096, 5003}) {
         for (double scale : new double[] {0.1, 5, 60}) {
           int rows = 3;
@@ -289,7 +289,7 @@ class BackwardOpsTest extends OpTest {
 
   @Test
   void adamw() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : TRAINED) {
       for (int n : new int[] {1, 3, 1024, 1029}) {
         float[] w = normal(DType.F32, n, 1);
         float[] m = normal(DType.F32, n, 0.1);

@@ -24,13 +24,25 @@ import org.junit.jupiter.api.extension.ExtendWith;
  */
 @ExtendWith(Findings.class)
 abstract class OpTest {
-  static final DType[] FLOATS = {DType.BF16, DType.F32};
-
   /**
    * True on the check build, which inspects every memory access and runs each test in several schedules: a test that repeats one
    * path over many sizes or draws takes few of them there.
    */
   static final boolean SMALL = System.getProperty("dvl.emulated.build", "").equals("emulated-check");
+
+  /**
+   * What inference runs in. The instances for f16 are those for bf16 with other conversions, so the check build looks at them in the nightly
+   * run alone.
+   */
+  static final DType[] FLOATS = SMALL && !Boolean.getBoolean("test.f16") ? new DType[] {DType.BF16, DType.F32}
+      : new DType[] {DType.BF16, DType.F32, DType.F16};
+
+  static boolean withoutF16() {
+    return !List.of(FLOATS).contains(DType.F16);
+  }
+
+  /** What training runs in. */
+  static final DType[] TRAINED = {DType.BF16, DType.F32};
 
   final long seed = Long.getLong("test.seed", 20261124L);
   SplittableRandom random = new SplittableRandom(seed);
@@ -143,10 +155,28 @@ abstract class OpTest {
     }
   }
 
+  /** The distance between neighbouring numbers of a dtype around x. */
+  static double unit(DType dtype, double x) {
+    return switch (dtype) {
+      case BF16 -> Math.ulp((float) x) * 65536;
+      case F16 -> Math.max(Math.ulp((float) x) * 8192, 0x1p-24);
+      default -> Math.ulp((float) x);
+    };
+  }
+
+  /** An error in proportion to what a dtype's numbers keep of a number: bf16 8 bits, f16 11. */
+  static double tolerance(DType dtype, double bf16, double f32) {
+    return switch (dtype) {
+      case BF16 -> bf16;
+      case F16 -> Math.max(bf16 / 8, f32);
+      default -> f32;
+    };
+  }
+
   /** Every element within {@code ulps} units in the last place of the dtype. */
   void assertUlps(String what, double[] expected, float[] actual, DType dtype, double ulps) {
     for (int i = 0; i < expected.length; i++) {
-      double unit = Math.ulp((float) expected[i]) * (dtype == DType.BF16 ? 65536 : 1);
+      double unit = unit(dtype, expected[i]);
       assertTrue(Math.abs(actual[i] - expected[i]) <= ulps * unit,
           "%s: element %d is %s, should be %s (seed %d)".formatted(what, i, actual[i], expected[i], seed));
     }

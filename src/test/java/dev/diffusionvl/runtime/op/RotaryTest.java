@@ -53,7 +53,7 @@ class RotaryTest extends OpTest {
     float[] actualK = k.getFloats(stream);
     float[] actualV = v.getFloats(stream);
     boolean[] written = new boolean[slots];
-    double tolerance = dtype == DType.BF16 ? 4e-3 : 1e-6;
+    double tolerance = tolerance(dtype, 4e-3, 1e-6);
     for (int[] g : segments) {
       for (int i = 0; i < g[1]; i++) {
         int row = g[0] + i;
@@ -68,7 +68,7 @@ class RotaryTest extends OpTest {
           assertHead("k", RotaryOracle.text(x, row * width + (heads + head) * dim, dim, cos, sin, g[2] + i, t), actualK, at, tolerance);
           for (int d = 0; d < dim; d++) {
             double expected = x[row * width + (heads + kvHeads + head) * dim + d];
-            assertEquals(expected, actualV[at + d], Math.ulp((float) expected) * (dtype == DType.BF16 ? 65536 : 1), "v");
+            assertEquals(expected, actualV[at + d], unit(dtype, expected), "v");
           }
         }
       }
@@ -117,7 +117,7 @@ class RotaryTest extends OpTest {
         for (int row = 0; row < rows; row++) {
           for (int head = 0; head < heads; head++) {
             int from = row * width + head * dim;
-            double tolerance = dtype == DType.BF16 ? 4e-3 : 1e-6;
+            double tolerance = tolerance(dtype, 4e-3, 1e-6);
             assertHead("q", RotaryOracle.vision(x, from, dim, cos, sin, row, t), actualQ, (row * heads + head) * dim, tolerance);
             assertHead("k", RotaryOracle.vision(x, from + heads * dim, dim, cos, sin, row, t), actualK, (head * rows + row) * dim,
                 tolerance);

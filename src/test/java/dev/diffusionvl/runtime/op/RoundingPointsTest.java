@@ -17,15 +17,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Element by element: a kernel rounds where the reference does and nowhere else. A norm over rows would not see a rounding point
- * that is missing. Without a transcendental function in the formula every bit must agree, in both dtypes; with one, the f32
+ * that is missing. Without a transcendental function in the formula every bit must agree, in every dtype; with one, the f32
  * result before rounding may differ in its last bits, which moves a rare element across a rounding border.
  */
 class RoundingPointsTest extends OpTest {
-  /** Share of bf16 elements that may differ at all where exp, erf, tanh or rsqrt is involved. */
+  /** Share of bf16 and f16 elements that may differ at all where exp, erf, tanh or rsqrt is involved. */
   private static final double RARE = 1e-3;
 
   @ParameterizedTest
-  @CsvSource({"BF16,0", "BF16,1", "BF16,2", "F32,0", "F32,1", "F32,2"})
+  @CsvSource({"BF16,0", "BF16,1", "BF16,2", "F16,0", "F16,1", "F32,0", "F32,1", "F32,2"})
   void residualAddAgreesInEveryBit(DType dtype, int draw) {
     random = new SplittableRandom(seed + draw);
     int rows = 5;
@@ -40,7 +40,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16,0", "BF16,1", "F32,0", "F32,1"})
+  @CsvSource({"BF16,0", "BF16,1", "F16,0", "F32,0", "F32,1"})
   void biasAloneAgreesInEveryBit(DType dtype, int draw) {
     random = new SplittableRandom(seed + draw);
     int rows = 3;
@@ -54,7 +54,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16,1", "BF16,2", "F32,1", "F32,2"})
+  @CsvSource({"BF16,1", "BF16,2", "F16,1", "F16,2", "F32,1", "F32,2"})
   void geluRoundsTwice(DType dtype, int activation) {
     int rows = 6;
     int width = 1023;
@@ -68,7 +68,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16,0", "BF16,1", "F32,0", "F32,1"})
+  @CsvSource({"BF16,0", "BF16,1", "F16,0", "F32,0", "F32,1"})
   void swigluRoundsFourTimes(DType dtype, int draw) {
     random = new SplittableRandom(seed + draw);
     int rows = 4;
@@ -82,7 +82,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16,0", "BF16,1", "F32,0", "F32,1"})
+  @CsvSource({"BF16,0", "BF16,1", "F16,0", "F32,0", "F32,1"})
   void rmsNormRoundsTwice(DType dtype, int draw) {
     random = new SplittableRandom(seed + draw);
     int rows = 4;
@@ -96,7 +96,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16,128", "BF16,80", "BF16,6", "F32,128", "F32,80", "F32,6"})
+  @CsvSource({"BF16,128", "BF16,80", "BF16,6", "F16,128", "F16,6", "F32,128", "F32,80", "F32,6"})
   void ropeAgreesInEveryBit(DType dtype, int dim) {
     int heads = 3;
     int rows = 9;
@@ -132,7 +132,7 @@ class RoundingPointsTest extends OpTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BF16", "F32"})
+  @CsvSource({"BF16", "F16", "F32"})
   void visionRotaryAgreesInEveryBit(DType dtype) {
     int heads = 2;
     int rows = 7;
@@ -162,7 +162,7 @@ class RoundingPointsTest extends OpTest {
     System.arraycopy(values, 0, target, head * values.length, values.length);
   }
 
-  /** bf16: within {@code ulps}, and nearly all equal; f32: within 8 ulps and {@code slack}, the worst error of f32 functions. */
+  /** bf16 and f16: within {@code ulps}, and nearly all equal; f32: within 8 ulps and {@code slack}, the worst error of f32 functions. */
   private void assertRareUlps(String what, double[] expected, float[] actual, DType dtype, double ulps, double slack) {
     if (dtype == DType.F32) {
       for (int i = 0; i < expected.length; i++) {
@@ -174,7 +174,7 @@ class RoundingPointsTest extends OpTest {
     int different = 0;
     for (int i = 0; i < expected.length; i++) {
       double error = Math.abs(actual[i] - expected[i]);
-      assertTrue(error <= ulps * 65536 * Math.ulp((float) expected[i]) + slack,
+      assertTrue(error <= ulps * unit(dtype, expected[i]) + slack,
           "%s: element %d is %s, should be %s (seed %d)".formatted(what, i, actual[i], expected[i], seed));
       different += error > slack ? 1 : 0;
     }

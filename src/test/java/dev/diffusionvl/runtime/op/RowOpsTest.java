@@ -30,8 +30,7 @@ class RowOpsTest extends OpTest {
           DeviceBuffer y = empty(dtype, x.length);
           kernels.rmsNorm.launch(stream, buffer(dtype, x), buffer(dtype, weight), y, rows, width, 1e-6f);
           double[] expected = NormOracle.rmsNorm(x, weight, rows, width, 1e-6f, Rounding.of(dtype));
-          assertRows("rms_norm " + dtype + " " + rows + "x" + width, expected, y.getFloats(stream), rows, dtype == DType.BF16 ? 3e-3
-              : 2e-6);
+          assertRows("rms_norm " + dtype + " " + rows + "x" + width, expected, y.getFloats(stream), rows, tolerance(dtype, 3e-3, 2e-6));
         }
       }
     }
@@ -56,8 +55,7 @@ class RowOpsTest extends OpTest {
           DeviceBuffer y = empty(dtype, (long) rows * inter);
           kernels.swiglu.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), y, rows, inter);
           assertRows("swiglu " + dtype + " " + rows + "x" + inter,
-              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows, dtype == DType.BF16 ? 4e-3
-              : 1e-6);
+              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows, tolerance(dtype, 4e-3, 1e-6));
         }
       }
     }
@@ -88,7 +86,7 @@ class RowOpsTest extends OpTest {
           kernels.residualAdd.launch(stream, y, buffer(DType.F32, acc), optional(dtype, bias), rows, width);
           assertRows("residual_add " + dtype + " " + rows + "x" + width,
               ElementwiseOracle.residual(h, acc, bias, rows, width, Rounding.of(dtype)), y.getFloats(stream), rows,
-              dtype == DType.BF16 ? 4e-3 : 1e-6);
+              tolerance(dtype, 4e-3, 1e-6));
           if (!biased) { // one addition and two roundings: no difference is allowed
             assertUlps("residual_add", ElementwiseOracle.residual(h, acc, null, rows, width, Rounding.of(dtype)), y.getFloats(stream),
                 dtype, 0);
@@ -118,9 +116,9 @@ class RowOpsTest extends OpTest {
               width, 1e-6f);
           float[] sums = sum.getFloats(stream);
           assertRows(what + ": h", ElementwiseOracle.residual(h, acc, bias, rows, width, rounding), sums, rows,
-              dtype == DType.BF16 ? 4e-3 : 1e-6);
+              tolerance(dtype, 4e-3, 1e-6));
           assertRows(what + ": y", NormOracle.rmsNorm(sums, weight, rows, width, 1e-6f, rounding), y.getFloats(stream), rows,
-              dtype == DType.BF16 ? 3e-3 : 2e-6);
+              tolerance(dtype, 3e-3, 2e-6));
           DeviceBuffer sum2 = buffer(dtype, h);
           DeviceBuffer y2 = empty(dtype, h.length);
           kernels.residualAdd.launch(stream, sum2, buffer(DType.F32, acc), optional(dtype, bias), rows, width);
@@ -135,21 +133,29 @@ class RowOpsTest extends OpTest {
   /** A product that was rounded when it was stored gives the same bits as its f32 accumulators: they are rounded first of all. */
   @Test
   void roundedProducts() {
+    for (DType dtype : FLOATS) {
+      if (dtype != DType.F32) {
+        roundedProducts(dtype);
+      }
+    }
+  }
+
+  private void roundedProducts(DType dtype) {
     for (int[] shape : SHAPES) {
       int rows = shape[0];
       int width = shape[1];
       String what = " " + rows + "x" + width + ", seed " + seed;
       float[] acc = normal(DType.F32, 2 * rows * width, 1);
       DeviceBuffer exact = buffer(DType.F32, acc);
-      DeviceBuffer rounded = buffer(DType.BF16, acc);
-      DeviceBuffer[] activated = {empty(DType.BF16, rows * width), empty(DType.BF16, rows * width)};
+      DeviceBuffer rounded = buffer(dtype, acc);
+      DeviceBuffer[] activated = {empty(dtype, rows * width), empty(dtype, rows * width)};
       kernels.swiglu.launch(stream, exact, null, activated[0], rows, width);
       kernels.swiglu.launch(stream, rounded, null, activated[1], rows, width);
       assertArrayEquals(activated[0].getFloats(stream), activated[1].getFloats(stream), "swiglu" + what);
-      float[] h = normal(DType.BF16, rows * width, 2);
-      DeviceBuffer[] sums = {buffer(DType.BF16, h), buffer(DType.BF16, h), buffer(DType.BF16, h)};
-      DeviceBuffer weight = buffer(DType.BF16, normal(DType.BF16, width, 1));
-      DeviceBuffer[] normed = {empty(DType.BF16, rows * width), empty(DType.BF16, rows * width)};
+      float[] h = normal(dtype, rows * width, 2);
+      DeviceBuffer[] sums = {buffer(dtype, h), buffer(dtype, h), buffer(dtype, h)};
+      DeviceBuffer weight = buffer(dtype, normal(dtype, width, 1));
+      DeviceBuffer[] normed = {empty(dtype, rows * width), empty(dtype, rows * width)};
       kernels.residualRmsNorm.launch(stream, sums[0], exact, null, weight, normed[0], rows, width, 1e-6f);
       kernels.residualRmsNorm.launch(stream, sums[1], rounded, null, weight, normed[1], rows, width, 1e-6f);
       kernels.residualAdd.launch(stream, sums[2], rounded, null, rows, width);
@@ -172,7 +178,7 @@ class RowOpsTest extends OpTest {
           kernels.biasActivation.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), y, rows, width, activation);
           assertRows("bias_activation " + activation + " " + dtype + " " + rows + "x" + width,
               ElementwiseOracle.activation(acc, bias, rows, width, activation, Rounding.of(dtype)), y.getFloats(stream), rows,
-              dtype == DType.BF16 ? 4e-3 : 2e-6);
+              tolerance(dtype, 4e-3, 2e-6));
         }
       }
     }

@@ -30,7 +30,7 @@ class SigLipOpsTest extends OpTest {
           kernels.layerNorm.launch(stream, buffer(dtype, x), buffer(dtype, weight), buffer(dtype, bias), y, rows, width, 1e-6f);
           assertRows("layer_norm " + dtype + " " + rows + "x" + width,
               NormOracle.layerNorm(x, weight, bias, rows, width, 1e-6f, Rounding.of(dtype)), y.getFloats(stream), rows,
-              dtype == DType.BF16 ? 3e-3 : 3e-6);
+              tolerance(dtype, 3e-3, 3e-6));
         }
       }
     }
@@ -105,7 +105,7 @@ class SigLipOpsTest extends OpTest {
   @Test
   void positionEmbedding() {
     for (DType dtype : FLOATS) {
-      for (DType from : dtype == DType.F32 ? new DType[] {DType.F32} : FLOATS) {
+      for (DType from : dtype == DType.F32 ? new DType[] {dtype} : new DType[] {dtype, DType.F32}) {
         for (int[] shape : SHAPES) {
           for (int positions : new int[] {1, 2, shape[0]}) {
             int rows = shape[0] * positions;
@@ -143,7 +143,7 @@ class SigLipOpsTest extends OpTest {
         double[] expected = PatchOracle.blendRows(table, index, weight, width, Rounding.of(dtype));
         for (int i = 0; i < expected.length; i++) {
           // a sum that cancels keeps the error of its terms
-          assertEquals(expected[i], actual[i], (dtype == DType.BF16 ? 4e-3 : 1e-6) * (1 + Math.abs(expected[i])), "width " + width
+          assertEquals(expected[i], actual[i], tolerance(dtype, 4e-3, 1e-6) * (1 + Math.abs(expected[i])), "width " + width
               + ", element "
               + i + " (seed " + seed + ")");
         }

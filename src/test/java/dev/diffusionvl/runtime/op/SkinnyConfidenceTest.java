@@ -117,10 +117,10 @@ class SkinnyConfidenceTest extends OpTest {
           sum += i == 7 ? 0 : Math.exp(t.of(logits[r * vocab + i]) - max);
         }
         String what = dtype + " row " + r;
-        double ulp = Math.ulp((float) max) * (dtype == DType.BF16 ? 65536 : 16);
+        double ulp = Math.ulp((float) max) * tolerance(dtype, 65536, 16);
         assertEquals(max, own.max()[r], ulp, what);
         assertEquals(max, t.of(logits[r * vocab + own.token()[r]]), ulp, what);
-        assertEquals(sum, own.sum()[r], (dtype == DType.BF16 ? 2e-2 : 1e-4) * sum, what);
+        assertEquals(sum, own.sum()[r], tolerance(dtype, 2e-2, 1e-4) * sum, what);
         assertEquals(1 / own.sum()[r], own.probability()[r], 1e-6, what);
       }
     }

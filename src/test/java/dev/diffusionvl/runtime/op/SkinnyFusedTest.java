@@ -70,7 +70,7 @@ class SkinnyFusedTest extends OpTest {
   }
 
   private static double tolerance(DType dtype) {
-    return dtype == DType.BF16 ? 5e-3 : 1e-5;
+    return tolerance(dtype, 5e-3, 1e-5);
   }
 
   @Test

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.oracle.ProductOracle;
+import dev.diffusionvl.oracle.Rounding;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.SkinnySplit;
@@ -57,7 +58,7 @@ class SkinnyGemmTest extends OpTest {
         assertRows(what, expected, sums, rows, 2e-6);
         float[] rounded = product(dx, dw, dtype, rows, n, k);
         for (int i = 0; i < sums.length; i++) {
-          float once = dtype == DType.BF16 ? DType.fromBf16(DType.toBf16(sums[i])) : sums[i];
+          float once = (float) Rounding.of(dtype).of(sums[i]);
           assertEquals(once, rounded[i], 0f, what);
         }
       }

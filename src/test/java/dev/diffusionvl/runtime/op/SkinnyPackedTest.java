@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.oracle.ProductOracle;
+import dev.diffusionvl.oracle.Rounding;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import java.util.ArrayList;
@@ -29,6 +30,7 @@ class SkinnyPackedTest extends OpTest {
   private static final int[][] SHAPES = SMALL ? new int[][] {{1, 8, 5}, {17, 72, 5}, {130, 320, 7}, {136, 776, 30}}
       : new int[][] {{1, 8, 5}, {17, 72, 5}, {128, 64, 6}, {130, 320, 7}, {200, 520, 5}, {136, 776, 30}, {40, 264, 6}, {129, 136, 30}};
 
+  DType half = DType.BF16; // of the activations
   private SkinnyWorkspace workspace;
 
   @BeforeEach
@@ -72,15 +74,15 @@ class SkinnyPackedTest extends OpTest {
       for (PackedMatrix matrix : matrices(n, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
         for (int rows : ROWS) {
-          float[] x = normal(DType.BF16, rows * k, 1);
+          float[] x = normal(half, rows * k, 1);
           double[] expected = ProductOracle.product(x, matrix.values(), rows, n, k);
-          DeviceBuffer dx = buffer(DType.BF16, x);
+          DeviceBuffer dx = buffer(half, x);
           float[] sums = product(dx, w, DType.F32, rows).getFloats(stream);
           assertRows(what("skinny_gemm", matrix, rows), expected, sums, rows,
               n < 8 ? 1e-4 : 2e-6); // one number may be what is left of large ones
-          float[] rounded = product(dx, w, DType.BF16, rows).getFloats(stream);
+          float[] rounded = product(dx, w, half, rows).getFloats(stream);
           for (int i = 0; i < sums.length; i++) {
-            assertEquals(DType.fromBf16(DType.toBf16(sums[i])), rounded[i], 0f);
+            assertEquals((float) Rounding.of(half).of(sums[i]), rounded[i], 0f);
           }
         }
       }
@@ -99,7 +101,7 @@ class SkinnyPackedTest extends OpTest {
         for (int row = 0; row < 32; row++) {
           x[row * k + first + row] = 1;
         }
-        float[] y = product(buffer(DType.BF16, x), w, DType.F32, 32).getFloats(stream);
+        float[] y = product(buffer(half, x), w, DType.F32, 32).getFloats(stream);
         for (int i = 0; i < y.length; i++) {
           int column = first + i / n;
           assertEquals((float) matrix.value(i % n, column), y[i], 0f, what("row " + i % n + ", column " + column, matrix, 32));
@@ -114,7 +116,7 @@ class SkinnyPackedTest extends OpTest {
     int k = 584;
     for (PackedMatrix matrix : matrices(n, k, 5, false)) {
       WeightMatrix w = matrix.on(this);
-      DeviceBuffer x = buffer(DType.BF16, normal(DType.BF16, 64 * k, 1));
+      DeviceBuffer x = buffer(half, normal(half, 64 * k, 1));
       float[] all = product(x, w, DType.F32, 64).getFloats(stream);
       for (int rows : SMALL ? new int[] {1, 9, 33} : new int[] {1, 8, 9, 16, 20, 32, 33}) {
         float[] some = product(x.slice((64L - rows) * k, (long) rows * k), w, DType.F32, rows).getFloats(stream);
@@ -130,7 +132,7 @@ class SkinnyPackedTest extends OpTest {
   }
 
   private DeviceBuffer normed(DeviceBuffer h, DeviceBuffer norm, int rows, int k) {
-    DeviceBuffer normed = empty(DType.BF16, (long) rows * k);
+    DeviceBuffer normed = empty(half, (long) rows * k);
     kernels.rmsNorm.launch(stream, h, norm, normed, rows, k, EPS);
     return normed;
   }
@@ -143,12 +145,12 @@ class SkinnyPackedTest extends OpTest {
       for (PackedMatrix matrix : matrices(n, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
         for (int rows : ROWS) {
-          DeviceBuffer x = buffer(DType.BF16, normal(DType.BF16, rows * k, 1));
-          float[] h = normal(DType.BF16, rows * n, 2);
-          DeviceBuffer fused = buffer(DType.BF16, h);
+          DeviceBuffer x = buffer(half, normal(half, rows * k, 1));
+          float[] h = normal(half, rows * n, 2);
+          DeviceBuffer fused = buffer(half, h);
           DeviceBuffer sumsOfSquares = empty(DType.F32, (long) rows * RowSquares.groups(n));
           kernels.skinnyResidual.launch(stream, workspace, x, w, new Residual(fused, sumsOfSquares), rows, 0);
-          DeviceBuffer plain = buffer(DType.BF16, h);
+          DeviceBuffer plain = buffer(half, h);
           kernels.residualAdd.launch(stream, plain, product(x, w, DType.F32, rows), null, rows, n);
           String what = what("skinny_residual", matrix, rows);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what);
@@ -171,10 +173,10 @@ class SkinnyPackedTest extends OpTest {
       for (PackedMatrix matrix : matrices(2 * inter, k, shape[2], true)) {
         WeightMatrix w = matrix.on(this);
         WeightMatrix ordered = matrix.inOrder(inTiles).on(this);
-        DeviceBuffer norm = buffer(DType.BF16, normal(DType.BF16, k, 1));
+        DeviceBuffer norm = buffer(half, normal(half, k, 1));
         for (int rows : ROWS) {
-          DeviceBuffer h = buffer(DType.BF16, normal(DType.BF16, rows * k, 3));
-          DeviceBuffer fused = empty(DType.BF16, (long) rows * inter);
+          DeviceBuffer h = buffer(half, normal(half, rows * k, 3));
+          DeviceBuffer fused = empty(half, (long) rows * inter);
           kernels.skinnySwiglu.launch(stream, workspace, new Residual(h, squares(h, rows, k)), new NormedLinear(norm, EPS, w, null), fused,
               rows);
           float[] sums = product(normed(h, norm, rows, k), ordered, DType.F32, rows).getFloats(stream);
@@ -184,7 +186,7 @@ class SkinnyPackedTest extends OpTest {
               gateUp[i / inTiles.length * 2 * inter + inTiles[i % inTiles.length]] = sums[i];
             }
           }
-          DeviceBuffer plain = empty(DType.BF16, (long) rows * inter);
+          DeviceBuffer plain = empty(half, (long) rows * inter);
           kernels.swiglu.launch(stream, buffer(DType.F32, gateUp), null, plain, rows, inter);
           assertArrayEquals(plain.getFloats(stream), fused.getFloats(stream), 0f, what("skinny_swiglu", matrix, rows));
         }
@@ -201,21 +203,21 @@ class SkinnyPackedTest extends OpTest {
       int n = (heads + 2 * kvHeads) * DIM;
       for (PackedMatrix matrix : matrices(n, k, shape[1], false)) {
         WeightMatrix w = matrix.on(this);
-        DeviceBuffer norm = buffer(DType.BF16, normal(DType.BF16, k, 1));
-        DeviceBuffer bias = buffer(DType.BF16, normal(DType.BF16, n, 1));
+        DeviceBuffer norm = buffer(half, normal(half, k, 1));
+        DeviceBuffer bias = buffer(half, normal(half, n, 1));
         for (int rows : ROWS) {
           int slots = rows + 5;
           Rope rope = new Rope(buffer(DType.F32, normal(DType.F32, slots * DIM / 2, 1)),
               buffer(DType.F32, normal(DType.F32, slots * DIM / 2, 1)));
-          DeviceBuffer h = buffer(DType.BF16, normal(DType.BF16, rows * k, 2));
+          DeviceBuffer h = buffer(half, normal(half, rows * k, 2));
           float[][][] out = new float[2][3][];
           try (Segments segments = new Segments(device, 1)) {
             segments.add(0, rows, 3, 4, 0, 0, Segments.Own.NONE);
             segments.upload(stream);
             for (int i = 0; i < 2; i++) {
-              DeviceBuffer q = empty(DType.BF16, (long) rows * heads * DIM);
-              DeviceBuffer keys = empty(DType.BF16, (long) kvHeads * slots * DIM);
-              DeviceBuffer values = empty(DType.BF16, (long) kvHeads * slots * DIM);
+              DeviceBuffer q = empty(half, (long) rows * heads * DIM);
+              DeviceBuffer keys = empty(half, (long) kvHeads * slots * DIM);
+              DeviceBuffer values = empty(half, (long) kvHeads * slots * DIM);
               KeyValues kv = new KeyValues(keys, values, new Heads(heads, kvHeads, DIM), slots);
               if (i == 0) {
                 kernels.skinnyQkv.launch(stream, workspace, new Residual(h, squares(h, rows, k)), new NormedLinear(norm, EPS, w, bias),
@@ -241,15 +243,15 @@ class SkinnyPackedTest extends OpTest {
       int k = shape[1];
       for (PackedMatrix matrix : matrices(vocab, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
-        DeviceBuffer norm = buffer(DType.BF16, normal(DType.BF16, k, 1));
+        DeviceBuffer norm = buffer(half, normal(half, k, 1));
         for (int rows : ROWS) {
-          DeviceBuffer h = buffer(DType.BF16, normal(DType.BF16, rows * k, 1));
+          DeviceBuffer h = buffer(half, normal(half, rows * k, 1));
           DeviceBuffer[] token = {empty(DType.I32, rows), empty(DType.I32, rows)};
           DeviceBuffer[] f = new DeviceBuffer[6];
           Arrays.setAll(f, i -> empty(DType.F32, rows));
           kernels.skinnyConfidence.launch(stream, workspace, new Residual(h, squares(h, rows, k)), new NormedLinear(norm, EPS, w, null),
               empty(DType.F32, SkinnyConfidence.parts(rows, vocab)), new Predictions(token[0], f[0], f[1], f[2]), rows, 1, null);
-          kernels.confidence.launch(stream, product(normed(h, norm, rows, k), w, DType.BF16, rows),
+          kernels.confidence.launch(stream, product(normed(h, norm, rows, k), w, half, rows),
               new Predictions(token[1], f[3], f[4], f[5]), rows, vocab, 1, null);
           String what = what("skinny_confidence", matrix, rows);
           assertArrayEquals(token[1].getInts(stream), token[0].getInts(stream), what);
@@ -268,12 +270,12 @@ class SkinnyPackedTest extends OpTest {
         int out = paired ? 2 * shape[0] : shape[0];
         for (PackedMatrix matrix : matrices(out, shape[1], shape[2], paired)) {
           int size = out * shape[1];
-          DeviceBuffer all = empty(DType.BF16, size + 8);
+          DeviceBuffer all = empty(half, size + 8);
           kernels.expandWeights.launch(stream, matrix.on(this), all);
           float[] values = all.getFloats(stream);
           float[] expected = matrix.values();
           for (int i = 0; i < size; i++) {
-            assertEquals(DType.fromBf16(DType.toBf16(expected[i])), values[i], 0f, what("expand_weights, element " + i, matrix, 0));
+            assertEquals((float) Rounding.of(half).of(expected[i]), values[i], 0f, what("expand_weights, element " + i, matrix, 0));
           }
           assertTrue(Float.isNaN(values[size]), "nothing else is written");
         }
@@ -285,7 +287,7 @@ class SkinnyPackedTest extends OpTest {
   void refusals() {
     PackedMatrix matrix = matrices(16, 64, 5, false).getLast();
     WeightMatrix.Packed w = matrix.on(this);
-    DeviceBuffer x = buffer(DType.BF16, new float[64]);
+    DeviceBuffer x = buffer(half, new float[64]);
     for (WeightMatrix bad : new WeightMatrix[] {new WeightMatrix.Packed(w.layout(), w.codes().slice(0, 64), w.scales(), w.zeros()),
         new WeightMatrix.Packed(w.layout(), w.codes(), w.scales().slice(0, 4), w.zeros()),
         new WeightMatrix.Packed(w.layout(), w.codes(), w.scales(), w.zeros().slice(0, 4)),

@@ -23,6 +23,7 @@ class UnalignedOperandsTest extends OpTest {
   private static final int N = 4096; // elements of each operand, more than any launch below needs
 
   private final Set<String> attacked = new TreeSet<>();
+  private DType[] dtypes = FLOATS; // that T stands for
 
   private interface Launch {
     void with(List<DeviceBuffer> buffers);
@@ -52,9 +53,9 @@ class UnalignedOperandsTest extends OpTest {
     }
   }
 
-  /** Like {@link #attack}; T in {@code types} stands for bf16, then for f32. */
+  /** Like {@link #attack}, for each of {@link #dtypes}. */
   private void attack(String op, String types, Launch launch) {
-    for (DType t : List.of(DType.BF16, DType.F32)) {
+    for (DType t : dtypes) {
       attack(op, Arrays.stream(types.split(" ")).map(name -> name.equals("T") ? t : DType.valueOf(name)).toList(), launch);
     }
   }
@@ -163,15 +164,19 @@ class UnalignedOperandsTest extends OpTest {
           new KeyValues(b.get(1), b.get(2), heads, 6), segments, b.get(3), b.get(4), 1f));
       attack("rope_kv_append", "F32 T F32 F32 T T T", b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1),
           new Rope(b.get(2), b.get(3)), segments, b.get(4), new KeyValues(b.get(5), b.get(6), new Heads(2, 1, 16), 6)));
+    }
+  }
+
+  private void training() {
+    dtypes = TRAINED;
+    Heads heads = new Heads(2, 1, 80);
+    try (Segments segments = twoRows()) {
       attack("rope_backward", "T T T F32 F32 T", b -> kernels.ropeBackward.launch(stream, b.get(0),
           new KeyValues(b.get(1), b.get(2), new Heads(2, 1, 16), 6), new Rope(b.get(3), b.get(4)), segments, b.get(5)));
       attack("attention_backward", "T T T T F32 T T T T F32", b -> kernels.attentionBackward.launch(stream, b.get(0),
           new KeyValues(b.get(1), b.get(2), heads, 6), segments, b.get(3), b.get(4), b.get(5), b.get(6),
           new KeyValues(b.get(7), b.get(8), heads, 6), b.get(9), 1f));
     }
-  }
-
-  private void training() {
     attack("column_sum", "T F32", b -> kernels.columnSum.launch(stream, b.get(0), b.get(1), 2, 64));
     attack("rms_norm_backward", "T T T T F32 F32", b -> kernels.rmsNormBackward.launch(stream, b.get(0), b.get(1), b.get(2), b.get(3),
         b.get(4), b.get(5), 2, 64, 1e-6f));
