@@ -8,20 +8,25 @@ namespace {
 __device__ __forceinline__ float as_float(unsigned bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ unsigned bits_of(float value) { return __float_as_uint(value); }
 
-}  // namespace
-
 // in: a[4], b[2], c[4] of each lane; out: d[4]
-extern "C" __global__ void __launch_bounds__(32) conformance_mma(const unsigned* in, unsigned* out) {
+template <class T>
+__device__ __forceinline__ void multiply(const unsigned* in, unsigned* out) {
   const unsigned* const own = in + (blockIdx.x * 32 + threadIdx.x) * 10;
   const uint32_t a[4] = {own[0], own[1], own[2], own[3]};
   float d[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) d[i] = as_float(own[6 + i]);
-  dvl::mma<bf16>(d, a, own[4], own[5]);
+  dvl::mma<T>(d, a, own[4], own[5]);
 #pragma unroll
   for (int i = 0; i < 4; i++) out[(blockIdx.x * 32 + threadIdx.x) * 4 + i] = bits_of(d[i]);
 }
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(32) conformance_mma(const unsigned* in, unsigned* out) { multiply<bf16>(in, out); }
 DVL_EXPORT(conformance_mma);
+extern "C" __global__ void __launch_bounds__(32) conformance_mma_f16(const unsigned* in, unsigned* out) { multiply<f16>(in, out); }
+DVL_EXPORT(conformance_mma_f16);
 
 // in: four tiles of 8 rows of 16 bytes; out: the plain fragments [lane][4], then the transposed ones
 extern "C" __global__ void __launch_bounds__(32) conformance_ldmatrix(const unsigned* in, unsigned* out) {
@@ -53,17 +58,26 @@ extern "C" __global__ void __launch_bounds__(32) conformance_cp_async(const unsi
 }
 DVL_EXPORT(conformance_cp_async);
 
-// in: a float; out: its bf16, that as a float, and it packed with its negative
-extern "C" __global__ void __launch_bounds__(32) conformance_bf16(const unsigned* in, unsigned* out) {
+namespace {
+
+// in: a float; out: rounded to T, that as a float, and it packed with its negative
+template <class T>
+__device__ __forceinline__ void convert(const unsigned* in, unsigned* out) {
   const int at = blockIdx.x * 32 + threadIdx.x;
   const float value = as_float(in[at]);
-  const bf16 rounded = dvl::from_float<bf16>(value);
+  const T rounded = dvl::from_float<T>(value);
   out[at * 4] = *reinterpret_cast<const uint16_t*>(&rounded);
   out[at * 4 + 1] = bits_of(dvl::to_float(rounded));
-  out[at * 4 + 2] = dvl::pack_pair<bf16>(value, -value);
-  out[at * 4 + 3] = bits_of(dvl::round_to<bf16>(value));
+  out[at * 4 + 2] = dvl::pack_pair<T>(value, -value);
+  out[at * 4 + 3] = bits_of(dvl::round_to<T>(value));
 }
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(32) conformance_bf16(const unsigned* in, unsigned* out) { convert<bf16>(in, out); }
 DVL_EXPORT(conformance_bf16);
+extern "C" __global__ void __launch_bounds__(32) conformance_f16(const unsigned* in, unsigned* out) { convert<f16>(in, out); }
+DVL_EXPORT(conformance_f16);
 
 // in: a word; out: from lane 5, from lane ^ 9, from 3 below, from 7 above, and the ballot of the lowest bit
 extern "C" __global__ void __launch_bounds__(32) conformance_shuffle(const unsigned* in, unsigned* out) {

@@ -67,7 +67,7 @@ TEST(cublas_wrong_arguments) {
   CHECK_EQUAL(with([](Square& s) { s.ld = 1; }), 7);
   CHECK_EQUAL(with([](Square& s) { s.op = 3; }), 7);
   CHECK_EQUAL(with([](Square& s) { s.m = -1; }), 7);
-  CHECK_EQUAL(with([](Square& s) { s.type = 2; }), 15);     // f16
+  CHECK_EQUAL(with([](Square& s) { s.type = 1; }), 15);     // f64
   CHECK_EQUAL(with([](Square& s) { s.compute = 70; }), 15); // f64
   CHECK_EQUAL(with([](Square& s) { s.compute = 69; }), 0);  // pedantic
   CHECK_EQUAL(with([](Square& s) { s.compute = 0; }), 0);   // the old encoding

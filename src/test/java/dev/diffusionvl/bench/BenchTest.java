@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -97,6 +98,21 @@ class BenchTest {
     ops.remove("attention_simt"); // attention in f32
     ops.remove("attention_backward_simt"); // its gradient in f32
     return ops;
+  }
+
+  /** All kernels of inference; those of training have no instance in f16. */
+  @Test
+  void kernelsInF16() throws IOException {
+    List<JsonNode> rows = run(0, "kernels", "--json", "--dtype", "f16", "--weights", "bf16", "--weights", "int4").stream()
+        .filter(row -> row.get("bench").asText().equals("kernel")).toList();
+    for (JsonNode row : rows) {
+      assertTrue(row.get("ok").asBoolean() && row.get("dtype").asText().equals("f16"), row.toString());
+    }
+    Set<String> kernels = rows.stream().map(row -> row.get("op").asText()).collect(Collectors.toCollection(TreeSet::new));
+    Set<String> missing = kernelFiles();
+    missing.removeAll(kernels);
+    assertEquals(Set.of("activation_backward", "adamw", "adamw_8bit", "attention_backward", "column_sum", "cross_entropy", "gradient_norm",
+        "layer_norm_backward", "rms_norm_backward", "rope_backward", "scatter_add_rows", "swiglu_backward"), missing);
   }
 
   private static final String MODEL = "samples/models/diffusionvl-tiny";
@@ -298,7 +314,8 @@ class BenchTest {
   @Test
   void usageErrorsAreExitCode2() throws IOException {
     assertEquals(List.of(), run(2, "kernels", "--shape", "70b"));
-    assertEquals(List.of(), run(2, "kernels", "--dtype", "f16"));
+    assertEquals(List.of(), run(2, "kernels", "--dtype", "f8"));
+    assertEquals(List.of(), run(2, "train", "--dtype", "f16"));
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--rows", "12", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "forward"));
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--gemm", "mkl", "--tokenizer", MODEL));

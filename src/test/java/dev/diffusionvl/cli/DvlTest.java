@@ -96,6 +96,17 @@ class DvlTest {
     assertTrue(drawn.err().contains("--speculate has no effect"), drawn.err());
   }
 
+  @Test
+  void answersInF16() throws Exception {
+    JsonNode json = json(new String[] {"generate", "--image", IMAGE, "--prompt", QUESTION, "--json", "--dtype", "f16", "--device",
+        "emulated"});
+    assertEquals("f16", json.get("dtype").asText());
+    assertEquals("The square is yellow.", json.get("text").asText());
+    Outcome wrong = dvl("generate", "--prompt", QUESTION, "--dtype", "fp16");
+    assertEquals(2, wrong.code());
+    assertTrue(wrong.err().contains("--dtype is 'fp16', allowed are bf16, f16 and f32"), wrong.err());
+  }
+
   private JsonNode json(String[] command, String... more) throws Exception {
     Outcome outcome = dvl(Stream.concat(Arrays.stream(command), Arrays.stream(more)).toArray(String[]::new));
     assertEquals(0, outcome.code(), outcome.err());

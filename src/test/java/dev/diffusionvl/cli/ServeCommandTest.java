@@ -36,7 +36,7 @@ class ServeCommandTest {
       "--host=no.such.name.invalid, --host", "--port=70000, --port", "--port=x, port", "--slots=0, --slots", "--slots=65, --slots",
       "--queue=-1, --queue", "--kv-tokens=0, --kv-tokens", "--drain-seconds=-1, --drain-seconds", "--request-timeout=0, --request-timeout",
       "--max-body-bytes=1, --max-body-bytes", "--max-images=65, --max-images", "--max-image-pixels=0, --max-image-pixels",
-      "--max-connections=0, --max-connections", "--default-max-tokens=0, --default-max-tokens", "--dtype=f16, --dtype"})
+      "--max-connections=0, --max-connections", "--default-max-tokens=0, --default-max-tokens", "--dtype=f8, --dtype"})
   void refusesWhatCannotBe(String option, String mention) {
     new DvlProcess(temp).refusedHere(2, mention, "serve", "--model", DvlProcess.MODEL.toString(), option);
   }

@@ -2,15 +2,21 @@
 package dev.diffusionvl.conformance;
 
 import java.util.function.DoubleBinaryOperator;
+import java.util.function.IntUnaryOperator;
 
 /** What the instructions do, written from the PTX ISA's text and not from the emulated device. */
 final class Models {
   private static final int QUIET_NAN = 0x7fffffff; // what float arithmetic on a GPU answers
 
+  /** One half of a pair as a float. */
+  interface Half {
+    float of(int pair, int which);
+  }
+
   private Models() {}
 
-  /** mma.m16n8k16 with bf16: A row-major 16 x 16, B 16 x 8, C and D 16 x 8. Lane = 4 * group + position in the group. */
-  static int[] mma(int[] in, int blocks) {
+  /** mma.m16n8k16: A row-major 16 x 16, B 16 x 8, C and D 16 x 8. Lane = 4 * group + position in the group. */
+  static int[] mma(int[] in, int blocks, Half half) {
     int[] out = new int[blocks * 32 * 4];
     for (int block = 0; block < blocks; block++) {
       float[][] a = new float[16][16];
@@ -21,10 +27,10 @@ final class Models {
         int group = lane >> 2;
         int pair = (lane & 3) * 2;
         for (int i = 0; i < 8; i++) { // element i of A: row + 8 for i in 2, 3, 6, 7; column + 8 for i >= 4
-          a[group + (i / 2 % 2) * 8][pair + i % 2 + (i >= 4 ? 8 : 0)] = Bits.half(in[at + i / 2], i % 2);
+          a[group + (i / 2 % 2) * 8][pair + i % 2 + (i >= 4 ? 8 : 0)] = half.of(in[at + i / 2], i % 2);
         }
         for (int i = 0; i < 4; i++) {
-          b[pair + i % 2 + (i >= 2 ? 8 : 0)][group] = Bits.half(in[at + 4 + i / 2], i % 2);
+          b[pair + i % 2 + (i >= 2 ? 8 : 0)][group] = half.of(in[at + 4 + i / 2], i % 2);
           d[group + (i >= 2 ? 8 : 0)][pair + i % 2] = Float.intBitsToFloat(in[at + 6 + i]);
         }
       }
@@ -62,14 +68,15 @@ final class Models {
     return words[(tile * 8 + row) * 4 + column / 2] >>> 16 * (column % 2) & 0xffff;
   }
 
-  static int[] bf16(int[] in) {
+  /** @param narrow bits of a float to 16 bits, {@code widen} the way back */
+  static int[] rounded(int[] in, IntUnaryOperator narrow, IntUnaryOperator widen) {
     int[] out = new int[in.length * 4];
     for (int i = 0; i < in.length; i++) {
-      int rounded = Bits.bf16(in[i]);
+      int rounded = narrow.applyAsInt(in[i]);
       out[i * 4] = rounded;
-      out[i * 4 + 1] = rounded << 16;
-      out[i * 4 + 2] = rounded | Bits.bf16(in[i] ^ 0x80000000) << 16;
-      out[i * 4 + 3] = rounded << 16;
+      out[i * 4 + 1] = widen.applyAsInt(rounded);
+      out[i * 4 + 2] = rounded | narrow.applyAsInt(in[i] ^ 0x80000000) << 16;
+      out[i * 4 + 3] = widen.applyAsInt(rounded);
     }
     return out;
   }

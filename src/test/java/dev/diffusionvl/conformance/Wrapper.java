@@ -21,7 +21,18 @@ enum Wrapper {
 
     @Override
     int[] model(int[] in) {
-      return Models.mma(in, blocks);
+      return Models.mma(in, blocks, Bits::half);
+    }
+  },
+  MMA_F16(24, 10, 4, 0) {
+    @Override
+    int input(Random random, int thread, int word) {
+      return word < 6 ? Bits.packF16(random.nextInt(17) - 8, random.nextInt(17) - 8) : MMA.input(random, thread, word);
+    }
+
+    @Override
+    int[] model(int[] in) {
+      return Models.mma(in, blocks, Bits::halfF16);
     }
   },
   LDMATRIX(1, 4, 8, 0) {
@@ -59,7 +70,18 @@ enum Wrapper {
 
     @Override
     int[] model(int[] in) {
-      return Models.bf16(in);
+      return Models.rounded(in, Bits::bf16, bits -> bits << 16);
+    }
+  },
+  F16(64, 1, 4, 0) {
+    @Override
+    int input(Random random, int thread, int word) {
+      return Bits.interestingF16(random, thread);
+    }
+
+    @Override
+    int[] model(int[] in) {
+      return Models.rounded(in, Bits::f16, Bits::fromF16);
     }
   },
   SHUFFLE(4, 1, 5, 0) {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.model.GenerationOptions.Remasking;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.LeakTracker;
 import dev.diffusionvl.runtime.Stream;
@@ -184,6 +185,23 @@ class DecodingTest {
       own.generate(QUESTION, options(8, 8, 200));
       assertEquals(shorter, LeakTracker.everOpened() - opened - shorter, "embeddings and ids of the prompt alone");
       assertTrue(shorter <= 3, () -> shorter + " handles");
+    }
+  }
+
+  /** A residual stream beyond f16's range is Inf, which the next norm makes NaN. */
+  @Test
+  void whatLeavesTheRangeOfF16IsSaid() {
+    try (DiffusionVl model = DiffusionVl.load(device, GoldenCase.MODEL, DType.F16); Stream stream = device.newStream();
+        Session own = model.newSession()) {
+      own.generate(QUESTION, options(8, 8, 20));
+      DeviceBuffer down = model.text().layers().getFirst().down().dense().weight();
+      float[] weights = down.getFloats(stream);
+      for (int i = 0; i < weights.length; i++) {
+        weights[i] *= 30_000;
+      }
+      down.set(stream, weights);
+      NumericalException e = assertThrows(NumericalException.class, () -> own.generate(QUESTION, options(8, 8, 20)));
+      assertEquals("the model's logits hold NaN (denoise forward 0): values beyond float16's 65,504; use --dtype bf16", e.getMessage());
     }
   }
 

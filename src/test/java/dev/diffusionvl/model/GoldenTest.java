@@ -7,12 +7,27 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.diffusionvl.runtime.DType;
 import java.util.Arrays;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The whole way against an independent reference: ids, text, each step's commits, forward counts. */
 class GoldenTest extends DemoModelTest {
+  private static DiffusionVl f16;
+
+  @BeforeAll
+  static void loadInF16() {
+    f16 = DiffusionVl.load(device, GoldenCase.MODEL, DType.F16);
+  }
+
+  @AfterAll
+  static void closeF16() {
+    f16.close();
+  }
+
   @ParameterizedTest
   @MethodSource("cases")
   void everyDecisionOfTheReferenceInF32(GoldenCase golden) {
@@ -37,9 +52,26 @@ class GoldenTest extends DemoModelTest {
   @ParameterizedTest
   @MethodSource("cases")
   void sameTextInBf16WhereTheMarginAllows(GoldenCase golden) {
+    sameText(golden, bf16, GemmChoice.AUTO, 0.02);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void sameTextInF16WhereTheMarginAllows(GoldenCase golden) {
+    sameText(golden, f16, GemmChoice.AUTO, 0.002);
+  }
+
+  /** By the products that a GPU takes, which are slow on the emulated device. */
+  @ParameterizedTest
+  @MethodSource("cases")
+  void sameTextInF16WithOwnProducts(GoldenCase golden) {
+    sameText(golden, f16, GemmChoice.OWN, 0.02);
+  }
+
+  private static void sameText(GoldenCase golden, DiffusionVl model, GemmChoice gemm, double least) {
     double margin = golden.json().get("min_margin").asDouble();
-    assumeTrue(margin >= 0.02, () -> "the reference's own margin is " + margin + ", bf16 may decide otherwise");
-    try (Session session = bf16.newSession()) {
+    assumeTrue(margin >= least, () -> "the reference's own margin is " + margin + ", 16 bits may decide otherwise");
+    try (Session session = model.newSession(gemm)) {
       assertEquals(golden.json().get("expected").get("text").asText(),
           session.generate(golden.request(), golden.options(true)).text());
     }

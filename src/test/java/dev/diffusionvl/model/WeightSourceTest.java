@@ -23,6 +23,8 @@ import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.WeightForm;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -39,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Checkpoints arrive on the device element by element whatever their type and size; random weights are reproducible. */
 class WeightSourceTest {
-  private static final DType[] FLOATS = {DType.BF16, DType.F32};
+  private static final DType[] FLOATS = {DType.BF16, DType.F16, DType.F32};
   private static final String BIG = "lm_head.weight";
   private static final String SMALL = "model.norm.weight";
 
@@ -74,6 +76,37 @@ class WeightSourceTest {
     tensors.put(SMALL, tensor(type, 13)); // so that the big one is not aligned to 16 bytes
     tensors.put(BIG, tensor(type, big));
     TestCheckpoints.write(folder.resolve("model.safetensors"), tensors);
+  }
+
+  @Test
+  void whatF16CannotHoldIsNamed() throws IOException {
+    write(TensorType.F32, 1000);
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    byte[] data = new byte[13 * 4];
+    ByteBuffer values = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).putFloat(0, -65519).putFloat(4, 1e-7f).putFloat(8, 1e-9f);
+    for (float tooLarge : new float[] {65520, -1e30f}) {
+      values.putFloat(12 * 4, tooLarge);
+      tensors.put(SMALL, new Tensor(TensorType.F32, new long[] {13}, data));
+      TestCheckpoints.write(folder.resolve("model.safetensors"), tensors);
+      try (Checkpoint checkpoint = Checkpoint.open(folder);
+          WeightSource source = new CheckpointWeights(device, checkpoint, LoadListener.NONE);
+          DeviceBuffer small = device.allocate("small", DType.F16, 13)) {
+        BadInputException e = assertThrows(BadInputException.class, () -> {
+          source.fill("norm.weight", small);
+          source.finish();
+        });
+        assertTrue(e.getMessage().contains(SMALL) && e.getMessage().contains("65,504"), e.getMessage());
+      }
+    }
+    values.putFloat(12 * 4, Float.POSITIVE_INFINITY); // as it is: the model's answer says so
+    TestCheckpoints.write(folder.resolve("model.safetensors"), tensors);
+    try (Checkpoint checkpoint = Checkpoint.open(folder);
+        WeightSource source = new CheckpointWeights(device, checkpoint, LoadListener.NONE);
+        DeviceBuffer small = device.allocate("small", DType.F16, 13)) {
+      source.fill("norm.weight", small);
+      source.finish();
+      assertArrayEquals(new float[] {-65504, 0x1p-23f, 0}, Arrays.copyOf(small.getFloats(stream), 3));
+    }
   }
 
   @Test

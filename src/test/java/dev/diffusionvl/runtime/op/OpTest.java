@@ -31,8 +31,8 @@ abstract class OpTest {
   static final boolean SMALL = System.getProperty("dvl.emulated.build", "").equals("emulated-check");
 
   /**
-   * What inference runs in. The instances for f16 are those for bf16 with other conversions, so the check build looks at them in the nightly
-   * run alone.
+   * What inference runs in. The instances for f16 are those for bf16 with other conversions, so the check build looks at them in the
+   * nightly run and in cuda/prove alone.
    */
   static final DType[] FLOATS = SMALL && !Boolean.getBoolean("test.f16") ? new DType[] {DType.BF16, DType.F32}
       : new DType[] {DType.BF16, DType.F32, DType.F16};

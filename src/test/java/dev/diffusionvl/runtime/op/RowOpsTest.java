@@ -55,7 +55,8 @@ class RowOpsTest extends OpTest {
           DeviceBuffer y = empty(dtype, (long) rows * inter);
           kernels.swiglu.launch(stream, buffer(DType.F32, acc), optional(dtype, bias), y, rows, inter);
           assertRows("swiglu " + dtype + " " + rows + "x" + inter,
-              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows, tolerance(dtype, 4e-3, 1e-6));
+              ElementwiseOracle.swiglu(acc, bias, rows, inter, Rounding.of(dtype)), y.getFloats(stream), rows,
+              tolerance(dtype, 4e-3, 1e-6));
         }
       }
     }
