@@ -154,8 +154,8 @@ final class WeightUploader implements AutoCloseable {
   }
 
   /**
-   * A linear layer like {@link #linear}. Where the model is in BF16 or F16 and the source has codes and scales for all of its parts, it keeps
-   * them.
+   * A linear layer like {@link #linear}. Where the model is in BF16 or F16 and the source has codes and scales for all of its parts, it
+   * keeps them.
    *
    * @param paired rows of the halves of out are used together: gate and up
    */

@@ -26,7 +26,7 @@ final class AnswerOptions {
   @Option(names = "--device", defaultValue = "auto", description = "auto: the GPU that Spark assigns to a task; gpu, gpu:N, emulated")
   private String device;
 
-  @Option(names = "--dtype", defaultValue = "bf16", description = "bf16 or f32")
+  @Option(names = "--dtype", defaultValue = "bf16", description = "bf16, f16 or f32")
   private String dtype;
 
   @Option(names = "--gemm", defaultValue = "auto", description = "which kernels multiply matrices: own, cublas or auto")

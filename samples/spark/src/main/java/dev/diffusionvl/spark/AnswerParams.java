@@ -17,7 +17,7 @@ public abstract class AnswerParams extends Transformer {
   private final Param<String> model = new Param<>(this, "model", "checkpoint folder, the same path on every executor");
   private final Param<String> device = new Param<>(this, "device",
       "auto (the GPU that Spark assigns to the task, if it does), gpu, gpu:N or emulated");
-  private final Param<String> dtype = new Param<>(this, "dtype", "bf16 or f32");
+  private final Param<String> dtype = new Param<>(this, "dtype", "bf16, f16 or f32");
   private final Param<String> gemm = new Param<>(this, "gemm", "which kernels multiply matrices: own, cublas or auto");
   private final IntParam slots = new IntParam(this, "slots", "rows that an executor answers at the same time");
   private final IntParam rowsInFlight = new IntParam(this, "rowsInFlight", "rows that a task has in the engine at a time");
@@ -153,11 +153,7 @@ public abstract class AnswerParams extends Transformer {
     if (inFlight < 1) {
       throw new IllegalArgumentException("rowsInFlight is " + inFlight + ", allowed is 1 or more");
     }
-    DType type = switch (text(dtype)) {
-      case "bf16" -> DType.BF16;
-      case "f32" -> DType.F32;
-      default -> throw new IllegalArgumentException("dtype is '" + text(dtype) + "', allowed are bf16 and f32");
-    };
+    DType type = DType.ofActivations(text(dtype));
     DeviceSpec.parse(text(device)); // now, and not in every task
     return new AnswerSettings(new EngineSettings(text(model), text(device), type, GemmChoice.parse(text(gemm)), (int) getOrDefault(slots)),
         (int) getOrDefault(genLength), (int) getOrDefault(steps), (float) (double) getOrDefault(threshold),

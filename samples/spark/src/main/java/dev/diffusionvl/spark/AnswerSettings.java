@@ -28,7 +28,7 @@ record AnswerSettings(EngineSettings engine, int genLength, int steps, float thr
    *
    * @param model path of the checkpoint folder on every executor
    * @param device {@code auto}, {@code gpu}, {@code gpu:N} or {@code emulated}
-   * @param dtype BF16 or F32
+   * @param dtype BF16, F16 or F32
    * @param slots rows that are answered at the same time, all tasks of the executor together
    */
   record EngineSettings(String model, String device, DType dtype, GemmChoice gemm, int slots) implements Serializable {
