@@ -10,6 +10,7 @@ final class RealWorldQa implements Benchmark {
   private static final List<String> WORDS =
       List.of("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten");
   private static final Pattern PUNCTUATION = Pattern.compile("[^\\w\\s]", Pattern.UNICODE_CHARACTER_CLASS);
+  private static final Pattern ASCII_PUNCTUATION = Pattern.compile("\\p{Punct}");
   private static final Pattern CHOICE = Pattern.compile("\\b[A-Z]\\.\\s+([^\\n]*)");
 
   @Override
@@ -34,6 +35,10 @@ final class RealWorldQa implements Benchmark {
       }
     }
     said = letter != null ? letter : said;
-    return said.toLowerCase(Locale.ROOT).equals(answer.gold().toLowerCase(Locale.ROOT).strip()) ? 1 : 0;
+    return plain(said).equals(plain(answer.gold())) ? 1 : 0;
+  }
+
+  private static String plain(String text) {
+    return ASCII_PUNCTUATION.matcher(text.toLowerCase(Locale.ROOT)).replaceAll("").strip();
   }
 }
