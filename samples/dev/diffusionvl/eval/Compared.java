@@ -13,12 +13,13 @@ import java.util.List;
  * @param tokens of all answers
  * @param forwards passes through the language model
  * @param rowForwards rows of all these passes, those of the prompts included
+ * @param promptRows embeddings of all prompts
  * @param weightBytes that each pass reads of the language model's weights
  * @param firstMillis median time until some text was final
  * @param millis of all answers, wall time
  */
 public record Compared(String decoding, String schedule, int asked, int right, long tokens, long forwards, long rowForwards,
-    long weightBytes, double firstMillis, double millis) {
+    long promptRows, long weightBytes, double firstMillis, double millis) {
   /** How far from a decoding's best score a schedule may be that is called as good. */
   public static final double AS_GOOD = 0.03;
 
@@ -26,7 +27,8 @@ public record Compared(String decoding, String schedule, int asked, int right, l
     double[] first = answers.stream().mapToDouble(Asked::firstMillis).sorted().toArray();
     return new Compared(decoding, schedule, answers.size(), (int) answers.stream().filter(a -> a.score() == 1).count(),
         answers.stream().mapToLong(a -> a.result().generatedTokens()).sum(), answers.stream().mapToLong(Asked::forwards).sum(),
-        answers.stream().mapToLong(a -> a.result().counts().rows()).sum(), weightBytes, first[first.length / 2],
+        answers.stream().mapToLong(a -> a.result().counts().rows()).sum(),
+        answers.stream().mapToLong(a -> a.result().promptTokens()).sum(), weightBytes, first[first.length / 2],
         answers.stream().mapToDouble(Asked::millis).sum());
   }
 
@@ -45,6 +47,11 @@ public record Compared(String decoding, String schedule, int asked, int right, l
 
   public double tokensPerSecond() {
     return 1000 * tokens / millis;
+  }
+
+  /** Passes for an answer, on average. */
+  public double forwardsPerAnswer() {
+    return (double) forwards / asked;
   }
 
   /** Of those of a decoding that are as good as its best one, the one with the fewest passes. Null if none is of this decoding. */

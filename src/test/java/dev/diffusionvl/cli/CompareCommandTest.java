@@ -51,8 +51,21 @@ class CompareCommandTest {
         || html.contains(finding.asText()), finding.asText()));
   }
 
+  /** Another task, whose right answers are letters: blocks are as long as these, and what a drawn model says is wrong. */
+  @Test
+  void anotherTask() throws Exception {
+    Outcome outcome = new DvlProcess(temp).runHere("compare", DvlProcess.MODEL.toString(), "--task", "mmbench_en_dev", "--data",
+        "src/test/resources/benchmarks/MMBench_DEV_EN.tsv", "--limit", "1", "--dtype", "f32", "--device", "emulated", "--out",
+        temp.resolve("page.html").toString(), "--json");
+    assertEquals(0, outcome.code(), outcome.err());
+    JsonNode rows = new ObjectMapper().readTree(outcome.out()).get("rows");
+    assertEquals(13, rows.size());
+    rows.forEach(row -> assertTrue(row.get("tokens").asInt() <= 8 && row.get("score").asDouble() == 0, row.toString()));
+    assertTrue(Files.readString(temp.resolve("page.html")).contains("over 1 questions of mmbench_en_dev"));
+  }
+
   private static Compared row(String decoding, int right, long forwards, long rows) {
-    return new Compared(decoding, right + " of 100", 100, right, 1000, forwards, rows, 10, 1, 1000);
+    return new Compared(decoding, right + " of 100", 100, right, 1000, forwards, rows, 500, 10, 1, 1000);
   }
 
   @Test
@@ -63,9 +76,12 @@ class CompareCommandTest {
     assertEquals(rows.get(4), Compared.cheapest(rows, "full"));
     assertNull(Compared.cheapest(rows.subList(0, 3), "full"));
     CompareReport report = new CompareReport("a < b", "dvl compare", true, rows);
-    assertTrue(report.findings().get(3).contains("0.57 of the row-forwards of full decoding: more than half, otherwise than expected"));
-    assertTrue(report.findings().get(4).contains("0.30 of the forwards per token"), report.findings().toString());
-    assertTrue(report.findings().get(4).endsWith("It scores 4.0 points fewer, so the passes alone do not decide."));
+    List<String> findings = report.findings();
+    assertTrue(findings.get(3).contains("0.57 of the row-forwards of full decoding: more than half, otherwise than expected, for full "
+        + "decoding needs 2.0 passes per answer for its best score, block diffusion 3.0, and 13 % of its row-forwards are the prompts'"),
+        findings.get(3));
+    assertTrue(findings.get(4).contains("0.30 of the forwards of autoregressive decoding, at most half"), findings.get(4));
+    assertTrue(findings.get(4).endsWith("It scores 4.0 points fewer, so the passes alone do not decide."));
     assertTrue(report.html().contains("<h1>a &lt; b</h1>"));
     assertEquals(8, report.markdown().lines().count());
     assertFalse(report.markdown().contains("per second"), "times of the emulated device are left out");
