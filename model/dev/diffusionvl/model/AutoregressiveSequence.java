@@ -6,6 +6,7 @@ import dev.diffusionvl.model.constraint.BlockSets;
 import dev.diffusionvl.model.constraint.TokenAutomaton;
 import dev.diffusionvl.runtime.op.Remask;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.function.IntPredicate;
 
 /**
@@ -18,6 +19,8 @@ final class AutoregressiveSequence extends Sequence {
   private final int[] ids; // of prompt and answer
   private final IntPredicate ends;
   private final TokenAutomaton automaton; // null: any text
+  private final float penalty; // for tokens that have been there; 1: none
+  private final BitSet seen = new BitSet(); // ids of prompt and answer
   private int state; // of the automaton
   private final float[] probabilities; // of the answer's tokens
   private int length; // of ids
@@ -39,6 +42,8 @@ final class AutoregressiveSequence extends Sequence {
     ids = Arrays.copyOf(promptIds, extent.total());
     length = promptIds.length;
     probabilities = new float[extent.total() - length];
+    penalty = options.decoding().repetitionPenalty();
+    Arrays.stream(promptIds).filter(id -> id >= 0).forEach(seen::set);
   }
 
   /** Tokens of the answer. */
@@ -86,6 +91,19 @@ final class AutoregressiveSequence extends Sequence {
   }
 
   @Override
+  boolean weighed() {
+    return penalty != 1;
+  }
+
+  @Override
+  void weigh(HostLogits logits) {
+    seen.stream().forEach(id -> {
+      float logit = logits.get(id);
+      logits.set(id, logit < 0 ? logit * penalty : logit / penalty);
+    });
+  }
+
+  @Override
   boolean queued(Part part) {
     super.queued(part);
     return true;
@@ -117,6 +135,7 @@ final class AutoregressiveSequence extends Sequence {
     state = automaton == null ? 0 : automaton.next(state, token);
     probabilities[written()] = probability;
     ids[length] = token;
+    seen.set(token);
     events().step(length, 0, length, new Written(token, probability));
     length++;
     ended = ends.test(token);

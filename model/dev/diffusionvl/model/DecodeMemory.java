@@ -104,6 +104,7 @@ final class DecodeMemory implements AutoCloseable {
   private final ChosenTokens chosen;
   private final LegalTokens legal;
   private final WantedLogits wanted;
+  private final HostLogits hostLogits;
   private final DeviceBuffer given;
   private final DeviceBuffer uniforms;
   private final PassGraphs graphs;
@@ -132,6 +133,7 @@ final class DecodeMemory implements AutoCloseable {
           scope.allocate("softmax denominator", DType.F32, predicted));
       chosen = new ChosenTokens(scope, predictions);
       wanted = new WantedLogits(scope, dtype, predictions, size.slots());
+      hostLogits = new HostLogits(scope, dtype, model.text().head().out());
       legal = new LegalTokens(scope, stream, predicted, text.vocabSize());
       given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
       uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
@@ -204,6 +206,11 @@ final class DecodeMemory implements AutoCloseable {
   /** Logits of the scored rows of a pass that somebody wants to know. */
   WantedLogits wanted() {
     return wanted;
+  }
+
+  /** A row of logits that the host changes. */
+  HostLogits hostLogits() {
+    return hostLogits;
   }
 
   /** Queues the copy of what was decided: of predictions where the host decides, of blocks where the device does. */

@@ -50,6 +50,11 @@ public sealed interface Decoding {
     return id == config.eosTokenId();
   }
 
+  /** By what the logits of tokens that have been there are divided where positive, and multiplied where negative; 1: nothing happens. */
+  default float repetitionPenalty() {
+    return 1;
+  }
+
   /** Prompt and answer together take a multiple of so many rows of keys and values. */
   default int blockSize(ModelConfig config) {
     return 1;
@@ -140,8 +145,22 @@ public sealed interface Decoding {
     }
   }
 
-  /** Token after token, each row seeing those before it (docs/model.md, "Autoregressive base"). */
-  record Autoregressive() implements Decoding {
+  /**
+   * Token after token, each row seeing those before it (docs/model.md, "Autoregressive base").
+   *
+   * @param repetitionPenalty for tokens of the prompt and of the answer so far; above 0, 1: none
+   */
+  record Autoregressive(float repetitionPenalty) implements Decoding {
+    public Autoregressive {
+      Ranges.require(repetitionPenalty > 0 && repetitionPenalty < Float.POSITIVE_INFINITY, "repetition-penalty", repetitionPenalty,
+          "above 0");
+    }
+
+    /** Without a penalty. */
+    public Autoregressive() {
+      this(1);
+    }
+
     @Override
     public String label() {
       return "autoregressive";

@@ -47,7 +47,7 @@ final class ForwardPasses {
    */
   void run(PassPlan plan, List<Part> parts) {
     memory.tables().upload(stream, plan);
-    if (plan.scores()) { // what is wanted of it differs from pass to pass
+    if (plan.scores() || plan.weighed()) { // what is wanted of it differs from pass to pass; or the host takes part
       memory.wanted().clear();
       layers(plan);
       memory.legal().upload(stream, plan, parts);
@@ -107,11 +107,18 @@ final class ForwardPasses {
         transformer.computeLogits(row, count);
         kernels.confidence.launch(stream, transformer.logits(), memory.predictions().rowsFrom(row), count, vocab, maskId);
         wanted(plan, parts, row, count);
-      } else if (group.drawn()) {
+      } else if (group.drawn() || group.weighed()) {
         transformer.computeLogits(row, count);
-        kernels.sample.launch(stream, transformer.logits(), vocab, memory.predictions(), row, row + count, memory.blocks().blocks(),
-            memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence,
-            legal);
+        if (group.weighed()) {
+          weigh(plan, parts, row, count);
+        }
+        if (group.drawn()) {
+          kernels.sample.launch(stream, transformer.logits(), vocab, memory.predictions(), row, row + count, memory.blocks().blocks(),
+              memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence, legal);
+        } else {
+          kernels.confidence.launch(stream, transformer.logits(), memory.predictions().rowsFrom(row), count, vocab, group.excluded(),
+              legal);
+        }
       } else {
         transformer.predict(row, count, group.excluded(), legal, memory.predictions());
       }
@@ -121,6 +128,18 @@ final class ForwardPasses {
     }
     if (committed > 0) {
       kernels.remask.launch(stream, memory.predictions(), predicted, memory.blocks().blocks(), memory.tables().tasks(), committed, maskId);
+    }
+  }
+
+  /** Has the sequences of a group change their logits. */
+  private void weigh(PassPlan plan, List<Part> parts, int row, int count) {
+    for (Part part : parts) {
+      if (part.sequence().weighed() && part.variants() > 0) {
+        int first = plan.firstScored(part.sequence());
+        if (first >= row && first < row + count) {
+          memory.hostLogits().weigh(stream, transformer.logits().slice((long) (first - row) * vocab, vocab), part.sequence());
+        }
+      }
     }
   }
 

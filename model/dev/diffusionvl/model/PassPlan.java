@@ -47,12 +47,13 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
    * @param onHost the host decides; otherwise the device commits what is most confident
    * @param restricted among legal tokens
    * @param scores logits are wanted, not tokens
+   * @param weighed the host changes logits before
    * @param drawn or else the most likely token is taken
    * @param excluded id that is never the most likely one, or −1
    * @param tasks sequences
    * @param blocks of theirs: themselves and drafts
    */
-  record Group(boolean onHost, boolean restricted, boolean scores, boolean drawn, int excluded, int tasks, int blocks) {}
+  record Group(boolean onHost, boolean restricted, boolean scores, boolean weighed, boolean drawn, int excluded, int tasks, int blocks) {}
 
   /** What passes have in common that launch the same kernels with the same arguments. */
   record Shape(int stored, List<Group> groups) {}
@@ -133,6 +134,11 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
     return groups.stream().anyMatch(Group::restricted);
   }
 
+  /** Whether the host changes logits of some of it. */
+  boolean weighed() {
+    return groups.stream().anyMatch(Group::weighed);
+  }
+
   /** Whether logits of some of it are wanted. */
   boolean scores() {
     return groups.stream().anyMatch(Group::scores);
@@ -191,8 +197,8 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
       int storedBlocks = fill(stored.size());
       List<Part> scored = parts.stream().filter(p -> p.variants() > 0)
           .sorted(Comparator.comparing(Part::sequence, Comparator.comparing(Sequence::onHost).thenComparing(Sequence::causal)
-              .thenComparing(Sequence::restricted).thenComparing(Sequence::scores).thenComparing(Sequence::drawn)
-              .thenComparing(Sequence::excluded))).toList();
+              .thenComparing(Sequence::restricted).thenComparing(Sequence::scores).thenComparing(Sequence::weighed)
+              .thenComparing(Sequence::drawn).thenComparing(Sequence::excluded))).toList();
       for (int from = 0; from < scored.size();) {
         Sequence first = scored.get(from).sequence();
         int to = from;
@@ -250,8 +256,8 @@ record PassPlan(List<Rows> segments, List<PromptRows> prompts, int stored, List<
         tasks.addAll(List.of(padding.slot(), prediction + (i - parts.size()) * blockRows, 0, 0));
       }
       prediction += (all - blocks) * blockRows;
-      groups.add(new Group(first.onHost(), first.restricted(), first.scores(), first.drawn(), first.drawn() ? -1 : first.excluded(), padded,
-          all));
+      groups.add(new Group(first.onHost(), first.restricted(), first.scores(), first.weighed(), first.drawn(),
+          first.drawn() ? -1 : first.excluded(), padded, all));
     }
 
     private void task(int slot, int variants) {

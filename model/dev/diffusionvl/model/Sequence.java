@@ -40,14 +40,15 @@ abstract class Sequence {
 
   /**
    * Drafts that a pass may carry: none where tokens are drawn, since a draft cannot foresee a draw, or restricted, since what may stand in
-   * a draft is not worked out; few where rows are many.
+   * a draft is not worked out; nor where logits change on the host; few where rows are many.
    */
   static int drafts(GenerationOptions options, Extent extent, int slots) {
     int fit = Math.max(0, MAX_SCORED_ROWS / Math.max(1, slots * extent.blockRows()) - 1);
     if (options.constraint() != null && !options.constraint().choices().isEmpty()) {
       return Math.min(fit, COMPARED); // forms of the block in which choices are compared
     }
-    return options.sampling().drawn() || options.constraint() != null ? 0 : Math.min(fit, options.execution().speculate());
+    boolean none = options.sampling().drawn() || options.constraint() != null || options.decoding().repetitionPenalty() != 1;
+    return none ? 0 : Math.min(fit, options.execution().speculate());
   }
 
   /** Sequences of blocks of so many rows that pass together. */
@@ -93,6 +94,16 @@ abstract class Sequence {
   /** Its tokens are chosen among those that {@link #legal} says. */
   boolean restricted() {
     return options.constraint() != null;
+  }
+
+  /** Its logits change on the host, by {@link #weigh}, before a token is chosen. */
+  boolean weighed() {
+    return false;
+  }
+
+  /** Changes the logits of the row that the pass has scored. */
+  void weigh(HostLogits logits) {
+    throw new IllegalStateException("logits stay as they are");
   }
 
   /** It wants to know how likely some tokens are: its {@link #edges}. */
@@ -250,7 +261,7 @@ abstract class Sequence {
 
   final boolean decidedLike(Sequence other) {
     return causal() == other.causal() && restricted() == other.restricted() && scores() == other.scores()
-        && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
+        && weighed() == other.weighed() && drawn() == other.drawn() && (drawn() || excluded() == other.excluded());
   }
 
   /** The ids of the answer so far. */

@@ -77,7 +77,11 @@ final class AnswerOptions {
     if (speculate > 0 && temperature > 0) {
       System.err.println("dvl: --speculate has no effect with a temperature above 0: a draft cannot foresee what is drawn");
     }
-    return generation(decoding.of(config)).withConstraint(constraint);
+    Decoding how = decoding.of(config);
+    if (speculate > 0 && how.repetitionPenalty() != 1) {
+      System.err.println("dvl: --speculate has no effect with --repetition-penalty");
+    }
+    return generation(how).withConstraint(constraint);
   }
 
   private GenerationOptions generation(Decoding how) {

@@ -28,9 +28,14 @@ final class DecodingOptions {
   @Option(names = "--confidence-threshold", paramLabel = "P", description = "of dynamic remasking (default: 0.85)")
   private Float confidenceThreshold;
 
+  @Option(names = "--repetition-penalty", paramLabel = "P", description = "of autoregressive decoding: makes tokens less likely that the "
+      + "prompt or the answer has already (default: none, whatever the checkpoint recommends)")
+  private Float repetitionPenalty;
+
   /** Checks what can be checked before the model is known. @throws Dvl.UsageException naming the option */
   void check() {
-    decoding(decoding == null ? DEFAULTS.label() : decoding);
+    String likely = repetitionPenalty == null ? DEFAULTS.label() : "autoregressive";
+    decoding(decoding == null ? likely : decoding);
   }
 
   /** How a model decodes; says so where nobody chose it, and what of the options has no effect on it. */
@@ -67,11 +72,15 @@ final class DecodingOptions {
     int size = blockSize == null ? 0 : blockSize;
     int count = steps == null ? DEFAULTS.steps() : steps;
     float threshold = confidenceThreshold == null ? DEFAULTS.confidenceThreshold() : confidenceThreshold;
+    if (repetitionPenalty != null && (label.equals("block") || label.equals("full"))) {
+      throw new Dvl.UsageException("--repetition-penalty is of no use to the decoding " + label + ", which fills positions out of order");
+    }
     try {
       return switch (label) {
         case "block" -> new Decoding.Block(size, count, rule, threshold);
         case "full" -> new Decoding.Full(size, count, rule, threshold);
-        case "autoregressive" -> new Decoding.Autoregressive();
+        case "autoregressive" -> repetitionPenalty == null ? new Decoding.Autoregressive()
+            : new Decoding.Autoregressive(repetitionPenalty);
         default -> throw new Dvl.UsageException("--decoding is '" + label + "', allowed are block, full and autoregressive");
       };
     } catch (IllegalArgumentException e) {

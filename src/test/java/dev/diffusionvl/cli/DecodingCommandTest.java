@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -75,6 +76,23 @@ class DecodingCommandTest {
     Outcome outcome = generate(BASE, "Hello!", "--gen-length", "2", "--decoding", "autoregressive", "--steps", "4");
     assertTrue(outcome.err().contains("dvl: --steps has no effect: decoding is autoregressive"), outcome.err());
     assertFalse(outcome.err().contains(LINE), "it was asked for");
+  }
+
+  @Test
+  void repetitionPenalty() throws Exception {
+    JsonNode plain = json(generate(BASE, "Describe this image.", "--gen-length", "24", "--image", "samples/images/yellow-square.png"));
+    Outcome outcome = generate(BASE, "Describe this image.", "--gen-length", "24", "--image", "samples/images/yellow-square.png",
+        "--repetition-penalty", "20", "--speculate", "2");
+    assertFalse(Arrays.equals(ids(plain), ids(json(outcome))));
+    assertTrue(outcome.err().contains("dvl: --speculate has no effect with --repetition-penalty"), outcome.err());
+    String[] model = {"generate", "--model", DvlProcess.MODEL.toString(), "--prompt", "Hello!", "--repetition-penalty", "1.1"};
+    dvl.refusedHere(2, "--repetition-penalty is of no use to the decoding block", model);
+    for (String decoding : new String[] {"block", "full"}) {
+      dvl.refusedHere(2, "--repetition-penalty is of no use to the decoding " + decoding, "generate", "--model", BASE.toString(),
+          "--prompt", "Hello!", "--repetition-penalty", "1.1", "--decoding", decoding);
+    }
+    dvl.refusedHere(2, "--repetition-penalty is 0.0, allowed is above 0", "generate", "--model", BASE.toString(), "--prompt", "Hello!",
+        "--repetition-penalty", "0");
   }
 
   @Test

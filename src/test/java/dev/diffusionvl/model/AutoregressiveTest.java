@@ -27,7 +27,9 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -281,9 +283,12 @@ class AutoregressiveTest {
 
   /** Of the prompt's last row and the answer's rows but the last. */
   private static float[] logits(DiffusionVl model, GemmChoice choice, Case golden, boolean atOnce) {
+    return logits(model, choice, golden, golden.expected(), atOnce);
+  }
+
+  private static float[] logits(DiffusionVl model, GemmChoice choice, Case golden, int[] answer, boolean atOnce) {
     int hidden = model.config().text().hiddenSize();
     int vocab = model.config().text().vocabSize();
-    int[] answer = golden.expected();
     try (Stream stream = device.newStream(); Gemm gemm = new Gemm(stream);
         LayerOpsFactory factory = new LayerOpsFactory(model.config().text(), stream, gemm, choice, false);
         ImageEncoder encoder = model.vision().newEncoder(model.kernels(), stream, gemm);
@@ -325,6 +330,77 @@ class AutoregressiveTest {
         }
         return all;
       }
+    }
+  }
+
+  /**
+   * Each token is the most likely one once the logits of those before it, in prompt and answer, are weighed: computed here in doubles from
+   * one causal pass over the answer, which knows nothing of the penalty.
+   */
+  @ParameterizedTest
+  @CsvSource({"4, true", "1.05, false", "0.25, true"})
+  void repetitionPenalty(float penalty, boolean graphs) {
+    for (Case golden : List.of(cases().get(1), cases().get(3))) {
+      GenerationOptions options = golden.options().withGenLength(16).withDecoding(new Decoding.Autoregressive(penalty));
+      int[] answer;
+      try (Session session = f32.newSession(GemmChoice.CUBLAS)) {
+        session.generate(golden.request, options.withGenLength(4)); // its passes are of the same shapes
+        answer = session.generate(golden.request, options.withExecution(new Execution(graphs, true, 3))).tokenIds();
+        assertArrayEquals(golden.expected(), session.generate(golden.request, golden.options().withDecoding(new Decoding.Autoregressive(1)))
+            .tokenIds());
+      }
+      assertEquals(penalty != 1.05f, !Arrays.equals(answer, Arrays.copyOf(golden.expected(), answer.length)), Arrays.toString(answer));
+      int vocab = f32.config().text().vocabSize();
+      float[] logits = logits(f32, GemmChoice.CUBLAS, golden, answer, true);
+      Set<Integer> seen = new HashSet<>();
+      Arrays.stream(GoldenCase.ints(golden.json.get("prompt_ids"))).forEach(seen::add);
+      seen.remove(f32.tokenizer().addedTokenId("<|image_pad|>").orElseThrow());
+      for (int i = 0; i < answer.length; i++) {
+        double most = Double.NEGATIVE_INFINITY;
+        double chosen = 0;
+        for (int id = 0; id < vocab; id++) {
+          double logit = logits[i * vocab + id];
+          double weighed = !seen.contains(id) ? logit : logit < 0 ? logit * penalty : logit / penalty;
+          most = Math.max(most, weighed);
+          chosen = id == answer[i] ? weighed : chosen;
+        }
+        assertEquals(most, chosen, 1e-4 * Math.abs(most), golden + ", token " + i + " of " + Arrays.toString(answer));
+        seen.add(answer[i]);
+      }
+    }
+  }
+
+  /** A penalty changes the answer, is its own sequence's alone in an engine, and works where tokens are drawn and in bf16. */
+  @Test
+  void repetitionPenaltyIsASequencesOwn() {
+    Case golden = cases().getFirst();
+    GenerationOptions plain = golden.options().withGenLength(24);
+    List<GenerationOptions> options = new ArrayList<>();
+    for (float penalty : new float[] {1, 4, 40}) {
+      options.add(plain.withDecoding(new Decoding.Autoregressive(penalty)));
+    }
+    options.add(options.get(2).withSampling(0.7f, 0, 1).withSeed(3));
+    for (DiffusionVl model : List.of(f32, bf16)) {
+      GemmChoice gemm = model == f32 ? GemmChoice.CUBLAS : GemmChoice.OWN;
+      List<int[]> alone = new ArrayList<>();
+      try (Session session = model.newSession(gemm)) {
+        options.forEach(o -> alone.add(session.generate(golden.request, o).tokenIds()));
+      }
+      for (int i = 1; i < alone.size(); i++) {
+        assertNotEquals(Arrays.toString(alone.get(i - 1)), Arrays.toString(alone.get(i)));
+      }
+      assertTrue(Arrays.stream(alone.get(1)).distinct().count() > Arrays.stream(alone.get(0)).distinct().count(), "it repeats less");
+      if (model == f32 || ALL) {
+        try (Engine engine = model.newEngine(EngineOptions.DEFAULTS.withSlots(4).withGemm(gemm).withKvTokens(900))) {
+          List<Generation> running = options.stream().map(o -> engine.submit(golden.request, o, GenerationListener.NONE)).toList();
+          for (int i = 0; i < alone.size(); i++) {
+            assertArrayEquals(alone.get(i), running.get(i).await().tokenIds(), "request " + i);
+          }
+        }
+      }
+    }
+    for (float bad : new float[] {0, -1, Float.NaN, Float.POSITIVE_INFINITY}) {
+      assertThrows(IllegalArgumentException.class, () -> new Decoding.Autoregressive(bad));
     }
   }
 

@@ -45,7 +45,7 @@ class PassPlanTest {
     assertEquals(2, plan.promptSegments());
     assertEquals(8, plan.promptRows());
     assertEquals(0, plan.stored());
-    assertEquals(List.of(new Group(false, false, false, false, MASK, 1, 1)), plan.groups());
+    assertEquals(List.of(new Group(false, false, false, false, false, MASK, 1, 1)), plan.groups());
     assertArrayEquals(new int[] {104, 105, 106, 107}, plan.pick(), "the finished block's ids come first");
     assertArrayEquals(new int[] {1, 0, 1, 0}, plan.tasks());
     assertEquals(12, plan.rows());
@@ -72,7 +72,8 @@ class PassPlanTest {
     List<Part> parts = List.of(decoding(0, 0).part(64, 64), decoding(1, 1).part(64, 64), decoding(2, 0).part(64, 64));
     PassPlan plan = PassPlan.of(parts, PLACES, null);
     assertEquals(List.of(new Rows(4, 8, 8, 0, 8), new Rows(4, 8, 108, 100, 108), new Rows(4, 8, 58, 50, 58)), plan.segments());
-    assertEquals(List.of(new Group(false, false, false, false, MASK, 2, 2), new Group(false, false, false, true, -1, 1, 1)), plan.groups());
+    assertEquals(List.of(new Group(false, false, false, false, false, MASK, 2, 2), new Group(false, false, false, false, true, -1, 1, 1)),
+        plan.groups());
     assertArrayEquals(new int[] {0, 0, 1, 0, 2, 4, 1, 0, 1, 8, 1, 0}, plan.tasks());
     assertArrayEquals(new int[] {4, 5, 6, 7, 204, 205, 206, 207, 104, 105, 106, 107}, plan.pick());
   }
@@ -82,7 +83,7 @@ class PassPlanTest {
   void passesAreFilledUpToFewShapes() {
     List<Part> three = List.of(decoding(0, 0).part(64, 64), decoding(1, 0).part(64, 64), decoding(2, 0).part(64, 64));
     PassPlan plan = PassPlan.of(three, PLACES, PADDING);
-    assertEquals(List.of(new Group(false, false, false, false, MASK, 4, 4)), plan.groups());
+    assertEquals(List.of(new Group(false, false, false, false, false, MASK, 4, 4)), plan.groups());
     assertEquals(new Rows(4, 0, 900, 900, 900), plan.segments().getLast());
     assertArrayEquals(new int[] {7, 12, 0, 0}, Arrays.copyOfRange(plan.tasks(), 12, 16));
     PassPlan four = PassPlan.of(List.of(three.get(0), three.get(1), three.get(2), decoding(3, 0).part(64, 64)), PLACES, PADDING);
