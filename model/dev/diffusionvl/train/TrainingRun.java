@@ -92,7 +92,7 @@ public final class TrainingRun {
       SkippedRecords skipped = new SkippedRecords(bad, strict ? BadRecord.Listener.STRICT : listener);
       if (steps(trainer, from.position(), settings, log, skipped, listener)) {
         trainer.finish();
-        TranslatedCheckpoint.write(model, files, out);
+        TranslatedCheckpoint.write(model, files, objective, out);
       }
       if (skipped.count() > 0) {
         listener.remark(skipped.count() + " of " + data.size() + " records were skipped; " + out.resolve("skipped.jsonl")

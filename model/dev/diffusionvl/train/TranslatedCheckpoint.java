@@ -29,7 +29,7 @@ import java.util.Map;
 
 /**
  * Writes a trained model as the reference's training code does: names of scheme D, or E for the SigLIP family, and the fields that its
- * loader reads (docs/model.md, "Checkpoint layouts").
+ * loader reads (docs/model.md, "Checkpoint layouts"). What the SigLIP family has learnt token by token is LLaVA's {@code llava_qwen}.
  */
 final class TranslatedCheckpoint {
   private TranslatedCheckpoint() {}
@@ -39,10 +39,11 @@ final class TranslatedCheckpoint {
    * all of it is there.
    *
    * @param files that the model was loaded from, whose tokenizer and other files are copied
+   * @param objective that it was trained for: what the checkpoint says that it is
    * @param folder exists
    * @throws dev.diffusionvl.loader.OutputException if the disk is full
    */
-  static void write(DiffusionVl model, ModelFiles files, Path folder) {
+  static void write(DiffusionVl model, ModelFiles files, Objective objective, Path folder) {
     Path whole = OutputFolder.aside(folder.resolve("checkpoint"));
     Checkpoint checkpoint = files.checkpoint();
     try (Stream stream = model.device().newStream()) {
@@ -56,7 +57,7 @@ final class TranslatedCheckpoint {
           tensors.add(SafetensorsWriter.Tensor.of(name, view.type(), view.shape(), view.data()));
         }
       }
-      CheckpointWriter.write(whole, files.directories(), scheme(model), tensors, fields(model), SafetensorsWriter.SHARD_BYTES);
+      CheckpointWriter.write(whole, files.directories(), scheme(model), tensors, fields(model, objective), SafetensorsWriter.SHARD_BYTES);
     }
     try {
       List<Path> written;
@@ -79,20 +80,25 @@ final class TranslatedCheckpoint {
   }
 
   /** Fields of config.json in which a trained checkpoint differs from its base. */
-  private static Map<String, Object> fields(DiffusionVl model) {
+  private static Map<String, Object> fields(DiffusionVl model, Objective objective) {
     ModelConfig config = model.config();
     boolean sigLip = config.family() == ModelFamily.QWEN_SIGLIP;
+    // Of the Qwen-VL family only a model with its three positions per row would be what its base is.
+    boolean autoregressive = sigLip && objective instanceof AutoregressiveObjective;
     Map<String, Object> fields = new LinkedHashMap<>();
-    fields.put("architectures", List.of(sigLip ? "DiffusionVLQwenForCausalLM" : "DiffusionVLQwenVLForCausalLM"));
-    fields.put("model_type", sigLip ? "diffusionvl_qwen" : "diffusionvl_qwenvl");
+    fields.put("architectures", List.of(autoregressive ? "LlavaQwenForCausalLM"
+        : sigLip ? "DiffusionVLQwenForCausalLM" : "DiffusionVLQwenVLForCausalLM"));
+    fields.put("model_type", autoregressive ? "llava_qwen" : sigLip ? "diffusionvl_qwen" : "diffusionvl_qwenvl");
     fields.put("torch_dtype", model.dtype() == DType.BF16 ? "bfloat16" : "float32");
-    fields.put("mask_token_id", config.maskTokenId());
-    fields.put("enable_bd3lm", true);
-    fields.put("bd3lm_block_size", config.blockSize());
-    fields.put("bd3lm_block_aligned_eos", true);
-    fields.put("bd3lm_antithetic_sampling", true);
-    fields.put("bd3lm_sampling_eps_min", BlockDiffusionObjective.LOWEST);
-    fields.put("bd3lm_sampling_eps_max", 1.0);
+    fields.put("mask_token_id", config.maskTokenId()); // also where it has no use yet: a next stage takes it
+    fields.put("enable_bd3lm", !autoregressive);
+    fields.put("bd3lm_block_size", autoregressive ? null : config.blockSize());
+    if (!autoregressive) {
+      fields.put("bd3lm_block_aligned_eos", true);
+      fields.put("bd3lm_antithetic_sampling", true);
+      fields.put("bd3lm_sampling_eps_min", BlockDiffusionObjective.LOWEST);
+      fields.put("bd3lm_sampling_eps_max", 1.0);
+    }
     fields.put("mm_projector_type", sigLip ? "mlp2x_gelu" : "qwen_merger");
     fields.put("mm_use_im_patch_token", false);
     fields.put("mm_use_im_start_end", false);

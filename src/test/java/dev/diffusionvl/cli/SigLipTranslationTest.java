@@ -78,9 +78,11 @@ class SigLipTranslationTest {
   }
 
   /** Rows of an image in a prompt: those of the way in which the checkpoint says that images are prepared. */
-  private int imageRows(Path checkpoint) throws Exception {
-    Outcome outcome = dvl.run("generate", "--model", checkpoint.toString(), "--image", IMAGES + "/yellow-square.png", "--prompt",
-        "What color is the square?", "--gen-length", "8", "--json", "--dtype", "f32");
+  private int imageRows(Path checkpoint, String... more) throws Exception {
+    List<String> command = new ArrayList<>(List.of("generate", "--model", checkpoint.toString(), "--image", IMAGES + "/yellow-square.png",
+        "--prompt", "What color is the square?", "--gen-length", "8", "--json", "--dtype", "f32"));
+    command.addAll(List.of(more));
+    Outcome outcome = dvl.run(command.toArray(String[]::new));
     assertEquals(0, outcome.code(), outcome.err());
     return new ObjectMapper().readTree(outcome.out()).get("image_tokens").asInt();
   }
@@ -95,8 +97,10 @@ class SigLipTranslationTest {
     assertEquals("E", inspected.get("scheme").asText());
     assertTrue(inspected.get("complete").asBoolean() && inspected.get("unexpected").isEmpty(), inspected.toString());
     JsonNode config = config(first);
-    assertEquals("diffusionvl_qwen", config.get("model_type").asText());
-    assertEquals("DiffusionVLQwenForCausalLM", config.get("architectures").get(0).asText());
+    assertEquals("llava_qwen", config.get("model_type").asText(), "it has learnt no blocks yet");
+    assertEquals("LlavaQwenForCausalLM", config.get("architectures").get(0).asText());
+    assertFalse(config.get("enable_bd3lm").asBoolean() || inspected.get("diffusion").asBoolean());
+    assertEquals("autoregressive", inspected.get("decoding").asText());
     assertEquals("square", config.get("image_aspect_ratio").asText());
     assertEquals("flat", config.get("mm_patch_merge_type").asText());
     assertEquals(144, config.get("mm_hidden_size").asInt());
@@ -113,6 +117,10 @@ class SigLipTranslationTest {
     Outcome stage2 = translate(first, second, "--steps", "2", "--lr", "1e-3");
     assertEquals(0, stage2.code(), stage2.err());
     assertEquals(2, Files.readAllLines(second.resolve("train.jsonl")).size(), "the log is that of the second stage");
+    assertEquals("diffusionvl_qwen", config(second).get("model_type").asText());
+    assertEquals("DiffusionVLQwenForCausalLM", config(second).get("architectures").get(0).asText());
+    assertTrue(config(second).get("enable_bd3lm").asBoolean());
+    assertEquals(8, config(second).get("bd3lm_block_size").asInt());
     assertEquals("anyres_max_4", config(second).get("image_aspect_ratio").asText());
     assertEquals("spatial_unpad", config(second).get("mm_patch_merge_type").asText());
     assertEquals(36, config(second).get("image_grid_pinpoints").size());
@@ -123,6 +131,29 @@ class SigLipTranslationTest {
     assertEquals(before.keySet(), after.keySet());
     for (String learnt : List.of("embed_tokens.weight", "siglip.encoder.layers.0.mlp.fc1.weight", "projector.0.weight", "image_newline")) {
       assertFalse(Arrays.equals(before.get(learnt).data(), after.get(learnt).data()), learnt);
+    }
+  }
+
+  /** The other half of the paper's second table: all of it learns token by token, and is decoded so, also from a diffusion model. */
+  @Test
+  void anAutoregressiveModel() throws Exception {
+    Path first = temp.resolve("first");
+    assertEquals(0, firstStage(first, "--lr", "1e-2", "--steps", "1").code());
+    Path blocks = temp.resolve("blocks");
+    assertEquals(0, translate(first, blocks, "--steps", "1").code());
+    for (Path base : List.of(first, blocks)) {
+      Path llava = temp.resolve(base.getFileName() + "-llava");
+      Outcome trained = translate(base, llava, "--objective", "autoregressive", "--image-aspect-ratio", "anyres_max_4", "--steps", "2");
+      assertEquals(0, trained.code(), trained.err());
+      assertEquals("llava_qwen", config(llava).get("model_type").asText());
+      assertTrue(config(llava).get("bd3lm_block_size").isNull());
+      JsonNode inspected = new ObjectMapper().readTree(dvl.runHere("inspect", llava.toString(), "--json").out());
+      assertEquals("E autoregressive false", inspected.get("scheme").asText() + " " + inspected.get("decoding").asText() + " "
+          + inspected.get("diffusion").asBoolean());
+      assertTrue(inspected.get("complete").asBoolean() && inspected.get("unexpected").isEmpty(), inspected.toString());
+      assertEquals(16 + 8 * (7 + 1), imageRows(llava, "--decoding", "autoregressive"), "tiles");
+      assertFalse(Arrays.equals(TestCheckpoints.read(base).get("embed_tokens.weight").data(),
+          TestCheckpoints.read(llava).get("embed_tokens.weight").data()));
     }
   }
 
