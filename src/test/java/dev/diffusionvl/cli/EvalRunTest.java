@@ -7,7 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.cli.DvlProcess.Outcome;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -119,6 +122,22 @@ class EvalRunTest {
     assertEquals(1, result.get("not_counted").asInt(), "the third question's other half is not there");
     assertTrue(result.has("perception"));
     assertEquals(3, result.get("samples").size());
+    String table = Files.readString(whole.resolve("result.md"));
+    assertTrue(table.lines().anyMatch(line -> line.matches("\\| perception \\| [0-9.]+ \\|( – \\|){5} 1457 \\| 1479 \\|")), table);
+    assertTrue(table.lines().anyMatch(line -> line.matches("\\| score \\| [0-9.]+ \\|( – \\|){7}")), table);
+  }
+
+  @Test
+  void progressSaysWhatIsRightAndLeft() {
+    ByteArrayOutputStream shown = new ByteArrayOutputStream();
+    ObjectNode right = JSON.createObjectNode().put("score", 1.0);
+    EvalProgress progress = new EvalProgress(new PrintStream(shown), List.of(right, JSON.createObjectNode().put("score", 0.0)), 18);
+    assertEquals("dvl: 2 of 20 were answered before", shown.toString().strip());
+    for (int i = 0; i < 8; i++) {
+      progress.accept(right);
+    }
+    assertEquals("[###############...............] 10 of 20, 90.0 % right, 15.00 s each, 3 min left", progress.line(120));
+    assertEquals(5, shown.toString().lines().count(), "a line each tenth: " + shown);
   }
 
   @Test
