@@ -20,7 +20,6 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -104,7 +103,7 @@ final class EvalCommand implements Callable<Integer> {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       Exam exam = questions.exam(wanted, files, shard, usual.withDecoding(decoding.of(files.config())));
       ObjectNode settings = settings(exam, files, type);
-      boolean begun = out != null && Files.exists(out);
+      boolean begun = out != null && SampleLog.exists(out);
       Exam.Need need = begun ? null : exam.check(files, type, question -> {});
       try (SampleLog log = out == null ? SampleLog.inMemory() : SampleLog.open(out, settings)) {
         Exam left = exam.without(log);

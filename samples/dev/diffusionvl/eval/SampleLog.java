@@ -85,10 +85,10 @@ public final class SampleLog implements AutoCloseable {
   }
 
   private void requireSame(Path settingsFile, ObjectNode settings) throws IOException {
-    if (!Files.exists(settingsFile)) {
-      if (channel.size() > 0) {
-        throw BadInputException.of(file, "is there, but not the " + SETTINGS + " that says which run it is of; name another folder");
-      }
+    if (channel.size() > 0 && !Files.exists(settingsFile)) {
+      throw BadInputException.of(file, "is there, but not the " + SETTINGS + " that says which run it is of; name another folder");
+    }
+    if (channel.size() == 0) {
       OutputFile.write(settingsFile, (settings.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
       return;
     }
@@ -139,6 +139,11 @@ public final class SampleLog implements AutoCloseable {
       throw BadInputException.of(file, "has two answers to " + sample.get("id").asText());
     }
     samples.add(sample);
+  }
+
+  /** Whether a folder has a log already. */
+  public static boolean exists(Path folder) {
+    return Files.exists(folder.resolve(SAMPLES));
   }
 
   public boolean has(Question question) {

@@ -99,6 +99,18 @@ class EvalRunTest {
     new DvlProcess(temp).refusedHere(3, "line 8: is no answer", eval("exact", killed, SHAPES));
   }
 
+  @Test
+  void whatCannotBeAskedLeavesNothing() throws Exception {
+    Path data = Files.writeString(temp.resolve("own.jsonl"), "{\"question\": \"What?\", \"answer\": \"x\", \"image\": \"none.png\"}\n");
+    Path out = Files.createDirectory(temp.resolve("empty"));
+    new DvlProcess(temp).refusedHere(3, "record 0: ", eval("exact", out, "--data", data.toString()));
+    try (var left = Files.list(out)) {
+      assertEquals(0, left.count());
+    }
+    Files.writeString(temp.resolve("file"), "");
+    new DvlProcess(temp).refusedHere(3, "cannot be written", eval("exact", temp.resolve("file"), SHAPES));
+  }
+
   private static List<String> withoutTimes(List<String> lines) {
     return lines.stream().map(line -> line.replaceAll(",\"ms\":[0-9.E]+", "")).toList();
   }
