@@ -132,7 +132,8 @@ class ReadmeTest {
           + "--model samples/models/diffusionvl-tiny --input samples/spark/questions.json --format json --images samples/images "
           + "--output target/answers --show 3", SPARK),
       Map.entry("spark-submit --master spark://MASTER:7077 --conf spark.executor.resource.gpu.amount=1 "
-          + "--conf spark.task.resource.gpu.amount=0.125 --conf spark.executor.cores=8 --conf spark.executor.memory=8g "
+          + "--conf spark.task.resource.gpu.amount=0.125 --conf spark.executorEnv.CUDA_DEVICE_ORDER=PCI_BUS_ID "
+          + "--conf spark.executor.cores=8 --conf spark.executor.memory=8g "
           + "target/spark/diffusionvl-spark.jar --model /models/DiffusionVL-Qwen2.5VL-3B --input hdfs:///questions "
           + "--output hdfs:///answers --commit-rows 10000 --resume", CLUSTER),
       Map.entry("mvn -B -DskipTests -Pjmh verify", BENCH),

@@ -7,7 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
@@ -32,7 +32,7 @@ import org.apache.hadoop.fs.Path;
  */
 final class CommitFolder {
   private static final String PREFIX = "commit=";
-  private static final String SETTINGS = "settings.txt";
+  private static final String SETTINGS = "_settings";
 
   private final Path folder;
   private final Path staging;
@@ -46,12 +46,17 @@ final class CommitFolder {
     folder = files.makeQualified(new Path(name));
     staging = new Path(folder, "_staging");
     for (FileStatus entry : files.exists(folder) ? files.listStatus(folder) : new FileStatus[0]) {
-      if (entry.getPath().getName().matches(PREFIX + "[0-9]+")) {
+      if (entry.getPath().getName().matches(PREFIX + "[0-9]{6,18}")) {
         commits.add(entry.getPath());
       } else if (!entry.getPath().getName().matches("[._].*")) {
         throw new BadInputException(folder + ": " + entry.getPath().getName() + " is no commit: this program has not made the folder");
       }
     }
+    commits.sort(Comparator.comparingLong(CommitFolder::number));
+  }
+
+  private static long number(Path commit) {
+    return Long.parseLong(commit.getName().substring(PREFIX.length()));
   }
 
   /** Those that were there when this object was made, and those published since. */
@@ -67,10 +72,14 @@ final class CommitFolder {
   /**
    * Makes a finished folder of the staging area the next commit.
    *
+   * @param settings what its answers depend on, in lines of text
    * @throws BadInputException if another run has published meanwhile
    */
-  void publish(Path staged) throws IOException {
-    long next = commits.stream().mapToLong(commit -> Long.parseLong(commit.getName().substring(PREFIX.length()))).max().orElse(-1) + 1;
+  void publish(Path staged, List<String> settings) throws IOException {
+    try (FSDataOutputStream out = files.create(new Path(staged, SETTINGS))) {
+      out.write(String.join("\n", settings).getBytes(StandardCharsets.UTF_8));
+    }
+    long next = commits.isEmpty() ? 0 : number(commits.getLast()) + 1;
     Path commit = new Path(folder, "%s%06d".formatted(PREFIX, next));
     try {
       rename(staged, commit);
@@ -99,28 +108,16 @@ final class CommitFolder {
   }
 
   /**
-   * Notes what answers depend on, or compares it with what is noted.
+   * What the answers of the last commit depend on.
    *
-   * @param settings lines of text
-   * @throws BadInputException naming the first line that differs
+   * @return lines of text; none if there is no commit
    */
-  void require(List<String> settings) throws IOException {
-    Path noted = new Path(folder, "_settings");
-    if (!files.exists(noted)) {
-      Path staged = stage();
-      try (FSDataOutputStream out = files.create(new Path(staged, SETTINGS))) {
-        out.write(String.join("\n", settings).getBytes(StandardCharsets.UTF_8));
-      }
-      rename(staged, noted);
-      return;
+  List<String> settings() throws IOException {
+    if (commits.isEmpty()) {
+      return List.of();
     }
-    try (FSDataInputStream in = files.open(new Path(noted, SETTINGS))) {
-      List<String> before = Arrays.asList(new String(in.readAllBytes(), StandardCharsets.UTF_8).split("\n"));
-      for (String line : settings) {
-        if (!before.contains(line)) {
-          throw new BadInputException(folder + ": the answers there were made with other settings: not with " + line);
-        }
-      }
+    try (FSDataInputStream in = files.open(new Path(commits.getLast(), SETTINGS))) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().toList();
     }
   }
 }

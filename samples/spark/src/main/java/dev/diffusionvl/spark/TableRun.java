@@ -45,8 +45,13 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
     if (!folder.commits().isEmpty() && !resume) {
       throw new BadInputException(output + ": has answers already; --resume adds those that are missing");
     }
+    List<String> before = folder.settings();
+    List<String> settings = settings();
+    if (!before.isEmpty() && !before.equals(settings)) {
+      throw new BadInputException(output + ": has answers made with other settings: not with "
+          + settings.stream().filter(line -> !before.contains(line)).toList());
+    }
     folder.clean();
-    folder.require(settings());
     AnswerTotals totals = transformer.totals(spark.sparkContext());
     Iterator<Row> open = unanswered(table, folder).sort("file", id).toLocalIterator();
     long done = 0;
@@ -60,7 +65,7 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
         ids.add(RowFactory.create(row.get(0)));
         files.add(row.getString(1));
       }
-      commit(table.where(col(FILE).isin(files.toArray())), ids, folder);
+      commit(table.where(col(FILE).isin(files.toArray())), ids, folder, settings);
       done += ids.size();
       double seconds = (System.nanoTime() - start) / 1e9;
       listener.accept("commit %d: %d rows, %d with an error in all, %.1f rows/s, %.0f tokens/s, engines %.0f %% occupied".formatted(
@@ -101,7 +106,7 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
     return new String[] {name};
   }
 
-  private void commit(Dataset<Row> files, List<Row> ids, CommitFolder folder) throws IOException {
+  private void commit(Dataset<Row> files, List<Row> ids, CommitFolder folder, List<String> settings) throws IOException {
     Dataset<Row> wanted = broadcast(spark.createDataFrame(ids, new StructType().add(files.schema().apply(id))));
     Dataset<Row> rows = files.join(wanted, toColumns(id), "left_semi").repartition(tasks, col(id)); // a row's task is the same every time
     Path staged = folder.stage();
@@ -110,7 +115,7 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
     if (written != ids.size()) {
       throw new BadInputException("%d rows were to be answered, %d were there: the input has changed".formatted(ids.size(), written));
     }
-    folder.publish(staged);
+    folder.publish(staged, settings);
   }
 
   /** The input's columns without images, and the answers. */

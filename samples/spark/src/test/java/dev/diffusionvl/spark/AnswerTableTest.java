@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.diffusionvl.loader.BadInputException;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -16,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
@@ -23,6 +23,8 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The program, started as its page says, and the commits that it makes. */
 class AnswerTableTest {
@@ -31,9 +33,9 @@ class AnswerTableTest {
   private static SparkSession spark;
 
   @TempDir
-  Path folder;
+  java.nio.file.Path folder;
 
-  private Path output;
+  private java.nio.file.Path output;
 
   @BeforeAll
   static void start() {
@@ -64,8 +66,8 @@ class AnswerTableTest {
     assertTrue(log.contains(said), log);
   }
 
-  private Path table(List<Row> rows, int files) {
-    Path input = folder.resolve("questions");
+  private java.nio.file.Path table(List<Row> rows, int files) {
+    java.nio.file.Path input = folder.resolve("questions");
     Shapes.table(spark, rows, files).write().parquet(input.toString());
     return input;
   }
@@ -77,7 +79,7 @@ class AnswerTableTest {
   /** At any moment, in a commit and between two; what is there then is never half a commit. */
   @Test
   void aKilledRunIsGoneOnWithAndNoRowIsLostOrDoubled() throws Exception {
-    Path input = table(Shapes.questions(98), 3);
+    java.nio.file.Path input = table(Shapes.questions(98), 3);
     Random random = new Random(19);
     for (int commits = 1; commits < 5; commits++) {
       Process process = submit("--input", input.toString(), "--images", IMAGES, "--commit-rows", "7", "--resume");
@@ -92,11 +94,12 @@ class AnswerTableTest {
     end(0, submit("--input", input.toString(), "--images", IMAGES, "--commit-rows", "7", "--resume"), "rows answered");
     assertEquals(IntStream.range(0, 98).mapToObj(i -> (long) i).toList(), ids());
     assertEquals(98, spark.read().parquet(output.toString()).where("answer.text IS NOT NULL AND answer.error IS NULL").count());
-    try (Stream<Path> left = Files.list(output.resolve("_staging"))) {
+    try (Stream<java.nio.file.Path> left = Files.list(output.resolve("_staging"))) {
       assertEquals(List.of(), left.toList());
     }
     end(3, submit("--input", input.toString(), "--images", IMAGES), "has answers already; --resume adds those that are missing");
-    end(3, submit("--input", input.toString(), "--images", IMAGES, "--resume", "--seed", "5"), "made with other settings: not with seed=5");
+    end(3, submit("--input", input.toString(), "--images", IMAGES, "--resume", "--seed", "5"),
+        "has answers made with other settings: not with [seed=5]");
   }
 
   /** A picture of a folder each, with one question; the bytes do not go into the output. */
@@ -115,32 +118,38 @@ class AnswerTableTest {
     String input = table(rows, 1).toString();
     end(3, submit("--input", input), "AnswerTable: column id: 1 is there 2 times; it has to tell rows apart");
     end(3, submit("--input", folder.resolve("nowhere").toString()), "AnswerTable: ");
+    end(3, submit("--input", Shapes.PROJECT.resolve("samples/images").toString()), "AnswerTable: "); // these are no Parquet files
     end(3, submit("--input", input, "--id-col", "number"), "AnswerTable: the input needs a column number");
     end(2, submit("--input", input, "--commit-rows", "0"), "--commit-rows is 0, allowed is 1 or more");
     end(4, submit("--input", Shapes.PROJECT.resolve("samples/spark/questions.json").toString(), "--format", "json", "--device", "gpu:7"),
         "AnswerTable: ");
   }
 
-  @Test
-  void ofTwoRunsAtOnceTheOneThatHasNotSeenTheOthersCommitStops() throws IOException {
-    output = folder.resolve("answers");
-    CommitFolder first = new CommitFolder(output.toString(), new Configuration());
-    CommitFolder second = new CommitFolder(output.toString(), new Configuration());
-    Files.createDirectories(Path.of(first.stage().getParent().toUri().getPath()));
-    second.publish(staged(second));
-    org.apache.hadoop.fs.Path late = staged(first);
-    String message = assertThrows(BadInputException.class, () -> first.publish(late)).getMessage();
+  /** On a local disk, and on a file system of Hadoop's, whose own rename it takes. */
+  @ParameterizedTest
+  @ValueSource(strings = {"file:", "viewfs://disk"})
+  void ofTwoRunsAtOnceTheOneThatHasNotSeenTheOthersCommitStops(String system) throws IOException {
+    Configuration hadoop = new Configuration();
+    hadoop.set("fs.viewfs.mounttable.disk.link." + folder, folder.toUri().toString());
+    String name = system + folder + "/answers";
+    CommitFolder first = new CommitFolder(name, hadoop);
+    CommitFolder second = new CommitFolder(name, hadoop);
+    second.publish(staged(second, hadoop), List.of("seed=1", "steps=2"));
+    Path late = staged(first, hadoop);
+    String message = assertThrows(BadInputException.class, () -> first.publish(late, List.of())).getMessage();
     assertTrue(message.contains("another run writes to this folder"), message);
-    CommitFolder third = new CommitFolder(output.toString(), new Configuration());
+    CommitFolder third = new CommitFolder(name, hadoop);
+    assertEquals(List.of("seed=1", "steps=2"), third.settings());
     third.clean();
-    assertThrows(BadInputException.class, () -> third.publish(late), "it was cleaned away");
-    third.publish(staged(third));
-    assertEquals(List.of("commit=000000", "commit=000001"), third.commits().stream().map(commit -> commit.getName()).toList());
+    assertThrows(IOException.class, () -> late.getFileSystem(hadoop).getFileStatus(late), "it was cleaned away");
+    third.publish(staged(third, hadoop), List.of());
+    assertEquals(List.of("commit=000000", "commit=000001"), third.commits().stream().map(Path::getName).toList());
+    assertEquals(third.commits(), new CommitFolder(name, hadoop).commits());
   }
 
-  private static org.apache.hadoop.fs.Path staged(CommitFolder commits) throws IOException {
-    org.apache.hadoop.fs.Path staged = commits.stage();
-    Files.writeString(Files.createDirectories(Path.of(staged.toUri().getPath())).resolve("part"), "rows");
+  private static Path staged(CommitFolder commits, Configuration hadoop) throws IOException {
+    Path staged = commits.stage();
+    staged.getFileSystem(hadoop).create(new Path(staged, "part")).close();
     return staged;
   }
 

@@ -157,6 +157,15 @@ class TransformerTest {
     assertEquals("\"yes\"", spark.sql("SELECT dvl_answer_json('Is it red?', NULL, '{\"const\":\"yes\"}').text").first().getString(0));
   }
 
+  /** More rows than it has places for: they wait, none is refused. */
+  @Test
+  void tasksWaitForAnEngineThatIsFull() throws IOException {
+    DiffusionVlTransformer narrow = Shapes.transformer().setSlots(1).setRowsInFlight(8);
+    List<Row> answers = narrow.transform(Shapes.table(spark, Shapes.questions(12), 2)).select("answer.*").collectAsList();
+    assertEquals(12, answers.size());
+    answers.forEach(answer -> assertNull(answer.get(5)));
+  }
+
   /** A task that fails takes nobody's engine away. */
   @Test
   void theEngineSurvivesTasksThatFail() throws IOException {
