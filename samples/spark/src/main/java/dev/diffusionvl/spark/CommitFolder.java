@@ -2,8 +2,12 @@
 package dev.diffusionvl.spark;
 
 import dev.diffusionvl.loader.BadInputException;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
@@ -69,21 +73,26 @@ final class CommitFolder {
     return new Path(staging, UUID.randomUUID().toString());
   }
 
-  /**
-   * Makes a finished folder of the staging area the next commit.
-   *
-   * @param settings what its answers depend on, in lines of text
-   * @throws BadInputException if another run has published meanwhile
-   */
-  void publish(Path staged, List<String> settings) throws IOException {
+  /** Adds to a folder of the staging area what its answers depend on, in lines of text; before its rows are counted. */
+  void note(Path staged, List<String> settings) throws IOException {
     try (FSDataOutputStream out = files.create(new Path(staged, SETTINGS))) {
       out.write(String.join("\n", settings).getBytes(StandardCharsets.UTF_8));
     }
+  }
+
+  /**
+   * Makes a finished folder of the staging area the next commit.
+   *
+   * @throws BadInputException if another run has published meanwhile, or cleaned up
+   */
+  void publish(Path staged) throws IOException {
     long next = commits.isEmpty() ? 0 : number(commits.getLast()) + 1;
     Path commit = new Path(folder, "%s%06d".formatted(PREFIX, next));
     try {
       rename(staged, commit);
-    } catch (FileAlreadyExistsException | java.nio.file.FileSystemException e) {
+    } catch (AccessDeniedException | AtomicMoveNotSupportedException e) {
+      throw e;
+    } catch (FileAlreadyExistsException | FileNotFoundException | FileSystemException e) {
       throw new BadInputException(folder + ": another run writes to this folder: " + e.getMessage(), e);
     }
     commits.add(commit);

@@ -130,7 +130,8 @@ final class ExecutorEngine {
     return forwardsCounted - before;
   }
 
-  private static void closeAll() {
+  /** At the end of the process. */
+  static void closeAll() {
     synchronized (OPEN) {
       OPEN.values().forEach(ExecutorEngine::close);
       OPEN.clear();

@@ -111,11 +111,12 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
     Dataset<Row> rows = files.join(wanted, toColumns(id), "left_semi").repartition(tasks, col(id)); // a row's task is the same every time
     Path staged = folder.stage();
     transformer.transform(rows).select(kept(files.schema())).write().parquet(staged.toString());
+    folder.note(staged, settings);
     long written = spark.read().parquet(staged.toString()).count();
     if (written != ids.size()) {
       throw new BadInputException("%d rows were to be answered, %d were there: the input has changed".formatted(ids.size(), written));
     }
-    folder.publish(staged, settings);
+    folder.publish(staged);
   }
 
   /** The input's columns without images, and the answers. */

@@ -44,7 +44,8 @@ class ClusterTest {
     Files.writeString(gpus, "#!/bin/sh\necho '{\"name\": \"gpu\", \"addresses\": [\"3\"]}'\n");
     assertTrue(gpus.toFile().setExecutable(true));
     spark = Shapes.spark("local-cluster[2,1,2048]").config("spark.jars", System.getProperty("sample.jar"))
-        .config("spark.executor.memory", "1g").config("spark.driver.host", "127.0.0.1")
+        .config("spark.executor.memory", "1g").config("spark.executor.extraJavaOptions", Shapes.QUICK)
+        .config("spark.driver.host", "127.0.0.1")
         .config("spark.worker.resource.gpu.amount", 1).config("spark.worker.resource.gpu.discoveryScript", gpus.toString())
         .config("spark.executor.resource.gpu.amount", 1).config("spark.task.resource.gpu.amount", 0.5)
         .getOrCreate();

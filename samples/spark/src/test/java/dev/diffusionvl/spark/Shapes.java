@@ -31,6 +31,7 @@ final class Shapes {
   static final Path IMAGES = PROJECT.resolve("samples/data/shapes/images");
   static final Path MODEL = PROJECT.resolve("samples/models/diffusionvl-tiny");
   static final Path WORK = Path.of(System.getProperty("sample.work")).normalize();
+  static final String QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"; // options of a JVM for short runs
   static final StructType TYPE = new StructType().add("id", DataTypes.LongType).add("image", DataTypes.StringType)
       .add("prompt", DataTypes.StringType);
 

@@ -5,6 +5,7 @@ import static org.apache.spark.sql.functions.array;
 import static org.apache.spark.sql.functions.col;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,7 +13,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.codahale.metrics.Gauge;
 import com.codahale.metrics.Meter;
 import com.codahale.metrics.MetricRegistry;
+import dev.diffusionvl.model.EngineException;
+import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
+import dev.diffusionvl.model.Request;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
@@ -180,6 +184,14 @@ class TransformerTest {
     assertEquals(8, answers(table).size());
     assertEquals(engine, ExecutorEngine.of(Shapes.transformer().settings().engine()));
     assertTrue(engine.stats().finished() >= finished + 8);
+  }
+
+  @Test
+  void whatTheEndOfTheProcessClosesIsClosed() {
+    ExecutorEngine engine = ExecutorEngine.of(Shapes.transformer().settings().engine());
+    ExecutorEngine.closeAll();
+    assertThrows(EngineException.Closed.class, () -> engine.submit(Request.of("Are you there?"), GenerationOptions.DEFAULTS));
+    assertNotSame(engine, ExecutorEngine.of(Shapes.transformer().settings().engine()));
   }
 
   @Test
