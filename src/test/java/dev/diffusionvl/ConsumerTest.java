@@ -30,7 +30,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 class ConsumerTest {
   private static final Path OUT = FinishedJars.WORK.resolve("build");
   private static final String NATIVE_ACCESS = "--enable-native-access=ALL-UNNAMED";
-  private static final String TEXT =
+  static final String TEXT =
       "The image shows 2 shapes. A large pink square is at the top right. A small green cross is at the bottom left.\n";
   private static final String MODEL = "samples/models/diffusionvl-tiny";
   private static final String IMAGE = "samples/images/square-and-cross.png";

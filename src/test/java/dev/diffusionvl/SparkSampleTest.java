@@ -37,6 +37,7 @@ class SparkSampleTest {
     String line = localLine().replace("target/answers", answers.toString()).replace("target/spark", OUT.toString());
     String printed = submit(line);
     assertTrue(printed.contains("3 rows, 0 with an error") && printed.contains("3 rows answered"), printed);
+    assertTrue(printed.contains("|" + ConsumerTest.TEXT.strip() + " "), () -> "the command line answers otherwise: " + ConsumerTest.TEXT);
     printed = submit(line + " --resume");
     assertTrue(printed.contains("0 rows answered"), printed);
   }

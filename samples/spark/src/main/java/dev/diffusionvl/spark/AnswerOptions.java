@@ -23,6 +23,9 @@ final class AnswerOptions {
       + "they are whole paths")
   private String images;
 
+  @Option(names = "--max-pixels", defaultValue = "64000000", paramLabel = "N", description = "of an image; a larger one is its row's error")
+  private long maxPixels;
+
   @Option(names = "--device", defaultValue = "auto", description = "auto: the GPU that Spark assigns to a task; gpu, gpu:N, emulated")
   private String device;
 
@@ -56,8 +59,9 @@ final class AnswerOptions {
 
   DiffusionVlTransformer transformer() {
     return new DiffusionVlTransformer().setModel(whole(model)).setPromptCol(promptCol).setImageCol(imageCol).setSchemaCol(schemaCol)
-        .setImageFolder(whole(images)).setDevice(device).setDtype(dtype).setGemm(gemm).setSlots(slots).setRowsInFlight(rowsInFlight)
-        .setGenLength(genLength).setSteps(steps).setThreshold(threshold).setTemperature(temperature).setSeed(seed);
+        .setImageFolder(whole(images)).setMaxPixels(maxPixels).setDevice(device).setDtype(dtype).setGemm(gemm).setSlots(slots)
+        .setRowsInFlight(rowsInFlight).setGenLength(genLength).setSteps(steps).setThreshold(threshold)
+        .setTemperature(temperature).setSeed(seed);
   }
 
   /** Executors have other working folders. */

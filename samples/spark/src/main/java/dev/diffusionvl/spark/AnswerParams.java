@@ -28,6 +28,7 @@ public abstract class AnswerParams extends Transformer {
   private final Param<String> outputCol = new Param<>(this, "outputCol", "column of the answers");
   private final Param<String> imageFolder = new Param<>(this, "imageFolder",
       "folder that names of images are relative to; empty: they are whole paths");
+  private final LongParam maxPixels = new LongParam(this, "maxPixels", "most pixels of an image; a larger one is its row's error");
   private final IntParam genLength = new IntParam(this, "genLength", "most tokens of an answer");
   private final IntParam steps = new IntParam(this, "steps", "denoising steps per block; 0: the model's default");
   private final DoubleParam threshold = new DoubleParam(this, "threshold", "a step commits what is surer than this; 0: a fixed number");
@@ -48,6 +49,7 @@ public abstract class AnswerParams extends Transformer {
     setDefault(schemaCol, "");
     setDefault(outputCol, "answer");
     setDefault(imageFolder, "");
+    setDefault(maxPixels, 64_000_000L);
     setDefault(genLength, 128);
     setDefault(steps, 0);
     setDefault(threshold, 0.0);
@@ -116,6 +118,11 @@ public abstract class AnswerParams extends Transformer {
   }
 
   /** @see #explainParams */
+  public final LongParam maxPixels() {
+    return maxPixels;
+  }
+
+  /** @see #explainParams */
   public final IntParam genLength() {
     return genLength;
   }
@@ -154,9 +161,14 @@ public abstract class AnswerParams extends Transformer {
       throw new IllegalArgumentException("rowsInFlight is " + inFlight + ", allowed is 1 or more");
     }
     DType type = DType.ofActivations(text(dtype));
+    long pixels = (long) getOrDefault(maxPixels);
+    if (pixels < 1) {
+      throw new IllegalArgumentException("maxPixels is " + pixels + ", allowed is 1 or more");
+    }
     DeviceSpec.parse(text(device)); // now, and not in every task
     return new AnswerSettings(new EngineSettings(text(model), text(device), type, GemmChoice.parse(text(gemm)), (int) getOrDefault(slots)),
         (int) getOrDefault(genLength), (int) getOrDefault(steps), (float) (double) getOrDefault(threshold),
-        (float) (double) getOrDefault(temperature), (long) getOrDefault(seed), text(imageFolder), inFlight);
+        (float) (double) getOrDefault(temperature), (long) getOrDefault(seed), text(imageFolder),
+        pixels, inFlight);
   }
 }

@@ -18,10 +18,11 @@ import java.io.Serializable;
  * @param temperature 0: the most likely tokens
  * @param seed of the sampling, the same for each row
  * @param imageFolder folder that the images' names are relative to; empty: they are whole paths
+ * @param maxPixels of an image; a larger one is its row's error
  * @param rowsInFlight rows that one task has in the engine at a time
  */
 record AnswerSettings(EngineSettings engine, int genLength, int steps, float threshold, float temperature, long seed, String imageFolder,
-    int rowsInFlight) implements Serializable {
+    long maxPixels, int rowsInFlight) implements Serializable {
 
   /**
    * What engines are told apart by.

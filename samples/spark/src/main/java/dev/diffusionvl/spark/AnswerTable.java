@@ -70,8 +70,13 @@ public final class AnswerTable implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     DiffusionVlTransformer transformer = options.transformer();
-    if (commitRows < 1) {
-      throw new CommandLine.ParameterException(new CommandLine(this), "--commit-rows is " + commitRows + ", allowed is 1 or more");
+    try {
+      transformer.settings();
+      if (commitRows < 1) {
+        throw new IllegalArgumentException("--commit-rows is " + commitRows + ", allowed is 1 or more");
+      }
+    } catch (IllegalArgumentException e) {
+      throw new CommandLine.ParameterException(new CommandLine(this), e.getMessage(), e);
     }
     try (SparkSession spark = SparkSession.builder().appName("DiffusionVL " + Path.of(input).getFileName()).getOrCreate()) {
       Dataset<Row> table = spark.read().format(format).option("header", true).load(input);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.spark;
 
+import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.model.Generation;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.Request;
@@ -26,7 +27,7 @@ final class Asking {
     this.totals = totals;
     engine = ExecutorEngine.of(settings.engine());
     options = settings.generation(engine.model().config());
-    reader = new RowReader(engine.model().config(), settings.imageFolder());
+    reader = new RowReader(engine.model().config(), settings.imageFolder(), settings.maxPixels());
   }
 
   /**
@@ -42,6 +43,9 @@ final class Asking {
       Generation generation = engine.submit(request, own);
       generation.result().whenComplete((result, failure) -> end.run());
       return new Asked(generation, null);
+    } catch (OutOfMemoryError e) {
+      end.run();
+      return new Asked(null, RowAnswer.of(new BadInputException("does not fit in the executor's memory")));
     } catch (IOException | RuntimeException e) {
       end.run();
       return new Asked(null, RowAnswer.of(e));

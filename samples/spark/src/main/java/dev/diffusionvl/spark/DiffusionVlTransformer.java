@@ -167,6 +167,12 @@ public final class DiffusionVlTransformer extends AnswerParams implements Defaul
     return this;
   }
 
+  /** @see #maxPixels */
+  public DiffusionVlTransformer setMaxPixels(long value) {
+    set(maxPixels(), value);
+    return this;
+  }
+
   /** @see #genLength */
   public DiffusionVlTransformer setGenLength(int value) {
     set(genLength(), value);

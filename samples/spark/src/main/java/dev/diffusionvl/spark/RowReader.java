@@ -26,12 +26,14 @@ final class RowReader {
 
   private final ModelConfig config;
   private final String folder;
+  private final long maxPixels;
   private final Configuration hadoop = SparkHadoopUtil.get().conf();
 
   /** @param folder that names are relative to and must not leave; empty: they are whole paths */
-  RowReader(ModelConfig config, String folder) {
+  RowReader(ModelConfig config, String folder, long maxPixels) {
     this.config = config;
     this.folder = folder;
+    this.maxPixels = maxPixels;
   }
 
   /** Whether a column of this type can hold a row's image or images. @param type null: there is no such column */
@@ -53,8 +55,8 @@ final class RowReader {
     List<RgbImage> images = new ArrayList<>();
     for (Object image : list(cell)) {
       images.add(switch (image) {
-        case byte[] bytes -> ImageFiles.decode(bytes, "image " + (images.size() + 1));
-        case String name -> ImageFiles.decode(bytes(name), name);
+        case byte[] bytes -> ImageFiles.decode(bytes, "image " + (images.size() + 1), maxPixels);
+        case String name -> ImageFiles.decode(bytes(name), name, maxPixels);
         case null -> throw new BadInputException("image " + (images.size() + 1) + " is null");
         default -> throw new BadInputException("an image is the bytes of a file or its name, not " + image.getClass().getSimpleName());
       });

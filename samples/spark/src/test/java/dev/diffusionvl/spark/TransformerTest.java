@@ -136,6 +136,13 @@ class TransformerTest {
   }
 
   @Test
+  void anImageThatIsTooLargeIsItsRowsError() throws IOException {
+    Row answer = Shapes.transformer().setMaxPixels(100).transform(Shapes.table(spark, Shapes.questions(1), 1)).select("answer.*").first();
+    assertNull(answer.get(0));
+    assertTrue(answer.getString(5).contains("pixels"), answer.toString());
+  }
+
+  @Test
   void isSavedAndReadAsAStageOfAPipeline() throws IOException {
     String folder = Shapes.WORK.resolve("pipeline").toString();
     DiffusionVlTransformer transformer = Shapes.transformer().setSeed(7).setThreshold(0.5).setRowsInFlight(2);
