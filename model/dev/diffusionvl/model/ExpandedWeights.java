@@ -29,12 +29,18 @@ public final class ExpandedWeights implements AutoCloseable {
     this.stream = stream;
     this.kernels = kernels;
     List<Linear> packed = weights.linears().filter(linear -> linear instanceof Linear.Packed).toList();
-    long most = packed.stream().mapToLong(linear -> (long) linear.out() * linear.in()).max().orElse(0);
+    long most = elements(weights);
     try (DeviceScope scope = new DeviceScope(stream.device())) {
       scratch = most == 0 ? null : scope.allocate("expanded weights", dtype, most);
       packed.forEach(linear -> views.put(linear, new Linear.Dense(scratch.slice(0, linear.out(), linear.in()), linear.bias())));
       owned = scope.keep();
     }
+  }
+
+  /** Elements of the scratch memory: of the largest packed matrix; 0 where all are dense. */
+  static long elements(TextWeights weights) {
+    return weights.linears().filter(linear -> linear instanceof Linear.Packed).mapToLong(linear -> (long) linear.out() * linear.in()).max()
+        .orElse(0);
   }
 
   /** The layer with weights as numbers; where they were packed, it is good until the next call. */

@@ -13,19 +13,21 @@ import java.util.Locale;
  *
  * @param weights bytes, for as long as the model is open
  * @param cache bytes for the keys and values of one generation, while its session is open
+ * @param scratch bytes for one matrix of 8 or 4 bits as numbers, while a session is open; 0 where all weights are numbers
  */
-public record MemoryNeed(long weights, long cache) {
+public record MemoryNeed(long weights, long cache, long scratch) {
   /**
    * Of a model and a generation of one session.
    *
-   * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts
+   * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts; 0: of the model without a session
    */
   public static MemoryNeed of(ModelFiles files, DType dtype, long tokens) {
-    return new MemoryNeed(weights(files, dtype), cache(files.config().text(), dtype, tokens));
-  }
-
-  private static long weights(ModelFiles files, DType dtype) {
-    return files.checkpoint().quantized() ? ModelOutline.of(files, dtype).bytes() : ModelFiles.parameters(files.config()) * dtype.bytes();
+    long cache = cache(files.config().text(), dtype, tokens);
+    if (!files.checkpoint().quantized()) {
+      return new MemoryNeed(ModelFiles.parameters(files.config()) * dtype.bytes(), cache, 0);
+    }
+    ModelOutline outline = ModelOutline.of(files, dtype);
+    return new MemoryNeed(outline.bytes(), cache, tokens > 0 ? outline.scratch(dtype) : 0);
   }
 
   static long cache(TextConfig text, DType activations, long tokens) {
@@ -48,7 +50,7 @@ public record MemoryNeed(long weights, long cache) {
 
   /** Bytes in all. */
   public long total() {
-    return weights + cache;
+    return weights + cache + scratch;
   }
 
   /**
@@ -63,7 +65,9 @@ public record MemoryNeed(long weights, long cache) {
   /** For people: {@code weights of 16.6 GB and a cache of 9.4 MB}. */
   @Override
   public String toString() {
-    return "weights of " + decimal(weights) + (cache > 0 ? " and a cache of " + decimal(cache) : "");
+    String sessions = cache == 0 ? "" : scratch == 0 ? " and a cache of " + decimal(cache)
+        : ", a cache of " + decimal(cache) + " and " + decimal(scratch) + " for a decoded matrix";
+    return "weights of " + decimal(weights) + sessions;
   }
 
   private static String decimal(long bytes) {

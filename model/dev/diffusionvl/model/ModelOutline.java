@@ -46,6 +46,11 @@ public record ModelOutline(TextWeights text, Parameters parameters) {
     return parameters.buffers().stream().mapToLong(DeviceBuffer::bytes).sum();
   }
 
+  /** Bytes that a session takes for one packed matrix as numbers. @param dtype of the activations */
+  long scratch(DType dtype) {
+    return ExpandedWeights.elements(text) * dtype.bytes();
+  }
+
   /** Tensors that have shapes and no values. */
   private record Shapes(Map<String, long[]> shapes) implements WeightSource {
     @Override

@@ -155,6 +155,17 @@ class QuantizedModelTest {
           .allMatch(linear -> linear.matrix().form() == WeightForm.FP8)));
       long bytes = model.parameters().buffers().stream().mapToLong(DeviceBuffer::bytes).sum();
       assertEquals(bytes, MemoryNeed.of(files, DType.BF16, 0).weights());
+      assertEquals(0, MemoryNeed.of(files, DType.BF16, 0).scratch());
+      MemoryNeed need = MemoryNeed.of(files, DType.BF16, 64);
+      Linear largestOfLayer = model.text().layers().getFirst().gateUp();
+      long largest = (long) largestOfLayer.out() * largestOfLayer.in();
+      assertEquals(2 * largest, need.scratch());
+      assertEquals(need.weights() + need.cache() + need.scratch(), need.total());
+      long before = device.memory().free();
+      try (Session session = model.newSession(GemmChoice.CUBLAS)) {
+        session.generate(GoldenCase.all().getFirst().request(), GoldenCase.all().getFirst().options(false));
+        assertTrue(before - device.memory().free() >= need.cache() + need.scratch());
+      }
       long dense = ModelOutline.of(files.config(), DType.BF16).bytes();
       assertTrue(bytes < dense, bytes + " of " + dense);
     }

@@ -295,7 +295,7 @@ class SessionTest {
         }
       }
       assertEquals(free, device.memory().free());
-      MemoryNeed tooMuch = new MemoryNeed(need.weights(), free);
+      MemoryNeed tooMuch = new MemoryNeed(need.weights(), free, 0);
       OutOfDeviceMemoryException e = assertThrows(OutOfDeviceMemoryException.class, () -> tooMuch.requireFree(device));
       assertEquals(tooMuch.total(), e.need());
       assertEquals(free, e.free());
