@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.junit.platform.engine.DiscoverySelector;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
@@ -47,10 +48,10 @@ final class KernelSuite {
     return execute(KERNEL_TESTS);
   }
 
-  /** The golden cases in f32. */
+  /** The golden cases in f32, and in f16 by our own products where the margin allows. */
   static List<Outcome> runGoldens() {
-    return execute(List.of(selectMethod("dev.diffusionvl.model.GoldenTest", "everyDecisionOfTheReferenceInF32",
-        "dev.diffusionvl.model.GoldenCase")));
+    return execute(Stream.of("everyDecisionOfTheReferenceInF32", "sameTextInF16WithOwnProducts").map(method ->
+        (DiscoverySelector) selectMethod("dev.diffusionvl.model.GoldenTest", method, "dev.diffusionvl.model.GoldenCase")).toList());
   }
 
   /** The static gates. */

@@ -104,7 +104,7 @@ public final class Proof {
       for (boolean goldens : new boolean[] {false, true}) {
         long start = System.nanoTime();
         PtxSuite.Result result = PtxSuite.run(options, goldens);
-        say("PTX, %s, %s: %s (%.0f s)", goldens ? "golden cases in f32" : "kernel tests", options,
+        say("PTX, %s, %s: %s (%.0f s)", goldens ? "golden cases" : "kernel tests", options,
             result.failures().isEmpty() ? "ok" : result.failures().size() + " FAILED", (System.nanoTime() - start) / 1e9);
         result.failures().forEach(f -> say("  %s", f.replace("\n", "\n    ")));
         good &= result.failures().isEmpty();

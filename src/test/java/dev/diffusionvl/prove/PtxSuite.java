@@ -60,7 +60,7 @@ final class PtxSuite {
     }
   }
 
-  /** Runs the kernel tests, or the f32 golden cases. */
+  /** Runs the kernel tests, or the golden cases. */
   static Result run(String options, boolean goldens) {
     String before = System.getProperty(KERNELS);
     System.setProperty(KERNELS, "ptx");

@@ -33,7 +33,7 @@ class PtxTest {
   }
 
   @Test
-  void theGoldenCasesInF32() {
+  void theGoldenCases() {
     PtxSuite.Result result = PtxSuite.run(PtxSuite.PLAIN, true);
     assertTrue(result.failures().isEmpty(), () -> String.join("\n\n", result.failures()));
   }

@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Convolutions by cuDNN against float64, and against patches and a matrix product. */
 class ConvTest {
-  private static final DType[] FLOATS = {DType.BF16, DType.F32};
+  private static final DType[] FLOATS = {DType.BF16, DType.F16, DType.F32};
 
   private final SplittableRandom random = new SplittableRandom(Long.getLong("test.seed", 20261124L));
   private final List<DeviceBuffer> buffers = new ArrayList<>();
@@ -91,7 +91,7 @@ class ConvTest {
           sum += term;
           size += Math.abs(term);
         }
-        double allowed = 1e-6 * size + (dtype == DType.BF16 ? 4e-3 : 1e-6) * Math.abs(sum);
+        double allowed = 1e-6 * size + (dtype == DType.BF16 ? 4e-3 : dtype == DType.F16 ? 5e-4 : 1e-6) * Math.abs(sum);
         assertEquals(sum, actual[i], allowed, dtype + " element " + i);
         if (product != null) {
           assertEquals(product[i], actual[i], allowed, dtype + " element " + i + " of the product");

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.diffusionvl.oracle.Rounding;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.List;
@@ -143,7 +144,7 @@ class RuntimeTest {
     SplittableRandom random = new SplittableRandom(5);
     int[][] shapes = {{1, 1, 1}, {3, 5, 7}, {8, 256, 1024}, {17, 33, 129}, {64, 100, 36}};
     try (Gemm gemm = new Gemm(stream)) {
-      for (DType in : new DType[] {DType.BF16, DType.F32}) {
+      for (DType in : new DType[] {DType.BF16, DType.F16, DType.F32}) {
         for (DType out : new DType[] {in, DType.F32}) {
           for (int[] s : shapes) {
             product(gemm, random, in, out, s[0], s[1], s[2]);
@@ -172,7 +173,7 @@ class RuntimeTest {
             sum += term;
             size += Math.abs(term);
           }
-          double tolerance = 1e-6 * size + (out == DType.BF16 ? Math.abs(sum) / 256 : 0);
+          double tolerance = 1e-6 * size + (out == DType.BF16 ? Math.abs(sum) / 256 : out == DType.F16 ? Math.abs(sum) / 2048 : 0);
           assertEquals(sum, y[i * n + j], tolerance, in + " to " + out + " " + m + "x" + n + "x" + k);
         }
       }
@@ -184,7 +185,7 @@ class RuntimeTest {
     float[] values = new float[n];
     for (int i = 0; i < n; i++) {
       float v = (float) random.nextGaussian();
-      values[i] = dtype == DType.BF16 ? DType.fromBf16(DType.toBf16(v)) : v;
+      values[i] = (float) Rounding.of(dtype).of(v);
     }
     return values;
   }

@@ -44,7 +44,7 @@ class DistributionTest extends OpTest {
       "8, 0, 0.25, 3", "8, 0, 0.125, 2", "8, 0, 0.2, 2", "8, 0, 0.9, 8", "8, 0, 0.001, 1", // top-p: mass before at most p, lowest ids
       "300, 0, 0.5, 151", "300, 1, 0.5, 151"})
   void equalLogitsAreKeptFromTheLowestId(int vocab, int topK, float topP, int kept) {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       int each = SMALL ? Math.max(1, kept / 10) : 1; // every so-manieth id
       double[] uniforms = IntStream.range(0, kept).filter(i -> i % each == 0 || i == kept - 1).mapToDouble(i -> grid(kept)[i]).toArray();
       int[] tokens = draw(dtype, new float[vocab], uniforms, -1, 1f, topK, topP);
@@ -57,7 +57,7 @@ class DistributionTest extends OpTest {
   @Test
   void zerosOfBothSignsAreTies() {
     float[] logits = {-1f, -0f, 0f, -0f, 0f, -2f};
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       int[] tokens = draw(dtype, logits, grid(4), -1, 1f, 1, 1f);
       assertEquals("[1, 2, 3, 4]", Arrays.toString(tokens), dtype.toString());
     }
@@ -72,7 +72,7 @@ class DistributionTest extends OpTest {
     double[] uniforms = grid(SMALL ? 8 : 64);
     uniforms[0] = 0;
     uniforms[uniforms.length - 1] = Math.nextDown(1.0);
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       for (int topK : new int[] {0, 299, 40}) {
         for (int token : draw(dtype, logits, uniforms, 150, 1f, topK, topK == 40 ? 0.9f : 1f)) {
           assertTrue(token != 0 && token != 299 && token != 150, dtype + " drew " + token + ", seed " + seed);
@@ -130,7 +130,7 @@ class DistributionTest extends OpTest {
     Arrays.fill(logits, 2 * vocab, 3 * vocab, Float.NEGATIVE_INFINITY);
     logits[3 * vocab + 3] = Float.POSITIVE_INFINITY;
     boolean[] bad = {false, true, true, true, false};
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       DeviceBuffer probability = empty(DType.F32, 5);
       DeviceBuffer token = ints(-9, -9, -9, -9, -9);
       sample(buffer(dtype, logits), 5, vocab, new Sample.Rule(0.5f, 5, 0.9f, -1, 1, false), 2, null, false,
@@ -154,7 +154,7 @@ class DistributionTest extends OpTest {
 
   @Test
   void confidenceGivesMaximumAndSumOfEveryRow() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       for (int vocab : new int[] {1, 9, 2047, 2056, 4999}) {
         float[] logits = normal(dtype, 3 * vocab, 4);
         DeviceBuffer max = empty(DType.F32, 3);
@@ -175,7 +175,7 @@ class DistributionTest extends OpTest {
   /** Few distinct values: every thread, warp and piece meets the maximum, and only the first id counts. */
   @Test
   void theFirstOfManyMaximaWins() {
-    for (DType dtype : FLOATS) {
+    for (DType dtype : MOST) {
       for (int vocab : new int[] {17, 256, 2048, 5000}) {
         float[] logits = new float[6 * vocab];
         for (int i = 0; i < logits.length; i++) {

@@ -30,16 +30,22 @@ abstract class OpTest {
    */
   static final boolean SMALL = System.getProperty("dvl.emulated.build", "").equals("emulated-check");
 
+  /** The nightly run and cuda/prove: f16 wherever bf16 is tested. */
+  static final boolean F16_WHOLE = Boolean.getBoolean("test.f16");
+
   /**
    * What inference runs in. The instances for f16 are those for bf16 with other conversions, so the check build looks at them in the
    * nightly run and in cuda/prove alone.
    */
-  static final DType[] FLOATS = SMALL && !Boolean.getBoolean("test.f16") ? new DType[] {DType.BF16, DType.F32}
+  static final DType[] FLOATS = SMALL && !F16_WHOLE ? new DType[] {DType.BF16, DType.F32}
       : new DType[] {DType.BF16, DType.F32, DType.F16};
 
   static boolean withoutF16() {
     return !List.of(FLOATS).contains(DType.F16);
   }
+
+  /** The same for long tests of what does not depend on the dtype. */
+  static final DType[] MOST = F16_WHOLE ? FLOATS : new DType[] {DType.BF16, DType.F32};
 
   /** What training runs in. */
   static final DType[] TRAINED = {DType.BF16, DType.F32};

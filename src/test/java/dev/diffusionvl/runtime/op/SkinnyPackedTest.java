@@ -25,9 +25,9 @@ import org.junit.jupiter.api.Test;
 class SkinnyPackedTest extends OpTest {
   private static final float EPS = 1e-6f;
   private static final int DIM = SkinnyQkv.HEAD_DIM;
-  private static final int[] ROWS = SMALL ? new int[] {3, 16, 27, 70} : new int[] {1, 8, 13, 27, 33, 70};
+  int[] rowCounts = SMALL ? new int[] {3, 16, 27, 70} : new int[] {1, 8, 13, 27, 33, 70};
   /** n, k, shift: ragged everywhere, groups of 32, 64, 128 and all columns, tiles of several blocks. */
-  private static final int[][] SHAPES = SMALL ? new int[][] {{1, 8, 5}, {17, 72, 5}, {130, 320, 7}, {136, 776, 30}}
+  int[][] shapes = SMALL ? new int[][] {{1, 8, 5}, {17, 72, 5}, {130, 320, 7}, {136, 776, 30}}
       : new int[][] {{1, 8, 5}, {17, 72, 5}, {128, 64, 6}, {130, 320, 7}, {200, 520, 5}, {136, 776, 30}, {40, 264, 6}, {129, 136, 30}};
 
   DType half = DType.BF16; // of the activations
@@ -68,12 +68,12 @@ class SkinnyPackedTest extends OpTest {
 
   @Test
   void gemmAgainstFloat64() {
-    for (int[] shape : SHAPES) {
+    for (int[] shape : shapes) {
       int n = shape[0];
       int k = shape[1];
       for (PackedMatrix matrix : matrices(n, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
-        for (int rows : ROWS) {
+        for (int rows : rowCounts) {
           float[] x = normal(half, rows * k, 1);
           double[] expected = ProductOracle.product(x, matrix.values(), rows, n, k);
           DeviceBuffer dx = buffer(half, x);
@@ -144,7 +144,7 @@ class SkinnyPackedTest extends OpTest {
       int k = shape[1];
       for (PackedMatrix matrix : matrices(n, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
-        for (int rows : ROWS) {
+        for (int rows : rowCounts) {
           DeviceBuffer x = buffer(half, normal(half, rows * k, 1));
           float[] h = normal(half, rows * n, 2);
           DeviceBuffer fused = buffer(half, h);
@@ -174,7 +174,7 @@ class SkinnyPackedTest extends OpTest {
         WeightMatrix w = matrix.on(this);
         WeightMatrix ordered = matrix.inOrder(inTiles).on(this);
         DeviceBuffer norm = buffer(half, normal(half, k, 1));
-        for (int rows : ROWS) {
+        for (int rows : rowCounts) {
           DeviceBuffer h = buffer(half, normal(half, rows * k, 3));
           DeviceBuffer fused = empty(half, (long) rows * inter);
           kernels.skinnySwiglu.launch(stream, workspace, new Residual(h, squares(h, rows, k)), new NormedLinear(norm, EPS, w, null), fused,
@@ -205,7 +205,7 @@ class SkinnyPackedTest extends OpTest {
         WeightMatrix w = matrix.on(this);
         DeviceBuffer norm = buffer(half, normal(half, k, 1));
         DeviceBuffer bias = buffer(half, normal(half, n, 1));
-        for (int rows : ROWS) {
+        for (int rows : rowCounts) {
           int slots = rows + 5;
           Rope rope = new Rope(buffer(DType.F32, normal(DType.F32, slots * DIM / 2, 1)),
               buffer(DType.F32, normal(DType.F32, slots * DIM / 2, 1)));
@@ -244,7 +244,7 @@ class SkinnyPackedTest extends OpTest {
       for (PackedMatrix matrix : matrices(vocab, k, shape[2], false)) {
         WeightMatrix w = matrix.on(this);
         DeviceBuffer norm = buffer(half, normal(half, k, 1));
-        for (int rows : ROWS) {
+        for (int rows : rowCounts) {
           DeviceBuffer h = buffer(half, normal(half, rows * k, 1));
           DeviceBuffer[] token = {empty(DType.I32, rows), empty(DType.I32, rows)};
           DeviceBuffer[] f = new DeviceBuffer[6];
@@ -265,7 +265,7 @@ class SkinnyPackedTest extends OpTest {
 
   @Test
   void expandWeights() {
-    for (int[] shape : SHAPES) {
+    for (int[] shape : shapes) {
       for (boolean paired : new boolean[] {false, true}) {
         int out = paired ? 2 * shape[0] : shape[0];
         for (PackedMatrix matrix : matrices(out, shape[1], shape[2], paired)) {
