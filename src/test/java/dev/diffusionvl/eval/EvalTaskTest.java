@@ -57,6 +57,21 @@ class EvalTaskTest {
     assertEquals(250 / 3.0, result.get("text_translation").asDouble(), 1e-9);
   }
 
+  /** Two categories of three answers and one: the mean of 1/3 and 1; without a category the mean of all. */
+  @Test
+  void mmStarIsCountedByCategories() throws IOException {
+    String lines = """
+        {"id": 1, "answer": "A", "gold": "A", "category": "x"}
+        {"id": 2, "answer": "B", "gold": "A", "category": "x"}
+        {"id": 3, "answer": "B", "gold": "A", "category": "x"}
+        {"id": 4, "answer": "A", "gold": "A", "category": "y"}
+        """;
+    Path file = Files.writeString(folder.resolve("answers.jsonl"), lines);
+    assertEquals(2 / 3.0, RecordedAnswers.read(file).score(EvalTask.MMSTAR).get("score").asDouble(), 1e-12);
+    Files.writeString(file, lines.replace(", \"category\": \"y\"", ""));
+    assertEquals(0.5, RecordedAnswers.read(file).score(EvalTask.MMSTAR).get("score").asDouble(), 1e-12);
+  }
+
   @Test
   void tasksAreFoundByNameAndAlias() {
     assertEquals(EvalTask.MMBENCH_EN_DEV, EvalTask.of("MMBench-EN-dev"));

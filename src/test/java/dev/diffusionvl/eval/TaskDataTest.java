@@ -66,7 +66,9 @@ class TaskDataTest {
 
   @Test
   void mmStar() {
-    check(questions("mmstar", "mmstar").getFirst(), "7", 1, "Which option?\nOptions: A: red, B: yellow\n" + LETTER, List.of("B"));
+    Question question = questions("mmstar", "mmstar").getFirst();
+    check(question, "7", 1, "Which option?\nOptions: A: red, B: yellow\n" + LETTER, List.of("B"));
+    assertEquals("geometry", question.category());
   }
 
   @Test
