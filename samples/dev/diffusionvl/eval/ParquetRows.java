@@ -2,8 +2,6 @@
 package dev.diffusionvl.eval;
 
 import dev.diffusionvl.loader.BadInputException;
-import dev.diffusionvl.loader.InputFiles;
-import dev.hardwood.InputFile;
 import dev.hardwood.reader.ParquetFileReader;
 import dev.hardwood.reader.RowReader;
 import dev.hardwood.row.PqList;
@@ -45,7 +43,7 @@ final class ParquetRows implements Rows {
     this.first = first;
     ParquetFileReader opened = null;
     try {
-      opened = ParquetFileReader.open(InputFile.of(file));
+      opened = ParquetFileReader.open(new CheckedInput(file));
       groups = opened.getFileMetaData().rowGroups().stream().mapToLong(rowGroup -> rowGroup.numRows()).toArray();
     } catch (IOException | RuntimeException e) {
       close(opened);
@@ -73,7 +71,7 @@ final class ParquetRows implements Rows {
       }
       read++;
       return new DataRow(where(), first + read - 1, fields);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | InternalError | OutOfMemoryError e) { // a mapped file that shrinks; lengths that are not true
       throw broken(e);
     }
   }
@@ -109,8 +107,9 @@ final class ParquetRows implements Rows {
     return file + ": row " + (read + 1) + ": " + column;
   }
 
-  private BadInputException broken(Exception e) {
-    return new BadInputException(file + ": cannot be read as a parquet file: " + InputFiles.reason(e).lines().findFirst().orElse(""), e);
+  private BadInputException broken(Throwable e) {
+    String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage().lines().findFirst().orElse("");
+    return new BadInputException(file + ": cannot be read as a parquet file: " + reason, e);
   }
 
   private void closeGroup() {
