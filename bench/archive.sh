@@ -35,9 +35,6 @@ for jar in "$build"/diffusionvl-"$version".jar "$build"/diffusionvl-"$version"-c
   mkdir -p "$unpacked"
   (cd "$unpacked" && "$JAVA_HOME/bin/jar" --extract --file "$jar")
   rm -f "$unpacked"/lib/libJNvPTXCompiler-*
-  if [ -d "$unpacked/org/xerial/snappy/native" ]; then # natives of other machines
-    find "$unpacked/org/xerial/snappy/native" -type f ! -path '*/Linux/x86_64/*' -delete
-  fi
   manifest=
   if [ -f "$unpacked/META-INF/MANIFEST.MF" ]; then
     mv "$unpacked/META-INF/MANIFEST.MF" "$build/dist/MANIFEST.MF"

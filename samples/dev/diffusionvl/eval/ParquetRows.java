@@ -45,7 +45,7 @@ final class ParquetRows implements Rows {
     try {
       opened = ParquetFileReader.open(new CheckedInput(file));
       groups = opened.getFileMetaData().rowGroups().stream().mapToLong(rowGroup -> rowGroup.numRows()).toArray();
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | OutOfMemoryError e) {
       close(opened);
       throw broken(e);
     }

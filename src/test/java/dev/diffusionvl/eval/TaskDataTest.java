@@ -8,11 +8,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFiles;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -20,6 +24,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.xerial.snappy.Snappy;
 
 /** Questions as lmms-eval asks them, from files that another library wrote with the columns of the published ones. */
 class TaskDataTest {
@@ -217,7 +222,7 @@ class TaskDataTest {
   /** A cut or spoilt file gives one line that names it, or rows; never anything else. */
   @Test
   void damagedParquetFiles() throws Exception {
-    byte[] whole = Files.readAllBytes(FILES.resolve("chartqa/data/test-00001-of-00002.parquet")); // of zstd pages
+    byte[] whole = Files.readAllBytes(FILES.resolve("mme/data/test-00000-of-00001.parquet"));
     Path data = folder.resolve("test.parquet");
     int refused = 0;
     for (int i = 0; i < 200; i++) {
@@ -227,7 +232,7 @@ class TaskDataTest {
       }
       Files.write(data, spoilt);
       try {
-        questions("chartqa", data, Selection.ALL).forEach(question -> question.pictures().forEach(Picture::read));
+        questions("mme", data, Selection.ALL).forEach(question -> question.pictures().forEach(Picture::read));
       } catch (BadInputException e) {
         refused++;
         assertTrue(e.getMessage().startsWith(folder.toString()) && e.getMessage().lines().count() == 1, e.getMessage());
@@ -246,6 +251,28 @@ class TaskDataTest {
     Path data = Files.write(folder.resolve("test.parquet"), spoilt);
     BadInputException e = assertThrows(BadInputException.class, () -> questions("mme", data, Selection.ALL));
     assertTrue(e.getMessage().startsWith(data + ": cannot be read as a parquet file"), e.getMessage());
+  }
+
+  /** Literals short and long, copies near, far and into themselves; and lengths that are not true, all of which are refused. */
+  @Test
+  void snappyIsUnpackedOrRefused() throws Exception {
+    assertEquals("abcabcabcab", unpacked("0b 08 61 62 63 11 03", 11));
+    assertEquals("abcdabcda", unpacked("09 0c 61 62 63 64 12 04 00", 9));
+    assertEquals("aaaaa", unpacked("05 00 61 0f 01 00 00 00", 5));
+    assertEquals("abc", unpacked("03 f0 02 61 62 63", 3));
+    assertEquals("", unpacked("00", 0));
+    for (String bad : new String[] {"", "ff ff ff ff 7f 00 61", "80 80 80 80 80 80", "0b 08 61 62 63 11 04", "0b 08 61 62 63 11 00",
+        "0b 08 61 62", "04 08 61 62 63", "02 08 61 62 63", "0b 08 61 62 63 1d 03", "03 fc ff ff ff ff 61", "03 f0"}) {
+      assertThrows(IOException.class, () -> unpacked(bad, 11), bad);
+    }
+    assertThrows(IOException.class, () -> unpacked("0b 08 61 62 63 11 03", 10), "too little room");
+  }
+
+  private static String unpacked(String packed, int room) throws IOException {
+    byte[] bytes = HexFormat.ofDelimiter(" ").parseHex(packed);
+    byte[] to = new byte[room];
+    int length = Snappy.uncompress(ByteBuffer.wrap(bytes), ByteBuffer.wrap(to));
+    return new String(to, 0, length, StandardCharsets.UTF_8);
   }
 
   @ParameterizedTest
