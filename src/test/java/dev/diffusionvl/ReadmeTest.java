@@ -162,6 +162,7 @@ class ReadmeTest {
       Map.entry("bench/gpu.sh --out OUT train", MACHINE),
       Map.entry("bench/gpu.sh --out OUT 7b sanitizer", MACHINE),
       Map.entry("make -C cuda budgets", NVCC),
+      Map.entry("make -C cuda cubins LINES=1", NVCC),
       Map.entry("make -C cuda check", CHECK),
       Map.entry("make -C cuda sanitize", PROOF),
       Map.entry("cuda/prove --kernel rms_norm", PROOF),
