@@ -146,7 +146,7 @@ predicted() {
     *H200*) known=h200 ;; *A100*) known=a100 ;; *4090*) known=rtx4090 ;;
   esac
   run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --measured "$rows"
-  run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --with overlap --measured "$rows"
+  run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --measured "$rows"
 }
 
 # models SHAPE OPTIONS...: ours with and without overlap, eager and compiled in turn, ours once more at the end to show drift

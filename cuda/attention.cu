@@ -79,12 +79,18 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, float4* partial, u
   const int group = a.heads / a.kv_heads, kv_head = blockIdx.y;
   const int tile = block / max_splits, split = block % max_splits;
   const int first_row = tile * kRows, packed_rows = segment.rows * group;
-  if (first_row >= packed_rows) return;
+  if (first_row >= packed_rows) {
+    if constexpr (kSplit) dvl::wait_for_previous_grid();  // no block ends before that grid: who waits for this one waits for both
+    return;
+  }
   // keys of the tile's first and last row, whose lists are the shortest and the longest
   const int fewest = segment.keys(first_row / group), most = segment.keys((min(first_row + kRows, packed_rows) - 1) / group);
   const Ranges first_ranges(fewest, max_splits), last_ranges(most, max_splits);
   const int splits = max(first_ranges.count, last_ranges.count);
-  if (split >= splits) return;
+  if (split >= splits) {
+    if constexpr (kSplit) dvl::wait_for_previous_grid();
+    return;
+  }
   const int begin = first_ranges.begin(split), end = min(most, last_ranges.begin(split + 1));
 
   // where a packed row starts in q and out; < 0 behind the last
@@ -103,9 +109,22 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, float4* partial, u
                           [&](int key) { return first + key < end ? int64_t(segment.slot_of_key(first + key)) * D : -1; });
     dvl::cp_async_commit();
   };
+  if constexpr (kSplit) {
+    // While the kernel before ends: what the segment sees is known, and of the context most was there before. Only the L2 cache is asked
+    // for it, so that keys which that kernel writes are right, too.
+    constexpr int kLines = (D * int(sizeof(bf16)) + 127) / 128;
+    const int there = min(min(begin + kTile, end), segment.context_end - segment.context_begin);
+    for (int i = int(threadIdx.x); i < (there - begin) * kLines; i += kThreads) {
+      const int64_t at = plane + int64_t(segment.slot_of_key(begin + i / kLines)) * D + i % kLines * 64;
+      dvl::prefetch_line(a.k + at);
+      dvl::prefetch_line(a.v + at);
+    }
+    dvl::wait_for_previous_grid();
+  }
   copy_rows<D, kRows>(rows_tile, a.q, row_offset);
   dvl::cp_async_commit();
   copy_keys(begin, 0);
+  if constexpr (kSplit) dvl::let_next_grid_start();  // the output projection, whose weights come behind these keys and values
 
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
   const int warp_row = kSplit ? 0 : 16 * warp, warp_key = kSplit ? kKeys * warp : 0;
@@ -180,7 +199,9 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, float4* partial, u
         if (warp + s * kWarps < R::kPieces) mine[(warp + s * kWarps) * 32] = make_float4(out[s][0], out[s][1], out[s][2], out[s][3]);
       if (warp == 0) mine[R::kPieces * 32] = make_float4(total.maximum[0], total.sum[0], total.maximum[1], total.sum[1]);
       if (!dvl::last_block(arrived + place, splits)) return;
-      merge<D>(splits, [&](int i, int piece) { return __ldcg(&ranges[i * kPartialVectors<D> + piece * 32 + lane]); }, total, out);
+      static_assert(kMergeBytes<D> <= kRows * R::kRowBytes + 2 * kStages * kTileBytes, "as much as there is");
+      merge_ranges<D>(shared, ranges, splits, total, out);
+      __syncthreads();  // everyone is done with the states, where the output comes
     }
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++)
@@ -203,7 +224,6 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, float4* partial, u
       attention_split_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, int heads,         \
                                       int kv_heads, int slots, float scale, float4* partial, unsigned* arrived,               \
                                       int max_splits) {                                                                       \
-    dvl::let_next_grid_start(); /* the output projection, which fetches weights meanwhile */                                  \
     attend<D, true, T>({q, k, v, segments, out, nullptr, heads, kv_heads, slots, scale}, partial, arrived, max_splits);       \
   }                                                                                                                           \
   DVL_EXPORT(attention_split_d##D##_##suffix)

@@ -25,7 +25,10 @@ struct KeepBest {
   int vocab, excluded;
   const unsigned* legal;
 
-  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+  using Operands = dvl::Nothing;
+  __device__ __forceinline__ Operands ask(int, int) const { return {}; }
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands&) const {
     const int lane = int(threadIdx.x) % 32, id = tile * dvl::kTile + lane * 4;
     float logit[4];
     dvl::load<4>(columns + lane * 4, logit);

@@ -17,7 +17,10 @@ struct Store {
   T* y;
   int n;
 
-  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+  using Operands = dvl::Nothing;
+  __device__ __forceinline__ Operands ask(int, int) const { return {}; }
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands&) const {
     const int lane = int(threadIdx.x) % 32, column = tile * dvl::kTile + lane * 4;
     if (column >= n) return;
     const int64_t at = int64_t(row) * n + column;

@@ -40,10 +40,20 @@ struct RotateAndStore {
     return -1;
   }
 
-  __device__ __forceinline__ void operator()(int launch_row, int head, const float* columns) const {
+  // Where a row belongs: what takes two loads, one after the other.
+  struct Operands {
+    int slot, position;  // of the cache, of the angles; slot -1: no segment has the row
+  };
+  __device__ __forceinline__ Operands ask(int launch_row, int) const {
     const int row = first_row + launch_row, s = segment_of(row);
-    if (s < 0) return;
-    const int i = row - segments[s].row, j = int(threadIdx.x) % 32 * 2;
+    if (s < 0) return {-1, 0};
+    const int i = row - segments[s].row;
+    return {segments[s].slot + i, segments[s].position + i};
+  }
+
+  __device__ __forceinline__ void operator()(int launch_row, int head, const float* columns, const Operands& own) const {
+    if (own.slot < 0) return;
+    const int row = first_row + launch_row, j = int(threadIdx.x) % 32 * 2;
     float a[2], b[2];
     dvl::load<2>(columns + j, a);
     dvl::load<2>(columns + kHalf + j, b);
@@ -56,13 +66,12 @@ struct RotateAndStore {
     }
 #pragma unroll
     for (int m = 0; m < 2; m++) a[m] = dvl::round_to<T>(a[m]), b[m] = dvl::round_to<T>(b[m]);
-    const int64_t slot = segments[s].slot + i;
     T* to;
     if (head < heads) to = q + (int64_t(row) * heads + head) * dvl::kTile;
-    else if (head < heads + kv_heads) to = k_cache + (int64_t(head - heads) * slots + slot) * dvl::kTile;
-    else to = v_cache + (int64_t(head - heads - kv_heads) * slots + slot) * dvl::kTile;
+    else if (head < heads + kv_heads) to = k_cache + (int64_t(head - heads) * slots + own.slot) * dvl::kTile;
+    else to = v_cache + (int64_t(head - heads - kv_heads) * slots + own.slot) * dvl::kTile;
     if (head < heads + kv_heads) {
-      const int64_t angle = int64_t(segments[s].position + i) * kHalf + j;
+      const int64_t angle = int64_t(own.position) * kHalf + j;
       float c[2], d[2];
       dvl::load<2>(cos + angle, c);
       dvl::load<2>(sin + angle, d);

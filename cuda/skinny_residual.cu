@@ -19,15 +19,24 @@ struct AddToResidual {
   float* squares;
   int n;
 
-  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+  struct Operands {
+    float h[4];
+  };
+  __device__ __forceinline__ Operands ask(int row, int tile) const {
+    const int column = tile * dvl::kTile + int(threadIdx.x) % 32 * 4;
+    Operands own;
+    dvl::load_piece(h + int64_t(row) * n + column, n - column, n % 4 == 0, own.h);
+    return own;
+  }
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands& own) const {
     const int lane = int(threadIdx.x) % 32, column = tile * dvl::kTile + lane * 4;
     T* const to = h + int64_t(row) * n + column;
     const bool wide = n % 4 == 0;
     float sum[4], value[4];
     dvl::load<4>(columns + lane * 4, value);
-    dvl::load_piece(to, n - column, wide, sum);
 #pragma unroll
-    for (int i = 0; i < 4; i++) sum[i] = column + i < n ? dvl::round_to<T>(sum[i] + dvl::round_to<T>(value[i])) : 0.f;
+    for (int i = 0; i < 4; i++) sum[i] = column + i < n ? dvl::round_to<T>(own.h[i] + dvl::round_to<T>(value[i])) : 0.f;
     dvl::store_piece(to, n - column, wide, sum);
     const float group = dvl::group_squares(sum);
     if (lane == 0) squares[int64_t(row) * ((n + dvl::kTile - 1) / dvl::kTile) + tile] = group;
@@ -40,8 +49,8 @@ static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
 #define SKINNY_RESIDUAL(M, T, FORM, suffix)                                                                                           \
   extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, dvl::kSkinnyResident<M>)                                          \
       skinny_residual_m##M##_##suffix(const T* x, DVL_PARAMETERS_##FORM(T), T* h, float* squares, float* partials, unsigned* arrived, \
-                                    int rows, int n, int k, int span, int ahead) {                                                    \
-    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM(T), rows, n, k), {}, {partials, arrived, span, ahead},    \
+                                    int rows, int n, int k, int span) {                                                               \
+    dvl::skinny_product<M, false, false>(dvl::product(x, DVL_WEIGHTS_##FORM(T), rows, n, k), {}, {partials, arrived, span},           \
                                          AddToResidual<T>{h, squares, n});                                                            \
   }                                                                                                                                   \
   DVL_EXPORT(skinny_residual_m##M##_##suffix);
@@ -49,7 +58,7 @@ static_assert(dvl::kTile == dvl::kNormGroup, "a tile's squares are a group's");
 DVL_SKINNY_INSTANCES(SKINNY_RESIDUAL)
 
 extern "C" __global__ void __launch_bounds__(dvl::kSkinnyThreads, 2)
-    skinny_residual_f32(const float* x, const float* w, float* h, float* squares, float*, unsigned*, int rows, int n, int k, int, int) {
+    skinny_residual_f32(const float* x, const float* w, float* h, float* squares, float*, unsigned*, int rows, int n, int k, int) {
   dvl::skinny_product_f32<false, false>({x, {w}, rows, n, k}, {}, AddToResidual<float>{h, squares, n});
 }
 DVL_EXPORT(skinny_residual_f32);

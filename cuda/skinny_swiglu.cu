@@ -21,7 +21,10 @@ struct Swiglu {
   T* out;
   int inter;
 
-  __device__ __forceinline__ void operator()(int row, int tile, const float* columns) const {
+  using Operands = dvl::Nothing;
+  __device__ __forceinline__ Operands ask(int, int) const { return {}; }
+
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands&) const {
     const int lane = int(threadIdx.x) % 32, column = tile * kPairs + lane * 2;
     if (column >= inter) return;
     float gate[2], up[2];

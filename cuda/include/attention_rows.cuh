@@ -219,4 +219,70 @@ __device__ __forceinline__ void merge(int count, Load load, Softmax& total, floa
   }
 }
 
+// Most ranges of a list.
+constexpr int kMostRanges = 32;
+
+// The same for partial results in the grid's memory, on their way together as far as `memory` is large: a block's, of kMergeBytes<D>.
+template <int D>
+constexpr int kMergeStages = D == 128 ? 8 : 6;  // ranges
+template <int D>
+constexpr int kMergeBytes = kMostRanges * 16 * int(sizeof(float2)) + kMergeStages<D> * kShare<D> * kThreads * 16;
+
+template <int D>
+__device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4* ranges, int count, Softmax& total,
+                                             float (&out)[kShare<D>][4]) {
+  constexpr int kPieces = RowTile<D>::kPieces, kStates = kMostRanges * 16 / kThreads;
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  float2* const states = reinterpret_cast<float2*>(memory);  // [range][row]: maximum, sum
+  float4* const parts = reinterpret_cast<float4*>(memory + kMostRanges * 16 * sizeof(float2)) + threadIdx.x;
+  const auto fetch = [&](int i, int stage) {  // a thread's own pieces
+#pragma unroll
+    for (int s = 0; s < kShare<D>; s++) {
+      const int piece = warp + s * kWarps;
+      if (i < count && piece < kPieces)
+        cp_async16(parts + (stage * kShare<D> + s) * kThreads, ranges + i * kPartialVectors<D> + piece * 32 + lane);
+    }
+    cp_async_commit();
+  };
+#pragma unroll
+  for (int i = 0; i < kMergeStages<D>; i++) fetch(i, i);
+  float2 state[kStates];
+#pragma unroll
+  for (int i = 0; i < kStates; i++) {
+    const int item = i * kThreads + int(threadIdx.x), range = item / 16, row = item % 16;
+    if (range < count)
+      state[i] = __ldcg(reinterpret_cast<const float2*>(ranges + range * kPartialVectors<D> + kPieces * 32 + row % 8 * 4) + row / 8);
+  }
+#pragma unroll
+  for (int i = 0; i < kStates; i++) {
+    const int item = i * kThreads + int(threadIdx.x);
+    if (item / 16 < count) states[item] = state[i];
+  }
+  __syncthreads();
+  total = Softmax();
+  const float2* const own = states + (lane >> 2);
+  for (int i = 0; i < count; i++) {
+    total.maximum[0] = max(total.maximum[0], own[i * 16].x);
+    total.maximum[1] = max(total.maximum[1], own[i * 16 + 8].x);
+  }
+#pragma unroll
+  for (int s = 0; s < kShare<D>; s++) out[s][0] = out[s][1] = out[s][2] = out[s][3] = 0.f;
+  for (int i = 0, stage = 0; i < count; i++, stage = stage + 1 == kMergeStages<D> ? 0 : stage + 1) {
+    const float weight0 = exp2_fast(own[i * 16].x - Softmax::reference(total.maximum[0]));
+    const float weight1 = exp2_fast(own[i * 16 + 8].x - Softmax::reference(total.maximum[1]));
+    total.sum[0] += weight0 * own[i * 16].y;
+    total.sum[1] += weight1 * own[i * 16 + 8].y;
+    cp_async_wait<kMergeStages<D> - 1>();
+#pragma unroll
+    for (int s = 0; s < kShare<D>; s++) {
+      if (warp + s * kWarps >= kPieces) break;
+      const float4 part = parts[(stage * kShare<D> + s) * kThreads];
+      out[s][0] += weight0 * part.x, out[s][1] += weight0 * part.y;
+      out[s][2] += weight1 * part.z, out[s][3] += weight1 * part.w;
+    }
+    fetch(i + kMergeStages<D>, stage);
+  }
+  cp_async_wait<0>();
+}
+
 }  // namespace dvl::attention

@@ -46,9 +46,9 @@ __device__ __forceinline__ void wait_for_previous_grid() {
 #endif
 }
 
-// Asks for the 128-byte line that holds p to be brought into the L2 cache.
+// Asks for the 128-byte line that holds p to be brought into the L2 cache, where grids can overlap; these devices have a large one.
 __device__ __forceinline__ void prefetch_line(const void* p) {
-#ifndef DVL_EMULATED
+#if !defined(DVL_EMULATED) && __CUDA_ARCH__ >= 900
   asm volatile("prefetch.global.L2 [%0];\n" ::"l"(p));
 #endif
 }

@@ -9,8 +9,12 @@
 //         A tile of several blocks is added up by the last of them, in the order of k.
 // Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
 //         other rows. M > rows: the rest counts as zeros.
-// After   A finished tile passes through shared memory to an epilogue, one warp per row of x: epilogue(row, tile, columns), columns = the
-//         128 f32 sums of that row.
+// After   A finished tile passes through shared memory to an epilogue, one warp per row of x: epilogue(row, tile, columns, operands),
+//         columns = the 128 f32 sums of that row, operands = what epilogue.ask(row, tile) loaded, with 8 rows before the
+//         blocks of the tile meet.
+// Overlap The kernel before may still run (grid.cuh). What comes before the wait reads weights only, and as many of them as the memory
+//         delivers meanwhile. The next kernel may start when a block has asked for its last weights: earlier, its weights would only
+//         take the place of ours, and the memory would idle while blocks meet and epilogues run.
 #pragma once
 #include "dvl.cuh"
 #include "grid.cuh"
@@ -34,6 +38,11 @@ __device__ __forceinline__ Product<T, W> product(const T* x, const W& w, int row
   return {x, w, rows, n, k};
 }
 
+// Whether small things are loaded early: the norm's weights a chunk ahead, an epilogue's operands before the blocks of a tile meet. With more
+// rows than warps there are no registers for that.
+template <int M>
+constexpr bool kEarly = M == kSkinnyWarps;
+
 // RMSNorm of x on its way into the product; the sums of squares were left by the kernel that wrote x.
 template <class T>
 struct InputNorm {
@@ -42,12 +51,14 @@ struct InputNorm {
   float eps;
 };
 
+// What an epilogue asks for that needs sums only.
+struct Nothing {};
+
 // Where blocks that share a tile meet.
 struct SkinnySplit {
   float* partials;    // [blocks][2][kTile * M]: the block's first and last tile
   unsigned* arrived;  // [blocks], zeros
   int span;
-  int ahead = 0;  // units beyond the ring that are asked for while the kernel before still runs
 };
 
 // 1 / root mean square of x's rows from the sums of squares of their groups; `scale` is ready after the next barrier.
@@ -75,51 +86,61 @@ struct SkinnyRing {
 template <int M>
 constexpr int kSkinnyResident = M <= 16 ? 3 : 2;
 
-// The rows of x; at the start of a block at once, so that the stages of weights are not waited for together.
-template <int M, bool Async, class T, class W>
-__device__ __forceinline__ void fetch_rows(const Product<T, W>& p, unsigned char* x, int chunk) {
-  const int piece = int(threadIdx.x) % 8;
-  const int at = chunk * kChunk + piece * 8;
+// A thread's pieces of the rows of x in one chunk.
+template <int M>
+constexpr int kRowPieces = (M * 8 + kSkinnyThreads - 1) / kSkinnyThreads;
+
+// Calls visit(i, row, piece, from) for a thread's pieces; `from` is null where x has none and zeros stand for it.
+template <int M, class T, class W, class Visit>
+__device__ __forceinline__ void each_piece(const Product<T, W>& p, int chunk, const Visit& visit) {
+  const int piece = int(threadIdx.x) % 8, at = chunk * kChunk + piece * 8;
 #pragma unroll
-  for (int first = 0; first < M; first += kSkinnyThreads / 8) {
-    const int row = first + int(threadIdx.x) / 8;
-    if (row >= M) break;
-    unsigned char* const to = piece_at(x, row, piece);
-    const bool given = row < p.rows && at < p.k;
-    const T* const from = given ? p.x + int64_t(row) * p.k + at : p.x;
-    if constexpr (Async) cp_async16(to, from, given);
-    else if (given) copy16(to, from);
-    else zero16(to);
+  for (int i = 0; i < kRowPieces<M>; i++) {
+    const int row = i * (kSkinnyThreads / 8) + int(threadIdx.x) / 8;
+    if (row < M) visit(i, row, piece, row < p.rows && at < p.k ? p.x + int64_t(row) * p.k + at : nullptr);
   }
 }
 
-// Asks the L2 cache for the weights of units that are not in the ring yet.
+template <int M, class T, class W>
+__device__ __forceinline__ void fetch_rows(const Product<T, W>& p, unsigned char* x, int chunk) {
+  each_piece<M>(p, chunk, [&](int, int row, int piece, const T* from) {
+    cp_async16(piece_at(x, row, piece), from != nullptr ? from : p.x, from != nullptr);
+  });
+}
+
+// Asks the L2 cache for weights that the ring has no room for yet, two lines per thread: while the kernel before ends, or attention runs,
+// the memory has nothing else to do.
 template <bool Paired, class T, class W>
 __device__ __forceinline__ void prefetch_units(const Product<T, W>& p, int chunks, int begin, int end) {
-  for (int i = int(threadIdx.x); i < (end - begin) * W::kUnitLines; i += kSkinnyThreads) {
-    const int unit = begin + i / W::kUnitLines;
-    p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, i % W::kUnitLines);
+#pragma unroll
+  for (int line = int(threadIdx.x); line < 2 * kSkinnyThreads; line += kSkinnyThreads) {
+    const int unit = begin + line / W::kUnitLines;
+    if (unit < end) p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, line % W::kUnitLines);
   }
+}
+
+// The norm's weights for a thread's pieces of a chunk; no kernel writes them.
+template <class T>
+using NormPiece = detail::Cast<T, 16>;
+template <class T>
+__device__ __forceinline__ void fetch_norm(const InputNorm<T>& norm, int chunk, int k, NormPiece<T>& weight) {
+  const int at = chunk * kChunk + int(threadIdx.x) % 8 * 8;
+  if (at < k) weight.word = *reinterpret_cast<const uint4*>(norm.weight + at);
 }
 
 // RMSNorm in place, each thread of the pieces that it fetched itself. Rounds twice, as rms_norm does.
-template <int M, class T>
-__device__ __forceinline__ void normalise_unit(const InputNorm<T>& norm, unsigned char* x, int chunk, int k, const float (&scale)[M]) {
-  const int piece = int(threadIdx.x) % 8;
-  const int at = chunk * kChunk + piece * 8;
+template <int M, class T, class W>
+__device__ __forceinline__ void normalise_unit(const Product<T, W>& p, unsigned char* x, int chunk, const NormPiece<T>& weight,
+                                               const float (&scale)[M]) {
+  each_piece<M>(p, chunk, [&](int, int row, int piece, const T* from) {
+    if (from == nullptr) return;
+    T* const own = reinterpret_cast<T*>(piece_at(x, row, piece));
+    float value[8];
+    load<8>(own, value);
 #pragma unroll
-  for (int first = 0; first < M; first += kSkinnyThreads / 8) {
-    const int row = first + int(threadIdx.x) / 8;
-    if (row < M && at < k) {
-      T* const own = reinterpret_cast<T*>(piece_at(x, row, piece));
-      float value[8], weight[8];
-      load<8>(own, value);
-      load<8>(norm.weight + at, weight);
-#pragma unroll
-      for (int i = 0; i < 8; i++) value[i] = normalised<T>(value[i], scale[row], weight[i]);
-      store<8>(own, value);
-    }
-  }
+    for (int i = 0; i < 8; i++) value[i] = normalised<T>(value[i], scale[row], to_float(weight.element[i]));
+    store<8>(own, value);
+  });
 }
 
 // Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over.
@@ -159,7 +180,8 @@ __device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile,
 
 // Hands the sums to the epilogue, 8 rows of x at a time.
 template <int M, class Epilogue>
-__device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float* columns, int rows, int tile, const Epilogue& epilogue) {
+__device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float* columns, int rows, int tile, const Epilogue& epilogue,
+                                            typename Epilogue::Operands operands) {
   const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
 #pragma unroll
   for (int m = 0; m < M / 8; m++) {
@@ -169,7 +191,10 @@ __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float*
       to[0] = sum[m][0], to[kColumnsPitch] = sum[m][1];
       to[8] = sum[m][2], to[kColumnsPitch + 8] = sum[m][3];
       __syncthreads();
-      if (m * 8 + warp < rows) epilogue(m * 8 + warp, tile, columns + warp * kColumnsPitch);
+      if (m * 8 + warp < rows) {
+        if constexpr (!kEarly<M>) operands = epilogue.ask(m * 8 + warp, tile);
+        epilogue(m * 8 + warp, tile, columns + warp * kColumnsPitch, operands);
+      }
     }
   }
 }
@@ -189,41 +214,55 @@ __device__ __forceinline__ void skinny_product(const Product<T, W>& p, const Inp
     if (left > 0) {
       unsigned char* const to = memory + next_stage * Ring::kStageBytes;
       p.w.template fetch<Paired>(to, p.n, p.k, next_tile, next_chunk);
-      if (rows) fetch_rows<M, true>(p, to + Ring::kRows, next_chunk);
+      if (rows) fetch_rows<M>(p, to + Ring::kRows, next_chunk);
       next_stage = next_stage + 1 == Ring::kStages ? 0 : next_stage + 1;
       if (++next_chunk == chunks) next_chunk = 0, next_tile++;
       left--;
     }
     cp_async_commit();
   };
-  const auto fetch = [&] { fetch_next(true); };
-  // Weights do not depend on the kernel before; everything else does.
+  constexpr int kAhead = Ring::kStages - 1;
 #pragma unroll
-  for (int s = 0; s < Ring::kStages - 1; s++) fetch_next(false);
-  if (split.ahead > 0) prefetch_units<Paired>(p, chunks, begin + Ring::kStages - 1, min(end, begin + Ring::kStages - 1 + split.ahead));
+  for (int s = 0; s < kAhead; s++) fetch_next(false);
+  prefetch_units<Paired>(p, chunks, begin + kAhead, end);
+  NormPiece<T> weight;
+  if constexpr (Normed && kEarly<M>) fetch_norm(norm, chunk, p.k, weight);
   wait_for_previous_grid();
+  // Rows of x and their squares are asked for before any of them is needed.
+  uint4 first[kAhead][kRowPieces<M>];
 #pragma unroll
-  for (int s = 0; s < Ring::kStages - 1; s++)
-    if (begin + s < end) fetch_rows<M, false>(p, memory + s * Ring::kStageBytes + Ring::kRows, (chunk + s) % chunks);
-  if constexpr (Normed) {
-    row_scales<M>(norm, p.rows, p.k, scale);
-    __syncthreads();
-  }
-  let_next_grid_start();
+  for (int s = 0; s < kAhead; s++)
+    each_piece<M>(p, (chunk + s) % chunks, [&](int i, int, int, const T* from) {
+      first[s][i] = make_uint4(0, 0, 0, 0);
+      if (from != nullptr && begin + s < end) first[s][i] = *reinterpret_cast<const uint4*>(from);
+    });
+  if constexpr (Normed) row_scales<M>(norm, p.rows, p.k, scale);
+#pragma unroll
+  for (int s = 0; s < kAhead; s++)
+    each_piece<M>(p, 0, [&](int i, int row, int piece, const T*) {
+      *reinterpret_cast<uint4*>(piece_at(memory + s * Ring::kStageBytes + Ring::kRows, row, piece)) = first[s][i];
+    });
+  if constexpr (Normed) __syncthreads();  // the scales
+  if (end - begin <= kAhead) let_next_grid_start();
 
   float sum[M / 8][4] = {};
   int stage = 0;
   for (int unit = begin; unit < end; unit++) {
     unsigned char* const at = memory + stage * Ring::kStageBytes;
     cp_async_wait<Ring::kStages - 2>();
-    if constexpr (Normed) normalise_unit<M>(norm, at + Ring::kRows, chunk, p.k, scale);
+    if constexpr (Normed && !kEarly<M>) fetch_norm(norm, chunk, p.k, weight);
+    if constexpr (Normed) normalise_unit<M>(p, at + Ring::kRows, chunk, weight, scale);
     __syncthreads();
-    fetch();  // into the stage that everyone left before this barrier
+    fetch_next(true);  // into the stage that everyone left before this barrier
+    if (unit + 1 + kAhead == end) let_next_grid_start();
+    if constexpr (Normed && kEarly<M>) fetch_norm(norm, chunk + 1 == chunks ? 0 : chunk + 1, p.k, weight);
     p.w.template multiply<M>(at, at + Ring::kRows, sum);
     stage = stage + 1 == Ring::kStages ? 0 : stage + 1;
     if (++chunk == chunks || unit + 1 == end) {
+      typename Epilogue::Operands operands{};
+      if (kEarly<M> && int(threadIdx.x) / 32 < p.rows) operands = epilogue.ask(int(threadIdx.x) / 32, tile);
       if (combine_tile<M, W::template kPartsAtOnce<M>>(split, tile, chunks, begin, end, sum))
-        finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue);
+        finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue, operands);
 #pragma unroll
       for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;
       chunk = 0;

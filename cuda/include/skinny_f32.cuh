@@ -57,7 +57,7 @@ __device__ __forceinline__ void skinny_product_f32(const Product<float>& p, cons
       for (int m = 0; m < 8; m++) columns[m][column] = row < p.n ? sum[m] : 0.f;
     }
     __syncthreads();
-    if (half + warp < rows) epilogue(first + half + warp, tile, columns[warp]);
+    if (half + warp < rows) epilogue(first + half + warp, tile, columns[warp], epilogue.ask(first + half + warp, tile));
   }
 }
 

@@ -122,14 +122,14 @@ public final class DiffusionVl implements AutoCloseable {
 
   /** A session whose matrix products are made by {@code gemm}. */
   public Session newSession(GemmChoice gemm) {
-    return newSession(gemm, false);
+    return newSession(gemm, true);
   }
 
   /**
    * A session whose matrix products are made by {@code gemm}.
    *
-   * @param overlap our own bf16 products start while the kernel before them ends (programmatic dependent launch: compute capability 9.0,
-   *     needs jni-kernels); changes no bit, and off by default until it has been measured to pay
+   * @param overlap the bf16 kernels of a layer start while the kernel before them ends (programmatic dependent launch: from compute
+   *     capability 9.0 on, needs jni-kernels, elsewhere without effect); changes no bit. On by default; to compare, off
    */
   public Session newSession(GemmChoice gemm, boolean overlap) {
     Objects.requireNonNull(gemm, "gemm");

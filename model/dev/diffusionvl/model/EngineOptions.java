@@ -20,7 +20,7 @@ public record EngineOptions(int slots, int queue, int kvTokens, int prefillRows,
     Execution execution) {
   public static final int MAX_SLOTS = 64;
 
-  public static final EngineOptions DEFAULTS = new EngineOptions(32, 256, 65536, 512, 256L << 20, GemmChoice.AUTO, false,
+  public static final EngineOptions DEFAULTS = new EngineOptions(32, 256, 65536, 512, 256L << 20, GemmChoice.AUTO, true,
       Execution.DEFAULTS);
 
   public EngineOptions {

@@ -20,9 +20,6 @@ import dev.diffusionvl.runtime.op.WeightMatrix;
  * pass. The sums of squares that a norm needs are left by the kernel that writes the residual stream.
  */
 final class FusedLayers implements LayerOps {
-  /** Attention leaves the memory idle: with overlapping launches the whole of a block's part of the output projection comes meanwhile. */
-  private static final int AHEAD_OF_OUTPUT = 4;
-
   private final TextConfig config;
   private final Stream stream;
   private final Kernels kernels;
@@ -70,9 +67,9 @@ final class FusedLayers implements LayerOps {
   @Override
   public void transform(int layer, int first, int rows) {
     Residual residual = a.residual().rowsFrom(first);
-    kernels.skinnyResidual.launch(stream, workspace, a.context().rowsFrom(first), output[layer], residual, rows, AHEAD_OF_OUTPUT);
+    kernels.skinnyResidual.launch(stream, workspace, a.context().rowsFrom(first), output[layer], residual, rows);
     kernels.skinnySwiglu.launch(stream, workspace, residual, gateUp[layer], a.activated(), rows);
-    kernels.skinnyResidual.launch(stream, workspace, a.activated(), down[layer], residual, rows, 0);
+    kernels.skinnyResidual.launch(stream, workspace, a.activated(), down[layer], residual, rows);
   }
 
   @Override

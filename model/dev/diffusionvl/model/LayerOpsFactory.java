@@ -11,11 +11,12 @@ import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 final class LayerOpsFactory implements AutoCloseable {
   private final GemmChoice choice;
   private final Gemm cublas;
+  private final boolean overlap;
   private final SkinnyWorkspace workspace; // null when it is never needed
 
   /**
    * @param cublas on the same stream, the caller's
-   * @param overlap of {@link SkinnyWorkspace}
+   * @param overlap of {@link SkinnyWorkspace} and {@link dev.diffusionvl.runtime.op.AttentionWorkspace}
    * @throws IllegalArgumentException when our own kernels are asked for and not made for the model's sizes
    */
   LayerOpsFactory(TextConfig config, Stream stream, Gemm cublas, GemmChoice choice, boolean overlap) {
@@ -27,6 +28,7 @@ final class LayerOpsFactory implements AutoCloseable {
     }
     this.choice = supported ? choice.on(stream.device().emulated()) : GemmChoice.CUBLAS;
     this.cublas = cublas;
+    this.overlap = overlap;
     this.workspace = this.choice == GemmChoice.CUBLAS ? null : new SkinnyWorkspace(stream, SkinnyWorkspace.MAX_ROWS, overlap);
   }
 
@@ -38,6 +40,10 @@ final class LayerOpsFactory implements AutoCloseable {
   /** Null when no pass uses it. */
   LayerOps fused(TextConfig config, TextWeights weights, Stream stream, Kernels kernels, Activations activations) {
     return workspace == null ? null : new FusedLayers(config, weights, stream, kernels, workspace, activations);
+  }
+
+  boolean overlap() {
+    return overlap;
   }
 
   GemmChoice choice() {

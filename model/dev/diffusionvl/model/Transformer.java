@@ -70,7 +70,7 @@ final class Transformer implements AutoCloseable {
       plain = factory.plain(config, weights, stream, kernels, activations, scope.own(new ExpandedWeights(stream, kernels, weights, dtype)));
       fused = factory.fused(config, weights, stream, kernels, activations);
       workspace = sharesKeys(dtype, blockRows) ? scope.own(new AttentionWorkspace(stream, config.heads(),
-          config.kvHeads(), config.headDim(), written, blockRows)) : null;
+          config.kvHeads(), config.headDim(), written, blockRows, factory.overlap())) : null;
       owned = scope.keep();
     }
   }

@@ -212,9 +212,9 @@ public final class Device implements AutoCloseable {
     return KernelModule.load(this, what, image).tracked();
   }
 
-  /** Whether this library's kernels know programmatic dependent launch, of which others take no notice. */
+  /** Whether this library's kernels can start while the one before ends (programmatic dependent launch), on this device and in this build. */
   public boolean overlaps() {
-    return emulated || machineCode() != null && capability >= 90;
+    return JniKernels.available() && (emulated || machineCode() != null && capability >= 90);
   }
 
   /** The folder of the cubins for this GPU, or null: PTX serves it. A cubin runs on its own major version from its minor version on. */

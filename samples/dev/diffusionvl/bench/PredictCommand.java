@@ -53,10 +53,10 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--weights", paramLabel = "FORM", description = "of the layers: bf16, fp8 or int4")
   private String weights = "bf16";
 
-  @Option(names = "--with", paramLabel = "CHANGE", description = "overlap or persistent; may be repeated")
+  @Option(names = "--with", paramLabel = "CHANGE", description = "persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
-  @Option(names = "--without", paramLabel = "CHANGE", description = "tails; may be repeated")
+  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead or tails; may be repeated")
   private List<String> without = new ArrayList<>();
 
   @Option(names = "--measured", paramLabel = "FILE", description = "rows that dvl bench kernels and dvl bench forward wrote on such a GPU")

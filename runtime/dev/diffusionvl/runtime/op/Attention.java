@@ -66,6 +66,9 @@ public final class Attention extends Op {
     int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), AttentionWorkspace.TILE_ROWS);
     Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles * workspace.maxSplits(), heads.keyValue(),
         segments.count(), THREADS, shared);
+    if (workspace.overlap()) {
+      launch.overlapping();
+    }
     launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out);
     sizes(launch, kv, scale)
         .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();

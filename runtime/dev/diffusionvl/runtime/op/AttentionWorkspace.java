@@ -23,6 +23,7 @@ public final class AttentionWorkspace implements AutoCloseable {
   private final int kvHeads;
   private final int headDim;
   private final int maxSplits;
+  private final boolean overlap;
   private final int capacity; // tiles of a kv head
   private final DeviceScope owned;
   private final DeviceBuffer partial; // F32 [capacity, kvHeads, maxSplits, headDim / 8 + 1, 32, 4]
@@ -36,6 +37,15 @@ public final class AttentionWorkspace implements AutoCloseable {
    * @param maxRows most rows of a segment
    */
   public AttentionWorkspace(Stream stream, int heads, int kvHeads, int headDim, int maxSegments, int maxRows) {
+    this(stream, heads, kvHeads, headDim, maxSegments, maxRows, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param overlap as that of {@link SkinnyWorkspace}: launches start while the kernel before them ends
+   */
+  public AttentionWorkspace(Stream stream, int heads, int kvHeads, int headDim, int maxSegments, int maxRows, boolean overlap) {
     if (kvHeads < 1 || heads < 1 || heads % kvHeads != 0 || headDim < 8 || maxSegments < 1 || maxRows < 1) {
       throw new IllegalArgumentException("attention workspace: heads %d, kv heads %d, head dim %d, segments %d, rows %d".formatted(heads,
           kvHeads, headDim, maxSegments, maxRows));
@@ -43,6 +53,7 @@ public final class AttentionWorkspace implements AutoCloseable {
     this.group = heads / kvHeads;
     this.kvHeads = kvHeads;
     this.headDim = headDim;
+    this.overlap = overlap && stream.device().overlaps();
     maxSplits = maxSplits(kvHeads, group);
     capacity = Math.multiplyExact(maxSegments, tiles(maxRows, group));
     try (DeviceScope scope = new DeviceScope(stream.device())) {
@@ -85,6 +96,10 @@ public final class AttentionWorkspace implements AutoCloseable {
           + "%d, %d, %d segments of up to %d rows").formatted(group * kvHeads, kvHeads, headDim, capacity, heads.query(), heads.keyValue(),
           heads.dim(), segments.count(), segments.maxRows()));
     }
+  }
+
+  boolean overlap() {
+    return overlap;
   }
 
   DeviceBuffer partial() {

@@ -18,17 +18,12 @@ public final class SkinnyResidual extends SkinnyOp {
    * @param h dtype of x [rows, n]: updated, with the sums of squares of the new rows
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, DeviceBuffer w, Residual h, int rows, int n, int k) {
-    launch(stream, workspace, x, new WeightMatrix.Dense(w, n, k), h, rows, 0);
+    launch(stream, workspace, x, new WeightMatrix.Dense(w, n, k), h, rows);
   }
 
-  /**
-   * The same with weights in any form, which may be asked for ahead of time.
-   *
-   * @param ahead with a workspace that overlaps: chunks of weights of each block, beyond those in flight, that are brought into the L2
-   *     cache while the kernel before still runs; worth it where that one leaves the memory idle, as attention does
-   */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h, int rows, int ahead) {
-    launchOver(SkinnySplit.of(w.out(), w.in(), false), stream, workspace, x, w, h, rows, ahead);
+  /** The same with weights in any form. */
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h, int rows) {
+    launchOver(SkinnySplit.of(w.out(), w.in(), false), stream, workspace, x, w, h, rows);
   }
 
   /**
@@ -36,16 +31,15 @@ public final class SkinnyResidual extends SkinnyOp {
    *
    * @param split of the matrix's sizes
    */
-  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h, int rows, int ahead,
+  public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h, int rows,
       SkinnySplit split) {
     require(split.equals(SkinnySplit.over(split.blocks(), w.out(), w.in(), false)), "split, which is not of n and k, with blocks",
         split.blocks());
-    launchOver(split, stream, workspace, x, w, h, rows, ahead);
+    launchOver(split, stream, workspace, x, w, h, rows);
   }
 
   private void launchOver(SkinnySplit split, Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h,
-      int rows, int ahead) {
-    require(ahead >= 0, "ahead", ahead);
+      int rows) {
     checkProduct(workspace, "x", x, w, rows);
     int n = w.out();
     int k = w.in();
@@ -56,7 +50,6 @@ public final class SkinnyResidual extends SkinnyOp {
     inPieces(x.dtype(), rows, (first, count) -> weights(
         begin(stream, workspace, x.dtype(), w.form(), split, count).ptr(x, (long) first * k), w)
         .ptr(h.rows(), (long) first * n).ptr(h.squares(), (long) first * groups)
-        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span())
-        .i32(workspace.overlap() ? ahead : 0).go());
+        .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
   }
 }

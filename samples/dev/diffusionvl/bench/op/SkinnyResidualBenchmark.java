@@ -44,7 +44,7 @@ public final class SkinnyResidualBenchmark extends ProductBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().skinnyResidual.launch(bench.stream(), workspace, x.at(copy), matrix(copy),
-        new Residual(h.at(copy), squares.at(copy)), m, 0, split);
+        new Residual(h.at(copy), squares.at(copy)), m, split);
   }
 
   @Override

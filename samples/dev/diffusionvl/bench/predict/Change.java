@@ -9,9 +9,18 @@ import java.util.stream.Collectors;
 
 /** A way to make a forward pass faster whose effect the time model can tell, by leaving it out or taking it in. */
 public enum Change {
-  /** Products begin while the kernel before them ends (programmatic dependent launch). Built; a session has to ask for it. */
-  OVERLAP(false),
-  /** At a product's end one thread fences for its block, and partial sums are asked for four at a time. Built. */
+  /** The kernels of a layer begin while the kernel before them ends (programmatic dependent launch). Built; from compute capability 9.0 on. */
+  OVERLAP(true),
+  /**
+   * With overlap, the memory works while blocks meet and epilogues run: a kernel is let in when the one before has asked for its last
+   * weights, not earlier, and asks for more of its own than its ring holds; attention's first keys are brought into the L2 cache, and what
+   * a product reads behind its wait comes in one trip. Built.
+   */
+  AHEAD(true),
+  /**
+   * Short ends: one thread fences for its block, partial sums are asked for four at a time and attention's eight ranges at a time, and an
+   * epilogue's operands before the blocks meet. Built.
+   */
   TAILS(true),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
   PERSISTENT(false);

@@ -7,8 +7,8 @@ package dev.diffusionvl.bench.predict;
  * @param kernel its operation, and which of its uses
  * @param count how often it runs in a pass
  * @param bytes what it has to read
- * @param stream reading that, with the memory busy
- * @param latency from its begin to the first byte, and where each load waits for the one before
+ * @param stream reading that, with the memory busy; without what comes while the kernel before ends
+ * @param latency from its begin to the first byte, and where each load waits for the one before; or the memory for the products
  * @param tail from the last byte to its end
  * @param gap to the kernel before it
  */

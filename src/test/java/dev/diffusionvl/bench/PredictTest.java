@@ -60,7 +60,7 @@ class PredictTest {
   @CsvSource({"3b, 9.0, 7.5, 8.2, 35.7, 21.5, 224, 3.18", "7b, 17.0, 7.5, 14.6, 98.6, 53.6, 386, 5.76"})
   void theReadingThatItWasMadeFrom(String shape, double qkv, double attention, double o, double gateUp, double down, double head, double ms)
       throws IOException {
-    Map<String, JsonNode> rows = predict("--shape", shape, "--device", "h100", "--without", "tails");
+    Map<String, JsonNode> rows = predict("--shape", shape, "--device", "h100", "--without", "tails", "--without", "overlap");
     double[] expected = {qkv, attention, o, gateUp, down, head};
     String[] kernels = {"skinny_qkv", "attention", "skinny_residual o", "skinny_swiglu", "skinny_residual down", "skinny_confidence"};
     for (int i = 0; i < kernels.length; i++) {
@@ -85,11 +85,28 @@ class PredictTest {
     }
     double total = rows.get("forward").get("ms").asDouble();
     assertEquals(ms, total, 0.002 * ms);
-    assertEquals(total + rows.get("with overlap").get("ms").asDouble(), millis("--shape", "3b", "--device", "h100", "--with", "overlap"),
-        0.002 * total);
-    assertEquals(total + rows.get("without tails").get("ms").asDouble(), millis("--shape", "3b", "--device", "h100", "--without", "tails"),
-        0.002 * total);
-    assertTrue(rows.get("with persistent").get("ms").asDouble() < rows.get("with overlap").get("ms").asDouble(), "it subsumes the overlap");
+    for (String change : List.of("overlap", "ahead", "tails")) {
+      double longer = rows.get("without " + change).get("ms").asDouble();
+      assertTrue(longer > 0, change);
+      assertEquals(total + longer, millis("--shape", "3b", "--device", "h100", "--without", change), 0.002 * total);
+    }
+    assertTrue(rows.get("with persistent").get("ms").asDouble() < 0, "it subsumes the overlap");
+  }
+
+  /** What the changes to the kernels were made for; and no pass is faster than the memory, or than one kernel without any boundary. */
+  @ParameterizedTest
+  @CsvSource({"3b, 2.60", "7b, 5.30"})
+  void theFigureThatWasAskedFor(String shape, double ms) throws IOException {
+    Map<String, JsonNode> rows = predict("--shape", shape, "--device", "h100");
+    double predicted = rows.get("forward").get("ms").asDouble();
+    assertTrue(predicted <= ms, shape + " " + predicted);
+    assertTrue(predicted > rows.get("forward").get("floor_ms").asDouble(), shape + " " + predicted);
+    assertTrue(predicted > millis("--shape", shape, "--device", "h100", "--with", "persistent"), shape);
+    for (JsonNode row : rows.values()) {
+      if (row.has("stream_us")) {
+        assertTrue(Stream.of("stream_us", "latency_us", "tail_us", "gap_us").allMatch(part -> row.get(part).asDouble() >= 0), row.toString());
+      }
+    }
   }
 
   @Test
@@ -99,7 +116,7 @@ class PredictTest {
     double a100 = millis("--shape", "7b", "--device", "a100");
     double rtx4090 = millis("--shape", "7b", "--device", "rtx4090");
     assertTrue(h200 < h100 && h100 < a100 && a100 < rtx4090);
-    assertEquals(a100, millis("--shape", "7b", "--device", "a100", "--with", "overlap"), "there is no dependent launch before 9.0");
+    assertEquals(a100, millis("--shape", "7b", "--device", "a100", "--without", "overlap"), "there is no dependent launch before 9.0");
     assertTrue(millis("--shape", "3b", "--device", "h100", "--context", "32000") > millis("--shape", "3b", "--device", "h100") + 0.3);
     assertTrue(millis("--shape", "3b", "--device", "h100", "--rows", "64") > millis("--shape", "3b", "--device", "h100"));
     assertNotEquals(0, millis("--shape", "tiny", "--device", "h100"));

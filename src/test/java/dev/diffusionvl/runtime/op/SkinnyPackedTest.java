@@ -149,7 +149,7 @@ class SkinnyPackedTest extends OpTest {
           float[] h = normal(half, rows * n, 2);
           DeviceBuffer fused = buffer(half, h);
           DeviceBuffer sumsOfSquares = empty(DType.F32, (long) rows * RowSquares.groups(n));
-          kernels.skinnyResidual.launch(stream, workspace, x, w, new Residual(fused, sumsOfSquares), rows, 0);
+          kernels.skinnyResidual.launch(stream, workspace, x, w, new Residual(fused, sumsOfSquares), rows);
           DeviceBuffer plain = buffer(half, h);
           kernels.residualAdd.launch(stream, plain, product(x, w, DType.F32, rows), null, rows, n);
           String what = what("skinny_residual", matrix, rows);
