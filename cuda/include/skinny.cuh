@@ -38,8 +38,8 @@ __device__ __forceinline__ Product<T, W> product(const T* x, const W& w, int row
   return {x, w, rows, n, k};
 }
 
-// Whether small things are loaded early: the norm's weights a chunk ahead, an epilogue's operands before the blocks of a tile meet. With more
-// rows than warps there are no registers for that.
+// Whether small things are loaded early: the norm's weights a chunk ahead, an epilogue's operands before the blocks of a tile meet. With
+// more rows than warps there are no registers for that.
 template <int M>
 constexpr bool kEarly = M == kSkinnyWarps;
 

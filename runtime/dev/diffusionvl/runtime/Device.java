@@ -212,7 +212,7 @@ public final class Device implements AutoCloseable {
     return KernelModule.load(this, what, image).tracked();
   }
 
-  /** Whether this library's kernels can start while the one before ends (programmatic dependent launch), on this device and in this build. */
+  /** Whether kernels can start while the one before ends (programmatic dependent launch), on this device and in this build. */
   public boolean overlaps() {
     return JniKernels.available() && (emulated || machineCode() != null && capability >= 90);
   }

@@ -9,7 +9,7 @@ import java.util.stream.Collectors;
 
 /** A way to make a forward pass faster whose effect the time model can tell, by leaving it out or taking it in. */
 public enum Change {
-  /** The kernels of a layer begin while the kernel before them ends (programmatic dependent launch). Built; from compute capability 9.0 on. */
+  /** Kernels of a layer begin while the kernel before them ends (programmatic dependent launch, from 9.0 on). Built. */
   OVERLAP(true),
   /**
    * With overlap, the memory works while blocks meet and epilogues run: a kernel is let in when the one before has asked for its last

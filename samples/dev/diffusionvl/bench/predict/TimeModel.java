@@ -14,9 +14,9 @@ import java.util.Set;
  * reaches, as far as enough bytes are under way. Around that lie times that do not shrink with the bytes. The constants are estimates from
  * a reading of the kernels' instructions and from published latencies of an H100; the first measurements are to correct them.
  *
- * <p>With overlap the memory's time is what counts: all bytes over its rate, and the moments in which nothing is asked of it. Weights that a
- * kernel asks for while the one before still streams win nothing, for they take that one's place in the queue. Won is what arrives while
- * the one before meets, adds up and writes: as much as the kernel's blocks that find room beside it have asked for by then.
+ * <p>With overlap the memory's time is what counts: all bytes over its rate, and the moments in which nothing is asked of it. Weights
+ * that a kernel asks for while the one before still streams win nothing, for they take that one's place in the queue. Won is what arrives
+ * while the one before meets, adds up and writes: as much as the kernel's blocks that find room beside it have asked for by then.
  */
 public final class TimeModel {
   // Microseconds.
@@ -170,11 +170,11 @@ public final class TimeModel {
       waves++;
     }
     int parts = Math.ceilDiv(split.chunks(), split.span()) + (split.chunks() % split.span() == 0 ? 0 : 1);
-    return new Product(name, count * launches, bytes, split, shared, stream, waves, tail(Math.max(1, parts), ends != Ends.NORMS, rows), ring,
-        ends);
+    double tail = tail(Math.max(1, parts), ends != Ends.NORMS, rows);
+    return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, ends);
   }
 
-  /** A product as what another follows. It lets that one in when its last weights are under way; their time covers the start, or part of it. */
+  /** A product that another follows. It lets that one in when its last weights are under way; their time covers (part of) the start. */
   private Before before(Product p) {
     int each = Math.min(Math.ceilDiv(p.split.blocks(), gpu.multiprocessors()), Math.max(1, gpu.sharedBytes() / p.shared));
     double underWay = Math.min(p.stream, p.stream * p.ring * Math.min(p.split.blocks(), each * gpu.multiprocessors()) / p.bytes);
