@@ -19,24 +19,18 @@ struct AddToResidual {
   float* squares;
   int n;
 
-  struct Operands {
-    float h[4];
-  };
-  __device__ __forceinline__ Operands ask(int row, int tile) const {
-    const int column = tile * dvl::kTile + int(threadIdx.x) % 32 * 4;
-    Operands own;
-    dvl::load_piece(h + int64_t(row) * n + column, n - column, n % 4 == 0, own.h);
-    return own;
-  }
+  using Operands = dvl::Nothing;  // another block of the tile may write h
+  __device__ __forceinline__ Operands ask(int, int) const { return {}; }
 
-  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands& own) const {
+  __device__ __forceinline__ void operator()(int row, int tile, const float* columns, const Operands&) const {
     const int lane = int(threadIdx.x) % 32, column = tile * dvl::kTile + lane * 4;
     T* const to = h + int64_t(row) * n + column;
     const bool wide = n % 4 == 0;
     float sum[4], value[4];
     dvl::load<4>(columns + lane * 4, value);
+    dvl::load_piece(to, n - column, wide, sum);
 #pragma unroll
-    for (int i = 0; i < 4; i++) sum[i] = column + i < n ? dvl::round_to<T>(own.h[i] + dvl::round_to<T>(value[i])) : 0.f;
+    for (int i = 0; i < 4; i++) sum[i] = column + i < n ? dvl::round_to<T>(sum[i] + dvl::round_to<T>(value[i])) : 0.f;
     dvl::store_piece(to, n - column, wide, sum);
     const float group = dvl::group_squares(sum);
     if (lane == 0) squares[int64_t(row) * ((n + dvl::kTile - 1) / dvl::kTile) + tile] = group;

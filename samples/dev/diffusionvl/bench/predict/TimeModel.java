@@ -37,7 +37,7 @@ public final class TimeModel {
   private static final double EACH_PART = 0.12; // partial sums added up, asked for in rounds of one to four
   private static final double FOUR_PARTS = 0.35; // asked for together
   private static final double EPILOGUE = 0.4;
-  private static final double OPERAND = 0.2; // of that, where it waits for the residual row or for angles
+  private static final double OPERAND = 0.2; // of that, where it waits to know the rows' segments
   private static final double DRAIN = 0.2;
   private static final double MERGE_ROUND = 0.1; // 256 candidates for tokens, by the last block
 
@@ -110,9 +110,10 @@ public final class TimeModel {
     List<KernelTime> kernels = new ArrayList<>();
     kernels.add(new KernelTime("gather_rows", 1, 0, 0, EMBEDDING, 0, GAP));
     int layers = c.layers();
-    Product down = product("skinny_residual down", form, layers, c.hiddenSize(), c.intermediateSize(), false, rows, Ends.ASKS);
-    Product qkv = product("skinny_qkv", form, layers, (c.heads() + 2 * c.kvHeads()) * width, c.hiddenSize(), false, rows, Ends.BOTH);
-    Product output = product("skinny_residual o", form, layers, c.hiddenSize(), c.heads() * width, false, rows, Ends.ASKS);
+    Product down = product("skinny_residual down", form, layers, c.hiddenSize(), c.intermediateSize(), false, rows, Ends.NONE);
+    Product qkv = product("skinny_qkv", form, layers, (c.heads() + 2 * c.kvHeads()) * width, c.hiddenSize(), false, rows,
+        Ends.NORMS_AND_ASKS);
+    Product output = product("skinny_residual o", form, layers, c.hiddenSize(), c.heads() * width, false, rows, Ends.NONE);
     Product gateUp = product("skinny_swiglu", form, layers, 2 * c.intermediateSize(), c.hiddenSize(), true, rows, Ends.NORMS);
     Product head = product("skinny_confidence", WeightForm.DENSE, 1, c.vocabSize(), c.hiddenSize(), false, rows, Ends.NORMS);
     double merge = MERGE_ROUND * Math.ceil(rows * Math.ceilDiv(c.vocabSize(), TILE) / 256.0);
@@ -127,9 +128,9 @@ public final class TimeModel {
     return changes.contains(Change.PERSISTENT) ? kernels.stream().map(this::inOneKernel).toList() : kernels;
   }
 
-  /** What a product does at its two ends: norms its rows; asks for an epilogue's operands. */
+  /** What a product does at its two ends: norms its rows; asks early for an epilogue's operands. */
   private enum Ends {
-    NORMS, ASKS, BOTH
+    NONE, NORMS, NORMS_AND_ASKS
   }
 
   /**
@@ -170,7 +171,7 @@ public final class TimeModel {
       waves++;
     }
     int parts = Math.ceilDiv(split.chunks(), split.span()) + (split.chunks() % split.span() == 0 ? 0 : 1);
-    double tail = tail(Math.max(1, parts), ends != Ends.NORMS, rows);
+    double tail = tail(Math.max(1, parts), ends == Ends.NORMS_AND_ASKS, rows);
     return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, ends);
   }
 
@@ -193,7 +194,7 @@ public final class TimeModel {
     double behind = ahead ? BEHIND_WAIT : BEHIND_WAIT_IN_TURN;
     double next = behind + FIRST_BYTE * p.waves; // the first byte of what is asked for behind the wait
     double memory = asked >= p.stream ? p.stream - early : Math.max(asked - early, next) + p.stream - asked;
-    double products = behind + p.split.span() * (p.ends == Ends.ASKS ? CHUNK : CHUNK_NORMED);
+    double products = behind + p.split.span() * (p.ends == Ends.NONE ? CHUNK : CHUNK_NORMED);
     double seen = Math.max(memory, products);
     return new KernelTime(p.name, p.count, p.bytes, p.stream - early, Math.max(0, seen - (p.stream - early)), p.tail + merge, 0);
   }
