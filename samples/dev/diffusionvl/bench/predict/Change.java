@@ -18,8 +18,8 @@ public enum Change {
    */
   AHEAD(true),
   /**
-   * Short ends: one thread fences for its block, partial sums are asked for four at a time and attention's ranges eight at a time, and what an
-   * epilogue looks up, before the blocks meet. Built.
+   * Short ends: one thread fences for its block, partial sums are asked for four at a time and attention's ranges eight at a time; what an
+   * epilogue looks up comes before the blocks meet. Built.
    */
   TAILS(true),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
