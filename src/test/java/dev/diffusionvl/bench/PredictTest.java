@@ -104,7 +104,8 @@ class PredictTest {
     assertTrue(predicted > millis("--shape", shape, "--device", "h100", "--with", "persistent"), shape);
     for (JsonNode row : rows.values()) {
       if (row.has("stream_us")) {
-        assertTrue(Stream.of("stream_us", "latency_us", "tail_us", "gap_us").allMatch(part -> row.get(part).asDouble() >= 0), row.toString());
+        assertTrue(Stream.of("stream_us", "latency_us", "tail_us", "gap_us").allMatch(part -> row.get(part).asDouble() >= 0),
+            row.toString());
       }
     }
   }
