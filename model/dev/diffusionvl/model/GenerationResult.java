@@ -87,7 +87,12 @@ public record GenerationResult(
    * @param prefill until the pass that stores the prompt is done, which with fused store is the first denoising pass as well
    * @param decode of writing the answer
    */
-  public record Timings(double load, double vision, double prefill, double decode) {}
+  public record Timings(double load, double vision, double prefill, double decode) {
+    /** Without loading: from the images to the last token. */
+    public double answer() {
+      return vision + prefill + decode;
+    }
+  }
 
   /** Generated tokens per second of decoding; prefill and vision are not counted. */
   public double tokensPerSecond() {

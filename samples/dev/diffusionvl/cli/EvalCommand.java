@@ -165,11 +165,6 @@ final class EvalCommand implements Callable<Integer> {
     }
   }
 
-  /** Where the images of data are that a user named. */
-  static Path images(Path data, Path imagesOrNull) {
-    return imagesOrNull != null ? imagesOrNull : data.toAbsolutePath().getParent();
-  }
-
   private ParameterException usage(String message) {
     return new ParameterException(spec.commandLine(), message);
   }

@@ -38,7 +38,7 @@ final class HeldOutOptions {
    * @param images folder that the user named, or null
    */
   ExactMatch questions(ModelFiles files, DType dtype, Path images) {
-    return eval == null ? null : ExactMatch.read(files, eval, EvalCommand.images(eval, images), evalLimit, GenerationOptions.DEFAULTS)
+    return eval == null ? null : ExactMatch.read(files, eval, images, evalLimit, GenerationOptions.DEFAULTS)
         .briefly(files.tokenizer(), files.config().blockSize()).checked(files, dtype);
   }
 

@@ -3,6 +3,7 @@ package dev.diffusionvl.cli;
 
 import dev.diffusionvl.bench.Bundled;
 import dev.diffusionvl.eval.ExactMatch;
+import dev.diffusionvl.eval.Picture;
 import dev.diffusionvl.loader.Inspection;
 import dev.diffusionvl.loader.ModelFiles;
 import dev.diffusionvl.loader.OutputFolder;
@@ -140,7 +141,7 @@ final class QuantizeCommand implements Callable<Integer> {
   /** Runs the model before and after. */
   private void run(ModelFiles files, QuantizeOptions options, DType type, DeviceSpec where, WorkProgress progress, QuantizeReport report) {
     Path file = data != null ? data : Bundled.file("--data", "samples", "data", "shapes", "train.json");
-    Path folder = data == null ? Bundled.file("--data", "samples", "data", "shapes", "images") : EvalCommand.images(data, images);
+    Path folder = data == null ? Bundled.file("--data", "samples", "data", "shapes", "images") : Picture.folder(data, images);
     if (data == null) {
       say("the layers see drawn shapes, which come with the project; --data FILE names conversations of your own");
     }
@@ -160,7 +161,7 @@ final class QuantizeCommand implements Callable<Integer> {
       seen = all.subList(0, count);
       compared = count < all.size() ? all.subList(count, all.size()) : all; // what the layers did not see, if there is more
     }
-    ExactMatch questions = eval == null ? null : ExactMatch.read(files, eval, EvalCommand.images(eval, images), evalLimit,
+    ExactMatch questions = eval == null ? null : ExactMatch.read(files, eval, images, evalLimit,
         GenerationOptions.of(files.config())).briefly(files.tokenizer(), files.config().blockSize()).checked(files, type);
     try (Device gpu = Device.open(where)) {
       HeldOut.Score scoreBefore;

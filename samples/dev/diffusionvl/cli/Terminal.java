@@ -38,7 +38,7 @@ final class Terminal {
     GenerationResult.Timings time = result.timings();
     return String.format(Locale.ROOT,
         "dvl: %d tokens in %.2f s (%.1f per second): images %.2f s, prompt %.2f s, answer %.2f s; loading took %.2f s",
-        result.generatedTokens(), (time.vision() + time.prefill() + time.decode()) / 1e3, result.tokensPerSecond(), time.vision() / 1e3,
+        result.generatedTokens(), time.answer() / 1e3, result.tokensPerSecond(), time.vision() / 1e3,
         time.prefill() / 1e3, time.decode() / 1e3, time.load() / 1e3);
   }
 }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.cli;
 
 import dev.diffusionvl.eval.ExactMatch;
+import dev.diffusionvl.eval.Picture;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ImageFraming;
 import dev.diffusionvl.loader.ModelConfig;
@@ -176,7 +177,7 @@ final class TranslateCommand implements Callable<Integer> {
 
   private int train(ModelFiles files, DType type) {
     ModelConfig config = files.config();
-    RowEncoder.Options rows = RowEncoder.Options.of(config, EvalCommand.images(data, images));
+    RowEncoder.Options rows = RowEncoder.Options.of(config, Picture.folder(data, images));
     if (config.family() == ModelFamily.QWEN_VL) {
       rows = rows.withFraming(ModelChoice.choice("image-aspect-ratio", aspectRatio != null ? aspectRatio : "keep", "keep",
           ImageFraming.AS_IS, "pad", ImageFraming.PAD));

@@ -35,7 +35,7 @@ record Conversations(List<Question> all) implements Questions {
    * @throws dev.diffusionvl.loader.BadInputException naming the first record that is bad
    */
   static Conversations read(ModelFiles files, Path data, Path imagesOrNull, Selection selection) {
-    Path images = imagesOrNull != null ? imagesOrNull : data.toAbsolutePath().getParent();
+    Path images = Picture.folder(data, imagesOrNull);
     List<Question> questions = new ArrayList<>();
     UniqueIds ids = new UniqueIds();
     RowEncoder encoder = new RowEncoder(files.config(), files.tokenizer(), RowEncoder.Options.of(files.config(), images));

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.eval;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -18,8 +13,6 @@ import java.util.stream.StreamSupport;
 
 /** Rows as JSON lines, with images as names of files. */
 final class JsonRows implements Rows {
-  private static final ObjectMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
-
   private final Path file;
   private final Path images;
   private final long first;
@@ -54,17 +47,8 @@ final class JsonRows implements Rows {
   }
 
   private DataRow row(String text, String where) {
-    JsonNode node;
-    try {
-      node = JSON.readTree(text);
-    } catch (JsonProcessingException e) {
-      throw new BadInputException(where + ": not valid JSON: " + e.getOriginalMessage(), e);
-    }
-    if (!node.isObject()) {
-      throw new BadInputException(where + ": expected a JSON object");
-    }
     Map<String, Object> fields = new HashMap<>();
-    node.propertyStream().forEach(field -> fields.put(field.getKey(), value(field.getKey(), field.getValue())));
+    JsonLine.object(text, where).propertyStream().forEach(field -> fields.put(field.getKey(), value(field.getKey(), field.getValue())));
     return new DataRow(where, first + read++, fields);
   }
 

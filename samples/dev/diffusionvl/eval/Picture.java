@@ -13,6 +13,11 @@ public sealed interface Picture {
   /** @throws dev.diffusionvl.loader.BadInputException naming the image that cannot be used */
   RgbImage read();
 
+  /** The folder that names of images in a file are relative to. @param imagesOrNull that a user named; null: the file's own */
+  static Path folder(Path file, Path imagesOrNull) {
+    return imagesOrNull != null ? imagesOrNull : file.toAbsolutePath().getParent();
+  }
+
   /** @param name relative to the folder */
   record InFile(Path folder, String name) implements Picture {
     @Override

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.eval;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.InputFiles;
@@ -23,7 +20,6 @@ import java.util.List;
  * a {@code raw_text}, as in a {@link SampleLog}, the answer is cut out of it anew.
  */
 public final class RecordedAnswers {
-  private static final ObjectMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
   private static final int MAX_BYTES = 256 << 20;
 
   private final Path file;
@@ -43,7 +39,8 @@ public final class RecordedAnswers {
       for (String line : StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString().lines().toList()) {
         number++;
         if (!line.isBlank()) {
-          read.add(line, file + ": line " + number);
+          String where = file + ": line " + number;
+          read.add(JsonLine.object(line, where), where);
         }
       }
     } catch (CharacterCodingException e) {
@@ -64,20 +61,7 @@ public final class RecordedAnswers {
     return read;
   }
 
-  private void add(String line, String where) {
-    JsonNode node;
-    try {
-      node = JSON.readTree(line);
-    } catch (JsonProcessingException e) {
-      throw new BadInputException(where + ": not valid JSON: " + e.getOriginalMessage(), e);
-    }
-    add(node, where);
-  }
-
   private void add(JsonNode node, String where) {
-    if (!node.isObject()) {
-      throw new BadInputException(where + ": expected a JSON object");
-    }
     JsonNode id = node.path("id");
     if (!id.isTextual() && !id.isNumber()) {
       throw new BadInputException(where + ": id: expected a text or a number");
@@ -145,12 +129,12 @@ public final class RecordedAnswers {
 
   /** @param counted of the answers */
   private ObjectNode score(EvalTask task, List<Answer> counted) {
-    ArrayNode samples = JSON.createArrayNode();
+    ArrayNode samples = JsonNodeFactory.instance.arrayNode();
     try {
       for (int i = 0; i < answers.size(); i++) {
         samples.addObject().<ObjectNode>set("id", ids.get(i)).put("score", task.score(answers.get(i)));
       }
-      ObjectNode result = JSON.createObjectNode().put("task", task.id());
+      ObjectNode result = JsonNodeFactory.instance.objectNode().put("task", task.id());
       if (!counted.isEmpty()) {
         task.metric().total(counted, counted.stream().mapToDouble(task::score).toArray()).forEach(result::put);
       }

@@ -172,12 +172,10 @@ public final class SampleLog implements AutoCloseable {
       sample.put("question_id", question.questionId());
     }
     if (!question.options().isEmpty()) {
-      ArrayNode options = sample.putArray("options");
-      question.options().forEach(options::add);
+      question.options().forEach(sample.putArray("options")::add);
     }
-    GenerationResult.Timings time = result.timings();
     sample.put("score", task.score(answer)).put("forwards", result.counts().forwards()).put("tokens", result.generatedTokens())
-        .put("ms", Math.rint((time.vision() + time.prefill() + time.decode()) * 1000) / 1000);
+        .put("ms", Math.rint(result.timings().answer() * 1000) / 1000);
     write(sample);
     keep(sample);
     return sample;
@@ -187,8 +185,7 @@ public final class SampleLog implements AutoCloseable {
     if (texts.size() == 1) {
       sample.put(name, texts.getFirst());
     } else {
-      ArrayNode list = sample.putArray(name);
-      texts.forEach(list::add);
+      texts.forEach(sample.putArray(name)::add);
     }
   }
 

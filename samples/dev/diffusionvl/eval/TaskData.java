@@ -64,7 +64,7 @@ final class TaskData implements Questions {
     UniqueIds ids = new UniqueIds();
     long number = 0;
     for (Path file : files) {
-      try (Rows rows = Rows.open(file, images != null ? images : file.toAbsolutePath().getParent(), number)) {
+      try (Rows rows = Rows.open(file, Picture.folder(file, images), number)) {
         for (DataRow row = rows.next(); row != null; row = rows.next(), number++) {
           if (selection.ends(number)) {
             return;

@@ -25,9 +25,8 @@ record RowAnswer(String text, String finishReason, Integer tokens, Integer forwa
       .add("error", DataTypes.StringType);
 
   static RowAnswer of(GenerationResult result) {
-    GenerationResult.Timings timings = result.timings();
     return new RowAnswer(result.text(), result.finishReason(), result.generatedTokens(), result.counts().forwards(),
-        timings.vision() + timings.prefill() + timings.decode(), null);
+        result.timings().answer(), null);
   }
 
   /**

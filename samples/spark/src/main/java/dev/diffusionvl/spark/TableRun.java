@@ -99,16 +99,12 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
       return all;
     }
     String[] commits = folder.commits().stream().map(Path::toString).toArray(String[]::new);
-    return all.join(spark.read().parquet(commits).select(id), toColumns(id), "left_anti");
-  }
-
-  private static String[] toColumns(String name) {
-    return new String[] {name};
+    return all.join(spark.read().parquet(commits).select(id), id, "left_anti");
   }
 
   private void commit(Dataset<Row> files, List<Row> ids, CommitFolder folder, List<String> settings) throws IOException {
     Dataset<Row> wanted = broadcast(spark.createDataFrame(ids, new StructType().add(files.schema().apply(id))));
-    Dataset<Row> rows = files.join(wanted, toColumns(id), "left_semi").repartition(tasks, col(id)); // a row's task is the same every time
+    Dataset<Row> rows = files.join(wanted, id, "left_semi").repartition(tasks, col(id)); // a row's task is the same every time
     Path staged = folder.stage();
     transformer.transform(rows).select(kept(files.schema())).write().parquet(staged.toString());
     folder.note(staged, settings);
