@@ -31,7 +31,7 @@ final class HostLogits {
 
   float get(int id) {
     return dtype == DType.F32 ? row.segment().getAtIndex(JAVA_FLOAT, id)
-        : DType.fromBf16(row.segment().getAtIndex(JAVA_SHORT, id));
+        : dtype.fromHalf(row.segment().getAtIndex(JAVA_SHORT, id));
   }
 
   /** Rounds to the row's type, ties to even. */
@@ -39,7 +39,7 @@ final class HostLogits {
     if (dtype == DType.F32) {
       row.segment().setAtIndex(JAVA_FLOAT, id, logit);
     } else {
-      row.segment().setAtIndex(JAVA_SHORT, id, DType.toBf16(logit));
+      row.segment().setAtIndex(JAVA_SHORT, id, dtype.toHalf(logit));
     }
   }
 }
