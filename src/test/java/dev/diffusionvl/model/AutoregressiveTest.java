@@ -385,7 +385,8 @@ class AutoregressiveTest {
         most = Math.max(most, weighed);
         chosen = id == answer[i] ? weighed : chosen;
       }
-      assertEquals(most, chosen, tolerance * Math.abs(most), golden + ", " + model.dtype() + ", token " + i + " of " + Arrays.toString(answer));
+      assertEquals(most, chosen, tolerance * Math.abs(most),
+          golden + ", " + model.dtype() + ", token " + i + " of " + Arrays.toString(answer));
       seen.add(answer[i]);
     }
   }
