@@ -9,19 +9,40 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Builds mutants as modules of the check build and runs against each the tests that launch its kernel, shortest first, until one
- * fails. The tests must have passed on the shipped kernels.
+ * Builds mutants for the check build, as host modules and as PTX, and runs against each the tests that launch its kernel, shortest first,
+ * until one fails. The tests must have passed on the shipped kernels.
  */
 final class MutantRunner {
+  /** What a mutant is compiled to. */
+  enum Form {
+    /** By g++; the device must say what the mutant's entry demands. */
+    HOST_MODULE("host module"),
+    /** By nvcc; any failing test will do, because its instructions are in another order than the source's lines. */
+    PTX("PTX");
+
+    private final String text;
+
+    Form(String text) {
+      this.text = text;
+    }
+
+    @Override
+    public String toString() {
+      return text;
+    }
+  }
+
   /** Where the native build is, as the Maven build names it. */
   static final Path NATIVE = Path.of(System.getProperty("dvl.native.dir", "target/native"));
 
   private static final Path FOLDER = NATIVE.resolve("mutants");
 
+  private final Form form;
   private final List<KernelSuite.Outcome> passed;
 
-  /** @param passed the tests' outcomes on the shipped kernels */
-  MutantRunner(List<KernelSuite.Outcome> passed) {
+  /** @param passed the tests' outcomes on the shipped kernels in this form */
+  MutantRunner(Form form, List<KernelSuite.Outcome> passed) {
+    this.form = form;
     this.passed = passed;
   }
 
@@ -32,8 +53,8 @@ final class MutantRunner {
    */
   record Verdict(Mutant mutant, boolean killed, String how, long millis) {}
 
-  /** Writes and compiles the mutants; what is left of others is removed. */
-  static void build(List<Mutant> mutants) throws IOException, InterruptedException {
+  /** Writes and compiles the mutants in all their forms; what is left of others is removed. */
+  static void build(List<Mutant> mutants, Form... forms) throws IOException, InterruptedException {
     Files.createDirectories(FOLDER);
     List<String> ids = mutants.stream().map(Mutant::id).toList();
     try (Stream<Path> old = Files.list(FOLDER)) {
@@ -46,7 +67,13 @@ final class MutantRunner {
     for (Mutant mutant : mutants) {
       mutant.write(Mutant.CUDA, FOLDER);
     }
-    Make.run("mutants");
+    for (Form form : forms) {
+      Make.run(form == Form.PTX ? "mutants-ptx" : "mutants");
+    }
+  }
+
+  Form form() {
+    return form;
   }
 
   /** The tests of an operation, shortest first. */
@@ -54,21 +81,21 @@ final class MutantRunner {
     return passed.stream().filter(t -> t.ops().contains(op)).sorted(Comparator.comparingLong(KernelSuite.Outcome::millis)).toList();
   }
 
-  /** Runs the tests against a mutant that {@link #build} made: in forward order, and if that finds nothing in random ones. */
+  /** Runs the tests against a mutant that {@link #build} made: in forward order, and if that finds nothing in other ones. */
   Verdict run(Mutant mutant) throws IOException {
     long start = System.nanoTime();
     List<KernelSuite.Outcome> tests = testsOf(mutant.op());
     String how = tests.isEmpty() ? "no test launches " + mutant.op() : "all " + tests.size() + " tests pass";
+    String finding = form == Form.HOST_MODULE ? mutant.finding() : null;
     boolean killed = false;
     System.setProperty("dvl.kernels", FOLDER.resolve(mutant.id()).toString());
     try {
-      for (Schedule schedule : Schedule.all()) {
-        Emulator.set(schedule.options());
-        for (KernelSuite.Outcome test : KernelSuite.runUntilFailure(tests)) {
+      for (String order : form == Form.PTX ? PtxSuite.variants() : Schedule.all().stream().map(Schedule::options).toList()) {
+        for (KernelSuite.Outcome test : runUntilFailure(order, tests)) {
           if (test.failure() != null) {
-            how = test.name() + " (" + schedule + "): " + test.failure();
-            killed = mutant.finding() == null
-                || test.failure().lines().anyMatch(l -> l.contains(mutant.finding()) && l.contains(expectedPlace(mutant)));
+            how = test.name() + " (" + order + "): " + test.failure();
+            killed = finding == null
+                || test.failure().lines().anyMatch(l -> l.contains(finding) && l.contains(expectedPlace(mutant)));
           }
         }
         if (!how.startsWith("all ")) {
@@ -79,10 +106,18 @@ final class MutantRunner {
       System.clearProperty("dvl.kernels");
       Emulator.set(Schedule.FORWARD.options());
     }
-    if (!killed && mutant.finding() != null) {
-      how = "expected '" + mutant.finding() + "' at " + mutant.expectedPlace(Mutant.CUDA) + "; " + how;
+    if (!killed && finding != null) {
+      how = "expected '" + finding + "' at " + mutant.expectedPlace(Mutant.CUDA) + "; " + how;
     }
     return new Verdict(mutant, killed, how, (System.nanoTime() - start) / 1_000_000);
+  }
+
+  private List<KernelSuite.Outcome> runUntilFailure(String order, List<KernelSuite.Outcome> tests) {
+    if (form == Form.PTX) {
+      return PtxSuite.run(order, () -> KernelSuite.runUntilFailure(tests)).outcomes();
+    }
+    Emulator.set(order);
+    return KernelSuite.runUntilFailure(tests);
   }
 
   private static String expectedPlace(Mutant mutant) {

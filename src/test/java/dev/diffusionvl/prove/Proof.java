@@ -40,8 +40,7 @@ public final class Proof {
   private List<String> check(Schedule schedule, List<String> wanted) {
     Device.open(DeviceSpec.parse("emulated")).close(); // loads the library whose options are set
     Emulator.set(schedule.options());
-    List<KernelSuite.Outcome> outcomes = wanted.isEmpty() || passed == null ? KernelSuite.runAll()
-        : KernelSuite.run(passed.stream().filter(t -> t.ops().stream().anyMatch(wanted::contains)).toList());
+    List<KernelSuite.Outcome> outcomes = kernelTests(wanted);
     List<String> failures = new ArrayList<>();
     outcomes.stream().filter(o -> o.failure() != null).forEach(o -> failures.add(o.name() + ": " + o.failure()));
     if (outcomes.isEmpty()) {
@@ -58,6 +57,11 @@ public final class Proof {
       races += line.startsWith("kernel ") && line.contains(": race") ? 1 : 0;
     }
     return failures;
+  }
+
+  private List<KernelSuite.Outcome> kernelTests(List<String> wanted) {
+    return wanted.isEmpty() || passed == null ? KernelSuite.runAll()
+        : KernelSuite.run(passed.stream().filter(t -> t.ops().stream().anyMatch(wanted::contains)).toList());
   }
 
   /** The tests of the first schedule that passed as a whole. */
@@ -91,36 +95,33 @@ public final class Proof {
     return lines.getFirst() + lines.stream().filter(l -> l.startsWith("kernel ")).findFirst().map(l -> "\n       " + l).orElse("");
   }
 
-  /** The kernel tests and the golden cases on PTX; {@code ran} gets the kernels that ran in tests that all passed. */
-  private boolean provePtx(SortedSet<String> kernels, SortedSet<String> ran) {
-    if (kernels.isEmpty()) {
-      say("no PTX in this build (nvcc was not found): what is shipped for GPUs was not run");
-      return true;
-    }
+  /**
+   * The kernel tests and the golden cases on PTX, for some kernels their own tests in one order; returns the outcomes of tests that all
+   * passed, and else nothing.
+   */
+  private List<KernelSuite.Outcome> provePtx(SortedSet<String> kernels, List<String> wanted) {
+    List<KernelSuite.Outcome> outcomes = List.of();
     boolean good = true;
-    List<String> variants = new ArrayList<>(List.of(PtxSuite.PLAIN));
-    variants.addAll(PtxSuite.PERTURBED);
-    for (String options : variants) {
-      for (boolean goldens : new boolean[] {false, true}) {
+    for (String options : wanted.isEmpty() ? PtxSuite.variants() : List.of(PtxSuite.PLAIN)) {
+      for (boolean goldens : wanted.isEmpty() ? List.of(false, true) : List.of(false)) {
         long start = System.nanoTime();
-        PtxSuite.Result result = PtxSuite.run(options, goldens);
+        PtxSuite.Result result = PtxSuite.run(options, goldens ? KernelSuite::runGoldens : () -> kernelTests(wanted));
+        List<String> failures = result.failures();
         say("PTX, %s, %s: %s (%.0f s)", goldens ? "golden cases" : "kernel tests", options,
-            result.failures().isEmpty() ? "ok" : result.failures().size() + " FAILED", (System.nanoTime() - start) / 1e9);
-        result.failures().forEach(f -> say("  %s", f.replace("\n", "\n    ")));
-        good &= result.failures().isEmpty();
+            failures.isEmpty() ? "ok" : failures.size() + " FAILED", (System.nanoTime() - start) / 1e9);
+        failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
+        good &= failures.isEmpty();
         if (!goldens && options.equals(PtxSuite.PLAIN)) {
-          ran.addAll(result.ran());
+          outcomes = result.outcomes();
+          List<String> missing = kernels.stream().filter(k -> !result.ran().contains(k)).toList();
+          if (!missing.isEmpty()) {
+            say("no kernel test launches %s in PTX", missing);
+            good = false;
+          }
         }
       }
     }
-    ran.retainAll(kernels);
-    if (!good) {
-      ran.clear();
-    } else if (!ran.equals(kernels)) {
-      say("no kernel test launches %s in PTX", kernels.stream().filter(k -> !ran.contains(k)).toList());
-      good = false;
-    }
-    return good;
+    return good ? outcomes : List.of();
   }
 
   private boolean run(List<String> wanted) throws IOException, InterruptedException {
@@ -142,7 +143,8 @@ public final class Proof {
       failed.forEach(f -> say("  %s: %s", f.name(), f.failure()));
       good &= failed.isEmpty();
     }
-    MutantRunner.build(mutants);
+    SortedSet<String> ptx = PtxSuite.kernels(kernels);
+    MutantRunner.build(mutants, ptx.isEmpty() ? new MutantRunner.Form[] {MutantRunner.Form.HOST_MODULE} : MutantRunner.Form.values());
     boolean clean = true;
     for (Schedule schedule : Schedule.all()) {
       long start = System.nanoTime();
@@ -156,31 +158,48 @@ public final class Proof {
       failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
       clean &= failures.isEmpty();
     }
-    SortedSet<String> ptx = new TreeSet<>();
+    List<MutantRunner> runners = new ArrayList<>();
     SortedSet<String> ran = new TreeSet<>();
-    if (wanted.isEmpty()) {
-      ptx.addAll(PtxSuite.kernels());
-      good &= provePtx(ptx, ran);
+    if (clean) { // else a failing test says nothing about a mutant
+      runners.add(new MutantRunner(MutantRunner.Form.HOST_MODULE, passed));
+    }
+    if (ptx.isEmpty()) {
+      say("no PTX in this build (nvcc was not found): what is shipped for GPUs was not run");
+    } else if (clean) {
+      List<KernelSuite.Outcome> outcomes = provePtx(ptx, wanted);
+      outcomes.forEach(o -> ran.addAll(o.kernels()));
+      ran.retainAll(ptx);
+      good &= !outcomes.isEmpty();
+      if (good) {
+        runners.add(new MutantRunner(MutantRunner.Form.PTX, outcomes));
+      }
+    }
+    for (String kernel : kernels) {
+      if (clean && runners.getFirst().testsOf(kernel).isEmpty()) {
+        say("no kernel test launches %s", kernel);
+        good = false;
+      }
     }
     int killed = 0;
-    if (clean) { // else a failing test says nothing about a mutant
-      MutantRunner runner = new MutantRunner(passed);
-      for (String kernel : kernels) {
-        if (runner.testsOf(kernel).isEmpty()) {
-          say("no kernel test launches %s", kernel);
-          good = false;
-        }
-      }
-      for (Mutant mutant : mutants) {
-        Thread watchdog = watch(mutant);
-        MutantRunner.Verdict verdict = runner.run(mutant);
-        watchdog.interrupt();
-        killed += verdict.killed() ? 1 : 0;
-        say("%s %s (%.1f s): %s", verdict.killed() ? "killed" : "ALIVE ", mutant, verdict.millis() / 1e3, brief(verdict.how()));
-      }
+    for (Mutant mutant : clean ? mutants : List.<Mutant>of()) {
+      killed += killed(mutant, runners) ? 1 : 0;
     }
     say("kernels %d, mutants %d/%d killed, races %d, ptx %d/%d", kernels.size(), killed, mutants.size(), races, ran.size(), ptx.size());
     return good && clean && killed == mutants.size();
+  }
+
+  /** Whether a mutant is killed in every form. */
+  private static boolean killed(Mutant mutant, List<MutantRunner> runners) throws IOException {
+    boolean killed = true;
+    for (MutantRunner runner : runners) {
+      Thread watchdog = watch(mutant);
+      MutantRunner.Verdict verdict = runner.run(mutant);
+      watchdog.interrupt();
+      killed &= verdict.killed();
+      say("%s %s (%s, %.1f s): %s", verdict.killed() ? "killed" : "ALIVE ", mutant, runner.form(), verdict.millis() / 1e3,
+          brief(verdict.how()));
+    }
+    return killed;
   }
 
   /** Arguments: names of kernels (default: all of them). */

@@ -63,8 +63,8 @@ class ProofTest {
     Map<String, Mutant> byKernel = new TreeMap<>();
     Mutant.all(Mutant.CUDA).forEach(m -> byKernel.merge(m.op(), m, (a, b) -> a.finding() == null && b.finding() != null ? b : a));
     List<Mutant> sample = List.copyOf(byKernel.values());
-    MutantRunner.build(sample);
-    MutantRunner runner = new MutantRunner(proof.passed());
+    MutantRunner.build(sample, MutantRunner.Form.HOST_MODULE);
+    MutantRunner runner = new MutantRunner(MutantRunner.Form.HOST_MODULE, proof.passed());
     return sample.stream().map(m -> DynamicTest.dynamicTest(m.toString(), () -> {
       MutantRunner.Verdict verdict = runner.run(m);
       assertTrue(verdict.killed(), () -> m + " is alive: " + verdict.how());

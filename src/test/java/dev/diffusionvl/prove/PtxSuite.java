@@ -7,12 +7,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The kernel tests on the very PTX that nvcc made for GPUs: the emulated device interprets it. */
 final class PtxSuite {
@@ -34,21 +36,37 @@ final class PtxSuite {
   /** As on the host modules. */
   static final String PLAIN = "sched=fwd,cp=defer,mma=0,approx=0";
 
-  /**
-   * What came out.
-   *
-   * @param failures of tests
-   * @param ran names of the kernels that were launched
-   */
-  record Result(List<String> failures, SortedSet<String> ran) {}
+  /** {@link #PLAIN}, then {@link #PERTURBED}. */
+  static List<String> variants() {
+    return Stream.concat(Stream.of(PLAIN), PERTURBED.stream()).toList();
+  }
+
+  /** What came out of tests. */
+  record Result(List<KernelSuite.Outcome> outcomes) {
+    /** What failed and how. */
+    List<String> failures() {
+      return outcomes.isEmpty() ? List.of("no test was found")
+          : outcomes.stream().filter(o -> o.failure() != null).map(o -> o.name() + ": " + o.failure()).toList();
+    }
+
+    /** Names of the kernels that were launched. */
+    SortedSet<String> ran() {
+      return outcomes.stream().flatMap(o -> o.kernels().stream()).collect(Collectors.toCollection(TreeSet::new));
+    }
+  }
 
   private PtxSuite() {}
 
   /** Names of all kernels of the product in PTX; empty when the build had no nvcc. */
   static SortedSet<String> kernels() {
+    return kernels(Proof.kernels());
+  }
+
+  /** Names of the kernels of some files in cuda/. */
+  static SortedSet<String> kernels(List<String> sources) {
     SortedSet<String> names = new TreeSet<>();
     try {
-      for (String source : Proof.kernels()) {
+      for (String source : sources) {
         Path file = FOLDER.resolve(source + ".ptx");
         if (Files.exists(file)) {
           ENTRY.matcher(Files.readString(file)).results().map((MatchResult m) -> m.group(1)).forEach(names::add);
@@ -60,26 +78,14 @@ final class PtxSuite {
     }
   }
 
-  /** Runs the kernel tests, or the golden cases. */
-  static Result run(String options, boolean goldens) {
+  /** Runs tests, such as {@code KernelSuite::runAll}, on PTX. */
+  static Result run(String options, Supplier<List<KernelSuite.Outcome>> tests) {
     String before = System.getProperty(KERNELS);
     System.setProperty(KERNELS, "ptx");
     try {
       Device.open(DeviceSpec.parse("emulated")).close(); // loads the library whose options are set
       Emulator.set(options + ",preempt=0,sticky=0,stderr=0");
-      List<KernelSuite.Outcome> outcomes = goldens ? KernelSuite.runGoldens() : KernelSuite.runAll();
-      List<String> failures = new ArrayList<>();
-      SortedSet<String> ran = new TreeSet<>();
-      for (KernelSuite.Outcome outcome : outcomes) {
-        ran.addAll(outcome.kernels());
-        if (outcome.failure() != null) {
-          failures.add(outcome.name() + ": " + outcome.failure());
-        }
-      }
-      if (outcomes.isEmpty()) {
-        failures.add("no test was found");
-      }
-      return new Result(failures, ran);
+      return new Result(tests.get());
     } finally {
       Emulator.set(PLAIN + ",sticky=1,stderr=1");
       if (before == null) {

@@ -19,7 +19,7 @@ class PtxTest {
 
   @Test
   void everyKernelPassesItsTests() {
-    PtxSuite.Result result = PtxSuite.run(PtxSuite.PLAIN, false);
+    PtxSuite.Result result = PtxSuite.run(PtxSuite.PLAIN, KernelSuite::runAll);
     assertTrue(result.failures().isEmpty(), () -> String.join("\n\n", result.failures()));
     SortedSet<String> missing = PtxSuite.kernels();
     missing.removeAll(result.ran());
@@ -30,13 +30,13 @@ class PtxTest {
   @Test
   void everyKernelPassesItsTestsWhereAGpuMayDiffer() {
     assumeTrue(Integer.getInteger("test.schedules", 3) > 1, "few schedules are asked for");
-    PtxSuite.Result result = PtxSuite.run(PtxSuite.PERTURBED.getLast(), false);
+    PtxSuite.Result result = PtxSuite.run(PtxSuite.PERTURBED.getLast(), KernelSuite::runAll);
     assertTrue(result.failures().isEmpty(), () -> String.join("\n\n", result.failures()));
   }
 
   @Test
   void theGoldenCases() {
-    PtxSuite.Result result = PtxSuite.run(PtxSuite.PLAIN, true);
+    PtxSuite.Result result = PtxSuite.run(PtxSuite.PLAIN, KernelSuite::runGoldens);
     assertTrue(result.failures().isEmpty(), () -> String.join("\n\n", result.failures()));
   }
 }
