@@ -16,7 +16,6 @@ import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.functions;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -80,11 +79,8 @@ public final class AnswerTable implements Callable<Integer> {
     }
     try (SparkSession spark = SparkSession.builder().appName("DiffusionVL " + Path.of(input).getFileName()).getOrCreate()) {
       Dataset<Row> table = spark.read().format(format).option("header", true).load(input);
-      if (prompt != null) {
-        table = table.withColumn(transformer.text(transformer.promptCol()), functions.lit(prompt));
-      }
       int tasks = partitions > 0 ? partitions : spark.sparkContext().defaultParallelism();
-      long rows = new TableRun(spark, transformer, id, commitRows, tasks).run(table, output, resume, System.out::println);
+      long rows = new TableRun(spark, transformer, id, prompt, commitRows, tasks).run(table, output, resume, System.out::println);
       System.out.println(rows + " rows answered");
       if (show > 0) {
         spark.read().parquet(output).select(id, transformer.text(transformer.outputCol()) + ".*").show(show, false);

@@ -3,6 +3,7 @@ package dev.diffusionvl.spark;
 
 import static org.apache.spark.sql.functions.broadcast;
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
 
 import dev.diffusionvl.loader.BadInputException;
 import java.io.IOException;
@@ -27,9 +28,10 @@ import org.apache.spark.sql.types.StructType;
  * {@code commitRows} of them are a job of their own, which reads only the files that they are in, and a commit of the output.
  *
  * @param id column that tells rows apart
+ * @param question of every row; null: the table has a column of them
  * @param tasks of each commit
  */
-record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String id, int commitRows, int tasks) {
+record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String id, String question, int commitRows, int tasks) {
   private static final String FILE = "_metadata.file_path";
   private static final Set<String> CHANGE_NO_ANSWER = Set.of("device", "slots", "rowsInFlight");
 
@@ -39,8 +41,9 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
    * @return rows answered
    * @throws BadInputException if the table has no such column, an id twice or none, or the output does not fit
    */
-  long run(Dataset<Row> table, String output, boolean resume, Consumer<String> listener) throws IOException {
+  long run(Dataset<Row> input, String output, boolean resume, Consumer<String> listener) throws IOException {
     CommitFolder folder = new CommitFolder(output, spark.sparkContext().hadoopConfiguration());
+    Dataset<Row> table = question == null ? input : input.withColumn(transformer.text(transformer.promptCol()), lit(question));
     check(table);
     if (!folder.commits().isEmpty() && !resume) {
       throw new BadInputException(output + ": has answers already; --resume adds those that are missing");
@@ -87,10 +90,12 @@ record TableRun(SparkSession spark, DiffusionVlTransformer transformer, String i
     }
   }
 
-  /** What the answers depend on. */
+  /** What the answers depend on, a line each. */
   private List<String> settings() {
-    return Stream.of(transformer.params()).filter(param -> !CHANGE_NO_ANSWER.contains(param.name()))
-        .map(param -> param.name() + "=" + transformer.getOrDefault((Param<?>) param)).toList();
+    return Stream.concat(Stream.of("question=" + question), Stream.of(transformer.params())
+        .filter(param -> !CHANGE_NO_ANSWER.contains(param.name()))
+        .map(param -> param.name() + "=" + transformer.getOrDefault((Param<?>) param)))
+        .map(line -> line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")).toList();
   }
 
   private Dataset<Row> unanswered(Dataset<Row> table, CommitFolder folder) {

@@ -106,10 +106,16 @@ class AnswerTableTest {
   /** A picture of a folder each, with one question; the bytes do not go into the output. */
   @Test
   void aFolderOfPictures() throws Exception {
-    end(0, submit("--input", Shapes.PROJECT.resolve("samples/images").toString(), "--format", "binaryFile", "--prompt",
-        "What is there?", "--id-col", "path", "--image-col", "content"), "3 rows answered");
+    end(0, pictures("What is there?\nSay it."), "3 rows answered");
+    end(0, pictures("What is there?\nSay it.", "--resume"), "0 rows answered");
+    end(3, pictures("What colour is it?", "--resume"), "has answers made with other settings: not with [question=What colour is it?]");
     assertEquals("[path, modificationTime, length, prompt, answer, commit]",
         List.of(spark.read().parquet(output.toString()).columns()).toString());
+  }
+
+  private Process pictures(String question, String... more) throws IOException {
+    return submit(Stream.concat(Stream.of("--input", Shapes.PROJECT.resolve("samples/images").toString(), "--format", "binaryFile",
+        "--prompt", question, "--id-col", "path", "--image-col", "content"), Stream.of(more)).toArray(String[]::new));
   }
 
   @Test

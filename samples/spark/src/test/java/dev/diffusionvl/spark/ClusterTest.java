@@ -94,7 +94,7 @@ class ClusterTest {
     Path output = folder.resolve("answers");
     Shapes.table(spark, questions, 3).write().parquet(input.toString());
     int[] commits = {0};
-    TableRun run = new TableRun(spark, Shapes.transformer(), "id", 100, 4);
+    TableRun run = new TableRun(spark, Shapes.transformer(), "id", null, 100, 4);
     Thread killer = new Thread(ClusterTest::killAnExecutor);
     long rows = run.run(spark.read().parquet(input.toString()), output.toString(), false, line -> {
       if (++commits[0] == 2) {
