@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.Checkpoint;
 import dev.diffusionvl.loader.QuantizedMatrix;
 import dev.diffusionvl.loader.TensorType;
 import dev.diffusionvl.loader.TensorView;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.PackedLayout;
@@ -87,6 +88,14 @@ final class CheckpointWeights implements WeightSource {
     }
   }
 
+  /** Codes of some columns of a tile of a packed matrix. */
+  private record Packed(PackedStack stack, int tile, int firstColumn, int columns, DeviceBuffer units, long storedBytes) implements Chunk {
+    @Override
+    public void copy(WeightReader reader) {
+      reader.pack(stack.layout().form(), columns, target -> stack.codes(tile, firstColumn, columns, target), units);
+    }
+  }
+
   private final Device device;
   private final Checkpoint checkpoint;
   private final LoadListener listener;
@@ -128,19 +137,27 @@ final class CheckpointWeights implements WeightSource {
   }
 
   @Override
-  public void fill(List<String> names, WeightMatrix.Packed target) {
+  public void fill(List<String> names, WeightMatrix.Packed target, DType dtype) {
     PackedStack stack = stacks.get(names);
     String name = String.join("+", names);
     PackedLayout layout = stack.layout();
     long stored = names.stream().mapToLong(checkpoint::storedBytes).sum();
-    int each = (int) Math.max(1, WeightReader.BUFFER_BYTES / layout.tileBytes());
-    for (int tile = 0; tile < layout.tiles(); tile += each) {
-      int first = tile;
-      int count = Math.min(each, layout.tiles() - tile);
-      chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.codes(first, count)),
-          target.codes().slice(tile * layout.tileBytes(), count * layout.tileBytes()), stored * count / layout.tiles()));
+    int most = (int) WeightReader.BUFFER_BYTES / PackedLayout.TILE; // columns, whole chunks
+    for (int tile = 0; tile < layout.tiles(); tile++) {
+      for (int column = 0; column < layout.in(); column += most) {
+        int columns = Math.min(most, layout.in() - column);
+        long at = tile * layout.tileBytes() + (long) column / PackedLayout.CHUNK * layout.form().unitBytes();
+        long bytes = (long) Math.ceilDiv(columns, PackedLayout.CHUNK) * layout.form().unitBytes();
+        chunks.add(new Packed(stack, tile, column, columns, target.codes().slice(at, bytes),
+            stored * columns / layout.in() / layout.tiles()));
+      }
     }
-    chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.scales()), target.scales(), 0));
+    chunks.add(new Made(name, () -> {
+      if (dtype == DType.F16) {
+        stack.requireF16(names);
+      }
+      return MemorySegment.ofArray(stack.scales());
+    }, target.scales(), 0));
     if (target.zeros() != null) {
       chunks.add(new Made(name, () -> MemorySegment.ofArray(stack.zeros()), target.zeros(), 0));
     }
@@ -176,7 +193,7 @@ final class CheckpointWeights implements WeightSource {
     int count = Math.clamp(chunks.size() / 2, 1, Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors()));
     BlockingQueue<WeightReader> idle = new LinkedBlockingQueue<>();
     for (int i = 0; i < count; i++) {
-      readers.add(new WeightReader(device));
+      readers.add(new WeightReader(device, !stacks.isEmpty()));
       idle.add(readers.getLast());
     }
     ExecutorService executor = Executors.newFixedThreadPool(count, Thread.ofPlatform().daemon().name("dvl-weights-", 0).factory());

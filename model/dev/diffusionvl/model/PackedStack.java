@@ -4,16 +4,20 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.QuantizedMatrix;
 import dev.diffusionvl.runtime.op.PackedLayout;
 import dev.diffusionvl.runtime.op.WeightForm;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * Quantised matrices stacked along out, in the order in which our own products want them.
+ * Quantised matrices stacked along out, for the layout in which our own products want them.
  *
  * @param parts of the same bits, columns and groups
  */
 record PackedStack(List<QuantizedMatrix> parts, PackedLayout layout) {
   private static final int NO_ZERO = 8; // of int4, where no zero points are stored
+  private static final int E4M3_MAX = 448;
+  private static final float F16_MAX = 65504;
 
   /**
    * @param paired of {@link PackedLayout}
@@ -69,29 +73,56 @@ record PackedStack(List<QuantizedMatrix> parts, PackedLayout layout) {
     return zeros;
   }
 
-  /** The codes of some tiles, as they lie on the device. */
-  byte[] codes(int firstTile, int tiles) {
-    byte[] all = new byte[Math.toIntExact(tiles * layout.tileBytes())];
-    int[] places = layout.placesInUnit();
-    byte[] row = new byte[layout.in()];
-    int unitBytes = layout.form().unitBytes();
-    boolean nibbles = layout.form() == WeightForm.INT4;
-    for (int tile = 0; tile < tiles; tile++) {
-      for (int place = 0; place < PackedLayout.TILE; place++) {
-        int at = layout.rowAt(firstTile + tile, place);
-        if (at < 0) {
-          continue;
-        }
-        read(at, row);
-        int from = Math.toIntExact(tile * layout.tileBytes());
-        for (int column = 0; column < row.length; column++) {
-          int bit = places[place * PackedLayout.CHUNK + column % PackedLayout.CHUNK];
-          int index = from + column / PackedLayout.CHUNK * unitBytes + bit / 8;
-          all[index] |= (byte) (nibbles ? row[column] << bit % 8 : row[column]);
+  /**
+   * Writes codes of a tile, one byte each, in the order of its places; zeros where there is no row.
+   *
+   * @param target [{@link PackedLayout#TILE}, columns]
+   */
+  void codes(int tile, int firstColumn, int columns, MemorySegment target) {
+    byte[] codes = new byte[layout.in()];
+    for (int place = 0; place < PackedLayout.TILE; place++) {
+      int row = layout.rowAt(tile, place);
+      if (row < 0) {
+        Arrays.fill(codes, (byte) 0);
+      } else {
+        read(row, codes);
+      }
+      MemorySegment.copy(codes, firstColumn, target, ValueLayout.JAVA_BYTE, (long) place * columns, columns);
+    }
+  }
+
+  /**
+   * Refuses weights that are not finite in float16, which many rows are multiplied in.
+   *
+   * @param names of the parts
+   * @throws BadInputException if there is one
+   */
+  void requireF16(List<String> names) {
+    for (int i = 0; i < parts.size(); i++) {
+      QuantizedMatrix part = parts.get(i);
+      String name = names.get(i);
+      for (int row = 0; row < part.out(); row++) {
+        if (mayExceed(part, row)) {
+          float[] weights = new float[part.in()];
+          part.decodeRow(row, weights);
+          for (float weight : weights) {
+            WeightReader.requireF16(name, weight);
+          }
         }
       }
     }
-    return all;
+  }
+
+  /** Whether the scales of a row allow numbers beyond float16's. */
+  private boolean mayExceed(QuantizedMatrix part, int row) {
+    for (int group = 0; group < layout.groups(); group++) {
+      int zero = part.zero(row, group);
+      int most = part.bits() == 4 ? Math.max(zero, 15 - zero) : E4M3_MAX;
+      if (Math.abs(part.scale(row, group)) * most > F16_MAX) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private void read(int row, byte[] codes) {

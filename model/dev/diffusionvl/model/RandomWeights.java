@@ -3,6 +3,7 @@ package dev.diffusionvl.model;
 
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelShapes;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Stream;
@@ -74,7 +75,7 @@ final class RandomWeights implements WeightSource {
 
   /** The same codes again and again, which cost a product as much as others would. */
   @Override
-  public void fill(List<String> names, WeightMatrix.Packed target) {
+  public void fill(List<String> names, WeightMatrix.Packed target, DType dtype) {
     byte[] codes = new byte[(int) Math.min(CODES, target.codes().elements())];
     new Random(seed ^ names.hashCode()).nextBytes(codes);
     for (int i = 0; i < codes.length; i++) {

@@ -16,7 +16,11 @@ import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Event;
 import dev.diffusionvl.runtime.PinnedBuffer;
 import dev.diffusionvl.runtime.Stream;
+import dev.diffusionvl.runtime.op.PackWeights;
+import dev.diffusionvl.runtime.op.PackedLayout;
+import dev.diffusionvl.runtime.op.WeightForm;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /**
  * Copies pieces of mapped tensors to the device through two pinned buffers: while one travels, the other is filled from the file, converted
@@ -30,13 +34,18 @@ final class WeightReader implements AutoCloseable {
 
   private final DeviceScope owned;
   private final Stream stream;
+  private final PackWeights packWeights;
+  private final DeviceBuffer codes; // row by row, before they are packed; null where nothing is
   private final PinnedBuffer[] buffers = new PinnedBuffer[2];
   private final Event[] copied = new Event[2];
   private int next;
 
-  WeightReader(Device device) {
+  /** @param packs whether {@link #pack} will be called */
+  WeightReader(Device device, boolean packs) {
+    packWeights = new PackWeights(device);
     try (DeviceScope scope = new DeviceScope(device)) {
       stream = scope.newStream();
+      codes = packs ? scope.allocate("codes to be packed", DType.U8, BUFFER_BYTES) : null;
       for (int i = 0; i < 2; i++) {
         buffers[i] = scope.allocatePinned("weight staging", BUFFER_BYTES);
         copied[i] = scope.newEvent(false);
@@ -54,6 +63,22 @@ final class WeightReader implements AutoCloseable {
     convert(view, view.data().asSlice(from * size, target.elements() * size), staging, target.dtype());
     stream.uploadAsync(buffers[next], 0, target);
     copied[next].record(stream);
+    next = 1 - next;
+  }
+
+  /**
+   * Brings codes of a tile into their order, by the device.
+   *
+   * @param tile writes [{@link PackedLayout#TILE}, columns] codes, one byte each
+   * @param units gets them
+   */
+  void pack(WeightForm form, int columns, Consumer<MemorySegment> tile, DeviceBuffer units) {
+    copied[next].synchronize();
+    DeviceBuffer part = codes.slice(0, (long) PackedLayout.TILE * columns);
+    tile.accept(buffers[next].segment().asSlice(0, part.bytes()));
+    stream.uploadAsync(buffers[next], 0, part);
+    copied[next].record(stream);
+    packWeights.launch(stream, form, part, columns, units);
     next = 1 - next;
   }
 
@@ -85,11 +110,17 @@ final class WeightReader implements AutoCloseable {
       to.setAtIndex(JAVA_FLOAT, i, value);
       return;
     }
-    short bits = dtype.toHalf(value);
-    if (dtype == DType.F16 && (bits & 0x7fff) == F16_INFINITY && !Float.isInfinite(value)) {
-      throw new BadInputException("tensor " + view.name() + ": " + value + " is beyond float16's 65,504; use --dtype bf16");
+    if (dtype == DType.F16) {
+      requireF16(view.name(), value);
     }
-    to.setAtIndex(JAVA_SHORT, i, bits);
+    to.setAtIndex(JAVA_SHORT, i, dtype.toHalf(value));
+  }
+
+  /** @throws BadInputException if a finite number is not finite in float16 */
+  static void requireF16(String name, float value) {
+    if ((DType.F16.toHalf(value) & 0x7fff) == F16_INFINITY && !Float.isInfinite(value)) {
+      throw new BadInputException("tensor " + name + ": " + value + " is beyond float16's 65,504; use --dtype bf16");
+    }
   }
 
   /** Waits for all copies. */

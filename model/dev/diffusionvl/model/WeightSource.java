@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.model;
 
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.PackedLayout;
 import dev.diffusionvl.runtime.op.WeightMatrix;
@@ -33,8 +34,12 @@ interface WeightSource extends AutoCloseable {
     return null;
   }
 
-  /** Begins to fill the buffers of a matrix that has a {@link #packing}. */
-  default void fill(List<String> names, WeightMatrix.Packed target) {
+  /**
+   * Begins to fill the buffers of a matrix that has a {@link #packing}.
+   *
+   * @param dtype of the activations, BF16 or F16: a weight that it cannot hold is refused
+   */
+  default void fill(List<String> names, WeightMatrix.Packed target, DType dtype) {
     throw new IllegalStateException(names + ": not quantised");
   }
 

@@ -171,7 +171,7 @@ final class WeightUploader implements AutoCloseable {
     DeviceBuffer scales = allocate(what + ", scales", DType.F32, layout.scales());
     DeviceBuffer zeros = packing.zeros() ? allocate(what + ", zeros", DType.U8, layout.scales()) : null;
     WeightMatrix.Packed matrix = new WeightMatrix.Packed(layout, codes, scales, zeros);
-    source.fill(weights, matrix);
+    source.fill(weights, matrix, dtype);
     return new Linear.Packed(matrix, bias ? stacked(".bias", names) : null);
   }
 

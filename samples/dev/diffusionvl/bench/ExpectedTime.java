@@ -45,6 +45,7 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
       Map.entry("skinny_swiglu", SKINNY),
       Map.entry("skinny_confidence", SKINNY),
       Map.entry("expand_weights", STREAMING),
+      Map.entry("pack_weights", STREAMING),
       Map.entry("layer_norm", STREAMING),
       Map.entry("extract_patches", STREAMING),
       Map.entry("position_embedding", STREAMING),

@@ -14,6 +14,7 @@ import dev.diffusionvl.bench.op.ColumnSumBenchmark;
 import dev.diffusionvl.bench.op.ConfidenceBenchmark;
 import dev.diffusionvl.bench.op.CrossEntropyBenchmark;
 import dev.diffusionvl.bench.op.ExpandWeightsBenchmark;
+import dev.diffusionvl.bench.op.PackWeightsBenchmark;
 import dev.diffusionvl.bench.op.ExtractPatchesBenchmark;
 import dev.diffusionvl.bench.op.FillNormalBenchmark;
 import dev.diffusionvl.bench.op.GatherRowsBenchmark;
@@ -61,6 +62,7 @@ final class KernelBenchmarks {
     if (bench.dtype() != DType.F16) { // which nothing is trained in
       training(bench, bench.pick(2048, 24), rows);
     }
+    rows.add(() -> new PackWeightsBenchmark(bench));
     rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.FP8));
     rows.add(() -> new ExpandWeightsBenchmark(bench, WeightForm.INT4));
     for (WeightForm form : forms) {

@@ -27,6 +27,7 @@ public final class Kernels {
   public final BlendRows blendRows = new BlendRows(device);
   public final SkinnyGemm skinnyGemm = new SkinnyGemm(device);
   public final SkinnyConfidence skinnyConfidence = new SkinnyConfidence(device);
+  public final PackWeights packWeights = new PackWeights(device);
   public final ExpandWeights expandWeights = new ExpandWeights(device);
   public final RowSquares rowSquares = new RowSquares(device);
   public final SkinnySwiglu skinnySwiglu = new SkinnySwiglu(device);

@@ -56,6 +56,29 @@ class QuantizedModelTest {
     assertTrue(actual.generatedTokens() > 0);
   }
 
+  /** Many rows are multiplied by numbers of float16, so it must hold them; few rows never meet them. */
+  @Test
+  void aWeightBeyondFloat16IsNamed() throws IOException {
+    Path quantized = Files.createDirectory(folder.resolve("quantized"));
+    Map<String, Tensor> tensors = quantize(TestCheckpoints.read(GoldenCase.MODEL));
+    String name = "layers.1.mlp.up_proj.weight";
+    ByteBuffer scales = ByteBuffer.wrap(tensors.get(name + "_scale").data()).order(ByteOrder.LITTLE_ENDIAN);
+    scales.putShort(6, (short) (Float.floatToIntBits(60000) >> 16)); // of row 3; its codes are 1.875 at most
+    TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, tensors, NamingScheme.DIFFUSION_VL, 1);
+    addQuantization(quantized);
+    try (Device device = Device.open(DeviceSpec.EMULATED)) {
+      String message = assertThrows(BadInputException.class, () -> DiffusionVl.load(device, quantized, DType.F16)).getMessage();
+      assertTrue(message.matches("tensor .*" + name + ": -?[0-9.E]+ is beyond float16's 65,504; use --dtype bf16"), message);
+      DiffusionVl.load(device, quantized, DType.BF16).close();
+    }
+    scales.putShort(6, (short) (Float.floatToIntBits(30000) >> 16)); // 448 times that would be too much, the codes are less
+    TestCheckpoints.writeModel(quantized, GoldenCase.MODEL, tensors, NamingScheme.DIFFUSION_VL, 1);
+    addQuantization(quantized);
+    try (Device device = Device.open(DeviceSpec.EMULATED)) {
+      DiffusionVl.load(device, quantized, DType.F16).close();
+    }
+  }
+
   /** What was decoded cannot be told from what was stored: neither training nor writing takes such a model, and nothing is written. */
   @Test
   void aQuantisedModelIsNotWrittenBack() throws IOException {

@@ -101,7 +101,7 @@ record PackedMatrix(PackedLayout layout, int[] codes, float[] scales, int[] zero
     return new WeightMatrix.Packed(layout, bytes(test, all), test.buffer(DType.F32, scale), zeros == null ? null : bytes(test, zero));
   }
 
-  private static DeviceBuffer bytes(OpTest test, byte[] values) {
+  static DeviceBuffer bytes(OpTest test, byte[] values) {
     DeviceBuffer buffer = test.own(test.device.allocate("test bytes", DType.U8, values.length));
     try (Arena arena = Arena.ofConfined()) {
       test.stream.upload(arena.allocate(values.length).copyFrom(MemorySegment.ofArray(values)), buffer);

@@ -119,6 +119,7 @@ class UnalignedOperandsTest extends OpTest {
       PackedLayout layout = new PackedLayout(WeightForm.INT4, 16, 64, false, 5);
       attack("skinny_gemm", "BF16 U8 F32 U8 F32", b -> kernels.skinnyGemm.launch(stream, workspace, b.get(0),
           new WeightMatrix.Packed(layout, b.get(1), b.get(2), b.get(3)), b.get(4), 2));
+      attack("pack_weights", "U8 U8", b -> kernels.packWeights.launch(stream, WeightForm.INT4, b.get(0), 32, b.get(1)));
       attack("expand_weights", "U8 F32 U8 BF16",
           b -> kernels.expandWeights.launch(stream, new WeightMatrix.Packed(layout, b.get(0), b.get(1), b.get(2)), b.get(3)));
       try (Segments segments = twoRows()) {
