@@ -50,8 +50,8 @@ struct Pair {
   __device__ __forceinline__ explicit Pair(unsigned char* shared) : first(shared), second(shared + kTileBytes) {}
   template <class Offset>
   __device__ __forceinline__ void copy(const bf16* a, const bf16* b, Offset offset) const {
-    copy_rows<D, kCount>(first, a, offset);
-    copy_rows<D, kCount>(second, b, offset);
+    copy_rows<D>(first, a, kCount, offset);
+    copy_rows<D>(second, b, kCount, offset);
   }
 };
 
@@ -156,7 +156,7 @@ __device__ __forceinline__ void backward_q(const Arguments& a, const bf16* out, 
 #pragma unroll
   for (int piece = 0; piece < R::kPieces; piece++) put<D>(rows.first, warp_row, piece, sum[piece], a.scale, a.scale);
   __syncthreads();
-  store_rows<D, kRows>(dq, rows.first, row_offset);
+  store_rows<D>(dq, rows.first, kRows, row_offset);
 }
 
 // One block: slots from 64 * blockIdx.x, kv head blockIdx.y.
@@ -267,8 +267,8 @@ __device__ __forceinline__ void backward_kv(const Arguments& a, const float* del
     put<D>(keys.second, warp_key, piece, value_sum[piece], 1.f, 1.f);
   }
   __syncthreads();
-  store_rows<D, kRows>(dk, keys.first, slot_offset);
-  store_rows<D, kRows>(dv, keys.second, slot_offset);
+  store_rows<D>(dk, keys.first, kRows, slot_offset);
+  store_rows<D>(dv, keys.second, kRows, slot_offset);
 }
 
 }  // namespace

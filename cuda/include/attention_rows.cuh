@@ -23,19 +23,23 @@ struct RowTile {
   }
 };
 
-// Begins to copy kCount rows; offset(row) = where in `from` the row starts, < 0: a row of zeros.
-template <int D, int kCount, class T, class Offset>
-__device__ __forceinline__ void copy_rows(unsigned char* tile, const T* from, Offset offset) {
+// Begins to copy `count` rows; offset(row) = where in `from` the row starts, < 0: a row of zeros. A thread has the same chunk of every row
+// that it copies, so that from row to row little is left to compute.
+template <int D, int kTogether = 4, class T, class Offset>
+__device__ __forceinline__ void copy_rows(unsigned char* tile, const T* from, int count, Offset offset) {
   using R = RowTile<D>;
-  constexpr int kItems = kCount * R::kChunks;
+  const int step = int(blockDim.x) / R::kChunks, chunk = int(threadIdx.x) % R::kChunks, row = int(threadIdx.x) / R::kChunks;
+  if (row >= step) return;  // a part of a row
+#pragma unroll 1
+  for (int begin = row; begin < count; begin += kTogether * step) {
 #pragma unroll
-  for (int start = 0; start < kItems; start += kThreads) {
-    const int item = start + int(threadIdx.x);
-    if (kItems % kThreads != 0 && item >= kItems) break;
-    const int row = item / R::kChunks, chunk = item % R::kChunks;
-    const int64_t source = offset(row);
-    const bool inside = source >= 0 && chunk < R::kPieces;
-    cp_async16(tile + R::at(row, chunk), from + (inside ? source + chunk * 8 : 0), inside);
+    for (int i = 0; i < kTogether; i++) {
+      const int at = begin + i * step;
+      if (at >= count) break;
+      const int64_t source = offset(at);
+      const bool inside = source >= 0 && chunk < R::kPieces;
+      cp_async16(tile + R::at(at, chunk), from + (inside ? source + chunk * 8 : 0), inside);
+    }
   }
 }
 
@@ -91,11 +95,12 @@ __device__ __forceinline__ void put(unsigned char* tile, int first_row, int piec
   *reinterpret_cast<uint32_t*>(tile + R::at(row + 8, piece) + offset) = pack_pair<T>(value[2] * lower, value[3] * lower);
 }
 
-// Copies kCount rows of a tile; offset(row) = where in `to` the row starts, < 0: it is left out.
-template <int D, int kCount, class T, class Offset>
-__device__ __forceinline__ void store_rows(T* to, const unsigned char* tile, Offset offset) {
+// Copies `count` rows of a tile; offset(row) = where in `to` the row starts, < 0: it is left out.
+template <int D, class T, class Offset>
+__device__ __forceinline__ void store_rows(T* to, const unsigned char* tile, int count, Offset offset) {
   using R = RowTile<D>;
-  for (int item = threadIdx.x; item < kCount * R::kPieces; item += kThreads) {
+#pragma unroll 1
+  for (int item = threadIdx.x; item < count * R::kPieces; item += int(blockDim.x)) {
     const int row = item / R::kPieces, piece = item % R::kPieces;
     const int64_t target = offset(row);
     if (target >= 0) copy16(to + target + piece * 8, tile + R::at(row, piece));
@@ -189,7 +194,7 @@ constexpr int kShare = (RowTile<D>::kPieces + kWarps - 1) / kWarps;
 template <int D, class Load>
 __device__ __forceinline__ void merge(int count, Load load, Softmax& total, float (&out)[kShare<D>][4]) {
   constexpr int kPieces = RowTile<D>::kPieces;
-  const int warp = threadIdx.x >> 5;
+  const int share = int(threadIdx.x) / 32 % kWarps;
   total = Softmax();
 #pragma unroll 4
   for (int i = 0; i < count; i++) {
@@ -210,7 +215,7 @@ __device__ __forceinline__ void merge(int count, Load load, Softmax& total, floa
     total.sum[1] += weight1 * state.w;
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++) {
-      const int piece = warp + s * kWarps;
+      const int piece = share + s * kWarps;
       if (piece >= kPieces) break;
       const float4 part = load(i, piece);
       out[s][0] += weight0 * part.x, out[s][1] += weight0 * part.y;
@@ -222,52 +227,57 @@ __device__ __forceinline__ void merge(int count, Load load, Softmax& total, floa
 // Most ranges of a list.
 constexpr int kMostRanges = 32;
 
-// The same for partial results in the grid's memory, on their way together as far as `memory` is large: a block's, of kMergeBytes<D>.
+// The same for partial results in the grid's memory, on their way together as far as `memory` is large: a row tile's, of kMergeBytes.
+// kMergeStages<D> groups of copies are under way. Where row tiles share a block, a range is followed by empty groups: as many as tiles.
 template <int D>
-constexpr int kMergeStages = D == 128 ? 8 : 6;  // ranges
-template <int D>
-constexpr int kMergeBytes = kMostRanges * 16 * int(sizeof(float2)) + kMergeStages<D> * kShare<D> * kThreads * 16;
+constexpr int kMergeStages = D == 128 ? 8 : 6;
+template <int D, int kTiles>
+constexpr int kMergeBytes = kMostRanges * 16 * int(sizeof(float2)) + kMergeStages<D> / kTiles * kShare<D> * kThreads * 16;
 
 template <int D>
-__device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4* ranges, int count, Softmax& total,
+__device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4* ranges, int count, int tiles, Softmax& total,
                                              float (&out)[kShare<D>][4]) {
-  constexpr int kPieces = RowTile<D>::kPieces, kStates = kMostRanges * 16 / kThreads;
-  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  constexpr int kPieces = RowTile<D>::kPieces, kStates = kMostRanges * 16 / kThreads, kAtOnce = 4;
+  const int thread = int(threadIdx.x) % kThreads, share = thread / 32, lane = thread % 32, stages = kMergeStages<D> / tiles;
   float2* const states = reinterpret_cast<float2*>(memory);  // [range][row]: maximum, sum
-  float4* const parts = reinterpret_cast<float4*>(memory + kMostRanges * 16 * sizeof(float2)) + threadIdx.x;
+  float4* const parts = reinterpret_cast<float4*>(memory + kMostRanges * 16 * sizeof(float2)) + thread;
   const auto fetch = [&](int i, int stage) {  // a thread's own pieces
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++) {
-      const int piece = warp + s * kWarps;
+      const int piece = share + s * kWarps;
       if (i < count && piece < kPieces)
         cp_async16(parts + (stage * kShare<D> + s) * kThreads, ranges + i * kPartialVectors<D> + piece * 32 + lane);
     }
-    cp_async_commit();
+#pragma unroll 1
+    for (int t = 0; t < tiles; t++) cp_async_commit();
   };
-#pragma unroll
-  for (int i = 0; i < kMergeStages<D>; i++) fetch(i, i);
+#pragma unroll 1
+  for (int i = 0; i < stages; i++) fetch(i, i);
   float2 state[kStates];
 #pragma unroll
   for (int i = 0; i < kStates; i++) {
-    const int item = i * kThreads + int(threadIdx.x), range = item / 16, row = item % 16;
+    const int item = i * kThreads + thread, range = item / 16, row = item % 16;
+    state[i] = make_float2(-INFINITY, 0.f);
     if (range < count)
       state[i] = __ldcg(reinterpret_cast<const float2*>(ranges + range * kPartialVectors<D> + kPieces * 32 + row % 8 * 4) + row / 8);
   }
 #pragma unroll
-  for (int i = 0; i < kStates; i++) {
-    const int item = i * kThreads + int(threadIdx.x);
-    if (item / 16 < count) states[item] = state[i];
-  }
+  for (int i = 0; i < kStates; i++) states[i * kThreads + thread] = state[i];
   __syncthreads();
   total = Softmax();
   const float2* const own = states + (lane >> 2);
-  for (int i = 0; i < count; i++) {
-    total.maximum[0] = max(total.maximum[0], own[i * 16].x);
-    total.maximum[1] = max(total.maximum[1], own[i * 16 + 8].x);
+#pragma unroll 1
+  for (int begin = 0; begin < count; begin += kAtOnce) {
+#pragma unroll
+    for (int i = begin; i < begin + kAtOnce; i++) {
+      total.maximum[0] = max(total.maximum[0], own[i * 16].x);
+      total.maximum[1] = max(total.maximum[1], own[i * 16 + 8].x);
+    }
   }
 #pragma unroll
   for (int s = 0; s < kShare<D>; s++) out[s][0] = out[s][1] = out[s][2] = out[s][3] = 0.f;
-  for (int i = 0, stage = 0; i < count; i++, stage = stage + 1 == kMergeStages<D> ? 0 : stage + 1) {
+#pragma unroll 1
+  for (int i = 0, stage = 0; i < count; i++, stage = stage + 1 == stages ? 0 : stage + 1) {
     const float weight0 = exp2_fast(own[i * 16].x - Softmax::reference(total.maximum[0]));
     const float weight1 = exp2_fast(own[i * 16 + 8].x - Softmax::reference(total.maximum[1]));
     total.sum[0] += weight0 * own[i * 16].y;
@@ -275,12 +285,12 @@ __device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4
     cp_async_wait<kMergeStages<D> - 1>();
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++) {
-      if (warp + s * kWarps >= kPieces) break;
+      if (share + s * kWarps >= kPieces) break;
       const float4 part = parts[(stage * kShare<D> + s) * kThreads];
       out[s][0] += weight0 * part.x, out[s][1] += weight0 * part.y;
       out[s][2] += weight1 * part.z, out[s][3] += weight1 * part.w;
     }
-    fetch(i + kMergeStages<D>, stage);
+    fetch(i + stages, stage);
   }
   cp_async_wait<0>();
 }

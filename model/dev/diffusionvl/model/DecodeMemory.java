@@ -87,6 +87,11 @@ final class DecodeMemory implements AutoCloseable {
       return Math.max(1, promptRows + (promptRows == 0 && slots == 1 ? scored() : written()) * blockRows);
     }
 
+    /** Most keys that a row of a block sees: its sequence, and drafts before it. */
+    int keys() {
+      return (int) Math.min(cacheRows, positions + (long) variants * blockRows);
+    }
+
     private int segments() {
       return (promptRows + promptBlock - 1) / promptBlock + written();
     }
@@ -124,7 +129,7 @@ final class DecodeMemory implements AutoCloseable {
           ? RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta())
           : RopeTable.open(device, stream, Math.max(1, size.cacheRows() + (padded ? rows : 0)), text.headDim()));
       transformer = scope.own(new Transformer(dtype, text, model.text(), model.kernels(), stream, factory, size.passRows(), rows,
-          size.written(), size.scored()));
+          size.written(), size.scored(), size.keys()));
       blocks = scope.own(new BlockTable(device, size.slots() + (padded ? 1 : 0), rows, size.variants()));
       tables = scope.own(new PassTables(device, size.segments(), size.written() * Math.max(1, rows), size.paddedSlots()));
       long predicted = (long) size.scored() * rows;

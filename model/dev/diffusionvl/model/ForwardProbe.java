@@ -47,7 +47,7 @@ public final class ForwardProbe implements AutoCloseable {
       cache = scope.own(new KvCache(device, dtype, config, slots));
       rope = scope.own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
       transformer = scope.own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block,
-          Math.max(2, rows / block), rows / block));
+          Math.max(2, rows / block), rows / block, context + block));
       segments = scope.own(new Segments(device, rows / block));
       ids = scope.allocate("ids", DType.I32, rows);
       token = scope.allocate("token", DType.I32, rows);

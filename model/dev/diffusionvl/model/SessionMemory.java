@@ -58,7 +58,8 @@ public final class SessionMemory {
     long rope = 2L * rounded.positions() * (text.headDim() / 2) * DType.F32.bytes();
     long workspaces = Gemm.workspaceBytes(device) + (own ? SkinnyWorkspace.bytes(SkinnyWorkspace.MAX_ROWS) : 0)
         + (Transformer.sharesKeys(dtype, rounded.blockRows())
-            ? AttentionWorkspace.bytes(text.heads(), text.kvHeads(), text.headDim(), rounded.written(), rounded.blockRows()) : 0);
+            ? AttentionWorkspace.bytes(text.heads(), text.kvHeads(), text.headDim(), rounded.written(), rounded.blockRows(), rounded.keys())
+            : 0);
     try (Activations activations = new Activations(null, dtype, text, rounded.passRows(), rounded.blockRows() * rounded.scored())) {
       return activations.bytes() + MemoryNeed.cache(text, dtype, rounded.cacheRows()) + rope + workspaces + prompt + vision;
     }

@@ -55,9 +55,10 @@ final class Transformer implements AutoCloseable {
    * @param blockRows rows of a block that is written
    * @param written most blocks of a pass that are written
    * @param scored most of them whose logits are asked for
+   * @param keys most keys that a row of a block sees
    */
   Transformer(DType dtype, TextConfig config, TextWeights weights, Kernels kernels, Stream stream, LayerOpsFactory factory, int maxRows,
-      int blockRows, int written, int scored) {
+      int blockRows, int written, int scored, int keys) {
     this.config = config;
     this.dtype = dtype;
     this.weights = weights;
@@ -70,7 +71,7 @@ final class Transformer implements AutoCloseable {
       plain = factory.plain(config, weights, stream, kernels, activations, scope.own(new ExpandedWeights(stream, kernels, weights, dtype)));
       fused = factory.fused(config, weights, stream, kernels, activations);
       workspace = sharesKeys(dtype, blockRows) ? scope.own(new AttentionWorkspace(stream, config.heads(),
-          config.kvHeads(), config.headDim(), written, blockRows, factory.overlap())) : null;
+          config.kvHeads(), config.headDim(), written, blockRows, keys, factory.overlap())) : null;
       owned = scope.keep();
     }
   }

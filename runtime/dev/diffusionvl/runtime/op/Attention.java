@@ -62,16 +62,19 @@ public final class Attention extends Op {
       return;
     }
     workspace.check(heads, segments);
-    int shared = sharedBytes(AttentionWorkspace.TILE_ROWS, heads.dim());
-    int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), AttentionWorkspace.TILE_ROWS);
-    Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles * workspace.maxSplits(), heads.keyValue(),
-        segments.count(), THREADS, shared);
+    int together = workspace.tilesOfBlock(segments);
+    int rows = together * AttentionWorkspace.TILE_ROWS;
+    int shared = sharedBytes(rows, heads.dim());
+    int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), rows);
+    Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles, heads.keyValue(),
+        Math.multiplyExact(segments.count(), workspace.mostRanges()), together * THREADS, shared);
     if (workspace.overlap()) {
       launch.overlapping();
     }
     launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out);
     sizes(launch, kv, scale)
-        .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.maxSplits()).go();
+        .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.usualRanges())
+        .i32(workspace.mostRanges()).go();
   }
 
   /**
@@ -131,8 +134,8 @@ public final class Attention extends Op {
     return kernel;
   }
 
-  /** A tile of rows, and stages of keys and values; rows padded to 16 columns. */
+  /** Stages of keys and values, rows, all padded to 16 columns; where the list of each row begins and ends. */
   private static int sharedBytes(int rows, int headDim) {
-    return (rows + 2 * STAGES * KEY_TILE) * blocks(headDim, 16) * 32;
+    return (rows + 2 * STAGES * KEY_TILE) * blocks(headDim, 16) * 32 + rows * 2 * Integer.BYTES;
   }
 }

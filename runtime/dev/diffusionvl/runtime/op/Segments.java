@@ -40,6 +40,7 @@ public final class Segments implements AutoCloseable {
   private int rowBegin = Integer.MAX_VALUE;
   private int rowEnd;
   private int maxRows;
+  private int maxKeys;
   private int slotEnd;
   private int positionEnd;
   private boolean uploaded;
@@ -66,7 +67,7 @@ public final class Segments implements AutoCloseable {
     buffer = table.buffer.slice((long) from * FIELDS, count, FIELDS);
     host = table.host;
     for (int i = from; i < from + count; i++) {
-      include(field(i, 0), field(i, 1), field(i, 2), field(i, 3), field(i, 5));
+      include(field(i, 0), field(i, 1), field(i, 2), field(i, 3), field(i, 4), field(i, 5), Own.values()[field(i, 6)]);
     }
   }
 
@@ -85,11 +86,12 @@ public final class Segments implements AutoCloseable {
     return host.getAtIndex(JAVA_INT, (long) segment * FIELDS + field);
   }
 
-  private void include(int row, int rows, int position, int slot, int contextEnd) {
+  private void include(int row, int rows, int position, int slot, int contextBegin, int contextEnd, Own own) {
     count++;
     rowBegin = Math.min(rowBegin, row);
     rowEnd = Math.max(rowEnd, Math.addExact(row, rows));
     maxRows = Math.max(maxRows, rows);
+    maxKeys = Math.max(maxKeys, Math.addExact(contextEnd - contextBegin, own == Own.NONE ? 0 : rows));
     slotEnd = Math.max(slotEnd, Math.max(contextEnd, Math.addExact(slot, rows)));
     positionEnd = Math.max(positionEnd, Math.addExact(position, rows));
   }
@@ -100,6 +102,7 @@ public final class Segments implements AutoCloseable {
     rowBegin = Integer.MAX_VALUE;
     rowEnd = 0;
     maxRows = 0;
+    maxKeys = 0;
     slotEnd = 0;
     positionEnd = 0;
     uploaded = false;
@@ -130,7 +133,7 @@ public final class Segments implements AutoCloseable {
     }
     int[] fields = {row, rows, position, slot, contextBegin, contextEnd, own.ordinal(), 0};
     MemorySegment.copy(fields, 0, host, JAVA_INT, (long) count * FIELDS * Integer.BYTES, FIELDS);
-    include(row, rows, position, slot, contextEnd);
+    include(row, rows, position, slot, contextBegin, contextEnd, own);
     uploaded = false;
   }
 
@@ -176,6 +179,11 @@ public final class Segments implements AutoCloseable {
   /** Rows of the largest segment. */
   public int maxRows() {
     return maxRows;
+  }
+
+  /** Keys of the longest list that a row sees. */
+  public int maxKeys() {
+    return maxKeys;
   }
 
   /** One past the highest cache slot that is written or seen. */

@@ -35,7 +35,7 @@ public final class AttentionBenchmark extends KernelBenchmark {
         c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0, row -> slots, 1);
     benchmark.segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
     benchmark.segments.upload(bench.stream());
-    benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows) : null;
+    benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows, slots) : null;
     return benchmark;
   }
 

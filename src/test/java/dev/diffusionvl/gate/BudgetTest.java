@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** No kernel uses more registers or static shared memory than cuda/proof/budgets.tsv allows, on any architecture. */
+/** No kernel uses more registers, static shared memory or code than cuda/proof/budgets.tsv allows, on any architecture. */
 class BudgetTest {
   @Test
   void everyKernelKeepsItsBudget() throws IOException {
@@ -19,6 +19,16 @@ class BudgetTest {
     List<String> excesses = excesses(Native.table(Path.of("cuda/proof/budgets.tsv")), built);
     assertTrue(excesses.isEmpty(), () -> String.join("\n", excesses)
         + "\n`make -C cuda BUILD=... budgets` makes the table anew (nvcc 13.0)");
+  }
+
+  /** The kernels of a layer follow each other hundreds of times in a pass, and a multiprocessor keeps about 128 KB of instructions. */
+  @Test
+  void aLayerStaysInTheInstructionCache() throws IOException {
+    Map<String, List<String>> built = Native.table(Native.file("budgets.tsv"));
+    int code = built.get("kernel").indexOf("code");
+    List<String> layer = List.of("skinny_qkv_m8_bf16", "attention_split_d128_bf16", "skinny_residual_m8_bf16", "skinny_swiglu_m8_bf16");
+    int bytes = layer.stream().mapToInt(kernel -> Integer.parseInt(built.get(kernel).get(code))).sum();
+    assertTrue(bytes <= 120 << 10, layer + ": " + bytes + " bytes");
   }
 
   @Test

@@ -300,7 +300,7 @@ class AutoregressiveTest {
           KvCache cache = new KvCache(device, model.dtype(), model.config().text(), rows);
           RopeTable rope = RopeTable.open(device, stream, rows, model.config().text().headDim());
           Transformer transformer = new Transformer(model.dtype(), model.config().text(), model.text(), model.kernels(), stream, factory,
-              rows, answer.length, 1, 1);
+              rows, answer.length, 1, 1, rows);
           Segments segments = new Segments(device, 2);
           DeviceBuffer tokens = device.allocate("tokens", DType.I32, answer.length)) {
         rope.place(stream, 0, prompt.positions(rows), model.config().mropeSection(), model.config().text().ropeTheta());

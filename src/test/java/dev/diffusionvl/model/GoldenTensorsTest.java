@@ -106,7 +106,7 @@ class GoldenTensorsTest {
         KvCache cache = new KvCache(device, DType.F32, config.text(), slots);
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
         Transformer transformer = new Transformer(DType.F32, config.text(), model.text(), model.kernels(), stream, factory, prefill,
-            prefill, 2, 1);
+            prefill, 2, 1, slots);
         Segments segments = new Segments(device, prefill / block)) {
       for (int begin = 0; begin < prefill; begin += block) {
         segments.add(begin, block, begin, begin, 0, begin, Segments.Own.SELF);

@@ -26,10 +26,10 @@ class AttentionInvarianceTest extends OpTest {
     return Arrays.copyOfRange(all, from * pass.rowWidth(), to * pass.rowWidth());
   }
 
-  private static void copySlot(AttentionPass pass, int kvHeads, int slots, int from, int to) {
+  private static void copySlot(AttentionPass pass, int kvHeads, int slots, int dim, int from, int to) {
     for (int h = 0; h < kvHeads; h++) {
       for (float[] cache : new float[][] {pass.k, pass.v}) {
-        System.arraycopy(cache, (h * slots + from) * DIM, cache, (h * slots + to) * DIM, DIM);
+        System.arraycopy(cache, (h * slots + from) * dim, cache, (h * slots + to) * dim, dim);
       }
     }
   }
@@ -66,24 +66,31 @@ class AttentionInvarianceTest extends OpTest {
     }
   }
 
-  /** Eight variants of a block over one context, each as if it were alone (speculation). */
+  /** Eight variants of a block over one context, each as if it were alone (speculation); of many heads, two tiles of rows share a block. */
   @ParameterizedTest
   @EnumSource
   void variantsAreAsIfAlone(Form form) {
+    variants(form, 2, 1, 8, DIM);
+    variants(form, 16, 2, 8, 128); // four tiles
+    variants(form, 16, 2, 5, DIM); // three
+  }
+
+  private void variants(Form form, int heads, int kvHeads, int count, int dim) {
     int context = 203;
-    int slots = context + 64;
-    AttentionPass pass = new AttentionPass(this, form.dtype, 2, 1, DIM, slots, 64);
+    int slots = context + 8 * count;
+    AttentionPass pass = new AttentionPass(this, form.dtype, heads, kvHeads, dim, slots, 8 * count);
     Part[] parts = new Part[8];
     for (int i = 0; i < 8; i++) {
-      parts[i] = new Part(8, context + 8 * i, 0, context, SELF);
+      parts[i] = new Part(count, context + count * i, 0, context, SELF);
     }
     float[] together = pass.run(form, parts);
     for (int i = 0; i < 8; i++) {
-      for (int r = 0; r < 8; r++) {
-        copySlot(pass, 1, slots, context + 8 * i + r, context + r);
+      for (int r = 0; r < count; r++) {
+        copySlot(pass, kvHeads, slots, dim, context + count * i + r, context + r);
       }
-      float[] alone = pass.runFrom(form, rows(pass.q, pass, 8 * i, 8 * i + 8), new Part(8, context, 0, context, SELF));
-      assertArrayEquals(rows(together, pass, 8 * i, 8 * i + 8), alone, form + ": variant " + i + ", seed " + seed);
+      float[] alone = pass.runFrom(form, rows(pass.q, pass, count * i, count * (i + 1)), new Part(count, context, 0, context, SELF));
+      assertArrayEquals(rows(together, pass, count * i, count * (i + 1)), alone, form + ": variant " + i + " of " + heads + " heads, seed "
+          + seed);
     }
   }
 
@@ -107,6 +114,8 @@ class AttentionInvarianceTest extends OpTest {
     causalRows(form, 7, 1, 50, 30); // tiles of two rows and a part of one, and a tile of keys that begins
     if (form.split()) {
       causalRows(form, 32, 32, 250, SMALL ? 12 : 20); // 4 ranges: behind 256 keys they have two tiles
+      causalRows(form, 64, 4, 1017, SMALL ? 12 : 20); // a fifth range behind 1024 keys
+      causalRows(form, 16, 2, 50, 40); // two tiles of rows share a block
     }
     if (!SMALL) {
       causalRows(form, 3, 1, 0, 140);
@@ -140,7 +149,7 @@ class AttentionInvarianceTest extends OpTest {
         Segments large = pass.segments(new Part(8, 380, 0, 380, SELF), new Part(8, 388, 0, 200, CAUSAL));
         Segments small = pass.segments(new Part(3, 11, 4, 70, NONE));
         AttentionWorkspace mine = form.split() ? pass.workspace(2, 8) : null;
-        AttentionWorkspace its = form.split() ? new AttentionWorkspace(other, 4, 2, DIM, 2, 8) : null) {
+        AttentionWorkspace its = form.split() ? new AttentionWorkspace(other, 4, 2, DIM, 2, 8, 400) : null) {
       float[] largeOut = pass.run(pass.q, large, mine);
       float[] smallOut = pass.run(pass.q, small, mine);
       DeviceBuffer q = buffer(form.dtype, pass.q);

@@ -79,7 +79,7 @@ final class AttentionPass {
   }
 
   AttentionWorkspace workspace(int segments, int rows) {
-    return new AttentionWorkspace(test.stream, heads, kvHeads, dim, segments, rows);
+    return new AttentionWorkspace(test.stream, heads, kvHeads, dim, segments, rows, slots);
   }
 
   /** The kernel's result for rows that follow each other from part to part. */

@@ -97,6 +97,16 @@ class AttentionTest extends OpTest {
     }
   }
 
+  /** With 64 heads of 4 kv heads there are 4 ranges, until they would have more than four tiles: 32 from 7936 keys on. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16_SPLIT", "F16_SPLIT"})
+  void longLists(Form form) {
+    for (int length : SMALL ? new int[] {1030} : new int[] {1024, 1025, 1300, 2049, 7937, 8192, 8300}) {
+      check(this, form, 64, 4, 72, length, new Part(length > 8192 ? 3 : 1, 0, 0, length, NONE)); // three tiles, of which two share a block
+    }
+    check(this, form, 64, 4, 128, 1060, new Part(12, 1020, 0, 1020, CAUSAL), new Part(3, 1050, 0, 1040, SELF));
+  }
+
   /** Training's pass of noisy rows and clean rows, from its four rules: more blocks than a mask of 64 bits could name. */
   @ParameterizedTest
   @EnumSource
@@ -229,14 +239,14 @@ class AttentionTest extends OpTest {
   @Test
   void aWorkspaceIsForOneShapeOfHeads() {
     DeviceBuffer data = buffer(DType.BF16, new float[40 * 128]);
-    try (Segments segments = new Segments(device, 2); AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, 2, 128, 1, 8)) {
+    try (Segments segments = new Segments(device, 2); AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, 2, 128, 1, 8, 8)) {
       segments.add(0, 8, 0, 0, 0, 8, NONE);
       segments.upload(stream);
       assertTrue(workspace.fits(segments));
       for (int[] other : new int[][] {{2, 2, 128}, {4, 1, 128}, {4, 2, 80}}) { // heads, kv heads, head dim
         String message = assertThrows(IllegalArgumentException.class, () -> kernels.attention.launch(stream, data,
             new KeyValues(data, data, new Heads(other[0], other[1], other[2]), 8), segments, data, 1f, workspace)).getMessage();
-        assertTrue(message.contains("workspace is for 4 heads, 2 kv heads, head dim 128, 1 tiles"), message);
+        assertTrue(message.contains("workspace is for 4 heads, 2 kv heads, head dim 128, 1 tiles, lists of 8 keys"), message);
       }
       segments.add(8, 1, 0, 0, 0, 8, NONE);
       segments.upload(stream);
@@ -250,6 +260,6 @@ class AttentionTest extends OpTest {
       assertThrows(IllegalStateException.class,
           () -> kernels.attention.launch(stream, data, new KeyValues(data, data, new Heads(4, 2, 128), 8), segments, data, 1f, workspace));
     }
-    assertThrows(IllegalArgumentException.class, () -> new AttentionWorkspace(stream, 3, 2, 128, 1, 8));
+    assertThrows(IllegalArgumentException.class, () -> new AttentionWorkspace(stream, 3, 2, 128, 1, 8, 8));
   }
 }

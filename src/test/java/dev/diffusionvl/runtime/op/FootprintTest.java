@@ -109,7 +109,7 @@ class FootprintTest extends OpTest {
         DeviceBuffer q = buffer(dtype, normal(dtype, 8 * 4 * dim, 1));
         DeviceBuffer out = guarded(dtype, 8 * 4 * dim);
         try (Segments segments = new Segments(device, 3);
-            AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, kvHeads, dim, 2, 5)) {
+            AttentionWorkspace workspace = new AttentionWorkspace(stream, 4, kvHeads, dim, 2, 5, slots)) {
           segments.add(0, 5, 0, 200, 7, 190, Segments.Own.SELF);
           segments.add(5, 3, 0, 321, 9, 150, Segments.Own.CAUSAL);
           segments.upload(stream);

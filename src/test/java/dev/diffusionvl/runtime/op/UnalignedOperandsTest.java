@@ -156,7 +156,7 @@ class UnalignedOperandsTest extends OpTest {
 
   private void overSegments() {
     Heads heads = new Heads(2, 1, 80);
-    try (Segments segments = twoRows(); AttentionWorkspace workspace = new AttentionWorkspace(stream, 2, 1, 80, 1, 2)) {
+    try (Segments segments = twoRows(); AttentionWorkspace workspace = new AttentionWorkspace(stream, 2, 1, 80, 1, 2, 6)) {
       for (AttentionWorkspace splits : Arrays.asList(null, workspace)) {
         attack("attention", "T T T T",
             b -> kernels.attention.launch(stream, b.get(0), new KeyValues(b.get(1), b.get(2), heads, 6), segments, b.get(3), 1f, splits));
