@@ -56,7 +56,7 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--with", paramLabel = "CHANGE", description = "persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
-  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead or tails; may be repeated")
+  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails or ranges; may be repeated")
   private List<String> without = new ArrayList<>();
 
   @Option(names = "--measured", paramLabel = "FILE", description = "rows that dvl bench kernels and dvl bench forward wrote on such a GPU")

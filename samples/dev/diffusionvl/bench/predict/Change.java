@@ -22,6 +22,11 @@ public enum Change {
    * epilogue looks up comes before the blocks meet. Built.
    */
   TAILS(true),
+  /**
+   * Attention's long lists in up to 32 ranges of four tiles; where they are long, or there are more blocks than run at once, two tiles of
+   * rows share a block and what it reads of the L2 cache. Built.
+   */
+  RANGES(true),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
   PERSISTENT(false);
 

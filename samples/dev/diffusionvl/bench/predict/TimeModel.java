@@ -41,30 +41,14 @@ public final class TimeModel {
   private static final double DRAIN = 0.2;
   private static final double MERGE_ROUND = 0.1; // 256 candidates for tokens, by the last block
 
-  private static final double SEGMENT = 0.6; // attention's description of what it sees
-  private static final double KEYS = 0.9;
-  private static final double KEYS_NEAR = 0.6; // from the L2 cache: its latency, and 32 KB per multiprocessor
-  private static final double FIRST_TILE = 0.8;
-  private static final double NEXT_TILE = 1.0;
-  private static final double WARPS = 0.4; // the warps of a block add up
-  private static final double RANGES = 1.2; // partial results stored, fences, arrival
-  private static final double EACH_RANGE = 0.1;
-  private static final double EIGHT_RANGES = 0.35; // asked for together
-  private static final double RANGE_ADDED = 0.02;
-
   private static final double EMBEDDING = 3.2;
   private static final double DECISION = 6.2;
 
   private static final int TILE = 128;
   private static final int MOST_ROWS = 64; // of one launch
-  private static final int KEY_TILE = 64;
-  private static final int ROW_TILE = 16;
-  private static final int BLOCKS_OF_ATTENTION = 128;
-  private static final int MOST_RANGES = 32;
   private static final int COLUMNS_BYTES = 8 * (TILE + 4) * 4;
   private static final int STATIC_BYTES = 2 << 10; // of a block, with what the driver keeps
   private static final int PREFETCHED = 64 << 10; // of a block, into the L2 cache
-  private static final int ATTENTION_BYTES = (70 << 10) + STATIC_BYTES;
   private static final int OTHER_SHARED = 28 << 10; // of a multiprocessor, in a persistent kernel
 
   private final Gpu gpu;
@@ -117,10 +101,11 @@ public final class TimeModel {
     Product gateUp = product("skinny_swiglu", form, layers, 2 * c.intermediateSize(), c.hiddenSize(), true, rows, Ends.NORMS);
     Product head = product("skinny_confidence", WeightForm.DENSE, 1, c.vocabSize(), c.hiddenSize(), false, rows, Ends.NORMS);
     double merge = MERGE_ROUND * Math.ceil(rows * Math.ceilDiv(c.vocabSize(), TILE) / 256.0);
-    KernelTime attention = attention(c, context, rows);
+    KernelTime attention = new AttentionTime(gpu, changes).of(c, context, rows);
     kernels.add(time(qkv, before(down), 0));
     kernels.add(attention);
-    kernels.add(time(output, new Before(Math.max(0, attention.micros() - attention.stream() - LET_IN), ATTENTION_BYTES, true), 0));
+    double idle = Math.max(0, attention.micros() - attention.stream() - LET_IN);
+    kernels.add(time(output, new Before(idle, AttentionTime.BLOCK_BYTES, true), 0));
     kernels.add(time(gateUp, before(output), 0));
     kernels.add(time(down, before(gateUp), 0));
     kernels.add(time(head, before(down), merge));
@@ -210,25 +195,6 @@ public final class TimeModel {
     double sums = shorter ? HAND_OVER_ONE + ARRIVAL + FOUR_PARTS * Math.ceilDiv(Math.max(1, parts - 1), 4)
         : HAND_OVER + ARRIVAL + SECOND_FENCE + EACH_PART * parts;
     return LAST_CHUNK + sums + EPILOGUE - (shorter && asks && rows <= 8 ? OPERAND : 0) + DRAIN;
-  }
-
-  private KernelTime attention(TextConfig c, int context, int rows) {
-    int group = c.heads() / c.kvHeads();
-    int most = Math.clamp(BLOCKS_OF_ATTENTION / ((long) c.kvHeads() * Math.ceilDiv(8 * group, ROW_TILE)), 1, MOST_RANGES);
-    int tiles = Math.ceilDiv(context + rows, KEY_TILE);
-    int each = Math.ceilDiv(tiles, most);
-    int ranges = Math.ceilDiv(tiles, each);
-    long bytes = 2L * 2 * c.kvHeads() * c.headDim() * (context + rows);
-    double stream = bytes / gpu.copyBytesPerSecond() * 1e6;
-    // It waits for the kernel before when it knows what it sees, and its keys may be near.
-    boolean early = changes.contains(Change.OVERLAP) && changes.contains(Change.AHEAD);
-    double begin = early ? KEYS_NEAR : SEGMENT + KEYS;
-    // While a block works on a tile the next one is on its way: the longer of the two is seen.
-    double latency = begin + FIRST_TILE + Math.max(0, (each - 1) * NEXT_TILE - stream);
-    double meeting = changes.contains(Change.TAILS)
-        ? HAND_OVER_ONE + ARRIVAL + EIGHT_RANGES * Math.ceilDiv(ranges, 8) + RANGE_ADDED * ranges : RANGES + EACH_RANGE * ranges;
-    double tail = WARPS + (ranges > 1 ? meeting : 0) + EPILOGUE;
-    return new KernelTime("attention", c.layers(), bytes, stream, latency, tail, early ? 0 : GAP);
   }
 
   /**

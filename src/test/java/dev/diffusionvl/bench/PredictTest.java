@@ -110,6 +110,20 @@ class PredictTest {
     }
   }
 
+  /** Long lists in more ranges, and rows that share a block, are for long contexts and for drafts, which cost less than passes. */
+  @ParameterizedTest
+  @CsvSource({"3b, 1000, 8, 0", "3b, 32000, 8, 10", "3b, 8000, 64, 15", "7b, 1000, 8, 0", "7b, 8000, 8, 4", "7b, 32000, 8, 30",
+      "7b, 1000, 64, 4"})
+  void rangesAndSharedBlocks(String shape, String context, String rows, double micros) throws IOException {
+    String[] pass = {"--shape", shape, "--device", "h100", "--context", context, "--rows", rows};
+    String[] without = Stream.concat(Stream.of(pass), Stream.of("--without", "ranges")).toArray(String[]::new);
+    double attention = predict(pass).get("attention").get("us").asDouble();
+    double before = predict(without).get("attention").get("us").asDouble();
+    assertTrue(micros == 0 ? before == attention : before - attention >= micros, before + " to " + attention);
+    double alone = millis("--shape", shape, "--device", "h100", "--context", context);
+    assertTrue(millis(pass) < (rows.equals("8") ? 1.001 : 1.5) * alone);
+  }
+
   @Test
   void gpusDifferAsTheirMemoryDoes() throws IOException {
     double h200 = millis("--shape", "7b", "--device", "h200");
