@@ -11,6 +11,7 @@ import dev.diffusionvl.runtime.op.BlockTable;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Sample;
+import dev.diffusionvl.runtime.op.SampleWorkspace;
 
 /** All device memory that decoding works on. A batch keeps it and replaces it only when a request does not fit. */
 final class DecodeMemory implements AutoCloseable {
@@ -112,6 +113,7 @@ final class DecodeMemory implements AutoCloseable {
   private final HostLogits hostLogits;
   private final DeviceBuffer given;
   private final DeviceBuffer uniforms;
+  private final SampleWorkspace draws;
   private final PassGraphs graphs;
   private final PassPlan.Padding padding;
 
@@ -142,6 +144,7 @@ final class DecodeMemory implements AutoCloseable {
       legal = new LegalTokens(scope, stream, predicted, text.vocabSize());
       given = scope.allocate("prompt rows of blocks", dtype, (long) size.slots() * rows, text.hiddenSize());
       uniforms = scope.allocate("uniforms", DType.F64, Math.max(1, (long) blocks.slots() * rows));
+      draws = scope.own(new SampleWorkspace(stream, Math.toIntExact(predicted)));
       graphs = scope.own(new PassGraphs());
       padding = padded ? pad(stream, rows) : null;
       owned = scope.keep();
@@ -243,6 +246,11 @@ final class DecodeMemory implements AutoCloseable {
   /** F64 [slots, block rows]: numbers to draw with. */
   DeviceBuffer uniforms() {
     return uniforms;
+  }
+
+  /** Scratch of draws. */
+  SampleWorkspace draws() {
+    return draws;
   }
 
   /** Passes captured over this memory. */

@@ -113,8 +113,9 @@ final class ForwardPasses {
           weigh(plan, parts, row, count);
         }
         if (group.drawn()) {
-          kernels.sample.launch(stream, transformer.logits(), vocab, memory.predictions(), row, row + count, memory.blocks().blocks(),
-              memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence, legal);
+          kernels.sample.launch(stream, memory.draws(), transformer.logits(), vocab, memory.predictions(), row, row + count,
+              memory.blocks().blocks(), memory.tables().tasks().rowsFrom(task), group.tasks(), memory.uniforms(), originalConfidence,
+              legal);
         } else {
           kernels.confidence.launch(stream, transformer.logits(), memory.predictions().rowsFrom(row), count, vocab, group.excluded(),
               legal);

@@ -11,7 +11,9 @@ import dev.diffusionvl.runtime.Stream;
  * blocks of many sequences, each by its own rule.
  */
 public final class Sample extends Op {
-  private static final int THREADS = 256;
+  private static final int THREADS = 512;
+
+  private final Instances maximum;
 
   /**
    * What is drawn from, and with which numbers.
@@ -39,15 +41,19 @@ public final class Sample extends Op {
 
   public Sample(Device device) {
     super(device, "sample");
+    maximum = new Instances(device, "sample", "sample_maximum", FLOATS);
   }
 
   /** The same where all tokens are legal. */
-  public void launch(Stream stream, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted, Blocks blocks,
-      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence) {
-    launch(stream, logits, vocab, to, first, predicted, blocks, tasks, count, uniforms, originalConfidence, null);
+  public void launch(Stream stream, SampleWorkspace workspace, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted,
+      Blocks blocks, DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence) {
+    launch(stream, workspace, logits, vocab, to, first, predicted, blocks, tasks, count, uniforms, originalConfidence, null);
   }
 
   /**
+   * Two launches: the largest logits, then all else.
+   *
+   * @param workspace for at least {@code count} times a block's rows
    * @param logits BF16, F16 or F32 [predicted − first, vocab]: of the predictions from {@code first} on
    * @param to token and probability [predicted]; those of the tasks are written
    * @param blocks their rules' temperatures are above 0 where a task draws
@@ -57,8 +63,8 @@ public final class Sample extends Op {
    * @param originalConfidence probability under the unmodified softmax (SigLIP family) instead of the filtered one
    * @param legal sets of tokens of the predictions from {@code first} on, as of {@link Confidence}; nothing else is drawn
    */
-  public void launch(Stream stream, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted, Blocks blocks,
-      DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence, DeviceBuffer legal) {
+  public void launch(Stream stream, SampleWorkspace workspace, DeviceBuffer logits, int vocab, Predictions to, int first, int predicted,
+      Blocks blocks, DeviceBuffer tasks, int count, DeviceBuffer uniforms, boolean originalConfidence, DeviceBuffer legal) {
     require(first >= 0 && predicted >= first, "first", first);
     require(vocab > 0, "vocab", vocab);
     require(count >= 0, "count", count);
@@ -70,8 +76,16 @@ public final class Sample extends Op {
     check("probability", to.probability(), DType.F32, predicted);
     check("table", blocks.table(), DType.I32, times(blocks.slots(), blocks.stride()));
     check("tasks", tasks, DType.I32, (long) count * Blocks.TASK_FIELDS);
-    stream.launch(instance(logits.dtype()), blocks.rows(), count, 1, THREADS, 0)
-        .ptr(logits).ptr(blocks.table()).ptr(tasks).ptrOrNull(uniforms).ptr(to.token()).ptr(to.probability()).i32(blocks.stride())
-        .i32(vocab).i32(first).i32(originalConfidence ? 1 : 0).ptrOrNull(legal).go();
+    long rows = times(blocks.rows(), count);
+    require(rows <= workspace.rows(), "rows, more than those of the workspace,", rows);
+    int slices = SampleWorkspace.slices(rows, vocab);
+    int grid = Math.multiplyExact(blocks.rows(), slices);
+    stream.launch(maximum.of(logits.dtype()), grid, count, 1, THREADS, 0)
+        .ptr(logits).ptr(blocks.table()).ptr(tasks).ptr(workspace.parts()).i32(blocks.stride()).i32(vocab).i32(first).i32(slices)
+        .ptrOrNull(legal).go();
+    stream.launch(instance(logits.dtype()), grid, count, 1, THREADS, 0)
+        .ptr(logits).ptr(blocks.table()).ptr(tasks).ptrOrNull(uniforms).ptr(to.token()).ptr(to.probability()).ptr(workspace.parts())
+        .ptr(workspace.arrived()).i32(blocks.stride()).i32(vocab).i32(first).i32(slices).i32(originalConfidence ? 1 : 0)
+        .ptrOrNull(legal).go();
   }
 }

@@ -9,8 +9,9 @@ import dev.diffusionvl.runtime.op.Blocks;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Remask;
 import dev.diffusionvl.runtime.op.Sample;
+import dev.diffusionvl.runtime.op.SampleWorkspace;
 
-/** sample with top-k 1, top-p on and confidence of the unmodified softmax: all sweeps, and a known answer. */
+/** sample with top-k 1, top-p on and confidence of the unmodified softmax: all that it may have to do, and a known answer. */
 public final class SampleBenchmark extends KernelBenchmark {
   private final int rows;
   private final int vocab = bench.config().text().vocabSize();
@@ -19,6 +20,7 @@ public final class SampleBenchmark extends KernelBenchmark {
   private final Operand task;
   private final Operand token;
   private final Operand probability;
+  private final SampleWorkspace workspace;
 
   public SampleBenchmark(Workbench bench, int rows) {
     super(bench, "sample", rows + "x" + bench.config().text().vocabSize());
@@ -28,11 +30,12 @@ public final class SampleBenchmark extends KernelBenchmark {
     task = ints("task", 0, 0, 1, 0);
     token = output("token", DType.I32, rows);
     probability = output("probability", DType.F32, rows);
+    workspace = new SampleWorkspace(bench.stream(), rows);
   }
 
   @Override
   public void launch(int copy) {
-    bench.kernels().sample.launch(bench.stream(), logits.at(copy), vocab, new Predictions(token.at(copy), probability.at(copy)), 0, rows,
+    bench.kernels().sample.launch(bench.stream(), workspace, logits.at(copy), vocab, new Predictions(token.at(copy), probability.at(copy)), 0, rows,
         new Blocks(table.at(copy), 1, rows, 1), task.at(copy), 1, null, true);
   }
 
@@ -44,5 +47,11 @@ public final class SampleBenchmark extends KernelBenchmark {
   @Override
   protected double tolerance() {
     return 1e-4;
+  }
+
+  @Override
+  public void close() {
+    workspace.close();
+    super.close();
   }
 }

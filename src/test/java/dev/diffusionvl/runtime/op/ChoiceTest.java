@@ -238,8 +238,8 @@ class ChoiceTest extends OpTest {
       int[] tasks = IntStream.range(0, rules.length).flatMap(i -> IntStream.of(order[i], first + i * rows, 1, 0)).toArray();
       DeviceBuffer token = ints(IntStream.range(0, predicted).map(i -> -9).toArray());
       DeviceBuffer probability = empty(DType.F32, predicted);
-      kernels.sample.launch(stream, all, vocab, new Predictions(token, probability), first, predicted,
-          new Blocks(ints(words), rules.length, rows, 1), ints(tasks), rules.length, uniforms, false);
+      kernels.sample.launch(stream, own(new SampleWorkspace(stream, rules.length * rows)), all, vocab, new Predictions(token, probability),
+          first, predicted, new Blocks(ints(words), rules.length, rows, 1), ints(tasks), rules.length, uniforms, false);
       for (int i = 0; i < rules.length; i++) {
         DeviceBuffer aloneToken = empty(DType.I32, rows);
         DeviceBuffer aloneProbability = empty(DType.F32, rows);

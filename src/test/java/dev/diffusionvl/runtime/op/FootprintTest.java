@@ -177,7 +177,7 @@ class FootprintTest extends OpTest {
     kernels.blendRows.launch(stream, f, i, f, g, 0, 4, 2);
     kernels.confidence.launch(stream, f, new Predictions(i, g, g, g), 0, 4, -1);
     Blocks noBlocks = new Blocks(ints(new int[Blocks.words(0, 1)]), 1, 0, 1);
-    kernels.sample.launch(stream, f, 4, new Predictions(i, g), 0, 0, noBlocks, i, 0, null, false);
+    kernels.sample.launch(stream, own(new SampleWorkspace(stream, 0)), f, 4, new Predictions(i, g), 0, 0, noBlocks, i, 0, null, false);
     kernels.remask.launch(stream, new Predictions(i, g), 0, noBlocks, i, 0, 1);
     try (Segments segments = new Segments(device, 1)) {
       segments.upload(stream);

@@ -136,7 +136,8 @@ class LauncherChecksTest extends OpTest {
         b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 11, -1, b.get(5)));
     Argument uniforms = new Argument("uniforms", DType.F64, 2);
     int words = Blocks.words(2, 1);
-    Launch sample = b -> kernels.sample.launch(stream, b.get(0), 11, new Predictions(b.get(2), b.get(3)), 0, 2,
+    SampleWorkspace workspace = own(new SampleWorkspace(stream, 2));
+    Launch sample = b -> kernels.sample.launch(stream, workspace, b.get(0), 11, new Predictions(b.get(2), b.get(3)), 0, 2,
         new Blocks(b.get(4), 1, 2, 1), b.get(5), 1, b.get(1), false);
     check("sample", List.of(f32("logits", 22), i32("token", 2), f32("probability", 2), i32("table", words), i32("tasks", 4)),
         b -> sample.with(List.of(b.get(0), doubles(2), b.get(1), b.get(2), b.get(3), b.get(4))));

@@ -47,6 +47,11 @@ abstract class OpTest {
   /** The same for long tests of what does not depend on the dtype. */
   static final DType[] MOST = F16_WHOLE ? FLOATS : new DType[] {DType.BF16, DType.F32};
 
+  /** What is closed behind a test. */
+  private interface Handle {
+    void close();
+  }
+
   /** What training runs in. */
   static final DType[] TRAINED = {DType.BF16, DType.F32};
 
@@ -55,7 +60,7 @@ abstract class OpTest {
   Device device;
   Stream stream;
   Kernels kernels;
-  private final List<DeviceBuffer> buffers = new ArrayList<>();
+  private final List<Handle> handles = new ArrayList<>();
 
   @BeforeEach
   void open() {
@@ -66,7 +71,7 @@ abstract class OpTest {
 
   @AfterEach
   void close() {
-    buffers.forEach(DeviceBuffer::close);
+    handles.forEach(Handle::close);
     stream.close();
     device.close();
   }
@@ -100,8 +105,13 @@ abstract class OpTest {
   }
 
   DeviceBuffer own(DeviceBuffer buffer) {
-    buffers.add(buffer);
+    handles.add(buffer::close);
     return buffer;
+  }
+
+  SampleWorkspace own(SampleWorkspace workspace) {
+    handles.add(workspace::close);
+    return workspace;
   }
 
   DeviceBuffer optional(DType dtype, float[] values) {
@@ -142,8 +152,10 @@ abstract class OpTest {
       Predictions to, DeviceBuffer legal) {
     int[] words = Blocks.masked(rows, new Remask.Rule(false, 0, rows, 1, 0), rule, -7);
     words[Blocks.FORWARDS] = forwards;
-    kernels.sample.launch(stream, logits, vocab, to, 0, rows, new Blocks(ints(words), 1, rows, 1), ints(0, 0, 1, 0), 1, uniforms, original,
-        legal);
+    try (SampleWorkspace workspace = new SampleWorkspace(stream, rows)) {
+      kernels.sample.launch(stream, workspace, logits, vocab, to, 0, rows, new Blocks(ints(words), 1, rows, 1), ints(0, 0, 1, 0), 1,
+          uniforms, original, legal);
+    }
   }
 
   /** Relative L2 error of every row at most {@code tolerance}. */

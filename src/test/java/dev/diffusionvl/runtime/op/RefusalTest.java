@@ -92,11 +92,14 @@ class RefusalTest extends OpTest {
     refused("sample", "top-p is 0.0", () -> new Sample.Rule(1f, 0, 0f, -1, 1, false));
     Blocks blocks = new Blocks(ints(new int[2 * Blocks.words(8, 1)]), 2, 8, 1);
     Predictions to = new Predictions(i, f);
-    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i, 2, f, false));
-    refused("sample", "logits is", () -> kernels.sample.launch(stream, f, 8, to, 0, 16, blocks, i, 2, null, false));
-    refused("sample", "first is", () -> kernels.sample.launch(stream, f, 8, to, 2, 1, blocks, i, 2, null, false));
-    refused("sample", "legal is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i, 2, null, false, f));
-    refused("sample", "tasks is", () -> kernels.sample.launch(stream, f, 1, to, 0, 16, blocks, i.slice(0, 7), 2, null, false));
+    SampleWorkspace draws = own(new SampleWorkspace(stream, 16));
+    refused("sample", "uniforms is", () -> kernels.sample.launch(stream, draws, f, 1, to, 0, 16, blocks, i, 2, f, false));
+    refused("sample", "logits is", () -> kernels.sample.launch(stream, draws, f, 8, to, 0, 16, blocks, i, 2, null, false));
+    refused("sample", "first is", () -> kernels.sample.launch(stream, draws, f, 8, to, 2, 1, blocks, i, 2, null, false));
+    refused("sample", "legal is", () -> kernels.sample.launch(stream, draws, f, 1, to, 0, 16, blocks, i, 2, null, false, f));
+    refused("sample", "tasks is", () -> kernels.sample.launch(stream, draws, f, 1, to, 0, 16, blocks, i.slice(0, 7), 2, null, false));
+    refused("sample", "rows, more than those of the workspace, is 16", () -> kernels.sample.launch(stream,
+        own(new SampleWorkspace(stream, 15)), f, 1, to, 0, 16, blocks, i, 2, null, false));
     refused("remask", "positions", () -> new Remask.Rule(false, 0, -1, 1, 0));
     refused("remask", "positions 1, steps 0", () -> new Remask.Rule(false, 0, 1, 0, 0));
     refused("remask", "positions 1, steps 1, drafts -1", () -> new Remask.Rule(false, 0, 1, 1, -1));

@@ -134,11 +134,12 @@ class UnalignedOperandsTest extends OpTest {
     attack("confidence", "T I32 F32 F32 F32 I32",
         b -> kernels.confidence.launch(stream, b.get(0), new Predictions(b.get(1), b.get(2), b.get(3), b.get(4)), 2, 64, -1, b.get(5)));
     int[] slot = Blocks.masked(8, new Remask.Rule(false, 0f, 8, 4, 0), new Sample.Rule(1f, 8, 0.9f, -1, 1, true), 1);
+    SampleWorkspace workspace = own(new SampleWorkspace(stream, 8));
     attack("sample", "T F64 I32 F32 I32 I32", b -> {
       b.get(4).set(stream, slot);
       b.get(5).set(stream, 0, 0, 1, 0);
-      kernels.sample.launch(stream, b.get(0), 64, new Predictions(b.get(2), b.get(3)), 0, 8, new Blocks(b.get(4), 1, 8, 1), b.get(5), 1,
-          b.get(1), true);
+      kernels.sample.launch(stream, workspace, b.get(0), 64, new Predictions(b.get(2), b.get(3)), 0, 8, new Blocks(b.get(4), 1, 8, 1),
+          b.get(5), 1, b.get(1), true);
     });
     attack("remask", "I32 F32 I32 I32", b -> {
       b.get(2).set(stream, slot);
