@@ -91,8 +91,8 @@ struct Filters {
     }
   }
 
-  // top-k, then top-p among what it keeps; one of them is on. The thread of a bin has the bin's sums. Where the border lies in a bin, s.sums
-  // has by slice the weight of the bin's ids above the key, and from kMostSlices on their ties.
+  // top-k, then top-p among what it keeps; one of them is on. The thread of a bin has the bin's sums. Where the border lies in a bin,
+  // s.sums has by slice the weight of the bin's ids above the key, and from kMostSlices on their ties.
   __device__ __forceinline__ Border border(int top_k, float top_p, u64 count, u64 mass) const {
     Border border = {kBins, 0u, row.vocab, 0};
 #pragma unroll 1

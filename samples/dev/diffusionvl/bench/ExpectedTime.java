@@ -34,8 +34,8 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
       Map.entry("vision_rotary", STREAMING),
       Map.entry("attention", LATENCY),
       Map.entry("confidence", new ExpectedTime(0.7, 4, "one block per row: " + NODE + ", tail of 8 blocks")),
-      Map.entry("sample", new ExpectedTime(0.15, 30, "two launches of 16 blocks per row 12 us; then a row's last block: sums by bin 2, a bin "
-          + "listed 4, ten rounds over the list 8, the slice of the draw 4; logits read three times from the cache")),
+      Map.entry("sample", new ExpectedTime(0.15, 30, "two launches of 16 blocks per row 12 us; then a row's last block: sums by bin 2, a "
+          + "bin listed 4, ten rounds over the list 8, the slice of the draw 4; logits read three times from the cache")),
       Map.entry("remask", LATENCY),
       Map.entry("fill_normal", new ExpectedTime(0.5, 2.5, "arithmetic of 4 transcendentals per element")),
       Map.entry("read_sum", STREAMING),

@@ -35,8 +35,9 @@ public final class SampleBenchmark extends KernelBenchmark {
 
   @Override
   public void launch(int copy) {
-    bench.kernels().sample.launch(bench.stream(), workspace, logits.at(copy), vocab, new Predictions(token.at(copy), probability.at(copy)), 0, rows,
-        new Blocks(table.at(copy), 1, rows, 1), task.at(copy), 1, null, true);
+    Predictions to = new Predictions(token.at(copy), probability.at(copy));
+    bench.kernels().sample.launch(bench.stream(), workspace, logits.at(copy), vocab, to, 0, rows, new Blocks(table.at(copy), 1, rows, 1),
+        task.at(copy), 1, null, true);
   }
 
   @Override
