@@ -57,7 +57,7 @@ public final class SessionMemory {
     boolean emulated = device != null && device.emulated();
     boolean own = FusedLayers.support(text) && GemmChoice.AUTO.on(emulated) != GemmChoice.CUBLAS;
     long rope = 2L * rounded.positions() * (text.headDim() / 2) * DType.F32.bytes();
-    long workspaces = Gemm.workspaceBytes(device) + SampleWorkspace.bytes(rounded.blockRows() * rounded.scored())
+    long workspaces = Gemm.workspaceBytes(device) + SampleWorkspace.bytes(device, rounded.blockRows() * rounded.scored())
         + (own ? SkinnyWorkspace.bytes(SkinnyWorkspace.MAX_ROWS) : 0)
         + (Transformer.sharesKeys(dtype, rounded.blockRows())
             ? AttentionWorkspace.bytes(text.heads(), text.kvHeads(), text.headDim(), rounded.written(), rounded.blockRows(), rounded.keys())

@@ -78,7 +78,7 @@ public final class Sample extends Op {
     check("tasks", tasks, DType.I32, (long) count * Blocks.TASK_FIELDS);
     long rows = times(blocks.rows(), count);
     require(rows <= workspace.rows(), "rows, more than those of the workspace,", rows);
-    int slices = SampleWorkspace.slices(rows, vocab);
+    int slices = workspace.slices(rows, vocab);
     int grid = Math.multiplyExact(blocks.rows(), slices);
     stream.launch(maximum.of(logits.dtype()), grid, count, 1, THREADS, 0)
         .ptr(logits).ptr(blocks.table()).ptr(tasks).ptr(workspace.parts()).i32(blocks.stride()).i32(vocab).i32(first).i32(slices)

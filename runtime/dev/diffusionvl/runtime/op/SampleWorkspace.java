@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime.op;
 
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
@@ -12,11 +13,14 @@ import dev.diffusionvl.runtime.Stream;
  */
 public final class SampleWorkspace implements AutoCloseable {
   static final int MOST_SLICES = 32;
-  private static final int TARGET_BLOCKS = 128; // about a block for each multiprocessor of a large GPU
+  private static final int MULTIPROCESSORS = 16; // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+  private static final int LEAST_BLOCKS = 64;
+  private static final int BLOCKS_OF_A_GPU = 132;
   private static final int LEAST_IDS = 2048; // of a slice
   private static final int PART = 3096; // bytes of struct Part (cuda/include/sample_row.cuh)
 
   private final int rows;
+  private final int blocks; // that a launch should have
   private final DeviceScope owned;
   private final DeviceBuffer parts;
   private final DeviceBuffer arrived; // I32 [rows], 0 between launches
@@ -27,26 +31,32 @@ public final class SampleWorkspace implements AutoCloseable {
       throw new IllegalArgumentException("sample workspace: rows is " + maxRows);
     }
     rows = maxRows;
+    blocks = blocks(stream.device());
     try (DeviceScope scope = new DeviceScope(stream.device())) {
-      parts = scope.allocate("parts of rows that are drawn", DType.U8, parts(maxRows), PART);
+      parts = scope.allocate("parts of rows that are drawn", DType.U8, Math.max(blocks, maxRows), PART);
       arrived = scope.allocate("arrivals at rows that are drawn", DType.I32, Math.max(1, maxRows));
       stream.fill(arrived, 0);
       owned = scope.keep();
     }
   }
 
-  /** Bytes that a workspace takes, but for its counters. @param maxRows as the constructor's */
-  public static long bytes(int maxRows) {
-    return (long) parts(maxRows) * PART;
+  /** Bytes that a workspace takes, but for its counters. @param device null: a GPU. @param maxRows as the constructor's */
+  public static long bytes(Device device, int maxRows) {
+    return (long) Math.max(blocks(device), maxRows) * PART;
   }
 
-  private static int parts(int maxRows) {
-    return Math.max(TARGET_BLOCKS, maxRows);
+  /** One for each multiprocessor. */
+  private static int blocks(Device device) {
+    return device == null ? BLOCKS_OF_A_GPU : Math.max(LEAST_BLOCKS, device.attribute(MULTIPROCESSORS));
   }
 
   /** Blocks for each of so many rows. */
-  static int slices(long rows, int vocab) {
-    return (int) Math.clamp(TARGET_BLOCKS / Math.max(1, rows), 1, Math.min(MOST_SLICES, Op.blocks(vocab, LEAST_IDS)));
+  int slices(long rows, int vocab) {
+    return slices(blocks, rows, vocab);
+  }
+
+  static int slices(int blocks, long rows, int vocab) {
+    return (int) Math.clamp(blocks / Math.max(1, rows), 1, Math.min(MOST_SLICES, Op.blocks(vocab, LEAST_IDS)));
   }
 
   /** Most rows of a launch. */

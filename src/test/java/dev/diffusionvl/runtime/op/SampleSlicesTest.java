@@ -28,17 +28,18 @@ class SampleSlicesTest extends OpTest {
 
   @Test
   void slices() {
-    assertEquals(16, SampleWorkspace.slices(8, 151936));
-    assertEquals(32, SampleWorkspace.slices(1, 151936));
-    assertEquals(1, SampleWorkspace.slices(1000, 151936));
-    assertEquals(1, SampleWorkspace.slices(1, 2048));
-    assertEquals(2, SampleWorkspace.slices(1, 2049));
+    assertEquals(16, SampleWorkspace.slices(132, 8, 151936));
+    assertEquals(13, SampleWorkspace.slices(108, 8, 151936), "no wave of blocks behind the first");
+    assertEquals(32, SampleWorkspace.slices(132, 1, 151936));
+    assertEquals(1, SampleWorkspace.slices(132, 1000, 151936));
+    assertEquals(1, SampleWorkspace.slices(132, 1, 2048));
+    assertEquals(2, SampleWorkspace.slices(132, 1, 2049));
   }
 
   /** A row alone has several blocks, each of many rows has one: the same tokens and probabilities, to the bit. */
   @Test
   void howManyBlocksShareARowChangesNoBit() {
-    int many = SMALL ? 65 : 130; // more than half of the blocks of a launch, so that rows have one block
+    int many = SMALL ? 33 : 130; // more than half of the blocks of a launch, so that rows have one block
     double[] uniforms = random.doubles(many).toArray();
     float[] row = normal(DType.F32, VOCAB, 3);
     float[] rows = new float[many * VOCAB];
@@ -47,7 +48,7 @@ class SampleSlicesTest extends OpTest {
     }
     Sample.Rule rule = new Sample.Rule(0.8f, 40, 0.9f, 7, 0, true);
     Draws together = draw(DType.F32, rows, many, rule, true, uniforms);
-    for (int r = 0; r < many; r += SMALL ? 64 : 43) {
+    for (int r = 0; r < many; r += SMALL ? 32 : 43) {
       Draws alone = draw(DType.F32, row, 1, rule, true, new double[] {uniforms[r]});
       assertEquals(together.tokens[r], alone.tokens[0], "row " + r + ", seed " + seed);
       assertArrayEquals(new float[] {together.probabilities[r]}, alone.probabilities, "row " + r + ", seed " + seed);
