@@ -128,7 +128,7 @@ struct Filters {
       } else {
         const u64 own = threadIdx.x < 2 * kMostSlices ? s.sums.of(threadIdx.x) : 0;
         sum_before(threadIdx.x < kMostSlices ? own : own * border.weight, s.partial, total);
-        if (threadIdx.x >= bin) mass = threadIdx.x == bin ? total : 0;
+        if (int(threadIdx.x) >= bin) mass = int(threadIdx.x) == bin ? total : 0;
       }
     }
     return border;

@@ -14,7 +14,6 @@ import java.util.List;
 
 /** The Qwen-VL family's tower: {@link QwenVlVision} over the whole image, one embedding per merge unit. */
 public record QwenVlTower(ModelConfig config, VisionWeights weights) implements VisionTower {
-
   @Override
   public ImageEncoder newEncoder(Kernels kernels, Stream stream, Gemm gemm) {
     return new Encoder(kernels, stream, gemm);
@@ -25,6 +24,7 @@ public record QwenVlTower(ModelConfig config, VisionWeights weights) implements 
     private final Kernels kernels;
     private final Stream stream;
     private final Gemm gemm;
+    private QwenVlVision vision; // null: none yet, or one that was too large to keep
 
     Encoder(Kernels kernels, Stream stream, Gemm gemm) {
       this.kernels = kernels;
@@ -42,9 +42,16 @@ public record QwenVlTower(ModelConfig config, VisionWeights weights) implements 
     }
 
     void encode(PixelValues pixels, DeviceBuffer target) {
-      try (QwenVlVision vision = new QwenVlVision(stream.device(), weights.patchEmbedding().dtype(), config.vision(), weights, kernels,
-          stream, gemm, pixels.gridHeight(), pixels.gridWidth())) {
-        vision.encode(pixels.values(), target);
+      int patches = Math.multiplyExact(pixels.gridHeight(), pixels.gridWidth());
+      if (vision != null && vision.maxPatches() < patches) {
+        close(); // before the allocation: both at once may not fit
+      }
+      if (vision == null) {
+        vision = new QwenVlVision(config.vision(), weights, kernels, stream, gemm, patches);
+      }
+      vision.encode(pixels, target);
+      if (QwenVlVision.bytes(config.vision(), target.dtype(), vision.maxPatches()) > KEPT_BYTES) {
+        close();
       }
     }
 
@@ -58,7 +65,10 @@ public record QwenVlTower(ModelConfig config, VisionWeights weights) implements 
 
     @Override
     public void close() {
-      // Scratch memory lives as long as one image.
+      if (vision != null) {
+        vision.close();
+        vision = null;
+      }
     }
   }
 

@@ -7,7 +7,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Rope;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * cos and sin of rotary angles, f32 [rows][pairs]. Made on the host: the device's accurate sincos for large angles needs local
@@ -18,25 +20,52 @@ public final class RopeTable implements AutoCloseable {
   private final DeviceScope owned;
   private final int pairs;
 
-  private RopeTable(Device device, Stream stream, float[] angles, int rows, int pairs) {
+  /** Cosines and sines of angles, f32 as the reference computes them. */
+  record Turns(float[] cos, float[] sin) {
+    private Turns(int length) {
+      this(new float[length], new float[length]);
+    }
+
+    private static Turns of(float[] angles) {
+      Turns turns = new Turns(angles.length);
+      for (int i = 0; i < angles.length; i++) {
+        turns.cos[i] = (float) Math.cos(angles[i]);
+        turns.sin[i] = (float) Math.sin(angles[i]);
+      }
+      return turns;
+    }
+
+    /** As {@link RopeTable#vision}; coordinates are small and few, so each angle is looked up in a table of them. */
+    static Turns vision(int[] y, int[] x, int headDim) {
+      int half = headDim / 4;
+      int coordinates = 1 + IntStream.concat(Arrays.stream(y), Arrays.stream(x)).max().orElse(0);
+      Turns each = of(angles(coordinates, inverseFrequencies(half, 10000)));
+      Turns turns = new Turns(Math.multiplyExact(y.length, 2 * half));
+      for (int r = 0; r < y.length; r++) {
+        turns.copy(2 * r * half, each, y[r] * half, half);
+        turns.copy((2 * r + 1) * half, each, x[r] * half, half);
+      }
+      return turns;
+    }
+
+    private void copy(int at, Turns from, int begin, int count) {
+      System.arraycopy(from.cos, begin, cos, at, count);
+      System.arraycopy(from.sin, begin, sin, at, count);
+    }
+  }
+
+  private RopeTable(Device device, Stream stream, Turns turns, int rows, int pairs) {
     this.pairs = pairs;
     try (DeviceScope scope = new DeviceScope(device)) {
       buffers = new Rope(scope.allocate("rotary cos", DType.F32, rows, pairs), scope.allocate("rotary sin", DType.F32, rows, pairs));
-      set(stream, 0, angles);
+      set(stream, 0, turns);
       owned = scope.keep();
     }
   }
 
-  private void set(Stream stream, int row, float[] angles) {
-    float[] values = new float[angles.length];
-    for (int i = 0; i < angles.length; i++) {
-      values[i] = (float) Math.cos(angles[i]);
-    }
-    slice(buffers.cos(), row, angles.length).set(stream, values);
-    for (int i = 0; i < angles.length; i++) {
-      values[i] = (float) Math.sin(angles[i]);
-    }
-    slice(buffers.sin(), row, angles.length).set(stream, values);
+  private void set(Stream stream, int row, Turns turns) {
+    slice(buffers.cos(), row, turns.cos.length).set(stream, turns.cos);
+    slice(buffers.sin(), row, turns.sin.length).set(stream, turns.sin);
   }
 
   private DeviceBuffer slice(DeviceBuffer table, int row, int values) {
@@ -45,7 +74,7 @@ public final class RopeTable implements AutoCloseable {
 
   /** Rows whose angles are still to be given, by {@link #place}. */
   static RopeTable open(Device device, Stream stream, int rows, int headDim) {
-    return new RopeTable(device, stream, new float[Math.multiplyExact(rows, headDim / 2)], rows, headDim / 2);
+    return new RopeTable(device, stream, Turns.of(new float[Math.multiplyExact(rows, headDim / 2)]), rows, headDim / 2);
   }
 
   /**
@@ -64,20 +93,23 @@ public final class RopeTable implements AutoCloseable {
         }
       }
     }
-    set(stream, row, angles);
+    set(stream, row, Turns.of(angles));
   }
 
   /** Positions 0, 1, … with inv[j] = θ^(−2j/headDim); angles in f32 as the reference computes them. */
   public static RopeTable text(Device device, Stream stream, int positions, int headDim, double theta) {
     int pairs = headDim / 2;
-    float[] inverse = inverseFrequencies(pairs, theta);
-    float[] angles = new float[Math.multiplyExact(positions, pairs)];
+    return new RopeTable(device, stream, Turns.of(angles(positions, inverseFrequencies(pairs, theta))), positions, pairs);
+  }
+
+  private static float[] angles(int positions, float[] inverse) {
+    float[] angles = new float[Math.multiplyExact(positions, inverse.length)];
     for (int p = 0; p < positions; p++) {
-      for (int j = 0; j < pairs; j++) {
-        angles[p * pairs + j] = p * inverse[j];
+      for (int j = 0; j < inverse.length; j++) {
+        angles[p * inverse.length + j] = p * inverse[j];
       }
     }
-    return new RopeTable(device, stream, angles, positions, pairs);
+    return angles;
   }
 
   /**
@@ -85,17 +117,7 @@ public final class RopeTable implements AutoCloseable {
    * "Qwen vision tower").
    */
   public static RopeTable vision(Device device, Stream stream, int[] y, int[] x, int headDim) {
-    int pairs = headDim / 2;
-    int half = pairs / 2;
-    float[] inverse = inverseFrequencies(half, 10000);
-    float[] angles = new float[y.length * pairs];
-    for (int r = 0; r < y.length; r++) {
-      for (int j = 0; j < half; j++) {
-        angles[r * pairs + j] = y[r] * inverse[j];
-        angles[r * pairs + half + j] = x[r] * inverse[j];
-      }
-    }
-    return new RopeTable(device, stream, angles, y.length, pairs);
+    return new RopeTable(device, stream, Turns.vision(y, x, headDim), y.length, headDim / 2);
   }
 
   private static float[] inverseFrequencies(int n, double theta) {

@@ -4,16 +4,12 @@ package dev.diffusionvl.model;
 import dev.diffusionvl.loader.ImageTiles;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.RgbImage;
-import dev.diffusionvl.loader.RowBlend;
-import dev.diffusionvl.loader.SigLipConfig;
 import dev.diffusionvl.loader.SigLipImageProcessor;
 import dev.diffusionvl.runtime.Conv;
-import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.Gemm;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -43,6 +39,7 @@ public record SigLipTower(ModelConfig config, SigLipWeights weights, boolean con
     private final Stream stream;
     private final Gemm gemm;
     private final Conv conv; // null: no cuDNN
+    private SigLipMemory memory; // null: none yet, or one that was too large to keep
 
     Encoder(Kernels kernels, Stream stream, Gemm gemm) {
       this.kernels = kernels;
@@ -57,44 +54,28 @@ public record SigLipTower(ModelConfig config, SigLipWeights weights, boolean con
     }
 
     void encode(ImageTiles image, DeviceBuffer target) {
-      SigLipConfig tower = config.sigLip();
-      int hidden = config.text().hiddenSize();
-      int tableRows = image.tiles() * tower.positions() + 1; // the newline vector is the last
-      int atOnce = Math.min(image.tiles(), TILES_AT_ONCE);
-      try (DeviceBuffer features = stream.device().allocate("image features", weights.newline().dtype(), tableRows, hidden);
-          PatchEmbedding patches = patchEmbedding(atOnce);
-          SigLipVision vision = new SigLipVision(tower, weights, kernels, stream, gemm, patches, atOnce)) {
-        int pixels = image.pixels().length / image.tiles();
-        for (int first = 0; first < image.tiles(); first += atOnce) {
-          int tiles = Math.min(atOnce, image.tiles() - first);
-          int rows = tiles * tower.positions();
-          vision.encode(Arrays.copyOfRange(image.pixels(), first * pixels, (first + tiles) * pixels), tiles,
-              features.slice((long) first * tower.positions() * hidden, rows, hidden));
-        }
-        stream.copy(weights.newline(), features.slice((long) (tableRows - 1) * hidden, hidden));
-        blend(image.rows(), features, target, tableRows, hidden);
-        stream.synchronize();
+      if (memory == null || !memory.serves(image)) {
+        int tiles = Math.max(image.tiles(), memory == null ? 0 : memory.tiles());
+        int rows = Math.max(image.rows().rows(), memory == null ? 0 : memory.rows());
+        forget(); // before the allocation: both at once may not fit
+        memory = new SigLipMemory(SigLipTower.this, kernels, stream, gemm, conv, tiles, rows);
+      }
+      memory.encode(image, target);
+      if (SigLipVision.bytes(config, target.dtype(), memory.tiles()) > KEPT_BYTES) {
+        forget();
       }
     }
 
-    private PatchEmbedding patchEmbedding(int maxTiles) {
-      DeviceBuffer weight = weights.patchEmbedding().weight();
-      return conv != null ? new PatchEmbedding.ByConvolution(config.sigLip(), weight, conv, maxTiles)
-          : new PatchEmbedding.ByProduct(config.sigLip(), weight, kernels, stream, gemm, maxTiles);
-    }
-
-    private void blend(RowBlend rows, DeviceBuffer features, DeviceBuffer target, int tableRows, int hidden) {
-      try (DeviceBuffer index = stream.device().allocate("mosaic index", DType.I32, rows.index().length);
-          DeviceBuffer weight = stream.device().allocate("mosaic weights", DType.F32, rows.weight().length)) {
-        index.set(stream, rows.index());
-        weight.set(stream, rows.weight());
-        kernels.blendRows.launch(stream, features, index, weight, target, rows.rows(), hidden, tableRows);
-        stream.synchronize();
+    private void forget() {
+      if (memory != null) {
+        memory.close();
+        memory = null;
       }
     }
 
     @Override
     public void close() {
+      forget();
       if (conv != null) {
         conv.close();
       }

@@ -15,6 +15,9 @@ import java.util.List;
 
 /** The weights of a family's vision tower and of what follows it, and the encoders that use them. */
 public sealed interface VisionTower permits QwenVlTower, SigLipTower, NoTower {
+  /** What a session keeps for its next image at most. A larger image gives its memory back, for it may be needed elsewhere. */
+  long KEPT_BYTES = 512L << 20;
+
   /** The tower of the configuration's family. */
   static VisionTower load(WeightUploader uploader, ModelConfig config) {
     return switch (config.family()) {

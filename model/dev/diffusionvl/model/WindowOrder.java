@@ -72,6 +72,14 @@ public record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y
     return inverse;
   }
 
+  /** Adds one segment per range of rows, as those of {@link #segments}. */
+  static void addSegments(Segments segments, int... bounds) {
+    for (int i = 0; i + 1 < bounds.length; i++) {
+      int begin = bounds[i];
+      segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
+    }
+  }
+
   /**
    * Uploads one segment per range of rows. A row's slot is its own number, and a row sees the rows of its range.
    *
@@ -80,10 +88,7 @@ public record WindowOrder(int unit, int[] unitOrder, int[] windowBounds, int[] y
   public static Segments segments(Device device, Stream stream, int... bounds) {
     try (DeviceScope scope = new DeviceScope(device)) {
       Segments segments = scope.own(new Segments(device, bounds.length - 1));
-      for (int i = 0; i + 1 < bounds.length; i++) {
-        int begin = bounds[i];
-        segments.add(begin, bounds[i + 1] - begin, begin, begin, 0, 0, Segments.Own.SELF);
-      }
+      addSegments(segments, bounds);
       segments.upload(stream);
       scope.keep(); // the segments are the caller's
       return segments;

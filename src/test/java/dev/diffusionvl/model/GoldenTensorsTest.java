@@ -66,11 +66,10 @@ class GoldenTensorsTest {
           assertEquals(pixels[pixelAt + i], values.values()[i], 1e-6, "pixel value");
         }
         pixelAt += values.values().length;
-        try (QwenVlVision vision = new QwenVlVision(device, DType.F32, model.config().vision(), ((QwenVlTower) model.vision()).weights(),
-            model.kernels(),
-                stream, gemm, values.gridHeight(), values.gridWidth());
-            DeviceBuffer out = device.allocate("features", DType.F32, vision.rows(), hidden)) {
-          vision.encode(values.values(), out);
+        try (QwenVlVision vision = new QwenVlVision(model.config().vision(), ((QwenVlTower) model.vision()).weights(), model.kernels(),
+                stream, gemm, values.gridHeight() * values.gridWidth());
+            DeviceBuffer out = device.allocate("features", DType.F32, values.gridHeight() * values.gridWidth() / 4, hidden)) {
+          vision.encode(values, out);
           float[] own = vision.towerOutput().getFloats(stream);
           assertClose("vision_tower_output", Arrays.copyOfRange(tower, towerAt, towerAt + own.length), own);
           towerAt += own.length;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.diffusionvl.loader.PixelValues;
 import dev.diffusionvl.loader.Safetensors;
 import dev.diffusionvl.loader.SafetensorsWriter;
 import dev.diffusionvl.loader.TestCheckpoints;
@@ -191,9 +192,9 @@ class PaddedWeightsTest {
 
   private float[] encode(VisionWeights weights, float[] pixels) {
     try (Gemm gemm = new Gemm(stream);
-        QwenVlVision vision = new QwenVlVision(device, DType.F32, CONFIG, weights, new Kernels(device), stream, gemm, 4, 6);
-        DeviceBuffer out = device.allocate("features", DType.F32, vision.rows(), 64)) {
-      vision.encode(pixels, out);
+        QwenVlVision vision = new QwenVlVision(CONFIG, weights, new Kernels(device), stream, gemm, 4 * 6);
+        DeviceBuffer out = device.allocate("features", DType.F32, 6, 64)) {
+      vision.encode(new PixelValues(pixels, 4, 6), out);
       return out.getFloats(stream);
     }
   }

@@ -92,7 +92,8 @@ class SampleSlicesTest extends OpTest {
         Draws drawn = draw(dtype, logits, 1, new Sample.Rule(temperature, topK, topP, -1, 0, true), false, new double[] {uniform});
         int token = drawn.tokens[0];
         double before = Arrays.stream(distribution, 0, token).sum();
-        String what = "%s k %d p %s T %s u %s: %d after %s, seed %d".formatted(dtype, topK, topP, temperature, uniform, token, before, seed);
+        String what = "%s k %d p %s T %s u %s: %d after %s, seed %d".formatted(dtype, topK, topP, temperature, uniform, token, before,
+            seed);
         assertTrue(before - 1e-5 <= uniform && uniform <= before + distribution[token] + 1e-5, what);
         assertEquals(distribution[token], drawn.probabilities[0], 1e-5 * distribution[token], what);
       }
