@@ -27,6 +27,11 @@ public enum Change {
    * rows share a block and what it reads of the L2 cache. Built.
    */
   RANGES(true),
+  /**
+   * The spans of a product in even shares for the blocks that a GPU runs at once, instead of one a block and a last wave of few; a span
+   * between two blocks is handed on with its sums, so no bit changes (docs/persistent-forward.md, "Even shares"). Not built.
+   */
+  SHARES(false),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
   PERSISTENT(false);
 

@@ -36,6 +36,7 @@ public final class TimeModel {
   private static final double SECOND_FENCE = 0.2; // by every thread
   private static final double EACH_PART = 0.12; // partial sums added up, asked for in rounds of one to four
   private static final double FOUR_PARTS = 0.35; // asked for together
+  private static final double HANDED_ON = 0.6; // sums of a span that another block began, from the L2 cache
   private static final double EPILOGUE = 0.4;
   private static final double OPERAND = 0.2; // of that, where it waits to know the rows' segments
   private static final double DRAIN = 0.2;
@@ -150,13 +151,14 @@ public final class TimeModel {
     long ring = (form.stages(m) - 1L) * form.unitBytes();
     double stream = 0;
     int waves = 0;
-    for (int left = split.blocks(); left > 0; left -= resident) {
+    boolean shares = changes.contains(Change.SHARES) && split.blocks() > resident;
+    for (int left = shares ? resident : split.blocks(); left > 0; left -= resident) {
       int blocks = Math.min(left, resident);
-      stream += (double) bytes * blocks / split.blocks() / rate((double) blocks * ring) * 1e6;
+      stream += (double) bytes * (shares ? 1 : (double) blocks / split.blocks()) / rate((double) blocks * ring) * 1e6;
       waves++;
     }
     int parts = Math.ceilDiv(split.chunks(), split.span()) + (split.chunks() % split.span() == 0 ? 0 : 1);
-    double tail = tail(Math.max(1, parts), ends == Ends.NORMS_AND_ASKS, rows);
+    double tail = tail(Math.max(1, parts), ends == Ends.NORMS_AND_ASKS, rows) + (shares ? HANDED_ON : 0);
     return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, ends);
   }
 

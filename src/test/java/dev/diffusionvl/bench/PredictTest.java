@@ -91,6 +91,10 @@ class PredictTest {
       assertEquals(total + longer, millis("--shape", "3b", "--device", "h100", "--without", change), 0.002 * total);
     }
     assertTrue(rows.get("with persistent").get("ms").asDouble() < 0, "it subsumes the overlap");
+    assertEquals(0, rows.get("with shares").get("ms").asDouble(), "the spans are made for an H100");
+    for (String device : List.of("a100", "rtx4090")) {
+      assertTrue(predict("--shape", "3b", "--device", device).get("with shares").get("ms").asDouble() < 0, device);
+    }
   }
 
   /** What the changes to the kernels were made for; and no pass is faster than the memory, or than one kernel without any boundary. */
