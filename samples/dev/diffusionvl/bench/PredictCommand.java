@@ -151,14 +151,18 @@ final class PredictCommand implements Callable<Integer> {
     return new ParameterException(spec.commandLine(), message);
   }
 
-  /** The kernel's measured time in rows of dvl bench kernels: the last of the same operation that reads about as many bytes. */
-  private static double micros(List<JsonNode> rows, KernelTime kernel) {
+  /**
+   * The kernel's measured time in rows of dvl bench kernels: the last of the same operation that reads about as many bytes; of attention,
+   * that of this pass.
+   */
+  private double micros(List<JsonNode> measured, KernelTime kernel) {
     String op = kernel.kernel().split(" ")[0];
+    String seen = (rows <= 8 ? rows + "" : rows / 8 + " x 8") + " rows, ctx " + context;
     double found = Double.NaN;
-    for (JsonNode row : rows) {
+    for (JsonNode row : measured) {
       double ratio = row.path("bytes").asDouble() / Math.max(1, kernel.bytes());
       if (row.path("bench").asText().equals("kernel") && row.path("op").asText().equals(op) && ratio > 0.95 && ratio < 1.1
-          && !row.path("shape").asText().contains(" grid ")) {
+          && !row.path("shape").asText().contains(" grid ") && (!op.equals("attention") || row.path("shape").asText().equals(seen))) {
         found = row.path("us").asDouble();
       }
     }

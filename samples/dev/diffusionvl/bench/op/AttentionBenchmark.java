@@ -11,7 +11,7 @@ import dev.diffusionvl.runtime.op.Segments;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
-/** attention: a block behind a context, a whole prompt by blocks or causal, or an image's patches in windows. */
+/** attention: a block behind a context, several behind the same, a whole prompt by blocks or causal, or an image's patches in windows. */
 public final class AttentionBenchmark extends KernelBenchmark {
   private final int rows;
   private final int heads;
@@ -36,6 +36,19 @@ public final class AttentionBenchmark extends KernelBenchmark {
     benchmark.segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
     benchmark.segments.upload(bench.stream());
     benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows, slots) : null;
+    return benchmark;
+  }
+
+  /** As many blocks of {@code rows} rows as speculation carries, which all see the {@code context} cached rows. */
+  public static AttentionBenchmark drafts(Workbench bench, int blocks, int rows, int context) {
+    var c = bench.config().text();
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, blocks + " x " + rows + " rows, ctx " + context, blocks * rows, c.heads(),
+        c.kvHeads(), c.headDim(), context, row -> 0, row -> context, blocks);
+    for (int i = 0; i < blocks; i++) {
+      benchmark.segments.add(i * rows, rows, 0, 0, 0, context, Segments.Own.NONE);
+    }
+    benchmark.segments.upload(bench.stream());
+    benchmark.workspace = new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), blocks, rows, context);
     return benchmark;
   }
 

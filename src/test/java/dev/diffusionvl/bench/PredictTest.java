@@ -147,12 +147,16 @@ class PredictTest {
         {"bench":"kernel","op":"skinny_qkv","bytes":10600000,"us":10.5,"gpu":true}
         {"bench":"kernel","op":"skinny_residual","bytes":8500000,"us":8.8,"gpu":true}
         {"bench":"kernel","op":"skinny_residual","bytes":45200000,"us":22.2,"gpu":true}
+        {"bench":"kernel","op":"attention","shape":"8 rows, ctx 1000","bytes":1030000,"us":6.5,"gpu":true}
+        {"bench":"kernel","op":"attention","shape":"8 x 8 rows, ctx 1000","bytes":1060000,"us":9.5,"gpu":true}
+        {"bench":"kernel","op":"attention","shape":"8 rows, ctx 1000, not split","bytes":1030000,"us":20.5,"gpu":true}
         {"bench":"kernel","op":"skinny_swiglu","bytes":90300000,"us":99,"gpu":false}
         {"bench":"forward","engine":"dvl","shape":"3b","context":1000,"rows":8,"mode":"graph","gemm":"own","ms":3.1,"gpu":true}
         """);
     Map<String, JsonNode> rows = predict("--shape", "3b", "--device", "h100", "--measured", file.toString());
     assertEquals(10.5, rows.get("skinny_qkv").get("measured_us").asDouble());
     assertEquals(8.8, rows.get("skinny_residual o").get("measured_us").asDouble());
+    assertEquals(6.5, rows.get("attention").get("measured_us").asDouble());
     assertEquals(22.2, rows.get("skinny_residual down").get("measured_us").asDouble());
     assertTrue(rows.get("skinny_swiglu").get("measured_us").isNull(), "a rehearsal measures nothing");
     assertEquals(3100, rows.get("forward").get("measured_us").asDouble());
