@@ -127,6 +127,8 @@ kernels() {
     run kernels 150 "$home/dvl" bench kernels --shape 7b --out "$rows"
     run kernels 150 "$home/dvl" bench kernels --shape 7b --weights fp8 --weights int4 --only skinny_swiglu --only skinny_qkv \
       --only skinny_residual --only skinny_confidence --only expand_weights --out "$rows"
+    run kernels 100 "$home/dvl" bench kernels --shape 7b --ring --only skinny_swiglu --only skinny_qkv --only skinny_residual \
+      --only skinny_confidence --out "$rows"
     run kernels 100 "$home/dvl" bench kernels --shape 3b --out "$rows"
   fi
 }
@@ -149,13 +151,15 @@ predicted() {
   run predicted 30 "$home/dvl" bench predict --shape "$1" --device $known --measured "$rows"
 }
 
-# models SHAPE OPTIONS...: ours with and without overlap, eager and compiled in turn, ours once more at the end to show drift
+# models SHAPE OPTIONS...: ours with and without overlap and bulk copies, eager and compiled in turn, ours once more at the end
 models() {
   local shape=$1 length=128
   shift
   $rehearse && length=16
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
   run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --tokenizer $tokenizer --out "$rows" "$@"
+  run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --ring --tokenizer $tokenizer \
+    --out "$rows" "$@"
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --rows 64 --weights fp8 --weights int4 \
     --tokenizer $tokenizer --out "$rows" "$@"
   run models 60 "$home/dvl" bench generate --shape "$shape" --gemm own --overlap --gen-length $length --tokenizer $tokenizer \

@@ -143,9 +143,11 @@ __device__ __forceinline__ void normalise_unit(const Product<T, W>& p, unsigned 
   });
 }
 
-// Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over.
+// Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over. By all
+// threads of the block; `multiplies` is false in those that have no sums.
 template <int M, int AtOnce>
-__device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile, int chunks, int begin, int end, float (&sum)[M / 8][4]) {
+__device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile, int chunks, int begin, int end, float (&sum)[M / 8][4],
+                                             bool multiplies = true) {
   const int tile_begin = tile * chunks, tile_end = tile_begin + chunks;
   if (begin <= tile_begin && tile_end <= end) return true;
   // A block's range may end in one shared tile and have begun in another.
@@ -154,9 +156,11 @@ __device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile,
     return split.partials + (int64_t(block * 2 + which) * (M / 8) + m) * (kTile * 8) + threadIdx.x * 4;
   };
 #pragma unroll
-  for (int m = 0; m < M / 8; m++) store<4>(slot(blockIdx.x, m), sum[m]);
+  for (int m = 0; m < M / 8; m++)
+    if (multiplies) store<4>(slot(blockIdx.x, m), sum[m]);
   const int first = tile_begin / split.span, last = (tile_end - 1) / split.span;
   if (!last_block(split.arrived + first, unsigned(last - first + 1))) return false;
+  if (!multiplies) return true;
   // Asked for together, so that they take one trip to the L2 cache, as far as registers go. Behind the first, they lie equally far apart.
   constexpr int64_t kApart = int64_t(2) * M * kTile;
   const auto load = [](const float* from) { return __ldcg(reinterpret_cast<const float4*>(from)); };
@@ -181,17 +185,19 @@ __device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile,
 // Hands the sums to the epilogue, 8 rows of x at a time.
 template <int M, class Epilogue>
 __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float* columns, int rows, int tile, const Epilogue& epilogue,
-                                            typename Epilogue::Operands operands) {
+                                            typename Epilogue::Operands operands, bool multiplies = true) {
   const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
 #pragma unroll
   for (int m = 0; m < M / 8; m++) {
     if (m * 8 < rows) {
       __syncthreads();
       float* const to = columns + lane % 4 * 2 * kColumnsPitch + warp * 16 + lane / 4;
-      to[0] = sum[m][0], to[kColumnsPitch] = sum[m][1];
-      to[8] = sum[m][2], to[kColumnsPitch + 8] = sum[m][3];
+      if (multiplies) {
+        to[0] = sum[m][0], to[kColumnsPitch] = sum[m][1];
+        to[8] = sum[m][2], to[kColumnsPitch + 8] = sum[m][3];
+      }
       __syncthreads();
-      if (m * 8 + warp < rows) {
+      if (multiplies && m * 8 + warp < rows) {
         if constexpr (!kEarly<M>) operands = epilogue.ask(m * 8 + warp, tile);
         epilogue(m * 8 + warp, tile, columns + warp * kColumnsPitch, operands);
       }

@@ -205,13 +205,19 @@ struct PackedWeights {
 
 }  // namespace dvl
 
-// Parameters of a kernel for its weights, and the weights that they make, by form; T is the activations' type.
+// By form: a kernel's parameters for its weights, and the weights that they make, T being the activations' type; its threads, its product.
 #define DVL_PARAMETERS_dense(T) const T* w
 #define DVL_PARAMETERS_fp8(T) const unsigned char* codes, const float* scales, const unsigned char* zeros, int shift
 #define DVL_PARAMETERS_int4(T) DVL_PARAMETERS_fp8(T)
 #define DVL_WEIGHTS_dense(T) dvl::DenseWeights<T>{w}
 #define DVL_WEIGHTS_fp8(T) dvl::PackedWeights<dvl::Fp8Code<T>>{codes, scales, zeros, shift}
 #define DVL_WEIGHTS_int4(T) dvl::PackedWeights<dvl::Int4Code<T>>{codes, scales, zeros, shift}
+#define DVL_THREADS_dense dvl::kSkinnyThreads
+#define DVL_THREADS_fp8 DVL_THREADS_dense
+#define DVL_THREADS_int4 DVL_THREADS_dense
+#define DVL_PRODUCT_dense dvl::skinny_product
+#define DVL_PRODUCT_fp8 DVL_PRODUCT_dense
+#define DVL_PRODUCT_int4 DVL_PRODUCT_dense
 
 // KERNEL(M, T, FORM, suffix) for every M, type and form.
 #define DVL_SKINNY_INSTANCES(KERNEL) \

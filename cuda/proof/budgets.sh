@@ -8,6 +8,7 @@ shift
 for architecture in "$@"; do
   for source in "$(dirname "$0")"/../*.cu; do
     report=$folder/$architecture/$(basename "$source" .cu).txt
+    [ -f "$report" ] || continue  # not for this architecture
     awk -v architecture="$architecture" '
       /Compiling entry function/ { split($0, part, "\047"); kernel = part[2] }
       /Used [0-9]+ registers/ {
@@ -28,7 +29,9 @@ done | LC_ALL=C sort | awk -v list="$*" '
     return n
   }
   function row() {
-    printf "%s\t%s\t%s", kernel, shared, code; for (i = 1; i <= n; i++) printf "\t%s", registers[architectures[i]]; print ""
+    printf "%s\t%s\t%s", kernel, shared, code
+    for (i = 1; i <= n; i++) printf "\t%s", architectures[i] in registers ? registers[architectures[i]] : "-"
+    print ""
   }
   BEGIN {
     shared = 0; n = split(list, architectures, " "); printf "kernel\tshared\tcode"

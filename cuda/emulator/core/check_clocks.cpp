@@ -35,6 +35,21 @@ void for_threads(const Worker& w, const uint32_t* lanes, F f) {
       f(warp * kWarpSize + static_cast<unsigned>(__builtin_ctz(left)));
 }
 
+// for (each entry of a clock that is in use)
+template <class F>
+void for_entries(const Worker& w, F f) {
+  for (size_t i = 0; i < w.threads; i++) f(i);
+  for (size_t i = kMaxThreads; i < kMaxThreads + w.mbarriers.size(); i++) f(i);
+}
+
+// A clock that has seen nothing; mbarriers may be initialised later.
+Clock* empty_clock(CheckState& c, const Worker& w) {
+  Clock* clock = take_clock(c);
+  std::memset(clock->seen, 0, w.threads * sizeof clock->seen[0]);
+  std::memset(clock->seen + kMaxThreads, 0, kMaxMbarriers * sizeof clock->seen[0]);
+  return clock;
+}
+
 }  // namespace
 
 void prepare(Worker& w) {
@@ -60,13 +75,11 @@ void block_end(Worker&) {}
 
 void synchronise(Worker& w, const uint32_t* lanes) {
   CheckState& c = *w.check;
-  Clock* met = take_clock(c);
-  std::memset(met->seen, 0, w.threads * sizeof met->seen[0]);
+  Clock* met = empty_clock(c, w);
   const Clock* last = nullptr;  // neighbours mostly share one
   for_threads(w, lanes, [&](unsigned i) {
     const Clock* clock = c.thread[i].clock;
-    if (clock && clock != last)
-      for (unsigned k = 0; k < w.threads; k++) met->seen[k] = std::max(met->seen[k], clock->seen[k]);
+    if (clock && clock != last) for_entries(w, [&](size_t k) { met->seen[k] = std::max(met->seen[k], clock->seen[k]); });
     last = clock;
   });
   for_threads(w, lanes, [&](unsigned i) { met->seen[i] = c.thread[i].epoch; });
@@ -76,6 +89,50 @@ void synchronise(Worker& w, const uint32_t* lanes) {
     c.thread[i].epoch++;
     met->references++;
   });
+}
+
+void mbarrier_initialised(unsigned barrier) {
+  MbarrierClock*& m = worker->check->mbarrier[barrier];
+  if (!m) m = static_cast<MbarrierClock*>(std::malloc(sizeof *m));
+  if (!m) std::abort();
+  std::memset(m, 0, sizeof *m);
+  m->initialised = now(*worker->check, self->linear);
+}
+
+void mbarrier_used(unsigned barrier, Site site) {
+  const CheckState& c = *worker->check;
+  const Past initialised = c.mbarrier[barrier]->initialised;
+  if (!ordered(c, self->linear, initialised))
+    found({nullptr, site}, "race: use of an mbarrier that thread %u initialised, with no barrier between", initialised.thread);
+}
+
+void mbarrier_arrived(unsigned barrier) {
+  const Worker& w = *worker;
+  CheckState& c = *w.check;
+  ThreadClock& me = c.thread[self->linear];
+  uint32_t* arrived = c.mbarrier[barrier]->arrived;
+  if (me.clock) for_entries(w, [&](size_t k) { arrived[k] = std::max(arrived[k], me.clock->seen[k]); });
+  arrived[self->linear] = me.epoch++;
+}
+
+void mbarrier_completed(unsigned barrier) {
+  const Worker& w = *worker;
+  MbarrierClock& m = *w.check->mbarrier[barrier];
+  std::memcpy(m.ended, m.arrived, sizeof m.ended);
+  std::memset(m.arrived, 0, sizeof m.arrived);
+  m.ended[kMaxThreads + barrier] = w.mbarriers[barrier].phases;
+}
+
+void mbarrier_acquired(unsigned barrier) {
+  const Worker& w = *worker;
+  CheckState& c = *w.check;
+  ThreadClock& me = c.thread[self->linear];
+  const uint32_t* ended = c.mbarrier[barrier]->ended;
+  Clock* now = empty_clock(c, w);
+  for_entries(w, [&](size_t k) { now->seen[k] = me.clock ? std::max(me.clock->seen[k], ended[k]) : ended[k]; });
+  drop_clock(c, me.clock);
+  me.clock = now;
+  now->references = 1;
 }
 
 void found(Place place, const char* format, ...) {

@@ -67,6 +67,11 @@ bool byte_is_fine(Worker& w, unsigned me, const Byte& b, SharedAccess kind, Plac
     return false;
   }
   const bool both_atomic = kind == SharedAccess::kAtomic && s.written_atomic;
+  if (!both_atomic && !ordered(c, me, s.writer) && s.writer.thread >= kMaxThreads) {
+    found(place, "race: %s of %s+%zu, written by a bulk copy whose mbarrier this thread has not waited for", verb(kind), b.arena.name,
+          b.offset);
+    return false;
+  }
   if (!both_atomic && !ordered(c, me, s.writer)) {
     found(place, "race: %s of %s+%zu, written by thread %u with no barrier between", verb(kind), b.arena.name, b.offset,
           s.writer.thread);
@@ -107,6 +112,18 @@ void shared_access(Worker& w, const char* p, size_t n, SharedAccess kind, Place 
     if (fine) fine = byte_is_fine(w, me, byte, kind, place);
     if (!fine || kind != SharedAccess::kRead) mark_written(c, me, s, kind);
     else mark_read(w, me, s);
+  }
+}
+
+void bulk_copy_done(void* shared, size_t n, unsigned barrier) {
+  const Worker& w = *worker;
+  const Past writer{w.mbarriers[barrier].phases + 1, static_cast<uint16_t>(kMaxThreads + barrier)};
+  SharedShadow* s = w.check->shared + (static_cast<char*>(shared) - w.shared);
+  for (size_t i = 0; i < n; i++) {
+    s[i].writer = writer;
+    s[i].state = ByteState::kWritten;
+    s[i].readers = 0;
+    s[i].written_atomic = false;
   }
 }
 

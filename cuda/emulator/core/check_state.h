@@ -3,7 +3,8 @@
 //
 // Every thread counts epochs: 1 at the start of its block, one more after each synchronisation. A clock says up to which
 // epoch of every other thread things happened before "now". Threads that met at a barrier share one clock (they then know
-// the same), so a barrier costs one clock for all, and an access compares two numbers.
+// the same), so a barrier costs one clock for all, and an access compares two numbers. What a bulk copy writes counts as written by its
+// mbarrier: one more thread, whose epochs are the phases.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,18 +16,24 @@ namespace emu {
 
 struct Clock {
   uint32_t references;
-  uint32_t seen[kMaxThreads];  // epochs of other threads that happened before
-};
-
-struct ThreadClock {
-  Clock* clock;  // nullptr: nothing seen yet
-  uint32_t epoch;
+  uint32_t seen[kMaxThreads + kMaxMbarriers];  // epochs of other threads that happened before
 };
 
 // An access that later ones must be ordered against.
 struct Past {
   uint32_t epoch;
   uint16_t thread;
+};
+
+// What happened before the arrivals of the present phase, and before the end of the last one.
+struct MbarrierClock {
+  Past initialised;
+  uint32_t arrived[kMaxThreads + kMaxMbarriers], ended[kMaxThreads + kMaxMbarriers];
+};
+
+struct ThreadClock {
+  Clock* clock;  // nullptr: nothing seen yet
+  uint32_t epoch;
 };
 
 enum class ByteState : uint8_t { kNeverWritten, kWritten, kCopyInFlight };
@@ -45,6 +52,7 @@ struct CheckState {
   ThreadClock thread[kMaxThreads];
   SharedShadow* shared;    // kSharedCapacity of them, all zero for unused bytes
   size_t shared_dirty;     // how many may be in use
+  MbarrierClock* mbarrier[kMaxMbarriers];  // nullptr: not used so far
   Clock* free_clocks;      // each keeps the next one in its own memory
 };
 

@@ -77,6 +77,18 @@ EMU_API void cp_async(void* shared, const void* global, uint32_t bytes, uint32_t
 EMU_API void cp_async_commit();
 EMU_API void cp_async_wait(int groups_in_flight);
 
+// ---- mbarriers and bulk copies (compute capability 9.0). An mbarrier counts arrivals, and bytes that were expected and have not come.
+// A bulk copy of one thread takes place at any time from its issue on (option cp; by default when no thread can go on) and takes its bytes
+// off the count. `tensor_copy` copies a box of a tensor map (tensor_map.h), zeros where it is outside the tensor.
+EMU_API void mbarrier_init(void* barrier, uint32_t arrivals, Site site);
+EMU_API void mbarrier_fence(Site site);  // copies may name the mbarriers that this thread has initialised
+EMU_API void mbarrier_expect(void* barrier, uint32_t bytes, Site site);
+EMU_API void mbarrier_arrive(void* barrier, uint32_t arrivals, Site site);
+EMU_API void mbarrier_wait(void* barrier, uint32_t parity, Site site);  // until the phase of that parity is complete
+EMU_API bool mbarrier_test(void* barrier, uint32_t parity, Site site);  // whether it is
+EMU_API void bulk_copy(void* shared, const void* global, uint32_t bytes, void* barrier, Site site);
+EMU_API void tensor_copy(void* shared, const void* map, int rank, const int32_t* at, void* barrier, Site site);
+
 // ---- between blocks: the old value of the counter, which goes on to the next one, after `last` to 0. For the check build this
 // orders what blocks did before they arrived before what later ones do afterwards.
 EMU_API unsigned arrive(unsigned* counter, unsigned last, Site site);

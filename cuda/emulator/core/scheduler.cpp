@@ -45,7 +45,8 @@ inline Fiber* take(Worker& w, unsigned warp, unsigned lane) {
 
 // The next thread to run, no longer marked ready; nullptr if all wait. Stays with a warp as long as it can.
 inline Fiber* take_next(Worker& w) {
-  if (!w.ready_warps) return nullptr;
+  while (!w.ready_warps)
+    if (!w.alive || !do_bulk_copy(w)) return nullptr;
   unsigned warp = w.current_warp;
   if (!w.warp[warp].ready || w.order == Order::kRandom) warp = pick_bit(w, w.ready_warps);
   return take(w, warp, pick_bit(w, w.warp[warp].ready));
@@ -211,6 +212,7 @@ const char* describe(Op op) {
     case Op::kLdmatrixTransposed: return "ldmatrix";
     case Op::kMma:
     case Op::kMmaF16: return "mma";
+    case Op::kMbarrier: return "an mbarrier";
     default: return "a warp vote or reduction";
   }
 }
@@ -225,8 +227,12 @@ void report_deadlock(Worker& w) {
     const Fiber& f = w.fiber[i];
     if (!(w.warp[f.warp].alive >> f.lane & 1)) continue;
     if (last && last->op == f.op && same_place(last->site, f.site)) continue;
+    char lacks[100] = "";
+    for (const Mbarrier& m : w.mbarriers)
+      if (f.op == Op::kMbarrier && m.waiting[f.warp] >> f.lane & 1) mbarrier_lacks(w, m, lacks, sizeof lacks);
     used += std::snprintf(text + used, sizeof text - used, "%s thread %u on at line %u for %s", shown ? "," : "", i,
-                          line_of(f.site), describe(f.op));
+                          line_of(f.site), *lacks ? lacks : describe(f.op));
+    used = std::min(used, sizeof text - 1);
     last = &f;
     shown++;
   }
@@ -253,7 +259,11 @@ void set_ready(Worker& w, unsigned warp, uint32_t lanes) {
   w.yields = 0;  // somebody got further
 }
 
-void wait_here(Worker& w) { leave(w, &running()->sp, take_next(w)); }
+void wait_here(Worker& w) {
+  Fiber* const me = running();
+  Fiber* const next = take_next(w);
+  if (next != me) leave(w, &me->sp, next);  // else a bulk copy has ended its wait
+}
 
 void yield_thread(Site site) {
   if (++worker->yields > kMaxYields) give_up(site, "a thread spins for something that never comes");
@@ -284,6 +294,7 @@ void run_block(Worker& w, uint64_t block) {
     drop_block(w);
     w.job->failed = true;
   } else {
+    bulk_copies_block_end(w);
     shared_block_end(w);
     check::block_end(w);
   }

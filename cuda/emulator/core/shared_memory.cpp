@@ -37,6 +37,8 @@ void check_limits(const Worker& w, size_t size, const char* name) {
 
 void shared_block_start(Worker& w) {
   w.arenas.clear();
+  w.mbarriers.clear();
+  w.bulk_copies.clear();
   std::memset(w.shared - kRedZone, kRedZoneByte, kRedZone);
   add_arena(w, nullptr, w.shared, w.job->config.dynamic_smem, "dynamic shared memory");
 }

@@ -13,6 +13,7 @@
 #include "device_code.h"
 #include "launch.h"
 #include "options.h"
+#include "tensor_map.h"
 
 namespace emu {
 
@@ -21,7 +22,7 @@ constexpr uint32_t kFullMask = ~0u;
 
 // ---- what a fiber waits for
 enum class Op : uint8_t { kNone, kBlockBarrier, kWarpBarrier, kShuffle, kCombine, kLdmatrix, kLdmatrixTransposed, kMma, kMmaF16,
-                         kReduce };
+                         kMbarrier, kReduce };
 // A reduction is kReduce + its kind, so that two different ones never match.
 constexpr Op reduce_op(Reduce r) { return static_cast<Op>(static_cast<int>(Op::kReduce) + static_cast<int>(r)); }
 
@@ -78,6 +79,28 @@ struct CopyQueue {
   uint32_t committed = 0;    // groups so far
 };
 
+// ---- mbarriers and bulk copies, in mbarrier.cpp and bulk_copy.cpp
+constexpr unsigned kMaxMbarriers = 64;  // of a block
+struct Mbarrier {
+  const char* at;
+  uint32_t arrivals, pending;  // of a phase; of them, still to come
+  int64_t bytes;               // expected and not yet there
+  uint32_t phases;             // complete ones
+  uint32_t copies;             // on their way
+  unsigned owner;              // the thread that initialised it
+  bool visible;                // to copies: the owner has fenced
+  uint32_t waiting[kMaxWarps];
+};
+struct BulkCopy {
+  char* to;
+  const char* from;
+  uint32_t bytes;
+  unsigned barrier;
+  TensorMap map;  // if from is nullptr: the box at `at` of this
+  int32_t at[kMaxTensorRank];
+  Site site;
+};
+
 constexpr size_t kStackBytes = 64 << 10, kStackGuard = 4096;
 
 struct CheckState;  // check build only
@@ -110,6 +133,8 @@ struct Worker {
   size_t shared_used = 0;  // from `shared`, red zones included
   std::vector<Arena> arenas;
   CopyQueue copy_queue[kMaxThreads];
+  std::vector<Mbarrier> mbarriers;   // of the running block
+  std::vector<BulkCopy> bulk_copies;  // that have not taken place
 
   void* fault_address = nullptr;
   const void* fault_pc = nullptr;
@@ -144,6 +169,15 @@ void barrier_thread_exit(Worker& w);
 void copies_thread_exit(Worker& w, Fiber& f);
 void shared_block_start(Worker& w);
 void shared_block_end(Worker& w);
+
+// ---- mbarrier.cpp, bulk_copy.cpp
+Mbarrier& mbarrier_at(Worker& w, const void* barrier, const char* what, Site site);  // gives up where there is none
+inline bool mbarrier_passed(const Mbarrier& m, uint32_t parity) { return (m.phases & 1) != (parity & 1); }
+void mbarrier_settle(Worker& w, Mbarrier& m, Site site);  // ends the phase if nothing is missing
+void mbarrier_lacks(const Worker& w, const Mbarrier& m, char* text, size_t capacity);  // for reports
+bool do_bulk_copy(Worker& w);                             // one that is on its way; false: there is none
+void bulk_copies_maybe(Worker& w);                        // as the option cp says
+void bulk_copies_block_end(Worker& w);
 
 // Is [p, p + n) inside one arena? Otherwise its name is nullptr.
 const Arena* find_arena(const Worker& w, const void* p, size_t n);

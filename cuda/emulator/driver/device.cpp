@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initialisation and the device: one, an imaginary GPU of compute capability 8.0 whose multiprocessors are the CPUs.
+// Initialisation and the device: one, an imaginary GPU of compute capability 9.0 whose multiprocessors are the CPUs.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -43,7 +43,7 @@ constexpr Attribute ATTRIBUTES[] = {
     {39, THREADS_PER_MULTIPROCESSOR},
     {40, 1},                         // copy engines
     {41, 1},                         // unified addressing
-    {75, 8},                         // compute capability
+    {75, 9},                         // compute capability
     {76, 0},
     {78, 1},                         // stream priorities
     {79, 1},                         // L1 for globals and locals

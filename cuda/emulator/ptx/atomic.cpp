@@ -125,7 +125,17 @@ void fence(Context& c, const Ins&, uint32_t lanes) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 void block_fence(Context&, const Ins&, uint32_t) {}
+void mbarrier_init_fence(Context& c, const Ins& i, uint32_t lanes) {
+  each_lane(lanes, [&](unsigned l) { c.machine->speak_for(*c.warp, l), mbarrier_fence(site_of(c, i)); });
+}
 void make_fence(Decoder& d) {
+  // Between accesses of threads and those of bulk copies: the latter see mbarriers that were initialised before.
+  if (d.take("mbarrier_init") || (d.take("proxy") && d.take("async"))) {
+    d.take("release");
+    d.take_one({"cluster", "shared::cta", "shared::cluster", "global"});
+    d.out.run = &mbarrier_init_fence;
+    return d.done(0);
+  }
   d.take_one({"sc", "acq_rel", "acquire", "release"});
   const int scope = d.take_one({"cta", "cluster", "gpu", "sys", "gl"});
   if (scope < 0) d.unknown();

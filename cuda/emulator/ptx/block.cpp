@@ -14,6 +14,7 @@ void Machine::prepare(const Function& kernel, void** args) {
   std::memset(barriers_, 0, sizeof barriers_);
   for (Range& r : known) r = {};
   alive_ = worker.threads;
+  tests_ = 0;
   last_warp_ = worker.order == Order::kReverse ? 0 : worker.warps - 1;
 
   // Symbols of this launch: addresses of shared variables, then of the kernel's parameters
@@ -51,7 +52,7 @@ void Machine::start_warp(Warp& w, const Function& kernel) {
   frame->depth = 0;
   place_addresses(w, frame);
   w.strands = 1;
-  w.strand[0] = {kernel.code.data(), frame, w.alive, 0, Wait::kNothing, 0, 0};
+  w.strand[0] = {kernel.code.data(), frame, w.alive, 0, Wait::kNothing, 0, 0, nullptr, 0};
 }
 
 void Machine::special_registers(Warp& w) {
@@ -198,9 +199,12 @@ void Machine::deadlock() {
       const Strand& s = w.strand[k];
       speak_for_lanes(w, s.lanes);
       site = site_of(context(w, s.frame), *s.pc);
+      char lacks[100];
+      std::snprintf(lacks, sizeof lacks, "%s", s.pc->text->opcode.c_str());
+      for (const Mbarrier& m : worker.mbarriers)
+        if (s.wait == Wait::kMbarrier && m.at == s.mbarrier) mbarrier_lacks(worker, m, lacks, sizeof lacks);
       used += static_cast<size_t>(std::snprintf(text + used, sizeof text - used, "%s warp %u lanes %08x at line %u for %s", shown ? ","
-          : "", n,
-                                                s.lanes, line_of(site), s.pc->text->opcode.c_str()));
+          : "", n, s.lanes, line_of(site), lacks));
       used = std::min(used, sizeof text - 1);
     }
   }

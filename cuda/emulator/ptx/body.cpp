@@ -131,6 +131,7 @@ Arg Reader::argument() {
     a.form = Arg::kAddress;
     a.parts.push_back(simple());
     if (t_.accept("+") || t_.next().is("-")) a.offset = t_.integer();
+    if (t_.accept(",")) a.parts.push_back(argument());  // the coordinates of a box
     t_.expect("]");
     return a;
   }

@@ -36,7 +36,7 @@ struct Operand {
   bool negated = false;          // of a predicate
 };
 
-enum class Flow : uint8_t { kNext, kBranch, kTable, kCall, kReturn, kExit, kBarrier, kMeet };
+enum class Flow : uint8_t { kNext, kBranch, kTable, kCall, kReturn, kExit, kBarrier, kMeet, kMbarrier };
 
 // How a barrier combines the predicates
 enum class BarrierVote : uint8_t { kNone, kAnd, kOr, kCount };

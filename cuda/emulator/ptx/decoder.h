@@ -71,11 +71,15 @@ const Table& atomic_operations();
 const Table& warp_operations();
 const Table& matrix_operations();
 const Table& control_operations();
+const Table& mbarrier_operations();
 
 // The integer forms of add, sub, mul, mad, div, min, max, abs and neg; their other forms are in float_operations().
 void make_integer(Decoder& d, std::string_view base);
 // add, sub, mul, fma, min, max, abs, neg and the rest for half precision.
 void make_half(Decoder& d, std::string_view base, Type t);
+
+// cp.async.bulk, in mbarrier.cpp
+void make_bulk_copy(Decoder& d);
 
 // A function of the device's own library, or nullptr.
 Run builtin_function(std::string_view name);

@@ -38,15 +38,15 @@ void Machine::run(const Function& kernel, void** args) {
   prepare(kernel, args);
   while (alive_) {
     Warp* w = next_warp();
-    if (!w) deadlock();
-    run_warp(*w);
+    if (w) run_warp(*w);
+    else if (!do_bulk_copy(worker)) deadlock();
   }
 }
 
 Warp* Machine::next_warp() {
-  const auto runnable = [&](const Warp& w) {
+  const auto runnable = [&](Warp& w) {
     for (int s = 0; s < w.strands; s++)
-      if (w.strand[s].wait == Wait::kNothing) return true;
+      if (!still_waits(w.strand[s])) return true;
     return false;
   };
   const unsigned n = worker.warps;
@@ -82,7 +82,7 @@ void Machine::merge(Warp& w) {
 Strand* Machine::choose(Warp& w) {
   if (w.strands == 1) {
     w.strand[0].jumps = 0;
-    return w.strand[0].wait == Wait::kNothing ? &w.strand[0] : nullptr;
+    return still_waits(w.strand[0]) ? nullptr : &w.strand[0];
   }
   merge(w);
   for (int attempt = 0; attempt < 2; attempt++) {
@@ -90,7 +90,7 @@ Strand* Machine::choose(Warp& w) {
     uint32_t seen = 0;
     for (int i = 0; i < w.strands; i++) {
       Strand& s = w.strand[i];
-      if (s.wait != Wait::kNothing || s.jumps >= kJumpsBack) continue;
+      if (still_waits(s) || s.jumps >= kJumpsBack) continue;
       seen++;
       const bool first = !best || (worker.order == Order::kForward   ? behind(s, *best)
                                    : worker.order == Order::kReverse ? behind(*best, s)
@@ -161,6 +161,7 @@ bool Machine::advance(Warp& w, Strand& s) {
         break;
       case Flow::kExit: exit_lanes(w, s, m); break;
       case Flow::kBarrier: arrive(w, s, i, m); break;
+      case Flow::kMbarrier: return wait_mbarrier(w, s, i, m);
       default: meet(w, s, i, m); break;
     }
     return false;

@@ -21,7 +21,7 @@ struct Frame {
   std::vector<char> memory;
 };
 
-enum class Wait : uint8_t { kNothing, kMeet, kBarrier };
+enum class Wait : uint8_t { kNothing, kMeet, kBarrier, kMbarrier };
 
 // Lanes of a warp that are at the same instruction of the same frame.
 struct Strand {
@@ -32,6 +32,8 @@ struct Strand {
   Wait wait;
   uint8_t barrier;
   uint32_t jumps;  // back, since others came first
+  const void* mbarrier;  // it waits for, and the parity of the phase
+  uint32_t parity;
 };
 
 struct Warp {
@@ -157,6 +159,8 @@ class Machine {
   void meet(Warp& w, Strand& s, const Ins& i, uint32_t lanes);
   bool complete_meeting(Warp& w, const Ins& i, uint32_t mask);
   void arrive(Warp& w, Strand& s, const Ins& i, uint32_t lanes);
+  bool wait_mbarrier(Warp& w, Strand& s, const Ins& i, uint32_t lanes);
+  bool still_waits(Strand& s);
   void release_if_complete(int barrier);
   void check_defined(Warp& w, const Context& c, const Ins& i, uint32_t lanes);
   Frame* take_frame(const Function& f);
@@ -172,6 +176,7 @@ class Machine {
   char* local_;
   unsigned alive_ = 0;
   unsigned last_warp_ = 0;
+  uint64_t tests_ = 0;  // of mbarriers, in vain
 };
 
 // ---- checks that operations ask for (checks.cpp). `what` begins with the operation.

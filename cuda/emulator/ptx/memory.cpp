@@ -127,6 +127,20 @@ void addresses_of(const Context& c, const Ins& i, const Operand& o, uint64_t (&a
   }
 }
 
+void take_address(Decoder& d, const Arg& a) {
+  d.address(a);
+  d.out.immediate = 0;
+  Arg distance;
+  distance.form = Arg::kInteger;
+  distance.bits = static_cast<uint64_t>(a.offset);
+  d.source(distance, Type{Kind::kUnsigned, 64, 1});
+}
+
+uint64_t address_of(const Context& c, const Operand* o, unsigned lane) {
+  const uint64_t base = o->bits == 32 ? values<uint32_t>(c, *o)[lane] : values<uint64_t>(c, *o)[lane];
+  return base + values<uint64_t>(c, o[1])[lane];
+}
+
 Space take_space(Decoder& d) {
   constexpr Space spaces[] = {Space::kGlobal, Space::kShared, Space::kShared, Space::kLocal, Space::kConst, Space::kParam, Space::kParam,
       Space::kParam};

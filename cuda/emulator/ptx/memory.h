@@ -17,6 +17,11 @@ char* locate(const Context& c, const Ins& i, unsigned lane, Space& space, uint64
 // The addresses of an operand that Decoder::address() made, with the distance
 void addresses_of(const Context& c, const Ins& i, const Operand& o, uint64_t (&address)[kWarpSize]);
 
+// An address, and behind it its distance as a source of its own: for instructions with several
+void take_address(class Decoder& d, const struct Arg& a);
+// What take_address() took, of a lane; o: the first of the two operands
+uint64_t address_of(const Context& c, const Operand* o, unsigned lane);
+
 // Takes the state space off the opcode; kGeneric if it names none.
 Space take_space(class Decoder& d);
 // Takes what says how a cache or the order of memory is to be used: it changes nothing here.

@@ -67,7 +67,7 @@ struct Arg {
     kReal,       // real: a decimal floating-point number
     kBitsOfReal, // bits: 0f... (index 32) or 0d... (index 64)
     kName,       // anything else: %tid.x, a module's variable, a function, a label
-    kAddress,    // [parts[0] + offset]
+    kAddress,    // [parts[0] + offset], or [parts[0], parts[1]] of a tensor map and coordinates
     kVector,     // {parts}
     kGroup,      // (parts)
     kPair,       // parts[0]|parts[1]

@@ -47,7 +47,7 @@ TEST(driver_device) {
   CHECK_CONTAINS(name, "Emulated CUDA device (CPU)");
   struct {
     int id, value;
-  } expected[] = {{1, 1024}, {8, 49152}, {10, 32}, {75, 8}, {76, 0}, {97, 232448}};
+  } expected[] = {{1, 1024}, {8, 49152}, {10, 32}, {75, 9}, {76, 0}, {97, 232448}};
   for (auto [id, wanted] : expected) {
     CHECK_EQUAL(cuDeviceGetAttribute(&value, id, 0), 0);
     CHECK_EQUAL(value, wanted);

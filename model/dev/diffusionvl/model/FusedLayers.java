@@ -38,15 +38,19 @@ final class FusedLayers implements LayerOps {
     this.workspace = workspace;
     this.a = activations;
     float eps = (float) config.rmsNormEps();
-    qkv = weights.layers().stream().map(layer -> normed(layer.inputNorm(), eps, layer.qkv())).toArray(NormedLinear[]::new);
-    gateUp = weights.layers().stream().map(layer -> normed(layer.postNorm(), eps, layer.gateUp())).toArray(NormedLinear[]::new);
-    output = weights.layers().stream().map(layer -> layer.output().matrix()).toArray(WeightMatrix[]::new);
-    down = weights.layers().stream().map(layer -> layer.down().matrix()).toArray(WeightMatrix[]::new);
-    head = normed(weights.finalNorm(), eps, weights.head());
+    qkv = weights.layers().stream().map(layer -> normed(layer.inputNorm(), eps, layer.qkv(), false)).toArray(NormedLinear[]::new);
+    gateUp = weights.layers().stream().map(layer -> normed(layer.postNorm(), eps, layer.gateUp(), true)).toArray(NormedLinear[]::new);
+    output = weights.layers().stream().map(layer -> matrix(layer.output(), false)).toArray(WeightMatrix[]::new);
+    down = weights.layers().stream().map(layer -> matrix(layer.down(), false)).toArray(WeightMatrix[]::new);
+    head = normed(weights.finalNorm(), eps, weights.head(), false);
   }
 
-  private static NormedLinear normed(DeviceBuffer norm, float eps, Linear linear) {
-    return new NormedLinear(norm, eps, linear.matrix(), linear.bias());
+  private NormedLinear normed(DeviceBuffer norm, float eps, Linear linear, boolean paired) {
+    return new NormedLinear(norm, eps, matrix(linear, paired), linear.bias());
+  }
+
+  private WeightMatrix matrix(Linear linear, boolean paired) {
+    return workspace.bulk() ? linear.matrix().mapped(paired) : linear.matrix();
   }
 
   /** Whether the kernels are made for a model of these sizes; those of the released checkpoints are. */

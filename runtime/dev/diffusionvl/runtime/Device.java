@@ -32,6 +32,9 @@ public final class Device implements AutoCloseable {
   /** The oldest GPUs that the kernels run on: bf16 on tensor cores, asynchronous copies. */
   private static final int LEAST_CAPABILITY = 80;
 
+  /** Folders of cubins for GPUs that have the shared memory that rings of bulk copies are made for (BULK in cuda/Makefile). */
+  private static final Set<String> BULK_CODE = Set.of("sm_90a", "sm_100");
+
   private final boolean emulated;
   private final int ordinal;
   private final CUdevice handle;
@@ -215,6 +218,11 @@ public final class Device implements AutoCloseable {
   /** Whether kernels can start while the one before ends (programmatic dependent launch), on this device and in this build. */
   public boolean overlaps() {
     return JniKernels.available() && (emulated || machineCode() != null && capability >= 90);
+  }
+
+  /** Whether this library's kernels can copy in bulk by tensor maps and mbarriers, on this device, by its driver and in this build. */
+  public boolean copiesInBulk() {
+    return TensorMap.available() && (emulated || BULK_CODE.contains(machineCode()));
   }
 
   /** The folder of the cubins for this GPU, or null: PTX serves it. A cubin runs on its own major version from its minor version on. */

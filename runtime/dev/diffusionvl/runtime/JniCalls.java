@@ -15,6 +15,17 @@ final class JniCalls {
   static native int launchOverlapping(long function, long parameters, int gridX, int gridY, int gridZ, int blockX, int blockY, int blockZ,
       int sharedBytes, long stream);
 
+  /**
+   * Encodes a tensor map into the 128 bytes at {@code map}, a multiple of 64; innermost dimension first, no element is skipped, zeros
+   * outside.
+   *
+   * @param type CUtensorMapDataType
+   * @param sizes {@code rank} dimensions in elements, then rank - 1 strides in bytes
+   * @param boxes {@code rank} extents of the box
+   * @param swizzle CUtensorMapSwizzle
+   */
+  static native int encodeTiled(long map, int type, long address, int rank, long[] sizes, int[] boxes, int swizzle);
+
   /** Fills in the sizes in bytes of a kernel's parameters; returns their number, or -1 when the driver does not tell. */
   static native int parameterSizes(long function, int[] sizes);
 

@@ -7,6 +7,7 @@ import dev.diffusionvl.loader.OutputFile;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -45,6 +46,9 @@ final class BenchOptions {
   @Option(names = "--warm-up", paramLabel = "N", defaultValue = "-1", description = "runs before measuring (-1: the usual number)")
   private int warmUp;
 
+  @Option(names = "--ring", description = "our own products of up to 8 rows copy weights in bulk (tensor maps and mbarriers)")
+  private boolean ring;
+
   @Option(names = "--out", paramLabel = "FILE", description = "append JSON lines to this file too")
   private Path out;
 
@@ -64,6 +68,8 @@ final class BenchOptions {
     if (plot != null) {
       OutputFile.requireWritable(plot);
     }
+    String before = System.getProperty(SkinnyWorkspace.BULK, "false");
+    System.setProperty(SkinnyWorkspace.BULK, ring ? "true" : before);
     try (Device opened = Device.open(spec())) {
       String line = "dvl " + String.join(" ", command.root().commandLine().getParseResult().originalArgs());
       Report report = new Report(new Facts(opened, line), stdout, shown, out, earlier);
@@ -76,6 +82,8 @@ final class BenchOptions {
         System.err.println("dvl: a kernel did not compute what it should (ok = false above)");
       }
       return ok ? 0 : 1;
+    } finally {
+      System.setProperty(SkinnyWorkspace.BULK, before);
     }
   }
 

@@ -3,6 +3,7 @@ package dev.diffusionvl.bench;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.diffusionvl.runtime.Device;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -41,7 +42,7 @@ public final class Facts {
     this.command = command;
   }
 
-  /** Adds device, driver, date, commit and command. */
+  /** Adds device, driver, date, commit and command; and {@code ring} where products copy in bulk. */
   public void addTo(ObjectNode row) {
     row.put("device", device);
     row.put("gpu", gpu);
@@ -49,6 +50,9 @@ public final class Facts {
     row.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
     row.put("commit", commit);
     row.put("command", command);
+    if (Boolean.getBoolean(SkinnyWorkspace.BULK)) {
+      row.put("ring", true);
+    }
   }
 
   /** For people. */

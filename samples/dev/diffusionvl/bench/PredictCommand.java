@@ -53,7 +53,7 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--weights", paramLabel = "FORM", description = "of the layers: bf16, fp8 or int4")
   private String weights = "bf16";
 
-  @Option(names = "--with", paramLabel = "CHANGE", description = "shares or persistent; may be repeated")
+  @Option(names = "--with", paramLabel = "CHANGE", description = "ring, shares or persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
   @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails or ranges; may be repeated")

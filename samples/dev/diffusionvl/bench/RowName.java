@@ -14,7 +14,7 @@ record RowName(String name, String label) {
   private static final List<String> LABEL = List.of("op", "kernel", "mode", "model", "shape", "context", "rows", "weights", "gemm",
       "speculate", "users");
   private static final List<String> REST = List.of("bench", "layers", "dtype", "stored", "schedule", "steps", "gen_length", "fused_store",
-      "graphs", "recompute", "pass_rows", "overlap", "predicted_for", "gpu");
+      "graphs", "recompute", "pass_rows", "overlap", "ring", "predicted_for", "gpu");
   private static final Set<String> PLAIN = Set.of("op", "kernel", "mode", "shape", "model");
   private static final List<String> TIMES = List.of("us", "ms", "decode_ms", "block_ms_p50");
 

@@ -40,7 +40,7 @@ public final class SkinnyConfidence extends SkinnyOp {
     int vocab = head.out();
     requireExcluded(excluded, vocab);
     checkWithoutBias(head);
-    int groups = checkNormed(workspace, h, head, rows);
+    checkNormed(workspace, h, head, rows);
     check("parts", parts, DType.F32, parts(rows, vocab));
     checkAligned("parts", parts);
     checkPredictions(to, rows);
@@ -48,8 +48,7 @@ public final class SkinnyConfidence extends SkinnyOp {
     int words = Confidence.legalWords(vocab);
     DType dtype = h.rows().dtype();
     SkinnySplit split = SkinnySplit.of(vocab, head.in(), false);
-    inPieces(dtype, rows, (first, count) -> normed(
-        begin(stream, workspace, dtype, head.weight().form(), split, count), h, head, groups, first)
+    inPieces(dtype, rows, (first, count) -> begin(stream, workspace, h, head, split, first, count)
         .ptr(parts).ptr(to.token(), first).ptr(to.probability(), first).ptr(to.rowMax(), first).ptr(to.rowSumExp(), first)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(vocab).i32(head.in()).i32(excluded).i32(split.span())
         .ptrOrNull(legal == null ? null : legal.slice((long) first * words, (long) count * words)).go());

@@ -32,8 +32,7 @@ public final class SkinnyGemm extends SkinnyOp {
     boolean sums = y != null && y.dtype() == DType.F32;
     check("y", y, sums ? DType.F32 : x.dtype(), (long) rows * n);
     SkinnySplit split = SkinnySplit.of(n, k, false);
-    inPieces(x.dtype(), rows, (first, count) -> weights(
-        begin(stream, workspace, x.dtype(), w.form(), split, count).ptr(x, (long) first * k), w)
+    inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x, w, split, first, count)
         .ptrOrNull(sums ? y : null, (long) first * n).ptrOrNull(sums ? null : y, (long) first * n)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
   }

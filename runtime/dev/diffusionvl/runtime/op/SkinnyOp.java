@@ -14,16 +14,48 @@ import dev.diffusionvl.runtime.Stream;
  */
 abstract class SkinnyOp extends Op {
   private static final int THREADS = 256;
+  private static final int RING_THREADS = THREADS + 32;
+  /** Most rows of the instances that copy in bulk. */
+  private static final int RING_ROWS = 8;
   private static final int F32_ROWS = 16;
-  private static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
+  static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
   private final String name;
   /** By form, dtype and M: 8, 16, 32, 64. */
   private final KernelFunction[][][] instances = new KernelFunction[WeightForm.values().length][HALVES.size()][4];
+  /** By form and dtype. */
+  private final KernelFunction[][] rings = new KernelFunction[WeightForm.values().length][HALVES.size()];
+  private final Device device;
+
+  private final boolean paired;
 
   SkinnyOp(Device device, String name) {
+    this(device, name, false);
+  }
+
+  /** @param paired of {@link WeightMatrix#mapped} */
+  SkinnyOp(Device device, String name, boolean paired) {
     super(device, name);
+    this.device = device;
     this.name = name;
+    this.paired = paired;
+  }
+
+  /** The instance that copies in bulk, loaded on first use. */
+  private KernelFunction ring(WeightForm form, DType dtype) {
+    KernelFunction[] byType = rings[form.ordinal()];
+    int at = HALVES.indexOf(dtype);
+    if (byType[at] == null) {
+      KernelFunction kernel = device.kernel(name + "_ring", name + "_m" + RING_ROWS + "_" + dtype.suffix() + form.suffix() + "_ring");
+      kernel.allowDynamicShared(form.bulkRingBytes(RING_ROWS) + COLUMNS_BYTES);
+      byType[at] = kernel;
+    }
+    return byType[at];
+  }
+
+  /** Whether a launch of so many rows copies in bulk. */
+  private static boolean inBulk(SkinnyWorkspace workspace, DType dtype, WeightMatrix w, int rows) {
+    return workspace.bulk() && dtype != DType.F32 && rows <= RING_ROWS && !(w instanceof WeightMatrix.Dense dense && dense.boxes() == null);
   }
 
   /** Loaded on first use. */
@@ -56,13 +88,15 @@ abstract class SkinnyOp extends Op {
     }
   }
 
-  /** Begins the launch of {@code rows} rows; the parameters are the caller's. */
-  final Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, WeightForm form, SkinnySplit split, int rows) {
+  private Launch begin(Stream stream, SkinnyWorkspace workspace, DType dtype, WeightMatrix w, SkinnySplit split, int rows) {
+    WeightForm form = w.form();
     if (dtype == DType.F32) {
       return stream.launch(instance(dtype), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
     int m = rowsOfInstance(rows);
-    Launch launch = stream.launch(instance(form, dtype, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
+    Launch launch = inBulk(workspace, dtype, w, rows)
+        ? stream.launch(ring(form, dtype), split.blocks(), 1, 1, RING_THREADS, form.bulkRingBytes(m) + COLUMNS_BYTES)
+        : stream.launch(instance(form, dtype, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
     return workspace.overlap() ? launch.overlapping() : launch;
   }
 
@@ -80,6 +114,9 @@ abstract class SkinnyOp extends Op {
       case WeightMatrix.Dense dense -> {
         check("w", dense.weight(), x.dtype(), (long) n * k);
         checkAligned("w", dense.weight());
+        if (dense.boxes() != null && dense.boxes().paired() != paired) {
+          throw refused("w", dense.weight(), "is mapped for products that use its rows " + (paired ? "one by one" : "in pairs"));
+        }
       }
       case WeightMatrix.Packed packed -> {
         checkPacked(packed);
@@ -89,16 +126,14 @@ abstract class SkinnyOp extends Op {
     require(x.dtype() == DType.F32 || workspace.rows() >= rowsOfInstance(rows), "rows, more than the workspace is for,", rows);
   }
 
-  /** Checks the operands of a product with a norm fused to it and that the workspace is large enough; returns the groups of a row of h. */
-  final int checkNormed(SkinnyWorkspace workspace, Residual h, NormedLinear linear, int rows) {
+  /** Checks the operands of a product with a norm fused to it and that the workspace is large enough. */
+  final void checkNormed(SkinnyWorkspace workspace, Residual h, NormedLinear linear, int rows) {
     checkProduct(workspace, "h", h.rows(), linear.weight(), rows);
     DType dtype = h.rows().dtype();
-    int groups = RowSquares.groups(linear.in());
-    check("squares", h.squares(), DType.F32, (long) rows * groups);
+    check("squares", h.squares(), DType.F32, (long) rows * RowSquares.groups(linear.in()));
     check("norm", linear.norm(), dtype, linear.in());
     checkAligned("norm", linear.norm());
     checkOptional("bias", linear.bias(), dtype, linear.out());
-    return groups;
   }
 
   /** For the kernels that add none. */
@@ -108,16 +143,24 @@ abstract class SkinnyOp extends Op {
     }
   }
 
-  /** Begins the parameters of a product with a norm fused to it, for rows from {@code first} on. */
-  static Launch normed(Launch launch, Residual h, NormedLinear linear, int groups, int first) {
-    return weights(launch.ptr(h.rows(), (long) first * linear.in()).ptr(h.squares(), (long) first * groups)
-        .ptr(linear.norm()).f32(linear.eps()), linear.weight());
+  /** Begins the launch of {@code count} rows of x from {@code first} on, and its parameters up to the weights. */
+  final Launch begin(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, SkinnySplit split, int first, int count) {
+    return weights(begin(stream, workspace, x.dtype(), w, split, count).ptr(x, (long) first * w.in()), w,
+        inBulk(workspace, x.dtype(), w, count));
   }
 
-  /** The parameters of a matrix. */
-  static Launch weights(Launch launch, WeightMatrix w) {
+  /** The same of a product with a norm fused to it. */
+  final Launch begin(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear linear, SkinnySplit split, int first, int count) {
+    DType dtype = h.rows().dtype();
+    WeightMatrix w = linear.weight();
+    return weights(begin(stream, workspace, dtype, w, split, count).ptr(h.rows(), (long) first * w.in())
+        .ptr(h.squares(), (long) first * RowSquares.groups(w.in())).ptr(linear.norm()).f32(linear.eps()), w,
+        inBulk(workspace, dtype, w, count));
+  }
+
+  private static Launch weights(Launch launch, WeightMatrix w, boolean inBulk) {
     return switch (w) {
-      case WeightMatrix.Dense dense -> launch.ptr(dense.weight());
+      case WeightMatrix.Dense dense -> inBulk ? launch.map(dense.boxes().map()) : launch.ptr(dense.weight());
       case WeightMatrix.Packed packed -> packed(launch, packed);
     };
   }

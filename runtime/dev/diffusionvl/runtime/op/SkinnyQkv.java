@@ -27,7 +27,7 @@ public final class SkinnyQkv extends SkinnyOp {
   public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear linear, Rope rope, Segments segments,
       DeviceBuffer q, KeyValues kv) {
     int rows = segments.totalRows();
-    int groups = checkNormed(workspace, h, linear, rows);
+    checkNormed(workspace, h, linear, rows);
     DType dtype = h.rows().dtype();
     Heads heads = kv.heads();
     require(heads.dim() == HEAD_DIM, "head dim", heads.dim());
@@ -44,8 +44,7 @@ public final class SkinnyQkv extends SkinnyOp {
       checkAligned("bias", linear.bias());
     }
     SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), false);
-    inPieces(dtype, rows, (first, count) -> normed(
-        begin(stream, workspace, dtype, linear.weight().form(), split, count), h, linear, groups, first)
+    inPieces(dtype, rows, (first, count) -> begin(stream, workspace, h, linear, split, first, count)
         .ptrOrNull(linear.bias()).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q).ptr(kv.keys()).ptr(kv.values())
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(first).i32(count).i32(segments.count())
         .i32(heads.query()).i32(heads.keyValue()).i32(kv.slots()).i32(linear.in()).i32(split.span()).go());

@@ -47,8 +47,7 @@ public final class SkinnyResidual extends SkinnyOp {
     check("h", h.rows(), x.dtype(), (long) rows * n);
     checkAligned("h", h.rows());
     check("squares", h.squares(), DType.F32, (long) rows * groups);
-    inPieces(x.dtype(), rows, (first, count) -> weights(
-        begin(stream, workspace, x.dtype(), w.form(), split, count).ptr(x, (long) first * k), w)
+    inPieces(x.dtype(), rows, (first, count) -> begin(stream, workspace, x, w, split, first, count)
         .ptr(h.rows(), (long) first * n).ptr(h.squares(), (long) first * groups)
         .ptr(workspace.partials()).ptr(workspace.arrived()).i32(count).i32(n).i32(k).i32(split.span()).go());
   }

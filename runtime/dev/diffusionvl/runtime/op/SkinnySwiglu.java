@@ -9,7 +9,7 @@ import dev.diffusionvl.runtime.Stream;
 /** RMSNorm, gate and up product and SwiGLU by our own kernel for few rows: out = silu(gate) · up of the normalised h. */
 public final class SkinnySwiglu extends SkinnyOp {
   public SkinnySwiglu(Device device) {
-    super(device, "skinny_swiglu");
+    super(device, "skinny_swiglu", true);
   }
 
   /**
@@ -21,13 +21,12 @@ public final class SkinnySwiglu extends SkinnyOp {
     int inter = linear.out() / 2;
     require(linear.out() == 2 * inter, "columns of gate and up", linear.out());
     checkWithoutBias(linear);
-    int groups = checkNormed(workspace, h, linear, rows);
+    checkNormed(workspace, h, linear, rows);
     DType dtype = h.rows().dtype();
     check("out", out, dtype, (long) rows * inter);
     checkAligned("out", out);
     SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), true);
-    inPieces(dtype, rows, (first, count) -> normed(
-        begin(stream, workspace, dtype, linear.weight().form(), split, count), h, linear, groups, first)
+    inPieces(dtype, rows, (first, count) -> begin(stream, workspace, h, linear, split, first, count)
         .ptr(out, (long) first * inter).ptr(workspace.partials()).ptr(workspace.arrived())
         .i32(count).i32(inter).i32(linear.in()).i32(split.span()).go());
   }

@@ -12,6 +12,9 @@ import dev.diffusionvl.runtime.Stream;
  * two streams need one each. Launches leave it as they found it, so they can be captured and replayed.
  */
 public final class SkinnyWorkspace implements AutoCloseable {
+  /** The system property that turns bulk copies on where nothing else is said; off until a GPU has been seen to gain by them. */
+  public static final String BULK = "dvl.ring";
+
   /** Most rows of x that one launch of a skinny product takes. */
   public static final int MAX_ROWS = 64;
 
@@ -20,6 +23,7 @@ public final class SkinnyWorkspace implements AutoCloseable {
   private final DeviceBuffer arrived;
   private final int rows;
   private final boolean overlap;
+  private final boolean bulk;
 
   /** @param maxRows most rows of x of a product; more than 64 need no more memory than 64 */
   public SkinnyWorkspace(Stream stream, int maxRows) {
@@ -32,7 +36,18 @@ public final class SkinnyWorkspace implements AutoCloseable {
    *     dependent launch, needs jni-kernels; compute capability 9.0 and newer, ignored elsewhere); changes no bit
    */
   public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap) {
+    this(stream, maxRows, overlap, Boolean.getBoolean(BULK));
+  }
+
+  /**
+   * @param maxRows most rows of x of a product; more than 64 need no more memory than 64
+   * @param overlap as above
+   * @param bulk products of up to 8 rows with {@linkplain WeightMatrix#mapped mapped} weights copy them in bulk (tensor maps and mbarriers,
+   *     compute capability 9.0 and newer, ignored elsewhere); changes no bit
+   */
+  public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap, boolean bulk) {
     Device device = stream.device();
+    this.bulk = bulk && device.copiesInBulk();
     this.overlap = overlap && device.overlaps();
     rows = SkinnyOp.rowsOfInstance(maxRows);
     try (DeviceScope scope = new DeviceScope(device)) {
@@ -56,6 +71,11 @@ public final class SkinnyWorkspace implements AutoCloseable {
 
   boolean overlap() {
     return overlap;
+  }
+
+  /** Whether weights come by bulk copies where that is possible. */
+  public boolean bulk() {
+    return bulk;
   }
 
   DeviceBuffer partials() {

@@ -13,6 +13,9 @@ public enum WeightForm {
   /** Four bits per weight, less a zero point, times a scale. */
   INT4(4, 2 * SkinnySplit.TILE * (Float.BYTES + 1), "_int4", 6, 4);
 
+  /** Of a block of three, without what CUDA keeps, static variables, and the columns of an epilogue (kRingStages in skinny_ring.cuh). */
+  private static final int BULK_BYTES = (228 << 10) / 3 - (2 << 10) - SkinnyOp.COLUMNS_BYTES;
+
   private final int bits;
   private final int besides;
   private final String suffix;
@@ -49,6 +52,20 @@ public enum WeightForm {
 
   /** Bytes of the ring of an instance for {@code m} rows of numbers of 16 bits. */
   public int ringBytes(int m) {
-    return stages(m) * (unitBytes() + besides + m * SkinnySplit.CHUNK * Short.BYTES);
+    return stages(m) * stageBytes(m);
+  }
+
+  /** Stages of the ring of an instance for {@code m} rows that copies in bulk: as many as leave room for three blocks in 228 KB. */
+  public int bulkStages(int m) {
+    return BULK_BYTES / stageBytes(m);
+  }
+
+  /** Bytes of that ring. */
+  public int bulkRingBytes(int m) {
+    return bulkStages(m) * stageBytes(m);
+  }
+
+  private int stageBytes(int m) {
+    return unitBytes() + besides + m * SkinnySplit.CHUNK * Short.BYTES;
   }
 }

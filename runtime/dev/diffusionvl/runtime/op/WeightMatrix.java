@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime.op;
 
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.TensorMap;
 
 /** The matrix of a linear layer [out, in] in one of the forms that our own products take. */
 public sealed interface WeightMatrix {
@@ -14,11 +16,46 @@ public sealed interface WeightMatrix {
   /** Which of the records it is, and with which codes. */
   WeightForm form();
 
-  /** @param weight BF16, F16 or F32 [out, in], 16-byte aligned */
-  record Dense(DeviceBuffer weight, int out, int in) implements WeightMatrix {
+  /**
+   * This matrix with what products need that copy in bulk ({@link SkinnyWorkspace}), where the device can. To be made once per matrix.
+   *
+   * @param paired for products that use the halves of out in pairs of rows (gate and up)
+   */
+  WeightMatrix mapped(boolean paired);
+
+  /**
+   * Numbers of the activations' type.
+   *
+   * @param weight BF16, F16 or F32 [out, in], 16-byte aligned
+   * @param boxes of {@link #mapped}, or null
+   */
+  record Dense(DeviceBuffer weight, int out, int in, Boxes boxes) implements WeightMatrix {
+    /** Without boxes. */
+    public Dense(DeviceBuffer weight, int out, int in) {
+      this(weight, out, in, null);
+    }
+
     @Override
     public WeightForm form() {
       return WeightForm.DENSE;
+    }
+
+    @Override
+    public Dense mapped(boolean paired) {
+      return weight.dtype() == DType.F32 || !weight.device().copiesInBulk() ? this : new Dense(weight, out, in, Boxes.of(this, paired));
+    }
+  }
+
+  /**
+   * The units of a dense matrix as boxes of a tensor map: 128 rows, or 64 of each half, by 64 columns.
+   *
+   * @param map of [1, out, in], or of [2, out / 2, in]
+   */
+  record Boxes(TensorMap map, boolean paired) {
+    private static Boxes of(Dense w, boolean paired) {
+      int halves = paired ? 2 : 1;
+      return new Boxes(TensorMap.of(w.weight, new long[] {halves, w.out / halves, w.in},
+          new int[] {halves, SkinnySplit.TILE / halves, SkinnySplit.CHUNK}), paired);
     }
   }
 
@@ -44,6 +81,11 @@ public sealed interface WeightMatrix {
     @Override
     public WeightForm form() {
       return layout.form();
+    }
+
+    @Override
+    public Packed mapped(boolean paired) {
+      return this; // its units lie one after the other
     }
   }
 }

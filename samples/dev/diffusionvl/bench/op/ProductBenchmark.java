@@ -12,7 +12,9 @@ import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import dev.diffusionvl.runtime.op.WeightForm;
 import dev.diffusionvl.runtime.op.WeightMatrix;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.IntStream;
 
 /** What the products with few rows share. Beside each of them runs what it replaces: cuBLAS, and the elementwise kernels around it. */
@@ -29,6 +31,8 @@ abstract class ProductBenchmark extends KernelBenchmark {
   private final WeightForm form;
   private PackedWeights packed; // null when the weights are dense
   private Operand dense;
+  private boolean paired;
+  private final Map<Integer, WeightMatrix> mapped = new HashMap<>(); // by copy
 
   ProductBenchmark(Workbench bench, String op, String name, WeightForm form, int m, int n, int k) {
     super(bench, op, "%s%s %dx%dx%d".formatted(name, form == WeightForm.DENSE ? "" : " " + form.name().toLowerCase(Locale.ROOT), m, n, k));
@@ -45,6 +49,7 @@ abstract class ProductBenchmark extends KernelBenchmark {
    * @param paired of {@link PackedLayout}
    */
   final Operand weights(boolean paired) {
+    this.paired = paired;
     if (form == WeightForm.DENSE) {
       dense = input("w", bench.dtype(), 0, 0.02, n, k);
     } else {
@@ -58,7 +63,11 @@ abstract class ProductBenchmark extends KernelBenchmark {
 
   /** The matrix as our product takes it. */
   final WeightMatrix matrix(int copy) {
-    return packed == null ? new WeightMatrix.Dense(dense.at(copy), n, k) : packed.at(copy);
+    if (packed != null) {
+      return packed.at(copy);
+    }
+    WeightMatrix w = new WeightMatrix.Dense(dense.at(copy), n, k);
+    return workspace.bulk() ? mapped.computeIfAbsent(copy, c -> w.mapped(paired)) : w;
   }
 
   @Override

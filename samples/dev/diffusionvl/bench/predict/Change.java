@@ -32,6 +32,11 @@ public enum Change {
    * between two blocks is handed on with its sums, so no bit changes (docs/persistent-forward.md, "Even shares"). Not built.
    */
   SHARES(false),
+  /**
+   * Weights of passes of up to 8 rows come by bulk copies (cuda/include/skinny_ring.cuh): every stage of the ring is under way, and no
+   * barrier of the block stands between a chunk and the next. Built, off by default.
+   */
+  RING(false),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
   PERSISTENT(false);
 

@@ -3,6 +3,7 @@ package dev.diffusionvl.bench.predict;
 
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.op.SkinnySplit;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -28,6 +29,7 @@ public final class TimeModel {
   private static final double BEHIND_WAIT_IN_TURN = 1.4; // stage by stage, each waited for
   private static final double CHUNK = 0.28; // from one to the next, when the weights are there
   private static final double CHUNK_NORMED = 0.31; // the norm's weights are asked for a chunk ahead
+  private static final double CHUNK_BULK = 0.2; // without a barrier of the block; the norm is the producer's
 
   private static final double LAST_CHUNK = 0.2; // its wait and its products
   private static final double HAND_OVER = 0.5; // partial sums stored and fenced, by every thread
@@ -58,6 +60,9 @@ public final class TimeModel {
   /** The model of a GPU with the changes that a session has without asking, or without the overlap. */
   public static TimeModel usual(Gpu gpu, boolean overlap) {
     Set<Change> changes = Change.usual();
+    if (Boolean.getBoolean(SkinnyWorkspace.BULK)) {
+      changes.add(Change.RING);
+    }
     if (!overlap) {
       changes.remove(Change.OVERLAP);
     }
@@ -127,9 +132,10 @@ public final class TimeModel {
    * @param waves of blocks
    * @param tail from the last byte to its end
    * @param ring bytes of weights that a block asks for at once
+   * @param chunk microseconds from one chunk to the next, when the weights are there
    */
   private record Product(String name, int count, long bytes, SkinnySplit split, int shared, double stream, int waves, double tail,
-      long ring, Ends ends) {}
+      long ring, double chunk) {}
 
   /**
    * The kernel before a product.
@@ -146,9 +152,10 @@ public final class TimeModel {
     long bytes = (long) n * k * form.bits() / Byte.SIZE;
     int launches = Math.ceilDiv(rows, MOST_ROWS);
     int m = Math.clamp(Integer.highestOneBit(2 * rows - 1), 8, MOST_ROWS);
-    int shared = form.ringBytes(m) + COLUMNS_BYTES + STATIC_BYTES;
+    boolean bulk = bulk(rows);
+    int shared = (bulk ? form.bulkRingBytes(m) : form.ringBytes(m)) + COLUMNS_BYTES + STATIC_BYTES;
     int resident = Math.max(1, gpu.sharedBytes() / shared) * gpu.multiprocessors();
-    long ring = (form.stages(m) - 1L) * form.unitBytes();
+    long ring = (bulk ? form.bulkStages(m) : form.stages(m) - 1L) * form.unitBytes();
     double stream = 0;
     int waves = 0;
     boolean shares = changes.contains(Change.SHARES) && split.blocks() > resident;
@@ -159,7 +166,13 @@ public final class TimeModel {
     }
     int parts = Math.ceilDiv(split.chunks(), split.span()) + (split.chunks() % split.span() == 0 ? 0 : 1);
     double tail = tail(Math.max(1, parts), ends == Ends.NORMS_AND_ASKS, rows) + (shares ? HANDED_ON : 0);
-    return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, ends);
+    double chunk = bulk ? CHUNK_BULK : ends == Ends.NONE ? CHUNK : CHUNK_NORMED;
+    return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, chunk);
+  }
+
+  /** Only where overlap is there as well (compute capability 9.0), and for few rows. */
+  private boolean bulk(int rows) {
+    return changes.contains(Change.RING) && gpu.overlaps() && rows <= 8;
   }
 
   /** A product that another follows. It lets that one in when its last weights are under way; their time covers (part of) the start. */
@@ -181,7 +194,7 @@ public final class TimeModel {
     double behind = ahead ? BEHIND_WAIT : BEHIND_WAIT_IN_TURN;
     double next = behind + FIRST_BYTE * p.waves; // the first byte of what is asked for behind the wait
     double memory = asked >= p.stream ? p.stream - early : Math.max(asked - early, next) + p.stream - asked;
-    double products = behind + p.split.span() * (p.ends == Ends.NONE ? CHUNK : CHUNK_NORMED);
+    double products = behind + p.split.span() * p.chunk;
     double seen = Math.max(memory, products);
     return new KernelTime(p.name, p.count, p.bytes, p.stream - early, Math.max(0, seen - (p.stream - early)), p.tail + merge, 0);
   }

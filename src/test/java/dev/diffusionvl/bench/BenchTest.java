@@ -95,9 +95,21 @@ class BenchTest {
     try (Stream<Path> files = Files.list(Path.of("cuda"))) {
       files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu")).forEach(f -> ops.add(f.substring(0, f.length() - 3)));
     }
+    ops.removeIf(op -> op.endsWith("_ring")); // the same rows, with --ring
     ops.remove("attention_simt"); // attention in f32
     ops.remove("attention_backward_simt"); // its gradient in f32
     return ops;
+  }
+
+  @Test
+  void productsByBulkCopies() throws IOException {
+    List<JsonNode> rows = run(0, "kernels", "--json", "--ring", "--only", "skinny_swiglu", "--only", "skinny_residual").stream()
+        .filter(row -> row.get("bench").asText().equals("kernel")).toList();
+    assertTrue(rows.size() > 1, rows.toString());
+    for (JsonNode row : rows) {
+      assertTrue(row.get("ok").asBoolean() && row.get("bit_equal").asBoolean() && row.get("ring").asBoolean(), row.toString());
+    }
+    assertFalse(Boolean.getBoolean("dvl.ring"), "the switch is the run's own");
   }
 
   /** All kernels of inference; those of training have no instance in f16. */

@@ -90,6 +90,9 @@ class PredictTest {
       assertTrue(longer > 0, change);
       assertEquals(total + longer, millis("--shape", "3b", "--device", "h100", "--without", change), 0.002 * total);
     }
+    double shorter = rows.get("with ring").get("ms").asDouble();
+    assertTrue(shorter < 0, "ring");
+    assertEquals(total + shorter, millis("--shape", "3b", "--device", "h100", "--with", "ring"), 0.002 * total);
     assertTrue(rows.get("with persistent").get("ms").asDouble() < 0, "it subsumes the overlap");
     assertEquals(0, rows.get("with shares").get("ms").asDouble(), "the spans are made for an H100");
     for (String device : List.of("a100", "rtx4090")) {

@@ -32,10 +32,14 @@ class InstructionTest {
   void cubinsHaveWhatIsMeant() throws IOException {
     for (String architecture : Native.ARCHITECTURES) {
       Map<String, Map<String, Integer>> kernels = new TreeMap<>();
-      for (String operation : Native.operations()) {
+      for (String operation : Native.operations(architecture)) {
         kernels.putAll(Sass.count(Native.file("kernels/" + architecture + "/" + operation + ".cubin")));
       }
-      assertNothing(missing(architecture, Native.table(Path.of("cuda/proof/instructions.tsv")), kernels));
+      Map<String, List<String>> table = Native.table(Path.of("cuda/proof/instructions.tsv"));
+      if (Native.operations(architecture).size() < Native.operations().size()) {
+        table.keySet().removeIf(kernel -> kernel.endsWith("_ring"));
+      }
+      assertNothing(missing(architecture, table, kernels));
     }
   }
 

@@ -14,6 +14,8 @@ import org.junit.jupiter.api.Assumptions;
 final class Native {
   static final List<String> ARCHITECTURES = List.of("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120");
 
+  private static final List<String> BULK = List.of("sm_90a", "sm_100");
+
   private static final Path FOLDER = Path.of(System.getProperty("dvl.native.dir", "target/native"));
 
   private Native() {}
@@ -31,6 +33,11 @@ final class Native {
       return files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu"))
           .map(f -> f.substring(0, f.length() - 3)).sorted().toList();
     }
+  }
+
+  /** The same of those that there are cubins of for an architecture: those that copy in bulk are for some alone (cuda/Makefile). */
+  static List<String> operations(String architecture) throws IOException {
+    return operations().stream().filter(o -> !o.endsWith("_ring") || BULK.contains(architecture)).toList();
   }
 
   /** A tab-separated table: the cells of each row by the row's first cell; the heading is the row {@code kernel}. */

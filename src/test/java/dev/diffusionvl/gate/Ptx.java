@@ -20,6 +20,8 @@ final class Ptx {
     INSTRUCTIONS.put("mma", Pattern.compile("\\bmma\\.sync"));
     INSTRUCTIONS.put("ldmatrix", Pattern.compile("\\bldmatrix\\.sync"));
     INSTRUCTIONS.put("cp.async", Pattern.compile("\\bcp\\.async\\.cg\\.shared\\.global"));
+    INSTRUCTIONS.put("bulk", Pattern.compile("\\bcp\\.async\\.bulk\\.(?:tensor\\.3d\\.)?shared::cluster\\.global"));
+    INSTRUCTIONS.put("mbarrier", Pattern.compile("\\bmbarrier\\.try_wait"));
     INSTRUCTIONS.put("local", Pattern.compile("\\.local\\b"));
     INSTRUCTIONS.put("float atomic", Pattern.compile("\\b(?:atom|red)" + KIND + "\\.(?:f|bf)(?:16|16x2|32|64)\\b"));
   }

@@ -17,9 +17,9 @@ import java.util.TreeMap;
  * lint, not the truth.
  */
 final class Sass {
-  private static final Map<Integer, String> OPERATIONS = Map.of(0x23c, "mma", 0x83b, "ldmatrix", 0xfae, "cp.async", 0x981, "ld", 0x986,
-      "st",
-      0x983, "local", 0x387, "local");
+  private static final Map<Integer, String> OPERATIONS = Map.ofEntries(Map.entry(0x23c, "mma"), Map.entry(0x83b, "ldmatrix"),
+      Map.entry(0xfae, "cp.async"), Map.entry(0x981, "ld"), Map.entry(0x986, "st"), Map.entry(0x983, "local"), Map.entry(0x387, "local"),
+      Map.entry(0x5b4, "bulk"), Map.entry(0x3ba, "bulk"), Map.entry(0x5a7, "mbarrier"));
   private static final int NEVER = 15; // predicate of an instruction that is not executed; ptxas pads with such loads
   private static final int WIDTH_16 = 6;
 

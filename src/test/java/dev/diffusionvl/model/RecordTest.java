@@ -3,10 +3,12 @@ package dev.diffusionvl.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.prove.Emulator;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -97,6 +99,33 @@ class RecordTest extends DemoModelTest {
       assertEquals(String.join("\n", expected), String.join("\n", lines), way.title());
     } else if (way.dtype == DType.F32) {
       assertEquals(expected.subList(0, 2), lines.subList(0, 2), way.title());
+    }
+  }
+
+  static List<Way> ownWays() {
+    return ways().stream().filter(way -> way.gemm == GemmChoice.OWN && way.dtype == DType.BF16 && way.golden.name().startsWith("p4"))
+        .toList();
+  }
+
+  /** Products whose weights come by bulk copies: other launches, the recorded tokens and bits; in graphs too. */
+  @ParameterizedTest
+  @MethodSource("ownWays")
+  void bulkCopiesChangeNoBit(Way way) throws IOException {
+    assumeTrue(Emulator.present(), "the record is the emulated device's");
+    assumeTrue(System.getProperty("dvl.record") == null && compiler().equals(recorded().get("compiler")), "bits are one compiler's");
+    String before = System.getProperty(SkinnyWorkspace.BULK, "false");
+    System.setProperty(SkinnyWorkspace.BULK, "true");
+    try (Session session = bf16.newSession(way.gemm)) {
+      RecordedRun run = RecordedRun.of(session, way.golden.request(),
+          way.golden.options(false).withExecution(new Execution(way.graphs, way.fusedStore, way.speculate)));
+      List<String> expected = recorded().get(way.title());
+      assertEquals(expected.getFirst(), run.tokens());
+      assertEquals(expected.subList(2, 2 + run.bits().size()), run.bits());
+      for (String op : List.of("skinny_qkv", "skinny_residual", "skinny_swiglu", "skinny_confidence")) {
+        assertTrue(run.spelt().stream().anyMatch(line -> line.contains(op + "_m8_bf16_ring")), op);
+      }
+    } finally {
+      System.setProperty(SkinnyWorkspace.BULK, before);
     }
   }
 
