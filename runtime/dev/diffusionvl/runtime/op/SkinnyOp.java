@@ -126,6 +126,13 @@ abstract class SkinnyOp extends Op {
     require(x.dtype() == DType.F32 || workspace.rows() >= rowsOfInstance(rows), "rows, more than the workspace is for,", rows);
   }
 
+  /** A split that a caller has chosen must be one of the matrix. */
+  final void checkSplit(SkinnySplit split, WeightMatrix w) {
+    boolean fits = split.equals(SkinnySplit.of(w.out(), w.in(), paired))
+        || split.equals(SkinnySplit.over(split.blocks(), w.out(), w.in(), paired));
+    require(fits, "split, which is not of n and k, with blocks", split.blocks());
+  }
+
   /** Checks the operands of a product with a norm fused to it and that the workspace is large enough. */
   final void checkNormed(SkinnyWorkspace workspace, Residual h, NormedLinear linear, int rows) {
     checkProduct(workspace, "h", h.rows(), linear.weight(), rows);

@@ -33,8 +33,7 @@ public final class SkinnyResidual extends SkinnyOp {
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, DeviceBuffer x, WeightMatrix w, Residual h, int rows,
       SkinnySplit split) {
-    require(split.equals(SkinnySplit.over(split.blocks(), w.out(), w.in(), false)), "split, which is not of n and k, with blocks",
-        split.blocks());
+    checkSplit(split, w);
     launchOver(split, stream, workspace, x, w, h, rows);
   }
 

@@ -18,6 +18,17 @@ public final class SkinnySwiglu extends SkinnyOp {
    * @param out dtype of h [rows, inter], 16-byte aligned
    */
   public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear linear, DeviceBuffer out, int rows) {
+    launch(stream, workspace, h, linear, out, rows, SkinnySplit.of(linear.out(), linear.in(), true));
+  }
+
+  /**
+   * The same over blocks of one's own choice: for measurements, as another split gives other bits.
+   *
+   * @param split of the matrix's sizes
+   */
+  public void launch(Stream stream, SkinnyWorkspace workspace, Residual h, NormedLinear linear, DeviceBuffer out, int rows,
+      SkinnySplit split) {
+    checkSplit(split, linear.weight());
     int inter = linear.out() / 2;
     require(linear.out() == 2 * inter, "columns of gate and up", linear.out());
     checkWithoutBias(linear);
@@ -25,7 +36,6 @@ public final class SkinnySwiglu extends SkinnyOp {
     DType dtype = h.rows().dtype();
     check("out", out, dtype, (long) rows * inter);
     checkAligned("out", out);
-    SkinnySplit split = SkinnySplit.of(linear.out(), linear.in(), true);
     inPieces(dtype, rows, (first, count) -> begin(stream, workspace, h, linear, split, first, count)
         .ptr(out, (long) first * inter).ptr(workspace.partials()).ptr(workspace.arrived())
         .i32(count).i32(inter).i32(linear.in()).i32(split.span()).go());

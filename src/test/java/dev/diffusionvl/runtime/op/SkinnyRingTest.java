@@ -20,6 +20,7 @@ import dev.diffusionvl.runtime.op.RowSquares;
 import dev.diffusionvl.runtime.op.Segments;
 import dev.diffusionvl.runtime.op.SkinnyConfidence;
 import dev.diffusionvl.runtime.op.SkinnyQkv;
+import dev.diffusionvl.runtime.op.SkinnySplit;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import dev.diffusionvl.runtime.op.WeightForm;
 import dev.diffusionvl.runtime.op.WeightMatrix;
@@ -142,6 +143,31 @@ class SkinnyRingTest extends OpTest {
         return List.of(to.rows(), to.squares());
       });
     });
+  }
+
+  /** Blocks with many more units than the ring has stages, as in the released models: every stage is used again and again. */
+  @Test
+  void manyRoundsOfTheRing() {
+    for (int grid : new int[] {1, 2, 3}) {
+      forAll(new int[][] {{7, 391, 1000}}, false, (what, dtype, w, rows) -> {
+        DeviceBuffer x = buffer(dtype, normal(dtype, rows * w.in(), 1));
+        float[] h = normal(dtype, rows * w.out(), 2);
+        assertSameBits("residual over " + grid + " " + what, workspace -> {
+          Residual to = new Residual(buffer(dtype, h), empty(DType.F32, (long) rows * RowSquares.groups(w.out())));
+          kernels.skinnyResidual.launch(stream, workspace, x, w, to, rows, SkinnySplit.over(grid, w.out(), w.in(), false));
+          return List.of(to.rows(), to.squares());
+        });
+      });
+      forAll(new int[][] {{8, 260, 1096}}, true, (what, dtype, w, rows) -> {
+        Residual h = residual(dtype, rows, w.in());
+        NormedLinear linear = normed(dtype, w, null);
+        assertSameBits("swiglu over " + grid + " " + what, workspace -> {
+          DeviceBuffer out = empty(dtype, (long) rows * w.out() / 2);
+          kernels.skinnySwiglu.launch(stream, workspace, h, linear, out, rows, SkinnySplit.over(grid, w.out(), w.in(), true));
+          return List.of(out);
+        });
+      });
+    }
   }
 
   @Test
