@@ -4,6 +4,7 @@
 //
 // Shape   q, out [rows, heads, D]; k, v [kv_heads, slots, D]; query head h reads kv head h / (heads / kv_heads). D = 128, 80 or 72.
 //         lse [rows, heads] f32 or null (attention_*): log of the sum of exp(scale * score), for the way back.
+//         _fp8: k and v are E4M3 codes with scales f32 [kv_heads, slots] (attention_codes.cuh); D = 128.
 // Floor   the visible K and V once per segment and kv head; 16, 32 or 64 rows at a time, so more often from L2.
 // Idea    All rows of a segment see the same list of keys (the context, then the segment's own slots), or in a causal segment a beginning
 //         of it; the heads of a group read the same kv head. So (row, head of the group) are "packed rows", any of which may share a
@@ -20,7 +21,8 @@
 // Bits    of a row depend on its own keys and usual_ranges only: its ranges follow from the length of its own list (Ranges). In a causal
 //         segment two rows of a tile may have ranges of different lengths; the block then goes through both, each row within its own.
 //         A key that is hidden from one row of a tile and seen by another has the weight 0 for the one: its value must be finite.
-// Rounds  P to T before P V (the sum of P is not rounded), and the result once; all else is f32.
+// Rounds  P to T before P V (the sum of P is not rounded), times the value's scale where it has one, and the result once; all else is f32.
+#include "attention_codes.cuh"
 #include "attention_rows.cuh"
 #include "grid.cuh"
 #include "segment.cuh"
@@ -42,11 +44,13 @@ template <int D>
 constexpr int kResident = D == 128 ? 2 : 3;
 #endif
 
-template <class T>
+template <class Form>
 struct Arguments {
-  const T *q, *k, *v;
+  const typename Form::T* q;
+  const typename Form::Element *k, *v;
+  const float *key_scales, *value_scales;  // of Codes
   const Segment* segments;
-  T* out;
+  typename Form::T* out;
   float* lse;
   int heads, kv_heads, slots;
   float scale;
@@ -75,11 +79,14 @@ struct Meeting {
 
 // One block: packed rows of a segment (blockIdx.x, from the last), sixteen for every kWarps warps; kv head blockIdx.y; range and segment
 // (blockIdx.z, the segment from the last), so that blocks without a range come behind all others.
-template <int D, bool kSplit, class T>
-__device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& meeting) {
+template <int D, bool kSplit, class Form>
+__device__ __forceinline__ void attend(const Arguments<Form>& a, const Meeting& meeting) {
   using R = RowTile<D>;
+  using T = typename Form::T;
+  using Element = typename Form::Element;
+  constexpr bool kScaled = sizeof(Element) == 1;
   constexpr int kKeys = kSplit ? kTile / kWarps : kTile;  // of a warp in a tile
-  constexpr int kTileBytes = kTile * R::kRowBytes;
+  constexpr int kTileBytes = kTile * RowTile<D, sizeof(Element)>::kRowBytes;
   const int rows = kSplit ? int(blockDim.x) / kWarps / 2 : 16 * kWarps;
   DVL_DYN_SHARED(shared);
   unsigned char* const key_tiles = shared;
@@ -87,6 +94,7 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
   unsigned char* const rows_tile = value_tiles + kStages * kTileBytes;  // Q, then the output
   int* const row_begin = reinterpret_cast<int*>(rows_tile + rows * R::kRowBytes);  // of each row's range of its own list
   int* const row_end = row_begin + rows;
+  float* const scales = reinterpret_cast<float*>(row_end + rows);  // of Codes: [kTile] of a tile's keys, then of its values
 
   // What has the longest list begins: a prompt's last segment, a causal segment's last tile.
   const int segments = kSplit ? gridDim.z / unsigned(meeting.most) : gridDim.z, split = kSplit ? blockIdx.z / unsigned(segments) : 0;
@@ -124,10 +132,10 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
   if constexpr (kSplit) {
     // While the kernel before ends: what the segment sees is known, and of the context most was there before. Only the L2 cache is asked
     // for it, so that keys which that kernel writes are right, too.
-    constexpr int kLines = (D * int(sizeof(bf16)) + 127) / 128;
+    constexpr int kLines = (D * int(sizeof(Element)) + 127) / 128;
     const int there = min(min(begin + kTile, end), segment.context_end - segment.context_begin);
     for (int i = int(threadIdx.x); i < (there - begin) * kLines; i += int(blockDim.x)) {
-      const int64_t at = plane + int64_t(segment.slot_of_key(begin + i / kLines)) * D + i % kLines * 64;
+      const int64_t at = plane + int64_t(segment.slot_of_key(begin + i / kLines)) * D + i % kLines * (128 / int(sizeof(Element)));
       dvl::prefetch_line(a.k + at);
       dvl::prefetch_line(a.v + at);
     }
@@ -138,14 +146,25 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
   const int warp_row = kSplit ? warp / kWarps * 16 : warp * 16, warp_key = kSplit ? kKeys * (warp % kWarps) : 0;
   const float scale = a.scale * dvl::kLog2E;
-  Warp16<D, T> state;
+  // A thread's share of a tile's scales: that of a key or of a value. 0 behind the end, where weights are 0 and stay so.
+  const auto scale_of = [&](int first) {
+    const int key = first + int(threadIdx.x) % kTile;
+    if (!kScaled || key >= end || threadIdx.x >= 2 * kTile) return 0.f;
+    return (threadIdx.x < kTile ? a.key_scales : a.value_scales)[int64_t(kv_head) * a.slots + segment.slot_of_key(key)];
+  };
+  float next_scale = 0.f;
+  Warp16<D, Form> state;
 #pragma unroll 1
   for (int first = begin - kTile, stage = 1; first < end; first += kTile, stage ^= 1) {
     uint32_t p[kKeys / 16][4];
+    if constexpr (kScaled) {
+      if (threadIdx.x < 2 * kTile) scales[threadIdx.x] = next_scale * (threadIdx.x < kTile ? scale * Form::kUnit : Form::kUnit);
+    }
     const bool busy = first_row + warp_row < packed_rows && first + warp_key < end;
     dvl::cp_async_wait<1>();  // keys are there
     __syncthreads();          // for everyone; and everyone is done with the other stage
     copy_keys(first + kTile, stage ^ 1);
+    next_scale = scale_of(first + kTile);
     if (first < begin) {  // there are none yet
       if constexpr (kSplit) dvl::let_next_grid_start();  // the output projection, whose weights come behind these keys and values
       if (int(threadIdx.x) < rows) {
@@ -164,7 +183,10 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
         valid[half] = kSplit && first < row_begin[row] ? 0 : row_end[row] - first - warp_key;
       }
       state.load_query(rows_tile, warp_row);
-      state.template weigh<kKeys>(key_tiles + stage * kTileBytes, warp_key, valid, scale, p);
+      Form form;
+      if constexpr (kScaled) form = {scales, scales + kTile};
+      else form = {scale};
+      state.template weigh<kKeys>(key_tiles + stage * kTileBytes, warp_key, valid, form, p);
     }
     dvl::cp_async_wait<2>();  // values too
     __syncthreads();
@@ -189,7 +211,7 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
   } else {
     // Warps meet in the memory of the keys; then blocks in that of the grid, each warp with its share of the pieces.
     constexpr int kVectors = kPartialVectors<D>;
-    constexpr int kMergedBytes[] = {kMergeBytes<D, 1>, 2 * kMergeBytes<D, 2>};  // of one and of two row tiles
+    constexpr int kMergedBytes[] = {kMergeBytes<D, Form, 1>, 2 * kMergeBytes<D, Form, 2>};  // of one and of two row tiles
     static_assert(kMergedBytes[0] <= 16 * R::kRowBytes + 2 * kStages * kTileBytes, "as much as there is");
     static_assert(kMergedBytes[1] <= 2 * 16 * R::kRowBytes + 2 * kStages * kTileBytes, "as much as there is");
     const int own = warp / kWarps, share = warp % kWarps;  // row tile of the block, pieces
@@ -213,7 +235,7 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
         if (share + s * kWarps < R::kPieces) mine[(share + s * kWarps) * 32] = make_float4(out[s][0], out[s][1], out[s][2], out[s][3]);
       if (share == 0) mine[R::kPieces * 32] = make_float4(total.maximum[0], total.sum[0], total.maximum[1], total.sum[1]);
       if (!dvl::last_block(meeting.arrived + place, splits)) return;
-      merge_ranges<D>(shared + own * kMergeBytes<D, 2>, ranges, splits, tiles, total, out);
+      merge_ranges<D, Form>(shared + own * kMergeBytes<D, Form, 2>, ranges, splits, tiles, total, out);
     }
     __syncthreads();  // everyone is done with what met, where the output comes
 #pragma unroll
@@ -227,25 +249,36 @@ __device__ __forceinline__ void attend(const Arguments<T>& a, const Meeting& mee
 
 }  // namespace
 
-#define ATTENTION(D, T, suffix)                                                                                               \
-  extern "C" __global__ void __launch_bounds__(kThreads, kResident<D>)                                                        \
-      attention_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, float* lse, int heads,   \
-                                int kv_heads, int slots, float scale) {                                                       \
-    attend<D, false, T>({q, k, v, segments, out, lse, heads, kv_heads, slots, scale}, {nullptr, nullptr, 1, 1});              \
-  }                                                                                                                           \
-  DVL_EXPORT(attention_d##D##_##suffix);                                                                                      \
-  extern "C" __global__ void __launch_bounds__(2 * kThreads, 2)                                                               \
-      attention_split_d##D##_##suffix(const T* q, const T* k, const T* v, const Segment* segments, T* out, int heads,         \
-                                      int kv_heads, int slots, float scale, float4* partial, unsigned* arrived,               \
-                                      int usual_ranges, int most_ranges) {                                                    \
-    attend<D, true, T>({q, k, v, segments, out, nullptr, heads, kv_heads, slots, scale},                                      \
-                       {partial, arrived, usual_ranges, most_ranges});                                                        \
-  }                                                                                                                           \
+// Keys and values as parameters, and what the arguments and the type of their tiles are, by form.
+#define KEYS_dense(T) const T *k, const T *v
+#define KEYS_fp8(T) const unsigned char *k, const unsigned char *v, const float *key_scales, const float *value_scales
+#define GIVEN_dense k, v, nullptr, nullptr
+#define GIVEN_fp8 k, v, key_scales, value_scales
+#define TILES_dense(D, T) Numbers<D, T>
+#define TILES_fp8(D, T) Codes<T>
+
+#define ATTENTION(D, T, FORM, suffix)                                                                                          \
+  extern "C" __global__ void __launch_bounds__(kThreads, kResident<D>)                                                         \
+      attention_d##D##_##suffix(const T* q, KEYS_##FORM(T), const Segment* segments, T* out, float* lse, int heads,            \
+                                int kv_heads, int slots, float scale) {                                                        \
+    attend<D, false, TILES_##FORM(D, T)>({q, GIVEN_##FORM, segments, out, lse, heads, kv_heads, slots, scale},                 \
+                                         {nullptr, nullptr, 1, 1});                                                            \
+  }                                                                                                                            \
+  DVL_EXPORT(attention_d##D##_##suffix);                                                                                       \
+  extern "C" __global__ void __launch_bounds__(2 * kThreads, 2)                                                                \
+      attention_split_d##D##_##suffix(const T* q, KEYS_##FORM(T), const Segment* segments, T* out, int heads, int kv_heads,    \
+                                      int slots, float scale, float4* partial, unsigned* arrived, int usual_ranges,            \
+                                      int most_ranges) {                                                                       \
+    attend<D, true, TILES_##FORM(D, T)>({q, GIVEN_##FORM, segments, out, nullptr, heads, kv_heads, slots, scale},              \
+                                        {partial, arrived, usual_ranges, most_ranges});                                        \
+  }                                                                                                                            \
   DVL_EXPORT(attention_split_d##D##_##suffix)
 
-ATTENTION(128, bf16, bf16);
-ATTENTION(80, bf16, bf16);
-ATTENTION(72, bf16, bf16);
-ATTENTION(128, f16, f16);
-ATTENTION(80, f16, f16);
-ATTENTION(72, f16, f16);
+ATTENTION(128, bf16, dense, bf16);
+ATTENTION(80, bf16, dense, bf16);
+ATTENTION(72, bf16, dense, bf16);
+ATTENTION(128, bf16, fp8, bf16_fp8);
+ATTENTION(128, f16, dense, f16);
+ATTENTION(80, f16, dense, f16);
+ATTENTION(72, f16, dense, f16);
+ATTENTION(128, f16, fp8, f16_fp8);

@@ -2,12 +2,15 @@
 // Bias, rotary position embedding and KV append in one pass over the QKV product.
 //
 // Shape   qkv f32 [rows, (heads + 2 kv_heads) * D] (all q, then k, then v), bias of that width or null, cos and sin f32
-//         [positions, D / 2]; q [rows, heads, D], caches [kv_heads, slots, D].
+//         [positions, D / 2]; q [rows, heads, D], caches [kv_heads, slots, D]; or E4M3 codes (e4m3.cuh) with scales f32 [kv_heads, slots],
+//         which are null otherwise. Then D = 128.
 // Floor   the product read once, q, k and v written once.
 // Idea    one block per row of a segment; a thread owns the pair (i, i + D/2) of a head, so the rotation needs no exchange. K and V go
-//         straight to the row's cache slot: storing a finished block is advancing a length, nothing is copied.
-// Rounds  acc + bias; then, as the reference does in the model's dtype, cos, sin, both products and their sum.
+//         straight to the row's cache slot: storing a finished block is advancing a length, nothing is copied. Codes need the largest of
+//         a head's numbers: a warp has a head.
+// Rounds  acc + bias; then, as the reference does in the model's dtype, cos, sin, both products and their sum; codes once more.
 #include "dvl.cuh"
+#include "e4m3.cuh"
 #include "rounding.cuh"
 #include "segment.cuh"
 
@@ -17,8 +20,8 @@ constexpr int kThreads = 128;
 
 template <class T>
 __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, const float* cos, const float* sin,
-                                               const Segment* segments, T* q, T* k_cache, T* v_cache, int heads, int kv_heads,
-                                               int head_dim, int slots) {
+                                               const Segment* segments, T* q, void* keys, void* values, float* key_scales,
+                                               float* value_scales, int heads, int kv_heads, int head_dim, int slots) {
   const Segment segment = segments[blockIdx.y];
   const int i = blockIdx.x;
   if (i >= segment.rows) return;
@@ -30,7 +33,10 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
   const float* c_row = cos + int64_t(segment.position + i) * half;
   const float* s_row = sin + int64_t(segment.position + i) * half;
 
-  for (int pair = threadIdx.x; pair < all_heads * half; pair += kThreads) {
+  T* const k_cache = static_cast<T*>(keys);
+  T* const v_cache = static_cast<T*>(values);
+  const bool codes = key_scales != nullptr;
+  for (int pair = threadIdx.x; pair < (codes ? heads : all_heads) * half; pair += kThreads) {
     const int head = pair / half, j = pair % half;
     const int column = head * head_dim + j;
     float a, b;
@@ -47,6 +53,20 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
     to[j] = dvl::from_float<T>(a);
     to[j + half] = dvl::from_float<T>(b);
   }
+  if (!codes) return;
+  for (int head = heads + int(threadIdx.x) / 32; head < all_heads; head += kThreads / 32) {
+    const bool key = head < heads + kv_heads;
+    float a[2], b[2];
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+      const int j = int(threadIdx.x) % 32 * 2 + m;
+      dvl::load_pair(source, bias, head * dvl::kCodedHead + j, dvl::kCodedHead / 2, a[m], b[m]);
+      if (key) dvl::rotate_pair<T>(a[m], b[m], c_row[j], s_row[j]);
+    }
+    const int64_t at = int64_t(head - heads - (key ? 0 : kv_heads)) * slots + slot;
+    unsigned char* const to = static_cast<unsigned char*>(key ? keys : values) + at * dvl::kCodedHead;
+    dvl::store_codes<T>(to, (key ? key_scales : value_scales) + at, a, b);
+  }
 }
 
 }  // namespace
@@ -54,8 +74,10 @@ __device__ __forceinline__ void rope_kv_append(const float* qkv, const T* bias, 
 #define ROPE_KV_APPEND(T, suffix)                                                                                           \
   extern "C" __global__ void __launch_bounds__(kThreads)                                                                    \
       rope_kv_append_##suffix(const float* qkv, const T* bias, const float* cos, const float* sin, const Segment* segments, \
-                              T* q, T* k_cache, T* v_cache, int heads, int kv_heads, int head_dim, int slots) {             \
-    rope_kv_append(qkv, bias, cos, sin, segments, q, k_cache, v_cache, heads, kv_heads, head_dim, slots);                   \
+                              T* q, void* keys, void* values, float* key_scales, float* value_scales, int heads,            \
+                              int kv_heads, int head_dim, int slots) {                                                      \
+    rope_kv_append(qkv, bias, cos, sin, segments, q, keys, values, key_scales, value_scales, heads, kv_heads, head_dim,     \
+                   slots);                                                                                                  \
   }                                                                                                                         \
   DVL_EXPORT(rope_kv_append_##suffix)
 

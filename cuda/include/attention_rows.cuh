@@ -8,18 +8,18 @@ namespace dvl::attention {
 
 constexpr int kWarps = 4, kThreads = 32 * kWarps;  // of a block
 
-// Rows of D elements in shared memory, padded with zeros to a multiple of 16; in chunks of 16 bytes, permuted so that a chunk of
+// Rows of D elements of kBytes in shared memory, padded with zeros to a multiple of 16; in chunks of 16 bytes, permuted so that a chunk of
 // eight neighbouring rows (ldmatrix) lies in eight different bank groups.
-template <int D>
+template <int D, int kBytes = 2>
 struct RowTile {
   static constexpr int kSteps = (D + 15) / 16;  // of 16 columns
-  static constexpr int kChunks = 2 * kSteps;
+  static constexpr int kChunks = kBytes * kSteps;
   static constexpr int kRowBytes = 16 * kChunks;
-  static constexpr int kPieces = D / 8;  // n8 tiles of the output
-  static_assert(D % 8 == 0 && (kChunks == 16 || kChunks == 10), "other widths need another permutation");
+  static constexpr int kPieces = D * kBytes / 16;  // chunks that are not padding; of 2 bytes, n8 tiles of the output
+  static_assert(D % 8 == 0 && (kChunks == 16 || kChunks == 10 || kChunks == 8), "other widths need another permutation");
 
   static __device__ __forceinline__ int at(int row, int chunk) {
-    return row * kRowBytes + 16 * (chunk ^ (kChunks == 16 ? row & 7 : row >> 2 & 1));
+    return row * kRowBytes + 16 * (chunk ^ (kChunks == 10 ? row >> 2 & 1 : row & 7));
   }
 };
 
@@ -27,7 +27,7 @@ struct RowTile {
 // that it copies, so that from row to row little is left to compute.
 template <int D, int kTogether = 4, class T, class Offset>
 __device__ __forceinline__ void copy_rows(unsigned char* tile, const T* from, int count, Offset offset) {
-  using R = RowTile<D>;
+  using R = RowTile<D, sizeof(T)>;
   const int step = int(blockDim.x) / R::kChunks, chunk = int(threadIdx.x) % R::kChunks, row = int(threadIdx.x) / R::kChunks;
   if (row >= step) return;  // a part of a row
 #pragma unroll 1
@@ -38,7 +38,7 @@ __device__ __forceinline__ void copy_rows(unsigned char* tile, const T* from, in
       if (at >= count) break;
       const int64_t source = offset(at);
       const bool inside = source >= 0 && chunk < R::kPieces;
-      cp_async16(tile + R::at(at, chunk), from + (inside ? source + chunk * 8 : 0), inside);
+      cp_async16(tile + R::at(at, chunk), from + (inside ? source + chunk * (16 / int(sizeof(T))) : 0), inside);
     }
   }
 }
@@ -118,9 +118,34 @@ struct Softmax {
   __device__ __forceinline__ float inverse(int half) const { return sum[half] == 0.f ? 0.f : 1.f / sum[half]; }
 };
 
+// Tiles of keys and values that hold numbers of T. Other forms (attention_codes.cuh) have the same members.
+template <int D, class Number>
+struct Numbers {
+  using T = Number;
+  using Element = T;
+  float scale;  // of the scores
+
+  // The score of a key of the tile, from its product; what its weight is multiplied with before P V.
+  __device__ __forceinline__ float score(float product, int) const { return product * scale; }
+  static __device__ __forceinline__ float weight(float p, int) { return p; }
+
+  // low, high += the products of a warp's queries with keys first_key to first_key + 7, and with the eight keys behind them.
+  static __device__ __forceinline__ void multiply_keys(float (&low)[4], float (&high)[4], const uint32_t (&query)[RowTile<D>::kSteps][4],
+                                                       const unsigned char* keys, int first_key) {
+#pragma unroll
+    for (int s = 0; s < RowTile<D>::kSteps; s++) multiply_transposed<D, T>(low, high, query[s], keys, first_key, s);
+  }
+  // out += p * sixteen values
+  static __device__ __forceinline__ void add_values(float (&out)[RowTile<D>::kPieces][4], const uint32_t (&p)[4],
+                                                    const unsigned char* values, int first_key) {
+    multiply<D, T>(out, p, values, first_key);
+  }
+};
+
 // Sixteen rows of a warp: what a thread carries from tile to tile. Fragments as mma has them.
-template <int D, class T>
+template <int D, class Form>
 struct Warp16 {
+  using T = typename Form::T;
   using R = RowTile<D>;
   uint32_t query[R::kSteps][4];
   Softmax softmax;  // sum: of the thread's own columns
@@ -134,23 +159,19 @@ struct Warp16 {
   // P of kKeys keys of a tile as A fragments; `out` is scaled to the new maximum. valid: how many of the keys the thread's two rows see,
   // 0 or less: none, which changes no bit of the row's state.
   template <int kKeys>
-  __device__ __forceinline__ void weigh(const unsigned char* keys, int first_key, const int (&valid)[2], float scale,
+  __device__ __forceinline__ void weigh(const unsigned char* keys, int first_key, const int (&valid)[2], const Form& form,
                                         uint32_t (&p)[kKeys / 16][4]) {
     const int lane = threadIdx.x & 31;
     float score[kKeys / 8][4] = {};
 #pragma unroll
-    for (int j = 0; j < kKeys / 16; j++) {
-#pragma unroll
-      for (int s = 0; s < R::kSteps; s++)
-        multiply_transposed<D, T>(score[2 * j], score[2 * j + 1], query[s], keys, first_key + 16 * j, s);
-    }
+    for (int j = 0; j < kKeys / 16; j++) Form::multiply_keys(score[2 * j], score[2 * j + 1], query, keys, first_key + 16 * j);
     float highest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int n = 0; n < kKeys / 8; n++) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int key = 8 * n + 2 * (lane & 3) + (i & 1);
-        score[n][i] = key < valid[i >> 1] ? score[n][i] * scale : -INFINITY;
+        score[n][i] = key < valid[i >> 1] ? form.score(score[n][i], first_key + key) : -INFINITY;
         highest[i >> 1] = max(highest[i >> 1], score[n][i]);
       }
     }
@@ -167,6 +188,7 @@ struct Warp16 {
         for (int i = 2 * half; i < 2 * half + 2; i++) {
           score[n][i] = exp2_fast(score[n][i] - reference);
           softmax.sum[half] += score[n][i];
+          score[n][i] = form.weight(score[n][i], first_key + 8 * n + 2 * (lane & 3) + (i & 1));
         }
       }
 #pragma unroll
@@ -179,7 +201,7 @@ struct Warp16 {
   template <int kKeys>
   __device__ __forceinline__ void add_values(const unsigned char* values, int first_key, const uint32_t (&p)[kKeys / 16][4]) {
 #pragma unroll
-    for (int j = 0; j < kKeys / 16; j++) multiply<D, T>(out, p[j], values, first_key + 16 * j);
+    for (int j = 0; j < kKeys / 16; j++) Form::add_values(out, p[j], values, first_key + 16 * j);
   }
 };
 
@@ -228,17 +250,17 @@ __device__ __forceinline__ void merge(int count, Load load, Softmax& total, floa
 constexpr int kMostRanges = 32;
 
 // The same for partial results in the grid's memory, on their way together as far as `memory` is large: a row tile's, of kMergeBytes.
-// kMergeStages<D> groups of copies are under way. Where row tiles share a block, a range is followed by empty groups: as many as tiles.
-template <int D>
-constexpr int kMergeStages = D == 128 ? 8 : 6;
-template <int D, int kTiles>
-constexpr int kMergeBytes = kMostRanges * 16 * int(sizeof(float2)) + kMergeStages<D> / kTiles * kShare<D> * kThreads * 16;
+// kMergeStages groups of copies are under way. Where row tiles share a block, a range is followed by empty groups: as many as tiles.
+template <int D, class Form>
+constexpr int kMergeStages = D == 128 ? 4 * int(sizeof(typename Form::Element)) : 6;
+template <int D, class Form, int kTiles>
+constexpr int kMergeBytes = kMostRanges * 16 * int(sizeof(float2)) + kMergeStages<D, Form> / kTiles * kShare<D> * kThreads * 16;
 
-template <int D>
+template <int D, class Form>
 __device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4* ranges, int count, int tiles, Softmax& total,
                                              float (&out)[kShare<D>][4]) {
   constexpr int kPieces = RowTile<D>::kPieces, kStates = kMostRanges * 16 / kThreads, kAtOnce = 4;
-  const int thread = int(threadIdx.x) % kThreads, share = thread / 32, lane = thread % 32, stages = kMergeStages<D> / tiles;
+  const int thread = int(threadIdx.x) % kThreads, share = thread / 32, lane = thread % 32, stages = kMergeStages<D, Form> / tiles;
   float2* const states = reinterpret_cast<float2*>(memory);  // [range][row]: maximum, sum
   float4* const parts = reinterpret_cast<float4*>(memory + kMostRanges * 16 * sizeof(float2)) + thread;
   const auto fetch = [&](int i, int stage) {  // a thread's own pieces
@@ -282,7 +304,7 @@ __device__ __forceinline__ void merge_ranges(unsigned char* memory, const float4
     const float weight1 = exp2_fast(own[i * 16 + 8].x - Softmax::reference(total.maximum[1]));
     total.sum[0] += weight0 * own[i * 16].y;
     total.sum[1] += weight1 * own[i * 16 + 8].y;
-    cp_async_wait<kMergeStages<D> - 1>();
+    cp_async_wait<kMergeStages<D, Form> - 1>();
 #pragma unroll
     for (int s = 0; s < kShare<D>; s++) {
       if (share + s * kWarps >= kPieces) break;

@@ -3,11 +3,12 @@
 //
 // Shape   h [rows, k] before the norm, squares f32 [rows, ceil(k / 128)] its sums of squares, norm [k], w [(heads + 2 kv_heads) * 128, k]
 //         (all q, then k, then v), bias of that length or null, cos and sin f32 [positions, 64]; q [rows of the pass, heads, 128], caches
-//         [kv_heads, slots, 128]. Heads have 128 dimensions.
+//         [kv_heads, slots, 128], or codes with scales as in rope_kv_append. Heads have 128 dimensions.
 // Floor   w read once.
 // Idea    a tile is a head, so both halves of every rotated pair are in it. A row's position and cache slot come from its segment.
 // Rounds  the normalised value and its product with the norm's weight; acc + bias; then as rope_kv_append.
 #pragma once
+#include "e4m3.cuh"
 #include "rounding.cuh"
 #include "rows.cuh"
 #include "segment.cuh"
@@ -24,8 +25,10 @@ struct RotateAndStore {
   const float* sin;
   const Segment* segments;
   T* q;
-  T* k_cache;
-  T* v_cache;
+  void* keys;
+  void* values;
+  float* key_scales;  // null: keys and values are numbers of T
+  float* value_scales;
   int first_row, segment_count, heads, kv_heads, slots;
 
   // The segment of a row of the pass, or -1; the whole warp looks.
@@ -65,11 +68,8 @@ struct RotateAndStore {
     }
 #pragma unroll
     for (int m = 0; m < 2; m++) a[m] = dvl::round_to<T>(a[m]), b[m] = dvl::round_to<T>(b[m]);
-    T* to;
-    if (head < heads) to = q + (int64_t(row) * heads + head) * dvl::kTile;
-    else if (head < heads + kv_heads) to = k_cache + (int64_t(head - heads) * slots + own.slot) * dvl::kTile;
-    else to = v_cache + (int64_t(head - heads - kv_heads) * slots + own.slot) * dvl::kTile;
-    if (head < heads + kv_heads) {
+    const bool query = head < heads, key = head < heads + kv_heads;
+    if (key) {
       const int64_t angle = int64_t(own.position) * kHalf + j;
       float c[2], d[2];
       dvl::load<2>(cos + angle, c);
@@ -77,6 +77,12 @@ struct RotateAndStore {
 #pragma unroll
       for (int m = 0; m < 2; m++) dvl::rotate_pair<T>(a[m], b[m], c[m], d[m]);
     }
+    const int64_t at = query ? int64_t(row) * heads + head : int64_t(head - heads - (key ? 0 : kv_heads)) * slots + own.slot;
+    if (!query && key_scales != nullptr) {
+      dvl::store_codes<T>(static_cast<unsigned char*>(key ? keys : values) + at * dvl::kTile, (key ? key_scales : value_scales) + at, a, b);
+      return;
+    }
+    T* const to = (query ? q : static_cast<T*>(key ? keys : values)) + at * dvl::kTile;
     dvl::store<2>(to + j, a);
     dvl::store<2>(to + kHalf + j, b);
   }
@@ -87,12 +93,13 @@ struct RotateAndStore {
 #define SKINNY_QKV(M, T, FORM, suffix)                                                                                                \
   extern "C" __global__ void __launch_bounds__(DVL_THREADS_##FORM, dvl::kSkinnyResident<M>)                                           \
       skinny_qkv_m##M##_##suffix(const T* h, const float* squares, const T* norm, float eps, DVL_PARAMETERS_##FORM(T), const T* bias, \
-                                 const float* cos, const float* sin, const Segment* segments, T* q, T* k_cache, T* v_cache,           \
-                                 float* partials, unsigned* arrived, int first_row, int rows, int segment_count, int heads,           \
-                                 int kv_heads, int slots, int k, int span) {                                                          \
+                                 const float* cos, const float* sin, const Segment* segments, T* q, void* keys, void* values,         \
+                                 float* key_scales, float* value_scales, float* partials, unsigned* arrived, int first_row, int rows, \
+                                 int segment_count, int heads, int kv_heads, int slots, int k, int span) {                            \
     DVL_PRODUCT_##FORM<M, false, true>(                                                                                               \
         dvl::product(h, DVL_WEIGHTS_##FORM(T), rows, (heads + 2 * kv_heads) * dvl::kTile, k), {norm, squares, eps},                   \
         {partials, arrived, span},                                                                                                    \
-        RotateAndStore<T>{bias, cos, sin, segments, q, k_cache, v_cache, first_row, segment_count, heads, kv_heads, slots});          \
+        RotateAndStore<T>{bias, cos, sin, segments, q, keys, values, key_scales, value_scales, first_row, segment_count, heads,       \
+                          kv_heads, slots});                                                                                          \
   }                                                                                                                                   \
   DVL_EXPORT(skinny_qkv_m##M##_##suffix);

@@ -15,6 +15,7 @@
 // Bits    All of it is a function of w alone: a row of x gives the same bits at every M.
 #pragma once
 #include "dvl.cuh"
+#include "e4m3.cuh"
 
 namespace dvl {
 
@@ -116,16 +117,9 @@ struct Fp8Code {
   using Codes = uint2;
   static constexpr bool kZeros = false;
 
-  // Codes in the bytes 1 and 3. Sign, exponent and mantissa move to T's places. Its exponent counts from 127 (f16: 15), not 7: times 2^120
-  // (2^8). That is exact for subnormal codes too. Instructions that convert E4M3 give f16, and bf16 would be two more steps from there.
-  static __device__ __forceinline__ uint32_t widened(uint32_t codes) {
-    const uint32_t moved = kIsF16<T> ? codes >> 1 & 0x3f803f80u : codes >> 4 & 0x07f007f0u;
-    return fma_pair<T>((codes & 0x80008000u) | moved, kIsF16<T> ? 0x5c005c00u : 0x7b807b80u, 0x80008000u);
-  }
-
   static __device__ __forceinline__ void decode(const Codes& codes, const uint32_t (&)[2], uint32_t (&a)[4]) {
-    a[0] = widened(codes.x), a[1] = widened(codes.x << 8);
-    a[2] = widened(codes.y), a[3] = widened(codes.y << 8);
+    a[0] = widened_codes<T>(codes.x), a[1] = widened_codes<T>(codes.x << 8);
+    a[2] = widened_codes<T>(codes.y), a[3] = widened_codes<T>(codes.y << 8);
   }
 };
 

@@ -43,16 +43,19 @@ final class Batch implements AutoCloseable {
   private final DeviceScope owned;
   private final Stream stream;
   private final LayerOpsFactory factory;
+  private final KvChoice kv;
   private final ImageEncoder encoder;
   private final PrefixCache prefixes;
   private final List<Running> running = new ArrayList<>(); // in the order of their admission
   private DecodeMemory memory; // null before the first request
   private long forwards;
 
-  Batch(DiffusionVl model, Limits limits, GemmChoice choice, boolean overlap) {
+  Batch(DiffusionVl model, Limits limits, GemmChoice choice, boolean overlap, KvChoice kv) {
+    kv.requireFor(model.config().text(), model.dtype());
     this.model = model;
     this.config = model.config();
     this.limits = limits;
+    this.kv = kv;
     Device device = model.device();
     try (DeviceScope scope = new DeviceScope(device)) {
       stream = scope.newStream();
@@ -87,7 +90,7 @@ final class Batch implements AutoCloseable {
   void reserve(Extent extent, GenerationOptions options) {
     DecodeMemory kept = memory;
     memory = null; // should memory run out
-    memory = DecodeMemory.serving(size(extent, options), kept, model, stream, factory);
+    memory = DecodeMemory.serving(size(extent, options), kept, model, stream, factory, kv);
   }
 
   /** Whether {@link #admit} would take the request now: a slot and room in the cache are free, and its blocks have the others' size. */

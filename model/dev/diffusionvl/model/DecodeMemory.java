@@ -117,7 +117,7 @@ final class DecodeMemory implements AutoCloseable {
   private final PassGraphs graphs;
   private final PassPlan.Padding padding;
 
-  private DecodeMemory(DiffusionVl model, Stream stream, LayerOpsFactory factory, Size size) {
+  private DecodeMemory(DiffusionVl model, Stream stream, LayerOpsFactory factory, KvChoice kv, Size size) {
     this.size = size;
     Device device = model.device();
     TextConfig text = model.config().text();
@@ -125,7 +125,7 @@ final class DecodeMemory implements AutoCloseable {
     int rows = size.blockRows();
     boolean padded = size.slots() > 1;
     try (DeviceScope scope = new DeviceScope(device)) {
-      cache = scope.own(new KvCache(device, dtype, text, size.cacheRows() + (padded ? rows : 0)));
+      cache = scope.own(new KvCache(device, dtype, kv, text, size.cacheRows() + (padded ? rows : 0)));
       // With three positions per row each sequence has angles of its own: those of slot i of the cache are in row i.
       rope = scope.own(model.config().mropeSection().isEmpty()
           ? RopeTable.text(device, stream, Math.max(1, size.positions()), text.headDim(), text.ropeTheta())
@@ -160,7 +160,7 @@ final class DecodeMemory implements AutoCloseable {
   }
 
   /** {@code memory} if it serves the need, else a larger one in its place. */
-  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, LayerOpsFactory factory) {
+  static DecodeMemory serving(Size need, DecodeMemory memory, DiffusionVl model, Stream stream, LayerOpsFactory factory, KvChoice kv) {
     if (memory != null && memory.size.serves(need)) {
       return memory;
     }
@@ -168,7 +168,7 @@ final class DecodeMemory implements AutoCloseable {
     if (memory != null) {
       memory.close(); // before the allocation: both at once may not fit
     }
-    return new DecodeMemory(model, stream, factory, size.rounded());
+    return new DecodeMemory(model, stream, factory, kv, size.rounded());
   }
 
   Size size() {

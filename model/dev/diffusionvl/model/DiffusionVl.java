@@ -132,11 +132,21 @@ public final class DiffusionVl implements AutoCloseable {
    *     capability 9.0 on, needs jni-kernels, elsewhere without effect); changes no bit. On by default; to compare, off
    */
   public Session newSession(GemmChoice gemm, boolean overlap) {
+    return newSession(gemm, overlap, KvChoice.AUTO);
+  }
+
+  /**
+   * The same with a choice of how keys and values are kept.
+   *
+   * @throws IllegalArgumentException where there are no kernels for it, see {@link KvChoice#requireFor}
+   */
+  public Session newSession(GemmChoice gemm, boolean overlap, KvChoice kv) {
     Objects.requireNonNull(gemm, "gemm");
+    Objects.requireNonNull(kv, "kv");
     if (closed) {
       throw new IllegalStateException("the model is closed");
     }
-    return new Session(this, gemm, overlap);
+    return new Session(this, gemm, overlap, kv);
   }
 
   /** {@link #newEngine(EngineOptions)} with the defaults. */
@@ -144,7 +154,11 @@ public final class DiffusionVl implements AutoCloseable {
     return newEngine(EngineOptions.DEFAULTS);
   }
 
-  /** An engine, which answers many requests at once, for any number of threads. Close it before the model. */
+  /**
+   * An engine, which answers many requests at once, for any number of threads. Close it before the model.
+   *
+   * @throws IllegalArgumentException where there are no kernels for how it is to keep keys and values, see {@link KvChoice#requireFor}
+   */
   public Engine newEngine(EngineOptions options) {
     if (closed) {
       throw new IllegalStateException("the model is closed");

@@ -41,7 +41,7 @@ public final class Engine implements AutoCloseable {
     this.model = model;
     this.options = options;
     batch = new Batch(model, new Batch.Limits(options.slots(), options.kvTokens(), options.prefillRows(), options.prefixCacheBytes()),
-        options.gemm(), options.overlap());
+        options.gemm(), options.overlap(), options.kv());
     try {
       GenerationOptions usual = GenerationOptions.of(model.config()).withExecution(options.execution());
       int blockSize = usual.decoding().blockSize(model.config());

@@ -4,7 +4,8 @@ package dev.diffusionvl.model;
 import java.time.Duration;
 
 /**
- * How an {@link Engine} works. With {@link GemmChoice#OWN}, and with any choice in f32, none of it changes a token.
+ * How an {@link Engine} works. With {@link GemmChoice#OWN}, and with any choice in f32, none of it but {@code kv} changes a
+ * token.
  *
  * @param slots sequences that are decoded at the same time, 1 to {@value #MAX_SLOTS}
  * @param queue requests that may wait for a slot; one more is refused
@@ -14,14 +15,15 @@ import java.time.Duration;
  * @param prefixCacheBytes device memory for what is kept of prompts that were answered; 0: nothing is kept
  * @param gemm which kernels multiply matrices
  * @param overlap see {@link DiffusionVl#newSession(GemmChoice, boolean)}
+ * @param kv how keys and values are kept, those of kept prompts too; the one option here that may change tokens
  * @param execution graphs, stores and drafts, for all requests: that of their own options is not looked at
  */
 public record EngineOptions(int slots, int queue, int kvTokens, int prefillRows, long prefixCacheBytes, GemmChoice gemm, boolean overlap,
-    Execution execution) {
+    KvChoice kv, Execution execution) {
   public static final int MAX_SLOTS = 64;
 
   public static final EngineOptions DEFAULTS = new EngineOptions(32, 256, 65536, 512, 256L << 20, GemmChoice.AUTO, true,
-      Execution.DEFAULTS);
+      KvChoice.AUTO, Execution.DEFAULTS);
 
   public EngineOptions {
     Ranges.require(slots >= 1 && slots <= MAX_SLOTS, "slots", slots, "1 to " + MAX_SLOTS);
@@ -30,39 +32,44 @@ public record EngineOptions(int slots, int queue, int kvTokens, int prefillRows,
     Ranges.require(prefillRows >= 1, "prefill-rows", prefillRows, "1 or more");
     Ranges.require(prefixCacheBytes >= 0, "prefix-cache-bytes", prefixCacheBytes, "0 or more");
     Ranges.require(gemm != null, "gemm", gemm, "not null");
+    Ranges.require(kv != null, "kv", kv, "not null");
     Ranges.require(execution != null, "execution", execution, "not null");
   }
 
   public EngineOptions withSlots(int value) {
-    return new EngineOptions(value, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, execution);
+    return new EngineOptions(value, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, kv, execution);
   }
 
   public EngineOptions withQueue(int value) {
-    return new EngineOptions(slots, value, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, execution);
+    return new EngineOptions(slots, value, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, kv, execution);
   }
 
   public EngineOptions withKvTokens(int value) {
-    return new EngineOptions(slots, queue, value, prefillRows, prefixCacheBytes, gemm, overlap, execution);
+    return new EngineOptions(slots, queue, value, prefillRows, prefixCacheBytes, gemm, overlap, kv, execution);
   }
 
   public EngineOptions withPrefillRows(int value) {
-    return new EngineOptions(slots, queue, kvTokens, value, prefixCacheBytes, gemm, overlap, execution);
+    return new EngineOptions(slots, queue, kvTokens, value, prefixCacheBytes, gemm, overlap, kv, execution);
   }
 
   public EngineOptions withPrefixCacheBytes(long value) {
-    return new EngineOptions(slots, queue, kvTokens, prefillRows, value, gemm, overlap, execution);
+    return new EngineOptions(slots, queue, kvTokens, prefillRows, value, gemm, overlap, kv, execution);
   }
 
   public EngineOptions withGemm(GemmChoice value) {
-    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, value, overlap, execution);
+    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, value, overlap, kv, execution);
   }
 
   public EngineOptions withOverlap(boolean value) {
-    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, value, execution);
+    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, value, kv, execution);
+  }
+
+  public EngineOptions withKv(KvChoice value) {
+    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, value, execution);
   }
 
   public EngineOptions withExecution(Execution value) {
-    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, value);
+    return new EngineOptions(slots, queue, kvTokens, prefillRows, prefixCacheBytes, gemm, overlap, kv, value);
   }
 
   /**

@@ -8,8 +8,13 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceScope;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Predictions;
 import dev.diffusionvl.runtime.op.Segments;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Random;
 
 /**
  * One denoising forward on its own, for measurement: token ids of some blocks in, the most likely tokens and their confidence out, behind a
@@ -31,7 +36,7 @@ public final class ForwardProbe implements AutoCloseable {
   private final DeviceBuffer rowMax;
   private final DeviceBuffer rowSum;
 
-  ForwardProbe(DiffusionVl model, Stream stream, LayerOpsFactory factory, int context, int rows) {
+  ForwardProbe(DiffusionVl model, Stream stream, LayerOpsFactory factory, KvChoice kv, int context, int rows) {
     int block = model.config().blockSize();
     if (context < 0 || rows < block || rows % block != 0 || rows / block > 64) {
       throw new IllegalArgumentException("forward of %d rows behind %d: rows are 1 to 64 blocks of %d".formatted(rows, context, block));
@@ -44,7 +49,7 @@ public final class ForwardProbe implements AutoCloseable {
     DType dtype = model.dtype();
     int slots = context + rows;
     try (DeviceScope scope = new DeviceScope(device)) {
-      cache = scope.own(new KvCache(device, dtype, config, slots));
+      cache = scope.own(new KvCache(device, dtype, kv, config, slots));
       rope = scope.own(RopeTable.text(device, stream, context + block, config.headDim(), config.ropeTheta()));
       transformer = scope.own(new Transformer(dtype, config, model.text(), kernels, stream, factory, rows, block,
           Math.max(2, rows / block), rows / block, context + block));
@@ -55,8 +60,7 @@ public final class ForwardProbe implements AutoCloseable {
       rowMax = scope.allocate("logit maximum", DType.F32, rows);
       rowSum = scope.allocate("softmax denominator", DType.F32, rows);
       for (int i = 0; i < config.layers(); i++) {
-        kernels.fillNormal.launch(stream, cache.layer(i).keys(), 0, 1, 2L * i);
-        kernels.fillNormal.launch(stream, cache.layer(i).values(), 0, 1, 2L * i + 1);
+        fill(cache.layer(i), i);
       }
       int[] tokens = new int[rows];
       for (int i = 0; i < rows; i++) {
@@ -70,6 +74,27 @@ public final class ForwardProbe implements AutoCloseable {
       segments.upload(stream);
       owned = scope.keep();
     }
+  }
+
+  /** With random numbers of about 1, or with random codes whose numbers are. */
+  private void fill(KeyValues kv, int layer) {
+    if (!kv.coded()) {
+      kernels.fillNormal.launch(stream, kv.keys(), 0, 1, 2L * layer);
+      kernels.fillNormal.launch(stream, kv.values(), 0, 1, 2L * layer + 1);
+      return;
+    }
+    byte[] codes = new byte[Math.toIntExact(kv.keys().elements())];
+    new Random(layer).nextBytes(codes);
+    for (int i = 0; i < codes.length; i++) {
+      codes[i] &= (byte) 0xbf; // the exponent's high bit is 0: numbers are below 2
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocateFrom(ValueLayout.JAVA_BYTE, codes);
+      stream.upload(host, kv.keys());
+      stream.upload(host, kv.values());
+    }
+    kernels.fillNormal.launch(stream, kv.scales().keys(), 1, 0, 0);
+    kernels.fillNormal.launch(stream, kv.scales().values(), 1, 0, 0);
   }
 
   /** Queues the forward; allocates nothing, waits for nothing, may be captured. */

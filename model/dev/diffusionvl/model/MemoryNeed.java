@@ -22,7 +22,12 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * @param tokens length of prompt and answer together, rounded up to whole blocks, and of drafts; 0: of the model without a session
    */
   public static MemoryNeed of(ModelFiles files, DType dtype, long tokens) {
-    long cache = cache(files.config().text(), dtype, tokens);
+    return of(files, dtype, KvChoice.AUTO, tokens);
+  }
+
+  /** The same with a choice of how keys and values are kept. */
+  public static MemoryNeed of(ModelFiles files, DType dtype, KvChoice kv, long tokens) {
+    long cache = cache(files.config().text(), dtype, kv, tokens);
     if (!files.checkpoint().quantized()) {
       return new MemoryNeed(ModelFiles.parameters(files.config()) * dtype.bytes(), cache, 0);
     }
@@ -30,8 +35,8 @@ public record MemoryNeed(long weights, long cache, long scratch) {
     return new MemoryNeed(outline.bytes(), cache, tokens > 0 ? outline.scratch(dtype) : 0);
   }
 
-  static long cache(TextConfig text, DType activations, long tokens) {
-    return 2L * text.layers() * text.kvHeads() * text.headDim() * activations.bytes() * tokens;
+  static long cache(TextConfig text, DType activations, KvChoice kv, long tokens) {
+    return 2L * text.layers() * text.kvHeads() * kv.rowBytes(text, activations) * tokens;
   }
 
   /**
@@ -41,11 +46,16 @@ public record MemoryNeed(long weights, long cache, long scratch) {
    * @throws dev.diffusionvl.loader.BadInputException when the request makes no prompt or an image has an impossible shape
    */
   public static MemoryNeed of(ModelFiles files, DType dtype, Request request, GenerationOptions options) {
+    return of(files, dtype, KvChoice.AUTO, request, options);
+  }
+
+  /** The same with a choice of how keys and values are kept. */
+  public static MemoryNeed of(ModelFiles files, DType dtype, KvChoice kv, Request request, GenerationOptions options) {
     int[] imageRows = VisionTower.imageRows(files.config(), request.images());
     PromptPlan plan = PromptPlan.of(files.config(), files.tokenizer(), request, options,
         DecodingRules.of(options.decoding(), files.config()), imageRows);
     int drafts = Sequence.drafts(options, plan.extent(), 1) * plan.extent().blockRows();
-    return of(files, dtype, (long) plan.extent().total() + drafts);
+    return of(files, dtype, kv, (long) plan.extent().total() + drafts);
   }
 
   /** Bytes in all. */

@@ -20,23 +20,23 @@ final class PrefixCache implements AutoCloseable {
     private final PromptKey key; // of the whole prompt
     private final int blockSize; // which decides who sees whom, and so what the keys and values are
     private final int rows; // whose keys and values are here
-    private final DeviceBuffer keyValues; // [layers, K and V, kv heads, rows, head dim]
+    private final List<DeviceBuffer> keyValues; // of each kind: [layers, K and V, kv heads, rows, width]
     private final DeviceBuffer embeddings; // [prompt rows, H]
     private final DeviceScope owned;
 
-    Entry(PromptKey key, int blockSize, int rows, long keyValueElements, int hidden) {
+    Entry(PromptKey key, int blockSize, int rows, KvCache cache, int hidden) {
       this.key = key;
       this.blockSize = blockSize;
       this.rows = rows;
       try (DeviceScope scope = new DeviceScope(device)) {
-        keyValues = scope.allocate("keys and values of a prompt", dtype, keyValueElements);
+        keyValues = cache.allocate(scope, "keys and values of a prompt", rows);
         embeddings = scope.allocate("embeddings of a prompt", dtype, key.rows().length, hidden);
         owned = scope.keep();
       }
     }
 
     long bytes() {
-      return keyValues.bytes() + embeddings.bytes();
+      return keyValues.stream().mapToLong(DeviceBuffer::bytes).sum() + embeddings.bytes();
     }
 
     @Override
@@ -115,8 +115,7 @@ final class PrefixCache implements AutoCloseable {
    * @param embeddings [prompt rows or more, H]
    */
   void keep(PromptKey key, int rows, int blockSize, KvCache cache, int begin, DeviceBuffer embeddings) {
-    long elements = cache.elements(rows);
-    long bytes = (elements + (long) key.rows().length * hidden) * dtype.bytes();
+    long bytes = cache.bytes(rows) + (long) key.rows().length * hidden * dtype.bytes();
     if (rows == 0 || bytes > budget || entries.stream().anyMatch(e -> e.blockSize == blockSize && e.rows >= rows
         && e.key.common(key) >= rows && e.key.images().containsAll(key.images()))) {
       return;
@@ -126,7 +125,7 @@ final class PrefixCache implements AutoCloseable {
       entries.removeFirst().close();
     }
     try {
-      Entry entry = new Entry(key, blockSize, rows, elements, hidden);
+      Entry entry = new Entry(key, blockSize, rows, cache, hidden);
       entries.add(entry);
       copy(entry, rows, cache, begin, true);
       stream.copy(embeddings.slice(0, entry.embeddings.shape()), entry.embeddings);
@@ -137,11 +136,15 @@ final class PrefixCache implements AutoCloseable {
 
   /** Between an entry and the first rows of a sequence, head by head. */
   private void copy(Entry entry, int rows, KvCache cache, int begin, boolean keep) {
-    List<DeviceBuffer> heads = cache.rows(begin, rows);
-    long each = entry.keyValues.elements() / heads.size();
-    for (int i = 0; i < heads.size(); i++) {
-      DeviceBuffer kept = entry.keyValues.slice(i * each, heads.get(i).elements());
-      stream.copy(keep ? heads.get(i) : kept, keep ? kept : heads.get(i));
+    List<List<DeviceBuffer>> kinds = cache.rows(begin, rows);
+    for (int kind = 0; kind < kinds.size(); kind++) {
+      List<DeviceBuffer> heads = kinds.get(kind);
+      DeviceBuffer all = entry.keyValues.get(kind);
+      long each = all.elements() / heads.size();
+      for (int i = 0; i < heads.size(); i++) {
+        DeviceBuffer kept = all.slice(i * each, heads.get(i).elements());
+        stream.copy(keep ? heads.get(i) : kept, keep ? kept : heads.get(i));
+      }
     }
   }
 

@@ -15,12 +15,14 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class Session implements AutoCloseable {
   private final DiffusionVl model;
   private final Batch batch;
+  private final KvChoice kv;
   private final AtomicBoolean busy = new AtomicBoolean();
   private volatile boolean closed;
 
-  Session(DiffusionVl model, GemmChoice choice, boolean overlap) {
+  Session(DiffusionVl model, GemmChoice choice, boolean overlap, KvChoice kv) {
     this.model = model;
-    batch = new Batch(model, Batch.Limits.ALONE, choice, overlap);
+    this.kv = kv;
+    batch = new Batch(model, Batch.Limits.ALONE, choice, overlap, kv);
   }
 
   /**
@@ -30,7 +32,7 @@ public final class Session implements AutoCloseable {
    * @param rows of the pass, a multiple of the block size
    */
   public ForwardProbe newForwardProbe(int context, int rows) {
-    return new ForwardProbe(model, batch.stream(), batch.factory(), context, rows);
+    return new ForwardProbe(model, batch.stream(), batch.factory(), kv, context, rows);
   }
 
   /** Answers a request. */

@@ -63,7 +63,7 @@ public final class SessionMemory {
             ? AttentionWorkspace.bytes(text.heads(), text.kvHeads(), text.headDim(), rounded.written(), rounded.blockRows(), rounded.keys())
             : 0);
     try (Activations activations = new Activations(null, dtype, text, rounded.passRows(), rounded.blockRows() * rounded.scored())) {
-      return activations.bytes() + MemoryNeed.cache(text, dtype, rounded.cacheRows()) + rope + workspaces + prompt + vision;
+      return activations.bytes() + MemoryNeed.cache(text, dtype, KvChoice.AUTO, rounded.cacheRows()) + rope + workspaces + prompt + vision;
     }
   }
 }

@@ -12,6 +12,7 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.ForwardProbe;
 import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.Graph;
 import dev.diffusionvl.runtime.op.WeightForm;
@@ -40,6 +41,9 @@ final class ForwardCommand implements Callable<Integer> {
   @Option(names = "--rows", paramLabel = "M", description = "rows of a forward; may be repeated (default: 8, 16, 32 and 64)")
   private List<Integer> rows = List.of(8, 16, 32, 64);
 
+  @Option(names = "--kv", paramLabel = "FORM", defaultValue = "auto", description = "the cache's keys and values: auto (numbers) or fp8")
+  private String kv;
+
   @Option(names = "--overlap", description = "our own products start while the kernel before ends (programmatic dependent launch)")
   private boolean overlap;
 
@@ -52,6 +56,7 @@ final class ForwardCommand implements Callable<Integer> {
         throw options.usage("--rows is " + m + ", allowed are 1 to 64 blocks of " + config.blockSize());
       }
     }
+    KvChoice cache = cache(config);
     List<GemmChoice> gemms = modelOptions.gemm(options);
     List<WeightForm> forms = weights.forms(options);
     return options.run((device, report) -> {
@@ -62,8 +67,8 @@ final class ForwardCommand implements Callable<Integer> {
         for (WeightForm form : forms) {
           try (DiffusionVl model = modelOptions.model(device, config, options.dtype(), form)) {
             for (GemmChoice gemm : gemms) {
-              try (Session session = model.newSession(gemm, overlap)) {
-                ok &= measure(bench, config, session, form, gemm, ceilings, time, report);
+              try (Session session = model.newSession(gemm, overlap, cache)) {
+                ok &= measure(bench, config, session, form, cache, gemm, ceilings, time, report);
               }
             }
           }
@@ -73,8 +78,18 @@ final class ForwardCommand implements Callable<Integer> {
     });
   }
 
-  private boolean measure(Workbench bench, ModelConfig config, Session session, WeightForm form, GemmChoice gemm, Ceilings ceilings,
-      TimeModel time, Report report) {
+  private KvChoice cache(ModelConfig config) {
+    try {
+      KvChoice choice = KvChoice.parse(kv);
+      choice.requireFor(config.text(), options.dtype());
+      return choice;
+    } catch (IllegalArgumentException e) {
+      throw options.usage("--" + e.getMessage());
+    }
+  }
+
+  private boolean measure(Workbench bench, ModelConfig config, Session session, WeightForm form, KvChoice cache, GemmChoice gemm,
+      Ceilings ceilings, TimeModel time, Report report) {
     boolean ok = true;
     for (int context : modelOptions.contexts()) {
       for (int m : rows) {
@@ -84,8 +99,8 @@ final class ForwardCommand implements Callable<Integer> {
           boolean sane = sane(probe.confidence());
           ok &= sane;
           for (int i = 0; i < 2; i++) {
-            double predicted = TimeModel.millis(time.forward(config.text(), form, context, m));
-            report.row(row(config, form, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
+            double predicted = TimeModel.millis(time.forward(config.text(), form, cache, context, m));
+            report.row(row(config, form, cache, ceilings, context, m, i == 0 ? "graph" : "launched", micros[i])
                 .put("predicted_ms", predicted).put("prediction", "dvl bench predict")
                 .put("gemm", gemm.name().toLowerCase(Locale.ROOT)).put("overlap", overlap).put("nodes", graph.nodes()).put("ok", sane),
                 COLUMNS);
@@ -115,12 +130,14 @@ final class ForwardCommand implements Callable<Integer> {
     return differ;
   }
 
-  private Row row(ModelConfig config, WeightForm form, Ceilings ceilings, int context, int m, String mode, Quantiles micros) {
-    ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), form, context, m);
+  private Row row(ModelConfig config, WeightForm form, KvChoice cache, Ceilings ceilings, int context, int m, String mode,
+      Quantiles micros) {
+    ForwardCost cost = ForwardCost.of(config.text(), options.dtype(), form, cache, context, m);
     double floor = cost.bytes() / ceilings.readBytesPerSecond() * 1e3;
     double ms = micros.median() / 1e3;
     return new Row("forward").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("weights", WeightOptions.word(form, options.dtype()))
+        .put("kv", cache == KvChoice.FP8 ? "fp8" : options.dtype().suffix())
         .put("context", context).put("rows", m).put("mode", mode).put("ms", ms)
         .put("ms_p10", micros.p10() / 1e3).put("ms_p90", micros.p90() / 1e3).put("bytes", cost.bytes())
         .put("gbps", cost.bytes() / micros.median() * 1e-3).put("floor_ms", floor).put("pct_floor", 100 * floor / ms);

@@ -2,6 +2,8 @@
 package dev.diffusionvl.bench;
 
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.KvChoice;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.WeightForm;
 
 /**
@@ -12,10 +14,12 @@ import dev.diffusionvl.runtime.op.WeightForm;
  */
 record ForwardCost(long weights, long cache) {
   /**
-   * @param form of the layers' weights; the head is of {@code elementBytes}
+   * @param form of the layers' weights; the head's are of the activations' type
+   * @param kv how keys and values are kept
    * @param context rows of the cache, of all sequences together
    */
-  static ForwardCost of(TextConfig c, int elementBytes, WeightForm form, int context, int rows) {
+  static ForwardCost of(TextConfig c, DType activations, WeightForm form, KvChoice kv, int context, int rows) {
+    int elementBytes = activations.bytes();
     long layer = 2L * c.hiddenSize() * c.heads() * c.headDim() + 2L * c.hiddenSize() * c.kvHeads() * c.headDim()
         + 3L * c.hiddenSize() * c.intermediateSize();
     long head = (long) c.vocabSize() * c.hiddenSize();
@@ -23,7 +27,7 @@ record ForwardCost(long weights, long cache) {
       case DENSE -> elementBytes * c.layers() * layer;
       case FP8, INT4 -> c.layers() * layer / Byte.SIZE * form.bits(); // scales come on top, a few per cent
     };
-    long cache = 2L * elementBytes * c.layers() * c.kvHeads() * c.headDim() * (context + rows);
+    long cache = 2L * kv.rowBytes(c, activations) * c.layers() * c.kvHeads() * (context + rows);
     return new ForwardCost(weights, cache);
   }
 

@@ -79,11 +79,19 @@ final class KernelBenchmarks {
     rows.add(() -> new GatherRowsBenchmark(bench, block));
     rows.add(() -> new RowSquaresBenchmark(bench, block));
     rows.add(() -> new RmsNormBenchmark(bench, block));
-    rows.add(() -> new RopeKvAppendBenchmark(bench, block));
+    boolean coded = bench.dtype().isHalf();
+    rows.add(() -> new RopeKvAppendBenchmark(bench, block, false));
+    if (coded) {
+      rows.add(() -> new RopeKvAppendBenchmark(bench, block, true));
+    }
     for (int context : bench.device().emulated() ? new int[] {32} : new int[] {352, 1000, 4000, 16000}) {
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context, true));
       rows.add(() -> AttentionBenchmark.drafts(bench, 8, block, context));
       rows.add(() -> AttentionBenchmark.denoise(bench, block, context, false));
+      if (coded) {
+        rows.add(() -> AttentionBenchmark.denoiseCoded(bench, block, context, true));
+        rows.add(() -> AttentionBenchmark.denoiseCoded(bench, block, context, false));
+      }
     }
     rows.add(() -> AttentionBenchmark.prefill(bench, bench.pick(352, 37), block));
     rows.add(() -> AttentionBenchmark.causal(bench, bench.pick(352, 37)));

@@ -6,6 +6,7 @@ import dev.diffusionvl.bench.measure.Timer;
 import dev.diffusionvl.bench.measure.Workbench;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.ForwardProbe;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.Session;
 import dev.diffusionvl.runtime.Graph;
 import dev.diffusionvl.runtime.op.WeightForm;
@@ -43,7 +44,7 @@ public record ModelSpeed(double copyBytesPerSecond, double readBytesPerSecond, d
         try (ForwardProbe probe = session.newForwardProbe(context, rows); Graph graph = ForwardCommand.captured(probe)) {
           Quantiles micros =
               new Timer(probe.stream()).interleaved(bench.pick(10, 1), bench.pick(100, 2), () -> graph.launch(probe.stream()))[0];
-          long bytes = ForwardCost.of(model.config().text(), model.dtype().bytes(), form, context, rows).bytes();
+          long bytes = ForwardCost.of(model.config().text(), model.dtype(), form, KvChoice.AUTO, context, rows).bytes();
           forwards.add(new Forward(rows, context, micros.median() / 1e3, bytes / ceilings.readBytesPerSecond() * 1e3,
               ForwardCommand.sane(probe.confidence())));
         }

@@ -9,6 +9,8 @@ import dev.diffusionvl.bench.predict.Gpu;
 import dev.diffusionvl.bench.predict.KernelTime;
 import dev.diffusionvl.bench.predict.TimeModel;
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.KvChoice;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.WeightForm;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -53,6 +55,9 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--weights", paramLabel = "FORM", description = "of the layers: bf16, fp8 or int4")
   private String weights = "bf16";
 
+  @Option(names = "--kv", paramLabel = "FORM", description = "of the cache's keys and values: auto (bf16) or fp8")
+  private String kv = "auto";
+
   @Option(names = "--with", paramLabel = "CHANGE", description = "ring, shares or persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
@@ -81,12 +86,13 @@ final class PredictCommand implements Callable<Integer> {
       throw usage("--rows is " + rows + ", allowed is 1 to 64");
     }
     WeightForm form = form();
+    KvChoice cache = cache(config);
     Set<Change> changes = TimeModel.usualChanges();
     with.forEach(name -> changes.add(change("--with", name)));
     without.forEach(name -> changes.remove(change("--without", name)));
     List<JsonNode> beside = measured == null ? List.of()
         : EarlierRows.lines(measured).stream().filter(row -> row.isObject() && row.path("gpu").asBoolean()).toList();
-    List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, form, context, rows);
+    List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, form, cache, context, rows);
     Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8),
         json ? Report.Format.JSON : Report.Format.TABLE, null, null);
     for (KernelTime kernel : kernels) {
@@ -106,7 +112,7 @@ final class PredictCommand implements Callable<Integer> {
       if (!there) {
         other.add(change);
       }
-      double difference = TimeModel.millis(new TimeModel(gpu, other).forward(config, form, context, rows)) - ms;
+      double difference = TimeModel.millis(new TimeModel(gpu, other).forward(config, form, cache, context, rows)) - ms;
       report.row(row(gpu, (there ? "without " : "with ") + change.spelling()).put("ms", difference), COLUMNS);
     }
     return 0;
@@ -114,7 +120,7 @@ final class PredictCommand implements Callable<Integer> {
 
   private Row row(Gpu gpu, String kernel) {
     return new Row("predict").put("shape", shape).put("predicted_for", gpu.name()).put("context", context).put("rows", rows)
-        .put("weights", weights).put("kernel", kernel);
+        .put("weights", weights).put("kv", kv).put("kernel", kernel);
   }
 
   private WeightForm form() {
@@ -122,6 +128,16 @@ final class PredictCommand implements Callable<Integer> {
       return WeightOptions.parse(weights);
     } catch (IllegalArgumentException e) {
       throw usage(e.getMessage());
+    }
+  }
+
+  private KvChoice cache(TextConfig config) {
+    try {
+      KvChoice choice = KvChoice.parse(kv);
+      choice.requireFor(config, DType.BF16);
+      return choice;
+    } catch (IllegalArgumentException e) {
+      throw usage("--" + e.getMessage());
     }
   }
 
@@ -175,6 +191,7 @@ final class PredictCommand implements Callable<Integer> {
     for (JsonNode row : rows) {
       if (row.path("bench").asText().equals("forward") && row.path("engine").asText().equals("dvl")
           && row.path("shape").asText().equals(shape) && row.path("weights").asText("bf16").equals(weights)
+          && row.path("kv").asText().equals("fp8") == kv.equals("fp8")
           && row.path("context").asInt() == context && row.path("rows").asInt() == this.rows && row.path("mode").asText().equals("graph")
           && row.path("gemm").asText().toLowerCase(Locale.ROOT).equals("own")) {
         found = row.path("ms").asDouble();

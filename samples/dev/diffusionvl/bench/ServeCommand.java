@@ -14,6 +14,7 @@ import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.Request;
 import dev.diffusionvl.runtime.op.WeightForm;
 import java.util.ArrayList;
@@ -143,7 +144,7 @@ final class ServeCommand implements Callable<Integer> {
     int block = config.blockSize();
     int forwardsOfBlock = Math.min(steps, block);
     int context = n * (warm.promptTokens() + genLength / 2);
-    ForwardCost cost = ForwardCost.of(config.text(), options.dtype().bytes(), WeightForm.DENSE, context, n * block);
+    ForwardCost cost = ForwardCost.of(config.text(), options.dtype(), WeightForm.DENSE, KvChoice.AUTO, context, n * block);
     double floorBlock = forwardsOfBlock * cost.bytes() / ceilings.readBytesPerSecond() * 1e3;
     Row row = new Row("serve").put("engine", "dvl").put("shape", modelOptions.shape()).put("layers", config.text().layers())
         .put("dtype", options.dtype().suffix()).put("context", warm.promptTokens()).put("image_tokens", warm.imageTokens())

@@ -8,6 +8,7 @@ import dev.diffusionvl.loader.PromptForm;
 import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
@@ -54,6 +55,7 @@ final class ChatCommand implements Callable<Integer> {
     options.check();
     DType type = options.model().dtype();
     GemmChoice gemm = options.model().gemm();
+    options.model().kv();
     DeviceSpec spec = options.model().device();
     for (Path image : images) {
       shown.add(ImageFiles.read(image));
@@ -62,11 +64,12 @@ final class ChatCommand implements Callable<Integer> {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       GenerationOptions generation = options.generation(files.config());
       form = options.form(files.config());
-      MemoryNeed need = MemoryNeed.of(files, type, files.config().tokenizerModelMaxLength());
+      KvChoice kv = options.model().kv(files.config());
+      MemoryNeed need = MemoryNeed.of(files, type, kv, files.config().tokenizerModelMaxLength());
       options.model().announce(gpu, need);
       need.requireFree(gpu);
-      try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal()); Session session = model.newSession(gemm);
-          LineSource lines = LineSource.open()) {
+      try (DiffusionVl model = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
+          Session session = model.newSession(gemm, true, kv); LineSource lines = LineSource.open()) {
         model.remarks().forEach(remark -> System.err.println("dvl: " + remark));
         if (lines.interactive()) {
           System.out.println(COMMANDS);

@@ -98,6 +98,7 @@ final class EvalCommand implements Callable<Integer> {
     }
     decoding.check();
     model.gemm();
+    model.kv();
     questions.selection(shard);
     try (ModelFiles files = ModelFiles.open(named)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
@@ -123,8 +124,9 @@ final class EvalCommand implements Callable<Integer> {
   }
 
   private void ask(Exam exam, Exam.Need need, ModelFiles files, DType type, DeviceSpec where, SampleLog log) {
-    EngineOptions options = EvalRun.options(slots, need.rows()).withGemm(model.gemm());
-    MemoryNeed memory = MemoryNeed.of(files, type, options.kvTokens());
+    EngineOptions options = EvalRun.options(slots, need.rows()).withGemm(model.gemm())
+        .withKv(model.kv(files.config()));
+    MemoryNeed memory = MemoryNeed.of(files, type, options.kv(), options.kvTokens());
     EvalProgress progress = new EvalProgress(System.err, log.samples(), need.questions());
     try (Device gpu = Device.open(where)) {
       model.announce(gpu, memory);
@@ -140,7 +142,8 @@ final class EvalCommand implements Callable<Integer> {
   private ObjectNode settings(Exam exam, ModelFiles files, DType type) {
     return JsonNodeFactory.instance.objectNode().put("task", exam.task().id()).put("model", files.directories().getFirst().toString())
         .put("data", exam.data().toString()).put("shard", shard == null ? "1/1" : shard)
-        .put("decoding", exam.options().decoding().toString()).put("gen_length", genLength).put("dtype", type.name());
+        .put("decoding", exam.options().decoding().toString()).put("gen_length", genLength).put("dtype", type.name())
+        .put("kv", model.kv().name());
   }
 
   private void write(EvalTask wanted, ObjectNode result, ObjectNode settings) {

@@ -13,6 +13,7 @@ import dev.diffusionvl.loader.RgbImage;
 import dev.diffusionvl.model.BlockPreview;
 import dev.diffusionvl.model.DiffusionVl;
 import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.GenerationListener;
 import dev.diffusionvl.model.GenerationOptions;
 import dev.diffusionvl.model.GenerationResult;
@@ -78,6 +79,7 @@ final class GenerateCommand implements Callable<Integer> {
     boolean grid = ModelChoice.choice("images", arrangement, "separate", false, "grid", true);
     DType type = options.model().dtype();
     GemmChoice gemm = options.model().gemm();
+    options.model().kv();
     DeviceSpec spec = options.model().device();
     if (grid && (images.size() < ImageGrid.FEWEST || images.size() > ImageGrid.MOST)) {
       throw new Dvl.UsageException("--images grid takes " + ImageGrid.FEWEST + " to " + ImageGrid.MOST + " images, there are "
@@ -109,12 +111,13 @@ final class GenerateCommand implements Callable<Integer> {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       GenerationOptions generation = options.generation(files.config(), constraint);
       Request request = request(pictures, grid, options.form(files.config()), turns, files.config());
-      MemoryNeed need = MemoryNeed.of(files, type, request, generation);
+      KvChoice kv = options.model().kv(files.config());
+      MemoryNeed need = MemoryNeed.of(files, type, kv, request, generation);
       try (Device gpu = Device.open(spec)) {
         options.model().announce(gpu, need);
         need.requireFree(gpu);
         try (DiffusionVl loaded = DiffusionVl.load(gpu, files, type, LoadBar.onTerminal());
-            Session session = loaded.newSession(gemm)) {
+            Session session = loaded.newSession(gemm, true, kv)) {
           loaded.remarks().forEach(remark -> System.err.println("dvl: " + remark));
           GenerationResult result = session.generate(request, generation, new Listener(traceFile));
           if (traceFile != null) {

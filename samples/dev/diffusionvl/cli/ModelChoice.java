@@ -2,7 +2,9 @@
 package dev.diffusionvl.cli;
 
 import dev.diffusionvl.bench.Bundled;
+import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.model.MemoryNeed;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
@@ -25,6 +27,10 @@ final class ModelChoice {
   @Option(names = "--gemm", paramLabel = "WHO", defaultValue = "auto",
       description = "who multiplies matrices in the language model: own, cublas, or auto (a table)")
   private String gemm;
+
+  @Option(names = "--kv", paramLabel = "FORM", defaultValue = "auto",
+      description = "how keys and values are kept: auto (numbers of --dtype) or fp8 (half the memory, other tokens where it is close)")
+  private String kv;
 
   /** The folder that was named; null: none. */
   Path named() {
@@ -51,6 +57,28 @@ final class ModelChoice {
   GemmChoice gemm() {
     try {
       return GemmChoice.parse(gemm);
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  /** How keys and values are kept: what can be known before the model's files are read. */
+  KvChoice kv() {
+    try {
+      KvChoice choice = KvChoice.parse(kv);
+      choice.requireFor(dtype());
+      return choice;
+    } catch (IllegalArgumentException e) {
+      throw new Dvl.UsageException("--" + e.getMessage());
+    }
+  }
+
+  /** The same for a model that is known. */
+  KvChoice kv(ModelConfig config) {
+    KvChoice choice = kv();
+    try {
+      choice.requireFor(config.text(), dtype());
+      return choice;
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

@@ -98,7 +98,7 @@ final class ServeCommand implements Callable<Integer> {
     try (ModelFiles files = ModelFiles.open(directory)) {
       files.remarks().forEach(remark -> System.err.println("dvl: " + remark));
       DecodingOptions.announce(files.config());
-      MemoryNeed need = MemoryNeed.of(files, type, kvTokens);
+      MemoryNeed need = MemoryNeed.of(files, type, model.kv(files.config()), kvTokens);
       try (Device gpu = Device.open(model.device())) {
         model.announce(gpu, need);
         need.requireFree(gpu);
@@ -144,7 +144,8 @@ final class ServeCommand implements Callable<Integer> {
 
   private EngineOptions engineOptions() {
     try {
-      return EngineOptions.DEFAULTS.withSlots(slots).withQueue(queue).withKvTokens(kvTokens).withGemm(model.gemm());
+      return EngineOptions.DEFAULTS.withSlots(slots).withQueue(queue).withKvTokens(kvTokens).withGemm(model.gemm())
+          .withKv(model.kv());
     } catch (IllegalArgumentException e) {
       throw new Dvl.UsageException("--" + e.getMessage());
     }

@@ -19,24 +19,34 @@ public final class Attention extends Op {
   private static final int KEY_TILE = 64;
   private static final int STAGES = 2;
 
-  /** The kernels for heads of one size. */
+  /** The kernels for heads of one size, and for numbers or codes. */
   private record Kernel(Instances simt, Instances tiled, Instances split) {
     Kernel(Device device, int headDim) {
       this(new Instances(device, "attention_simt", "attention_d" + headDim, List.of(DType.F32)),
           new Instances(device, "attention", "attention_d" + headDim, HALVES),
           new Instances(device, "attention", "attention_split_d" + headDim, HALVES));
     }
+
+    static Kernel ofCodes(Device device) {
+      return new Kernel(null, codes(device, "attention_d"), codes(device, "attention_split_d"));
+    }
+
+    private static Instances codes(Device device, String stem) {
+      return new Instances(device, "attention", HALVES, dtype -> stem + KeyValues.CODED_DIM + "_" + dtype.suffix() + "_fp8");
+    }
   }
 
   private final Kernel d128;
   private final Kernel d80;
   private final Kernel d72;
+  private final Kernel codes;
 
   public Attention(Device device) {
     super(device, "attention");
     d128 = new Kernel(device, 128);
     d80 = new Kernel(device, 80);
     d72 = new Kernel(device, 72);
+    codes = Kernel.ofCodes(device);
   }
 
   /** As below, without a workspace: for passes of many rows (prefill, vision). */
@@ -46,7 +56,7 @@ public final class Attention extends Op {
 
   /**
    * @param q BF16, F16 or F32 [rows, heads, head dim], 16-byte aligned
-   * @param kv dtype of q, 16-byte aligned; heads of 128, 80 or 72 dimensions
+   * @param kv dtype of q, 16-byte aligned; heads of 128, 80 or 72 dimensions; or with q in BF16 and F16 codes
    * @param out as q
    * @param scale of the scores, usually 1/√(head dim)
    * @param workspace splits the keys over several blocks, for passes of few rows (denoising); null: one block goes through all keys of its
@@ -64,14 +74,14 @@ public final class Attention extends Op {
     workspace.check(heads, segments);
     int together = workspace.tilesOfBlock(segments);
     int rows = together * AttentionWorkspace.TILE_ROWS;
-    int shared = sharedBytes(rows, heads.dim());
+    int shared = Math.max(sharedBytes(rows, kv), meetingBytes(together, heads.dim()));
     int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), rows);
     Launch launch = stream.launch(allowing(kernel.split.of(q.dtype()), shared), tiles, heads.keyValue(),
         Math.multiplyExact(segments.count(), workspace.mostRanges()), together * THREADS, shared);
     if (workspace.overlap()) {
       launch.overlapping();
     }
-    launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out);
+    keysAndValues(launch.ptr(q), kv).ptr(segments.buffer()).ptr(out);
     sizes(launch, kv, scale)
         .ptr(workspace.partial()).ptr(workspace.arrived()).i32(workspace.usualRanges())
         .i32(workspace.mostRanges()).go();
@@ -87,6 +97,7 @@ public final class Attention extends Op {
   public void launchForTraining(Stream stream, DeviceBuffer q, KeyValues kv, Segments segments, DeviceBuffer out, DeviceBuffer logSumExp,
       float scale) {
     checkFloat("q", q);
+    checkKeyValues(kv, q.dtype(), segments.slotEnd());
     Kernel kernel = checked(q, kv, segments, out);
     check("log-sum-exp", logSumExp, DType.F32, times(segments.totalRows(), kv.heads().query()));
     launchWhole(stream, kernel, q, kv, segments, out, logSumExp, scale);
@@ -100,11 +111,11 @@ public final class Attention extends Op {
     if (q.dtype() == DType.F32) {
       launch = stream.launch(kernel.simt.of(DType.F32), segments.maxRows(), heads.query(), segments.count(), THREADS, 0);
     } else {
-      int shared = sharedBytes(TILE_ROWS, heads.dim());
+      int shared = sharedBytes(TILE_ROWS, kv);
       int tiles = blocks(Math.multiplyExact(segments.maxRows(), heads.query() / heads.keyValue()), TILE_ROWS);
       launch = stream.launch(allowing(kernel.tiled.of(q.dtype()), shared), tiles, heads.keyValue(), segments.count(), THREADS, shared);
     }
-    launch.ptr(q).ptr(kv.keys()).ptr(kv.values()).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp);
+    keysAndValues(launch.ptr(q), kv).ptr(segments.buffer()).ptr(out).ptrOrNull(logSumExp);
     sizes(launch, kv, scale).go();
   }
 
@@ -114,7 +125,7 @@ public final class Attention extends Op {
     int headDim = heads.dim();
     require(headDim == 128 || headDim == 80 || headDim == 72, "head dim, of which there are kernels for 128, 80 and 72,", headDim);
     checkFloat("q", q);
-    checkKeyValues(kv, q.dtype(), segments.slotEnd());
+    checkCache(kv, q.dtype(), segments.slotEnd());
     long elements = times(segments.totalRows(), (long) heads.query() * headDim);
     check("q", q, q.dtype(), elements);
     check("out", out, q.dtype(), elements);
@@ -122,7 +133,12 @@ public final class Attention extends Op {
     checkAligned("keys", kv.keys());
     checkAligned("values", kv.values());
     checkAligned("out", out);
-    return headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
+    return kv.coded() ? codes : headDim == 128 ? d128 : headDim == 80 ? d80 : d72;
+  }
+
+  /** As the kernels take them: those of codes have the scales too. */
+  private static Launch keysAndValues(Launch launch, KeyValues kv) {
+    return kv.coded() ? cache(launch, kv) : launch.ptr(kv.keys()).ptr(kv.values());
   }
 
   private static Launch sizes(Launch launch, KeyValues kv, float scale) {
@@ -134,8 +150,15 @@ public final class Attention extends Op {
     return kernel;
   }
 
-  /** Stages of keys and values, rows, all padded to 16 columns; where the list of each row begins and ends. */
-  private static int sharedBytes(int rows, int headDim) {
-    return (rows + 2 * STAGES * KEY_TILE) * blocks(headDim, 16) * 32 + rows * 2 * Integer.BYTES;
+  /** Stages of keys and values, rows, all padded to 16 columns; where the list of each row begins and ends; scales of a tile of codes. */
+  private static int sharedBytes(int rows, KeyValues kv) {
+    int columns = blocks(kv.heads().dim(), 16) * 16;
+    int tiles = 2 * STAGES * KEY_TILE * columns * kv.keys().dtype().bytes();
+    return tiles + rows * (columns * Short.BYTES + 2 * Integer.BYTES) + (kv.coded() ? 2 * KEY_TILE * Float.BYTES : 0);
+  }
+
+  /** In the same memory warps that share keys meet: each lane with 4 numbers per 8 columns, and with two rows' states. */
+  private static int meetingBytes(int tiles, int headDim) {
+    return tiles * THREADS * (headDim / 8 + 1) * 4 * Float.BYTES;
   }
 }

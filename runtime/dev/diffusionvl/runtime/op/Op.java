@@ -5,6 +5,7 @@ import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.KernelFunction;
+import dev.diffusionvl.runtime.Launch;
 import java.util.List;
 
 /**
@@ -116,9 +117,35 @@ abstract class Op {
     }
   }
 
-  /** Sizes of heads, and keys and values by slot that reach as far as a pass does. */
+  /** The same where keys and values may be codes, which are numbers of 16 bits then. */
+  final void checkCache(KeyValues kv, DType dtype, int slotEnd) {
+    if (!kv.coded()) {
+      checkKeyValues(kv, dtype, slotEnd);
+      return;
+    }
+    require(dtype.isHalf(), "bytes of an activation, with codes of keys and values,", dtype.bytes());
+    require(kv.heads().dim() == KeyValues.CODED_DIM, "head dim, with codes of keys and values,", kv.heads().dim());
+    checkKeyValues(new KeyValues(kv.keys(), kv.values(), kv.heads(), kv.slots()), DType.U8, slotEnd);
+    long rows = times(kv.heads().keyValue(), kv.slots());
+    check("key scales", kv.scales().keys(), DType.F32, rows);
+    check("value scales", kv.scales().values(), DType.F32, rows);
+    checkAligned("keys", kv.keys());
+    checkAligned("values", kv.values());
+  }
+
+  /** Keys and values as a kernel that writes them takes them: both, then their scales, which may be missing. */
+  static Launch cache(Launch launch, KeyValues kv) {
+    KeyValues.Scales scales = kv.scales();
+    return launch.ptr(kv.keys()).ptr(kv.values()).ptrOrNull(scales == null ? null : scales.keys())
+        .ptrOrNull(scales == null ? null : scales.values());
+  }
+
+  /** Sizes of heads, and numbers as keys and values by slot that reach as far as a pass does. */
   final void checkKeyValues(KeyValues kv, DType dtype, int slotEnd) {
     Heads heads = kv.heads();
+    if (kv.coded()) {
+      throw refused("keys", kv.keys(), "must be numbers and not codes");
+    }
     require(heads.keyValue() > 0, "kv heads", heads.keyValue());
     require(heads.query() > 0 && heads.query() % heads.keyValue() == 0, "heads", heads.query());
     require(heads.dim() > 0 && heads.dim() % 2 == 0, "head dim", heads.dim());

@@ -19,11 +19,11 @@ public final class RopeKvAppend extends Op {
    * @param bias dtype of q, one row of qkv's width, or null
    * @param rope by the positions of the segments
    * @param q BF16, F16 or F32 [rows, heads, head dim]
-   * @param kv dtype of q: where keys and values go
+   * @param kv dtype of q, or with q in BF16 and F16 codes: where keys and values go
    */
   public void launch(Stream stream, DeviceBuffer qkv, DeviceBuffer bias, Rope rope, Segments segments, DeviceBuffer q, KeyValues kv) {
     checkFloat("q", q);
-    checkKeyValues(kv, q.dtype(), segments.slotEnd());
+    checkCache(kv, q.dtype(), segments.slotEnd());
     Heads heads = kv.heads();
     long rows = segments.totalRows();
     long width = times(heads.query() + 2L * heads.keyValue(), heads.dim());
@@ -32,8 +32,8 @@ public final class RopeKvAppend extends Op {
     checkOptional("bias", bias, q.dtype(), width);
     checkRope(rope, segments.positionEnd(), heads.dim());
     check("q", q, q.dtype(), times(rows, (long) heads.query() * heads.dim()));
-    stream.launch(instance(q.dtype()), segments.maxRows(), segments.count(), 1, THREADS, 0)
-        .ptr(qkv).ptrOrNull(bias).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q).ptr(kv.keys()).ptr(kv.values())
+    cache(stream.launch(instance(q.dtype()), segments.maxRows(), segments.count(), 1, THREADS, 0)
+        .ptr(qkv).ptrOrNull(bias).ptr(rope.cos()).ptr(rope.sin()).ptr(segments.buffer()).ptr(q), kv)
         .i32(heads.query()).i32(heads.keyValue()).i32(heads.dim()).i32(kv.slots()).go();
   }
 }

@@ -143,6 +143,13 @@ public final class Operand {
     }
   }
 
+  /** The number that a code of E4M3 stands for. @param code 0 to 255, and no NaN */
+  public static double e4m3(int code) {
+    int exponent = code >> 3 & 15;
+    double magnitude = exponent == 0 ? (code & 7) * 0x1p-9 : (8 + (code & 7)) * Math.scalb(1.0, exponent - 10);
+    return code < 128 ? magnitude : -magnitude;
+  }
+
   public void close() {
     if (copies != null) {
       for (DeviceBuffer copy : copies) {

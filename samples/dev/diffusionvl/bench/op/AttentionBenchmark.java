@@ -4,6 +4,7 @@ package dev.diffusionvl.bench.op;
 import dev.diffusionvl.bench.measure.KernelBenchmark;
 import dev.diffusionvl.bench.measure.Operand;
 import dev.diffusionvl.bench.measure.Workbench;
+import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Heads;
 import dev.diffusionvl.runtime.op.KeyValues;
@@ -11,7 +12,7 @@ import dev.diffusionvl.runtime.op.Segments;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
-/** attention: a block behind a context, several behind the same, a whole prompt by blocks or causal, or an image's patches in windows. */
+/** attention: a block behind a context of numbers or codes, several behind the same, a prompt by blocks or causal, an image in windows. */
 public final class AttentionBenchmark extends KernelBenchmark {
   private final int rows;
   private final int heads;
@@ -23,16 +24,28 @@ public final class AttentionBenchmark extends KernelBenchmark {
   private final Operand q;
   private final Operand k;
   private final Operand v;
+  private final Operand keyScales; // null: keys and values are numbers
+  private final Operand valueScales;
   private final Operand out;
   private final Segments segments;
   private AttentionWorkspace workspace; // null: the keys of a row are not split
 
   /** One block of {@code rows} rows that sees {@code context} cached rows and itself; {@code split}: several blocks share the keys. */
   public static AttentionBenchmark denoise(Workbench bench, int rows, int context, boolean split) {
+    return denoise(bench, rows, context, split, false);
+  }
+
+  /** The same with keys and values in 8 bits. */
+  public static AttentionBenchmark denoiseCoded(Workbench bench, int rows, int context, boolean split) {
+    return denoise(bench, rows, context, split, true);
+  }
+
+  private static AttentionBenchmark denoise(Workbench bench, int rows, int context, boolean split, boolean coded) {
     var c = bench.config().text();
     int slots = context + rows;
-    AttentionBenchmark benchmark = new AttentionBenchmark(bench, rows + " rows, ctx " + context + (split ? "" : ", not split"), rows,
-        c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0, row -> slots, 1);
+    String shape = rows + " rows, ctx " + context + (coded ? ", kv fp8" : "") + (split ? "" : ", not split");
+    AttentionBenchmark benchmark = new AttentionBenchmark(bench, shape, rows, c.heads(), c.kvHeads(), c.headDim(), slots, row -> 0,
+        row -> slots, 1, coded);
     benchmark.segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
     benchmark.segments.upload(bench.stream());
     benchmark.workspace = split ? new AttentionWorkspace(bench.stream(), c.heads(), c.kvHeads(), c.headDim(), 1, rows, slots) : null;
@@ -91,6 +104,11 @@ public final class AttentionBenchmark extends KernelBenchmark {
 
   private AttentionBenchmark(Workbench bench, String shape, int rows, int heads, int kvHeads, int dim, int slots,
       IntUnaryOperator begin, IntUnaryOperator end, int segmentCount) {
+    this(bench, shape, rows, heads, kvHeads, dim, slots, begin, end, segmentCount, false);
+  }
+
+  private AttentionBenchmark(Workbench bench, String shape, int rows, int heads, int kvHeads, int dim, int slots,
+      IntUnaryOperator begin, IntUnaryOperator end, int segmentCount, boolean coded) {
     super(bench, "attention", shape);
     this.rows = rows;
     this.heads = heads;
@@ -100,8 +118,10 @@ public final class AttentionBenchmark extends KernelBenchmark {
     this.begin = begin;
     this.end = end;
     q = input("q", rows, heads, dim);
-    k = input("k", kvHeads, slots, dim);
-    v = input("v", kvHeads, slots, dim);
+    k = coded ? codes("k", (long) kvHeads * slots * dim) : input("k", kvHeads, slots, dim);
+    v = coded ? codes("v", (long) kvHeads * slots * dim) : input("v", kvHeads, slots, dim);
+    keyScales = coded ? input("k scales", DType.F32, 1f / 256, 0, kvHeads, slots) : null;
+    valueScales = coded ? input("v scales", DType.F32, 1f / 256, 0, kvHeads, slots) : null;
     out = output("out", bench.dtype(), rows, heads, dim);
     segments = new Segments(bench.device(), segmentCount);
   }
@@ -109,7 +129,8 @@ public final class AttentionBenchmark extends KernelBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().attention.launch(bench.stream(), q.at(copy),
-        new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots), segments, out.at(copy), scale(), workspace);
+        new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots, keyScales == null ? null
+            : new KeyValues.Scales(keyScales.at(copy), valueScales.at(copy))), segments, out.at(copy), scale(), workspace);
   }
 
   private float scale() {
@@ -121,11 +142,26 @@ public final class AttentionBenchmark extends KernelBenchmark {
     return 4L * heads * dim * IntStream.range(0, rows).mapToLong(row -> end.applyAsInt(row) - begin.applyAsInt(row)).sum();
   }
 
+  /** Keys or values in the order of their columns, as kernels read them. */
+  private float[] numbers(Operand kept, Operand scales) {
+    float[] given = read(kept);
+    if (scales == null) {
+      return given;
+    }
+    float[] factors = read(scales);
+    float[] numbers = new float[given.length];
+    for (int i = 0; i < numbers.length; i++) {
+      int place = i / 16 * 16 + i % 8 * 2 + i % 16 / 8;
+      numbers[i] = (float) Operand.e4m3((int) given[place]) * factors[i / dim];
+    }
+    return numbers;
+  }
+
   @Override
   protected double[] expected(int row) {
     float[] query = read(q);
-    float[] keys = read(k);
-    float[] values = read(v);
+    float[] keys = numbers(k, keyScales);
+    float[] values = numbers(v, valueScales);
     double[] result = new double[heads * dim];
     for (int h = 0; h < heads; h++) {
       int cache = h / (heads / kvHeads) * slots * dim;

@@ -44,15 +44,9 @@ public final class ExpandWeightsBenchmark extends KernelBenchmark {
       int bit = places[row % PackedLayout.TILE * PackedLayout.CHUNK + column % PackedLayout.CHUNK];
       long at = row / PackedLayout.TILE * layout.tileBytes() + column / PackedLayout.CHUNK * layout.form().unitBytes() + bit / 8;
       int code = (int) codes[(int) at];
-      double number = layout.form() == WeightForm.INT4 ? (code >> bit % 8 & 15) - 8 : e4m3(code);
+      double number = layout.form() == WeightForm.INT4 ? (code >> bit % 8 & 15) - 8 : Operand.e4m3(code);
       values[column] = number * scales[(int) layout.scaleAt(row, column >> layout.shift())];
     }
     return values;
-  }
-
-  private static double e4m3(int code) {
-    int exponent = code >> 3 & 15;
-    double magnitude = exponent == 0 ? (code & 7) * 0x1p-9 : (8 + (code & 7)) * Math.scalb(1.0, exponent - 10);
-    return code < 128 ? magnitude : -magnitude;
   }
 }

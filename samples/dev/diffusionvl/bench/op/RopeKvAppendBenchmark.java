@@ -10,7 +10,7 @@ import dev.diffusionvl.runtime.op.KeyValues;
 import dev.diffusionvl.runtime.op.Rope;
 import dev.diffusionvl.runtime.op.Segments;
 
-/** rope_kv_append of a block behind 1000 cached rows. */
+/** rope_kv_append of a block behind 1000 cached rows, to numbers or codes. */
 public final class RopeKvAppendBenchmark extends KernelBenchmark {
   private final int heads = bench.config().text().heads();
   private final int kvHeads = bench.config().text().kvHeads();
@@ -25,19 +25,26 @@ public final class RopeKvAppendBenchmark extends KernelBenchmark {
   private final Operand sin;
   private final Operand k;
   private final Operand v;
+  private final Operand keyScales; // null: keys and values become numbers
+  private final Operand valueScales;
   private final Operand q;
   private final Segments segments;
 
-  public RopeKvAppendBenchmark(Workbench bench, int rows) {
-    super(bench, "rope_kv_append", rows + "x" + (bench.config().text().heads() + 2 * bench.config().text().kvHeads()) + "x128");
+  /** @param coded keys and values are kept in 8 bits */
+  public RopeKvAppendBenchmark(Workbench bench, int rows, boolean coded) {
+    super(bench, "rope_kv_append", rows + "x" + (bench.config().text().heads() + 2 * bench.config().text().kvHeads()) + "x128"
+        + (coded ? ", kv fp8" : ""));
     this.rows = rows;
     slots = context + rows;
     qkv = input("qkv", DType.F32, 0, 1, rows, width);
     bias = input("bias", width);
     cos = input("cos", DType.F32, 0, 1, slots, dim / 2);
     sin = input("sin", DType.F32, 0, 1, slots, dim / 2);
-    k = updated("k cache", bench.dtype(), 0, 1, kvHeads, slots, dim);
-    v = updated("v cache", bench.dtype(), 0, 1, kvHeads, slots, dim);
+    DType kept = coded ? DType.U8 : bench.dtype();
+    k = zeros("k cache", kept, kvHeads, slots, dim);
+    v = zeros("v cache", kept, kvHeads, slots, dim);
+    keyScales = coded ? zeros("k scales", DType.F32, kvHeads, slots) : null;
+    valueScales = coded ? zeros("v scales", DType.F32, kvHeads, slots) : null;
     q = output("q", bench.dtype(), rows, heads, dim);
     segments = new Segments(bench.device(), 1);
     segments.add(0, rows, context, context, 0, context, Segments.Own.SELF);
@@ -47,12 +54,15 @@ public final class RopeKvAppendBenchmark extends KernelBenchmark {
   @Override
   public void launch(int copy) {
     bench.kernels().ropeKvAppend.launch(bench.stream(), qkv.at(copy), bias.at(copy), new Rope(cos.at(copy), sin.at(copy)), segments,
-        q.at(copy), new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots));
+        q.at(copy), new KeyValues(k.at(copy), v.at(copy), new Heads(heads, kvHeads, dim), slots, keyScales == null ? null
+            : new KeyValues.Scales(keyScales.at(copy), valueScales.at(copy))));
   }
 
   @Override
   public long bytes() {
-    return (long) rows * width * (4 + bench.dtype().bytes()) + (long) width * bench.dtype().bytes() + 4L * rows * dim;
+    long keys = keyScales == null ? (long) dim * bench.dtype().bytes() : dim + Float.BYTES;
+    return (long) rows * width * Float.BYTES + (long) rows * (heads * dim * bench.dtype().bytes() + 2 * kvHeads * keys)
+        + (long) width * bench.dtype().bytes() + 4L * rows * dim;
   }
 
   @Override

@@ -2,6 +2,8 @@
 package dev.diffusionvl.bench.predict;
 
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.KvChoice;
+import dev.diffusionvl.runtime.DType;
 import java.util.Set;
 
 /**
@@ -50,7 +52,8 @@ final class AttentionTime {
   }
 
   /** @param rows of the pass: a block of 8 or fewer, or as many as 8 blocks that see the same context and each itself */
-  KernelTime of(TextConfig c, int context, int rows) {
+  KernelTime of(TextConfig c, KvChoice kv, int context, int rows) {
+    int keyBytes = kv.rowBytes(c, DType.BF16);
     int group = c.heads() / c.kvHeads();
     int usual = Math.clamp(TARGET_BLOCKS / ((long) c.kvHeads() * Math.ceilDiv(BLOCK_ROWS * group, ROW_TILE)), 1, MOST_RANGES);
     int keys = context + Math.min(rows, BLOCK_ROWS);
@@ -64,9 +67,9 @@ final class AttentionTime {
     int together = longer && (single > BLOCKS_AT_ONCE || keys > LONG) ? 2 : 1;
     int blocks = Math.ceilDiv(single, together);
 
-    long bytes = 2L * 2 * c.kvHeads() * c.headDim() * (context + rows);
+    long bytes = 2L * keyBytes * c.kvHeads() * (context + rows);
     double stream = bytes / gpu.copyBytesPerSecond() * 1e6;
-    double near = (double) blocks * each * 2 * 2 * KEY_TILE * c.headDim() / (gpu.multiprocessors() * NEAR_BYTES);
+    double near = (double) blocks * each * 2 * KEY_TILE * keyBytes / (gpu.multiprocessors() * NEAR_BYTES);
     int resident = Math.max(1, Math.min(gpu.sharedBytes() / BLOCK_BYTES, together == 1 ? 3 : 2)) * gpu.multiprocessors();
     double products = (double) single * each / gpu.multiprocessors() * PRODUCTS;
     double wave = SEGMENT + KEYS_NEAR + FIRST_TILE + WARPS + HAND_OVER + ARRIVAL; // of blocks that begin when others have ended

@@ -2,6 +2,7 @@
 package dev.diffusionvl.bench.predict;
 
 import dev.diffusionvl.loader.TextConfig;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.runtime.op.SkinnySplit;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import dev.diffusionvl.runtime.op.WeightForm;
@@ -92,10 +93,11 @@ public final class TimeModel {
    * The kernels of a pass.
    *
    * @param form of the layers' weights; the head's are bf16
+   * @param kv how keys and values are kept, beside activations in bf16
    * @param context committed rows
    * @param rows rows of the pass
    */
-  public List<KernelTime> forward(TextConfig c, WeightForm form, int context, int rows) {
+  public List<KernelTime> forward(TextConfig c, WeightForm form, KvChoice kv, int context, int rows) {
     int width = c.headDim();
     List<KernelTime> kernels = new ArrayList<>();
     kernels.add(new KernelTime("gather_rows", 1, 0, 0, EMBEDDING, 0, GAP));
@@ -107,7 +109,7 @@ public final class TimeModel {
     Product gateUp = product("skinny_swiglu", form, layers, 2 * c.intermediateSize(), c.hiddenSize(), true, rows, Ends.NORMS);
     Product head = product("skinny_confidence", WeightForm.DENSE, 1, c.vocabSize(), c.hiddenSize(), false, rows, Ends.NORMS);
     double merge = MERGE_ROUND * Math.ceil(rows * Math.ceilDiv(c.vocabSize(), TILE) / 256.0);
-    KernelTime attention = new AttentionTime(gpu, changes).of(c, context, rows);
+    KernelTime attention = new AttentionTime(gpu, changes).of(c, kv, context, rows);
     kernels.add(time(qkv, before(down), 0));
     kernels.add(attention);
     double idle = Math.max(0, attention.micros() - attention.stream() - LET_IN);

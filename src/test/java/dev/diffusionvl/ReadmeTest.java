@@ -35,6 +35,8 @@ class ReadmeTest {
 
   private static final Set<String> RUN = new TreeSet<>(Set.of(
       "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\"",
+      "./dvl generate --image samples/images/square-and-cross.png --prompt \"Describe this image.\" --kv fp8",
+      "./dvl bench predict --shape 7b --device h200 --context 4000 --kv fp8",
       "./dvl generate --help",
       "./dvl inspect samples/models/diffusionvl-tiny",
       "./dvl selfcheck samples/models/diffusionvl-tiny --json target/selfcheck.json",
@@ -81,6 +83,9 @@ class ReadmeTest {
           + " --out FOLDER/translated --train lm --steps 2 --batch 2 --lr 5e-4 --dtype f32 --seed 5 && cat FOLDER/translated/train.jsonl",
       "./dvl eval --task exact --model target/translated --data samples/data/shapes/eval.json " + SHAPES,
       "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --limit 2",
+      "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES + " --kv fp8",
+      "./dvl eval --task exact --model samples/models/diffusionvl-tiny --data samples/data/shapes/eval.json " + SHAPES
+          + " --kv fp8 --limit 2",
       "./dvl quantize samples/models/diffusionvl-tiny --to int4 --group 32 --out target/int4",
       "./dvl quantize samples/models/diffusionvl-tiny --to int4 --group 32 --out FOLDER/int4 --records 1 && ./dvl inspect FOLDER/int4 "
           + "&& ./dvl generate --model FOLDER/int4 --image samples/images/square-and-cross.png --prompt \"Describe this image.\"");

@@ -331,6 +331,7 @@ class BenchTest {
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--rows", "12", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "forward"));
     assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--gemm", "mkl", "--tokenizer", MODEL));
+    assertEquals(List.of(), run(2, "forward", "--shape", "tiny", "--kv", "fp8", "--dtype", "f32", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "generate", "--shape", "tiny", "--speculate", "8", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "serve", "--shape", "tiny", "--users", "65", "--tokenizer", MODEL));
     assertEquals(List.of(), run(2, "serve", "--shape", "tiny", "--requests", "0", "--tokenizer", MODEL));

@@ -132,6 +132,8 @@ class DvlTest {
     refused(2, "--prompt", "generate", "--image", IMAGE);
     refused(2, "--steps", "generate", "--prompt", "Hello!", "--steps", "many");
     refused(2, "steps", "generate", "--prompt", "Hello!", "--steps", "0");
+    refused(2, "--kv is 'int4', allowed are auto and fp8", "generate", "--prompt", "Hello!", "--kv", "int4");
+    refused(2, "--kv fp8 goes with dtype bf16 and f16, not with f32", "generate", "--prompt", "Hello!", "--kv", "fp8", "--dtype", "f32");
     refused(2, "--gemm is 'mine', allowed are own, cublas and auto", "generate", "--prompt", "Hello!", "--gemm", "mine");
     refused(2, "--device", "generate", "--prompt", "Hello!", "--device", "tpu");
     refused(2, "--speculate is 8, allowed is 0 to 7", "generate", "--prompt", "Hello!", "--speculate", "8");

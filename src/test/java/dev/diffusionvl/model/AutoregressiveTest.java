@@ -297,7 +297,7 @@ class AutoregressiveTest {
       int before = prompt.plan().length() - 1; // the last row of the prompt gives the first token
       int rows = before + answer.length;
       try (DeviceBuffer embeddings = device.allocate("embeddings", model.dtype(), before + 1, hidden);
-          KvCache cache = new KvCache(device, model.dtype(), model.config().text(), rows);
+          KvCache cache = new KvCache(device, model.dtype(), KvChoice.AUTO, model.config().text(), rows);
           RopeTable rope = RopeTable.open(device, stream, rows, model.config().text().headDim());
           Transformer transformer = new Transformer(model.dtype(), model.config().text(), model.text(), model.kernels(), stream, factory,
               rows, answer.length, 1, 1, rows);

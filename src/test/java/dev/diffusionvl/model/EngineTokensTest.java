@@ -58,7 +58,11 @@ class EngineTokensTest extends DemoModelTest {
   }
 
   private static List<GenerationResult> alone(DiffusionVl model, GemmChoice gemm, List<Job> jobs, Execution execution) {
-    try (Session session = model.newSession(gemm)) {
+    return alone(model, gemm, KvChoice.AUTO, jobs, execution);
+  }
+
+  private static List<GenerationResult> alone(DiffusionVl model, GemmChoice gemm, KvChoice kv, List<Job> jobs, Execution execution) {
+    try (Session session = model.newSession(gemm, true, kv)) {
       return jobs.stream().map(job -> session.generate(job.request, job.options.withExecution(execution))).toList();
     }
   }
@@ -99,16 +103,16 @@ class EngineTokensTest extends DemoModelTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"F32, CUBLAS", "F32, OWN", "BF16, OWN"})
-  void theSameTokensAloneAndInAnyCompany(DType dtype, GemmChoice gemm) {
+  @CsvSource({"F32, CUBLAS, AUTO", "F32, OWN, AUTO", "BF16, OWN, AUTO", "BF16, OWN, FP8"})
+  void theSameTokensAloneAndInAnyCompany(DType dtype, GemmChoice gemm, KvChoice kv) {
     boolean quick = gemm == GemmChoice.CUBLAS;
     if (dtype == DType.F32 && !quick && !ALL) {
       return; // own products are slow on the emulated device; bf16 has them too
     }
     DiffusionVl model = dtype == DType.F32 ? f32 : bf16;
-    List<Job> jobs = jobs(ALL ? 64 : quick ? 24 : 8, 7, quick || ALL);
-    EngineOptions base = EngineOptions.DEFAULTS.withGemm(gemm).withKvTokens(2048).withPrefillRows(64);
-    List<GenerationResult> alone = alone(model, gemm, jobs, Execution.DEFAULTS);
+    List<Job> jobs = jobs(ALL ? 64 : quick ? 24 : kv == KvChoice.FP8 ? 4 : 8, 7, quick || ALL);
+    EngineOptions base = EngineOptions.DEFAULTS.withGemm(gemm).withKv(kv).withKvTokens(2048).withPrefillRows(64);
+    List<GenerationResult> alone = alone(model, gemm, kv, jobs, Execution.DEFAULTS);
     for (int slots : ALL ? new int[] {1, 2, 8, 32} : quick ? new int[] {1, 2, 8} : new int[] {4}) {
       assertAsAlone(model, base.withSlots(slots), jobs, alone, slots);
     }
@@ -172,7 +176,7 @@ class EngineTokensTest extends DemoModelTest {
     final long forwards;
 
     PassCount(int requests) {
-      try (Batch batch = new Batch(f32, new Batch.Limits(16, 4096, 512, 0), GemmChoice.AUTO, false)) {
+      try (Batch batch = new Batch(f32, new Batch.Limits(16, 4096, 512, 0), GemmChoice.AUTO, false, KvChoice.AUTO)) {
         PreparedPrompt prompt = batch.prepare(Request.of("Describe this image.", SQUARE), GenerationOptions.DEFAULTS.withGenLength(64));
         for (int i = 0; i < requests; i++) {
           assertTrue(batch.admits(prompt));
@@ -189,8 +193,8 @@ class EngineTokensTest extends DemoModelTest {
 
   /** The second time a prompt comes nothing of it is read again: no tower, no prefill, the same tokens; nor is a common beginning. */
   @ParameterizedTest
-  @CsvSource({"F32, CUBLAS", "BF16, OWN"})
-  void coldAndWarmPrefixesGiveTheSameTokens(DType dtype, GemmChoice gemm) {
+  @CsvSource({"F32, CUBLAS, AUTO", "BF16, OWN, AUTO", "BF16, OWN, FP8"})
+  void coldAndWarmPrefixesGiveTheSameTokens(DType dtype, GemmChoice gemm, KvChoice kv) {
     DiffusionVl model = dtype == DType.F32 ? f32 : bf16;
     GenerationOptions options = GenerationOptions.DEFAULTS.withGenLength(10).withSteps(2);
     List<Job> jobs = new ArrayList<>();
@@ -199,10 +203,11 @@ class EngineTokensTest extends DemoModelTest {
         jobs.add(new Job(Request.of(question, image), options));
       }
     }
-    List<GenerationResult> alone = alone(model, gemm, jobs, Execution.DEFAULTS);
-    for (long budget : new long[] {64L << 20, 300_000, 0}) { // all of them, one or two, none
-      EngineOptions engineOptions = EngineOptions.DEFAULTS.withSlots(2).withKvTokens(1024).withGemm(gemm).withPrefixCacheBytes(budget)
-          .withPrefillRows(24);
+    List<GenerationResult> alone = alone(model, gemm, kv, jobs, Execution.DEFAULTS);
+    // all of them, one or two, none
+    for (long budget : kv == KvChoice.FP8 ? new long[] {64L << 20} : new long[] {64L << 20, 300_000, 0}) {
+      EngineOptions engineOptions = EngineOptions.DEFAULTS.withSlots(2).withKvTokens(1024).withGemm(gemm).withKv(kv)
+          .withPrefixCacheBytes(budget).withPrefillRows(24);
       try (Engine engine = model.newEngine(engineOptions)) {
         for (int i = 0; i < jobs.size(); i++) {
           long before = engine.stats().prefixTokens();

@@ -102,7 +102,7 @@ class GoldenTensorsTest {
     try (Stream stream = device.newStream();
         Gemm gemm = new Gemm(stream);
         LayerOpsFactory factory = new LayerOpsFactory(config.text(), stream, gemm, choice, false);
-        KvCache cache = new KvCache(device, DType.F32, config.text(), slots);
+        KvCache cache = new KvCache(device, DType.F32, KvChoice.AUTO, config.text(), slots);
         RopeTable rope = RopeTable.text(device, stream, slots, config.text().headDim(), config.text().ropeTheta());
         Transformer transformer = new Transformer(DType.F32, config.text(), model.text(), model.kernels(), stream, factory, prefill,
             prefill, 2, 1, slots);

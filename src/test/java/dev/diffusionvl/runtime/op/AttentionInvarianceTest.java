@@ -20,8 +20,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** What must not change a bit of a row: the rest of the pass, where the keys lie, by which way they are visible, the run. */
 class AttentionInvarianceTest extends OpTest {
-  private static final int DIM = 80;
-
   private static float[] rows(float[] all, AttentionPass pass, int from, int to) {
     return Arrays.copyOfRange(all, from * pass.rowWidth(), to * pass.rowWidth());
   }
@@ -38,7 +36,7 @@ class AttentionInvarianceTest extends OpTest {
   @EnumSource
   void resultsDoNotDependOnTheBatch(Form form) {
     int slots = 320;
-    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, slots, 15);
+    AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), slots, 15);
     Part[] parts = {new Part(5, 140, 0, 140, SELF), new Part(5, 310, 150, 300, SELF), new Part(5, 145, 0, 0, CAUSAL)};
     float[] together = pass.run(form, parts);
     for (int i = 0; i < 3; i++) {
@@ -55,7 +53,7 @@ class AttentionInvarianceTest extends OpTest {
   void storedAndVisibleSlotsAreTheSameKeys(Form form) {
     for (int context : new int[] {0, 56, 100, 249}) {
       int slots = context + 20;
-      AttentionPass pass = new AttentionPass(this, form.dtype, 6, 2, DIM, slots, 16);
+      AttentionPass pass = new AttentionPass(this, form, 6, 2, form.dim(80), slots, 16);
       float[] fused = pass.run(form, new Part(8, context, 0, context, SELF), new Part(8, context + 8, 0, context + 8, SELF));
       float[] first = pass.runFrom(form, rows(pass.q, pass, 0, 8), new Part(8, context, 0, context, SELF));
       float[] second = pass.runFrom(form, rows(pass.q, pass, 8, 16), new Part(8, context + 8, 0, context + 8, SELF));
@@ -70,15 +68,15 @@ class AttentionInvarianceTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void variantsAreAsIfAlone(Form form) {
-    variants(form, 2, 1, 8, DIM);
+    variants(form, 2, 1, 8, form.dim(80));
     variants(form, 16, 2, 8, 128); // four tiles
-    variants(form, 16, 2, 5, DIM); // three
+    variants(form, 16, 2, 5, form.dim(80)); // three
   }
 
   private void variants(Form form, int heads, int kvHeads, int count, int dim) {
     int context = 203;
     int slots = context + 8 * count;
-    AttentionPass pass = new AttentionPass(this, form.dtype, heads, kvHeads, dim, slots, 8 * count);
+    AttentionPass pass = new AttentionPass(this, form, heads, kvHeads, dim, slots, 8 * count);
     Part[] parts = new Part[8];
     for (int i = 0; i < 8; i++) {
       parts[i] = new Part(count, context + count * i, 0, context, SELF);
@@ -98,7 +96,7 @@ class AttentionInvarianceTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void rowsDoNotDependOnTheirNeighbours(Form form) {
-    AttentionPass pass = new AttentionPass(this, form.dtype, 7, 1, DIM, 150, 21);
+    AttentionPass pass = new AttentionPass(this, form, 7, 1, form.dim(80), 150, 21);
     float[] together = pass.run(form, new Part(21, 0, 0, 150, NONE));
     for (int row : new int[] {0, 1, 8, 9, 20}) {
       float[] alone = pass.runFrom(form, rows(pass.q, pass, row, row + 1), new Part(1, 0, 0, 150, NONE));
@@ -123,7 +121,7 @@ class AttentionInvarianceTest extends OpTest {
   }
 
   private void causalRows(Form form, int heads, int kvHeads, int context, int count) {
-    AttentionPass pass = new AttentionPass(this, form.dtype, heads, kvHeads, DIM, context + count, count);
+    AttentionPass pass = new AttentionPass(this, form, heads, kvHeads, form.dim(80), context + count, count);
     float[] together = pass.run(form, new Part(count, context, 0, context, CAUSAL));
     String what = form + ", " + heads + "/" + kvHeads + " heads, context " + context + ", seed " + seed;
     for (int row = 0; row < count; row += SMALL ? 3 : Math.max(1, count / 15)) {
@@ -144,24 +142,23 @@ class AttentionInvarianceTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void workspacesAreUsedAgainAndAgain(Form form) {
-    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 400, 16);
+    AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), 400, 16);
     try (Stream other = device.newStream();
         Segments large = pass.segments(new Part(8, 380, 0, 380, SELF), new Part(8, 388, 0, 200, CAUSAL));
         Segments small = pass.segments(new Part(3, 11, 4, 70, NONE));
         AttentionWorkspace mine = form.split() ? pass.workspace(2, 8) : null;
-        AttentionWorkspace its = form.split() ? new AttentionWorkspace(other, 4, 2, DIM, 2, 8, 400) : null) {
+        AttentionWorkspace its = form.split() ? new AttentionWorkspace(other, 4, 2, form.dim(80), 2, 8, 400) : null) {
       float[] largeOut = pass.run(pass.q, large, mine);
       float[] smallOut = pass.run(pass.q, small, mine);
       DeviceBuffer q = buffer(form.dtype, pass.q);
-      DeviceBuffer k = buffer(form.dtype, pass.k);
-      DeviceBuffer v = buffer(form.dtype, pass.v);
+      KeyValues kv = pass.keyValues();
       DeviceBuffer[] outs = {empty(form.dtype, pass.q.length), empty(form.dtype, pass.q.length), empty(form.dtype, 3 * pass.rowWidth())};
       stream.synchronize();
-      float scale = (float) (1 / Math.sqrt(DIM));
+      float scale = (float) (1 / Math.sqrt(form.dim(80)));
       for (int round = 0; round < 3; round++) {
-        kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), large, outs[0], scale, mine);
-        kernels.attention.launch(other, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), large, outs[1], scale, its);
-        kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 400), small, outs[2], scale, mine);
+        kernels.attention.launch(stream, q, kv, large, outs[0], scale, mine);
+        kernels.attention.launch(other, q, kv, large, outs[1], scale, its);
+        kernels.attention.launch(stream, q, kv, small, outs[2], scale, mine);
       }
       other.synchronize();
       assertArrayEquals(largeOut, outs[0].getFloats(stream), form.name());
@@ -174,16 +171,15 @@ class AttentionInvarianceTest extends OpTest {
   @ParameterizedTest
   @EnumSource
   void aGraphSeesSegmentsOfItsTime(Form form) {
-    AttentionPass pass = new AttentionPass(this, form.dtype, 4, 2, DIM, 500, 8);
+    AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), 500, 8);
     DeviceBuffer q = buffer(form.dtype, pass.q);
-    DeviceBuffer k = buffer(form.dtype, pass.k);
-    DeviceBuffer v = buffer(form.dtype, pass.v);
+    KeyValues kv = pass.keyValues();
     DeviceBuffer out = empty(form.dtype, pass.q.length);
     try (Segments segments = pass.segments(new Part(8, 0, 0, 0, SELF)); AttentionWorkspace workspace = pass.workspace(1, 8)) {
       AttentionWorkspace used = form.split() ? workspace : null;
-      float scale = (float) (1 / Math.sqrt(DIM));
+      float scale = (float) (1 / Math.sqrt(form.dim(80)));
       try (Graph graph = Graph.capture(stream,
-          () -> kernels.attention.launch(stream, q, new KeyValues(k, v, new Heads(4, 2, DIM), 500), segments, out, scale, used))) {
+          () -> kernels.attention.launch(stream, q, kv, segments, out, scale, used))) {
         for (int context : new int[] {0, 3, 56, 57, 300, 492, 120}) {
           segments.clear();
           segments.add(0, 8, 0, context, 0, context, SELF);
@@ -201,18 +197,18 @@ class AttentionInvarianceTest extends OpTest {
   @EnumSource
   void theLargestScoreMayStandInAnyTile(Form form) {
     int slots = 390;
-    AttentionPass pass = new AttentionPass(this, form.dtype, 1, 1, DIM, slots, 1);
+    AttentionPass pass = new AttentionPass(this, form, 1, 1, form.dim(80), slots, 1);
     for (int at : new int[] {0, 63, 64, 127, 128, 255, 256, 389}) {
       Arrays.fill(pass.q, 0f);
       Arrays.fill(pass.k, 0f);
       pass.q[0] = 16;
       for (int slot = 0; slot < slots; slot++) {
-        pass.k[slot * DIM] = slot == at ? 60 : -40 + slot % 5;
+        pass.k[slot * form.dim(80)] = slot == at ? 60 : -40 + slot % 5;
       }
       // the others weigh e^-170 or less: nothing in f32
       float[] actual = pass.run(form, new Part(1, 0, 0, slots, NONE));
-      for (int d = 0; d < DIM; d++) {
-        assertEquals(pass.v[at * DIM + d], actual[d], 1e-6f, form + ": key " + at);
+      for (int d = 0; d < form.dim(80); d++) {
+        assertEquals(pass.v[at * form.dim(80) + d], actual[d], 1e-6f, form + ": key " + at);
       }
     }
   }

@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime.op;
 
 import dev.diffusionvl.oracle.AttentionOracle;
+import dev.diffusionvl.oracle.CodedRows;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
@@ -11,17 +12,36 @@ import java.util.stream.IntStream;
 
 /** A pass through attention: random queries and cache, segments over them; its result by a kernel, and in float64. */
 final class AttentionPass {
-  /** The kernels: plain f32, and bf16 and f16 without and with the keys split over blocks. */
+  /** The kernels: plain f32, and bf16 and f16 without and with the keys split over blocks; keys and values in 8 bits. */
   enum Form {
     F32(DType.F32, 3e-6),
     BF16(DType.BF16, 4e-3),
     BF16_SPLIT(DType.BF16, 4e-3),
     F16(DType.F16, 5e-4),
-    F16_SPLIT(DType.F16, 5e-4);
+    F16_SPLIT(DType.F16, 5e-4),
+    BF16_FP8(DType.BF16, 4e-3),
+    BF16_FP8_SPLIT(DType.BF16, 4e-3),
+    F16_FP8(DType.F16, 5e-4),
+    F16_FP8_SPLIT(DType.F16, 5e-4);
 
     /** Those whose blocks share the keys. */
     boolean split() {
-      return this == BF16_SPLIT || this == F16_SPLIT;
+      return name().endsWith("SPLIT");
+    }
+
+    /** Those that read codes. */
+    boolean coded() {
+      return name().contains("FP8");
+    }
+
+    /** Whether there is a kernel for heads of so many dimensions. */
+    boolean takes(int dim) {
+      return !coded() || dim == KeyValues.CODED_DIM;
+    }
+
+    /** Dimensions of a head that there is a kernel for. */
+    int dim(int usual) {
+      return coded() ? KeyValues.CODED_DIM : usual;
     }
 
     final DType dtype;
@@ -38,6 +58,7 @@ final class AttentionPass {
 
   private final OpTest test;
   private final DType dtype;
+  private final boolean coded;
   private final int heads;
   private final int kvHeads;
   private final int dim;
@@ -47,9 +68,10 @@ final class AttentionPass {
   final float[] v;
 
   /** @param rows rows that queries are drawn for */
-  AttentionPass(OpTest test, DType dtype, int heads, int kvHeads, int dim, int slots, int rows) {
+  AttentionPass(OpTest test, Form form, int heads, int kvHeads, int dim, int slots, int rows) {
     this.test = test;
-    this.dtype = dtype;
+    this.dtype = form.dtype;
+    this.coded = form.coded();
     this.heads = heads;
     this.kvHeads = kvHeads;
     this.dim = dim;
@@ -57,6 +79,44 @@ final class AttentionPass {
     q = test.normal(dtype, rows * heads * dim, 1);
     k = test.normal(dtype, kvHeads * slots * dim, 1);
     v = test.normal(dtype, kvHeads * slots * dim, 1);
+    if (coded) { // what is stored, so that results are compared with nothing else
+      for (float[] cache : new float[][] {k, v}) {
+        for (int i = 0; i < cache.length; i++) {
+          cache[i] = Math.scalb(cache[i], i / dim * 7 % 3 - 1); // a row has another scale than the next
+        }
+        new CodedRows(cache, dim).decode(cache);
+      }
+    }
+  }
+
+  private AttentionPass(AttentionPass other, Form form) {
+    test = other.test;
+    dtype = form.dtype;
+    coded = form.coded();
+    heads = other.heads;
+    kvHeads = other.kvHeads;
+    dim = other.dim;
+    slots = other.slots;
+    q = other.q;
+    k = other.k;
+    v = other.v;
+  }
+
+  /** The same numbers for another form; keys and values are rounded to codes only when they are handed over. */
+  AttentionPass as(Form form) {
+    return new AttentionPass(this, form);
+  }
+
+  /** Keys and values as the form's kernels read them. */
+  KeyValues keyValues() {
+    Heads all = new Heads(heads, kvHeads, dim);
+    if (!coded) {
+      return new KeyValues(test.buffer(dtype, k), test.buffer(dtype, v), all, slots);
+    }
+    CodedRows keys = new CodedRows(k, dim);
+    CodedRows values = new CodedRows(v, dim);
+    return new KeyValues(test.bytes(keys.codes()), test.bytes(values.codes()), all, slots,
+        new KeyValues.Scales(test.buffer(DType.F32, keys.scales()), test.buffer(DType.F32, values.scales())));
   }
 
   int rowWidth() {
@@ -98,9 +158,7 @@ final class AttentionPass {
 
   float[] run(float[] queries, Segments segments, AttentionWorkspace workspace) {
     DeviceBuffer out = test.empty(dtype, (long) segments.totalRows() * rowWidth());
-    test.kernels.attention.launch(test.stream, test.buffer(dtype, queries),
-        new KeyValues(test.buffer(dtype, k), test.buffer(dtype, v), new Heads(heads, kvHeads, dim), slots), segments, out, scale(),
-        workspace);
+    test.kernels.attention.launch(test.stream, test.buffer(dtype, queries), keyValues(), segments, out, scale(), workspace);
     return out.getFloats(test.stream);
   }
 
@@ -136,11 +194,11 @@ final class AttentionPass {
 
   /** The form's result against float64, row by row and head by head. */
   static void check(OpTest test, Form form, int heads, int kvHeads, int dim, int slots, Part... parts) {
-    if (form.dtype == DType.F16 && OpTest.withoutF16()) {
+    if (!form.takes(dim) || form.dtype == DType.F16 && OpTest.withoutF16()) {
       return;
     }
     int rows = Arrays.stream(parts).mapToInt(Part::rows).sum();
-    AttentionPass pass = new AttentionPass(test, form.dtype, heads, kvHeads, dim, slots, rows);
+    AttentionPass pass = new AttentionPass(test, form, heads, kvHeads, dim, slots, rows);
     String shape = parts.length <= 4 ? Arrays.toString(parts) : parts.length + " segments";
     String what = "attention " + form + " heads " + heads + "/" + kvHeads + " dim " + dim + " " + shape;
     test.assertRows(what, pass.expected(parts), pass.run(form, parts), rows * heads, form.tolerance);

@@ -32,6 +32,20 @@ class LauncherChecksTest extends OpTest {
     return new Argument(name, DType.F32, elements);
   }
 
+  private static Argument bf16(String name, long elements) {
+    return new Argument(name, DType.BF16, elements);
+  }
+
+  private static Argument u8(String name, long elements) {
+    return new Argument(name, DType.U8, elements);
+  }
+
+  /** Keys and values as codes from four of the buffers. */
+  private static KeyValues coded(List<DeviceBuffer> buffers, int from) {
+    return new KeyValues(buffers.get(from), buffers.get(from + 1), new Heads(2, 1, KeyValues.CODED_DIM), 6,
+        new KeyValues.Scales(buffers.get(from + 2), buffers.get(from + 3)));
+  }
+
   private static Argument i32(String name, long elements) {
     return new Argument(name, DType.I32, elements);
   }
@@ -168,6 +182,12 @@ class LauncherChecksTest extends OpTest {
               f32("q", 2 * 2 * 6), f32("keys", 6 * 6), f32("values", 6 * 6)),
           b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), segments, b.get(4),
               new KeyValues(b.get(5), b.get(6), new Heads(2, 1, 6), 6)));
+      check("attention", List.of(bf16("q", 2 * 2 * 128), u8("keys", 6 * 128), u8("values", 6 * 128), f32("key scales", 6),
+              f32("value scales", 6), bf16("out", 2 * 2 * 128)),
+          b -> kernels.attention.launch(stream, b.get(0), coded(b, 1), segments, b.get(5), 1f));
+      check("rope_kv_append", List.of(f32("qkv", 2 * 4 * 128), bf16("bias", 4 * 128), f32("cos", 5 * 64), f32("sin", 5 * 64),
+              bf16("q", 2 * 2 * 128), u8("keys", 6 * 128), u8("values", 6 * 128), f32("key scales", 6), f32("value scales", 6)),
+          b -> kernels.ropeKvAppend.launch(stream, b.get(0), b.get(1), new Rope(b.get(2), b.get(3)), segments, b.get(4), coded(b, 5)));
     }
     check("vision_rotary", List.of(f32("qkv", 2 * 36), f32("bias", 36), f32("cos", 6), f32("sin", 6), f32("q", 24),
             f32("keys", 24), f32("values", 24)),

@@ -11,6 +11,9 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.Stream;
 import dev.diffusionvl.runtime.op.Kernels;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -90,6 +93,22 @@ abstract class OpTest {
     DeviceBuffer buffer = own(device.allocate("test data", dtype, values.length));
     buffer.set(stream, values);
     return buffer;
+  }
+
+  DeviceBuffer bytes(byte... values) {
+    DeviceBuffer buffer = own(device.allocate("test bytes", DType.U8, values.length));
+    try (Arena arena = Arena.ofConfined()) {
+      stream.upload(arena.allocateFrom(ValueLayout.JAVA_BYTE, values), buffer);
+    }
+    return buffer;
+  }
+
+  byte[] bytesOf(DeviceBuffer buffer) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(Math.max(1, buffer.bytes()));
+      stream.download(buffer, host.asSlice(0, buffer.bytes()));
+      return host.asSlice(0, buffer.bytes()).toArray(ValueLayout.JAVA_BYTE);
+    }
   }
 
   DeviceBuffer ints(int... values) {

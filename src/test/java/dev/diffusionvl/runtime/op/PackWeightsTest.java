@@ -28,7 +28,7 @@ class PackWeightsTest extends OpTest {
       }
       int size = Math.toIntExact(layout.codeBytes());
       DeviceBuffer units = empty(DType.U8, size + 16);
-      kernels.packWeights.launch(stream, form, PackedMatrix.bytes(this, codes), columns, units);
+      kernels.packWeights.launch(stream, form, bytes(codes), columns, units);
       byte[] expected = Arrays.copyOf(bytes(matrix.on(this).codes()), size + 16);
       Arrays.fill(expected, size, size + 16, (byte) 0xff); // nothing else is written
       assertArrayEquals(expected, bytes(units), form + ", " + columns + " columns, seed " + seed);

@@ -2,9 +2,6 @@
 package dev.diffusionvl.runtime.op;
 
 import dev.diffusionvl.runtime.DType;
-import dev.diffusionvl.runtime.DeviceBuffer;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;
 
 /**
@@ -98,14 +95,6 @@ record PackedMatrix(PackedLayout layout, int[] codes, float[] scales, int[] zero
         zero[at] = (byte) (zeros == null ? 0 : zeros[row * layout.groups() + group]);
       }
     }
-    return new WeightMatrix.Packed(layout, bytes(test, all), test.buffer(DType.F32, scale), zeros == null ? null : bytes(test, zero));
-  }
-
-  static DeviceBuffer bytes(OpTest test, byte[] values) {
-    DeviceBuffer buffer = test.own(test.device.allocate("test bytes", DType.U8, values.length));
-    try (Arena arena = Arena.ofConfined()) {
-      test.stream.upload(arena.allocate(values.length).copyFrom(MemorySegment.ofArray(values)), buffer);
-    }
-    return buffer;
+    return new WeightMatrix.Packed(layout, test.bytes(all), test.buffer(DType.F32, scale), zeros == null ? null : test.bytes(zero));
   }
 }

@@ -35,6 +35,9 @@ final class AnswerOptions {
   @Option(names = "--gemm", defaultValue = "auto", description = "which kernels multiply matrices: own, cublas or auto")
   private String gemm;
 
+  @Option(names = "--kv", defaultValue = "auto", description = "keys and values as numbers (auto) or in 8 bits (fp8)")
+  private String kv;
+
   @Option(names = "--slots", defaultValue = "32", paramLabel = "N", description = "rows that an executor answers at the same time")
   private int slots;
 
@@ -59,7 +62,7 @@ final class AnswerOptions {
 
   DiffusionVlTransformer transformer() {
     return new DiffusionVlTransformer().setModel(whole(model)).setPromptCol(promptCol).setImageCol(imageCol).setSchemaCol(schemaCol)
-        .setImageFolder(whole(images)).setMaxPixels(maxPixels).setDevice(device).setDtype(dtype).setGemm(gemm).setSlots(slots)
+        .setImageFolder(whole(images)).setMaxPixels(maxPixels).setDevice(device).setDtype(dtype).setGemm(gemm).setKv(kv).setSlots(slots)
         .setRowsInFlight(rowsInFlight).setGenLength(genLength).setSteps(steps).setThreshold(threshold)
         .setTemperature(temperature).setSeed(seed);
   }

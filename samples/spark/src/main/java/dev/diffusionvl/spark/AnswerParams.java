@@ -2,6 +2,7 @@
 package dev.diffusionvl.spark;
 
 import dev.diffusionvl.model.GemmChoice;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.spark.AnswerSettings.EngineSettings;
@@ -19,6 +20,7 @@ public abstract class AnswerParams extends Transformer {
       "auto (the GPU that Spark assigns to the task, if it does), gpu, gpu:N or emulated");
   private final Param<String> dtype = new Param<>(this, "dtype", "bf16, f16 or f32");
   private final Param<String> gemm = new Param<>(this, "gemm", "which kernels multiply matrices: own, cublas or auto");
+  private final Param<String> kv = new Param<>(this, "kv", "keys and values as numbers (auto) or in 8 bits (fp8)");
   private final IntParam slots = new IntParam(this, "slots", "rows that an executor answers at the same time");
   private final IntParam rowsInFlight = new IntParam(this, "rowsInFlight", "rows that a task has in the engine at a time");
   private final Param<String> promptCol = new Param<>(this, "promptCol", "column of the questions");
@@ -42,6 +44,7 @@ public abstract class AnswerParams extends Transformer {
     setDefault(device, "auto");
     setDefault(dtype, "bf16");
     setDefault(gemm, "auto");
+    setDefault(kv, "auto");
     setDefault(slots, 32);
     setDefault(rowsInFlight, 4);
     setDefault(promptCol, "prompt");
@@ -80,6 +83,11 @@ public abstract class AnswerParams extends Transformer {
   /** @see #explainParams */
   public final Param<String> gemm() {
     return gemm;
+  }
+
+  /** @see #explainParams */
+  public final Param<String> kv() {
+    return kv;
   }
 
   /** @see #explainParams */
@@ -161,13 +169,16 @@ public abstract class AnswerParams extends Transformer {
       throw new IllegalArgumentException("rowsInFlight is " + inFlight + ", allowed is 1 or more");
     }
     DType type = DType.ofActivations(text(dtype));
+    KvChoice cache = KvChoice.parse(text(kv));
+    cache.requireFor(type);
     long pixels = (long) getOrDefault(maxPixels);
     if (pixels < 1) {
       throw new IllegalArgumentException("maxPixels is " + pixels + ", allowed is 1 or more");
     }
     DeviceSpec.parse(text(device)); // now, and not in every task
-    return new AnswerSettings(new EngineSettings(text(model), text(device), type, GemmChoice.parse(text(gemm)), (int) getOrDefault(slots)),
-        (int) getOrDefault(genLength), (int) getOrDefault(steps), (float) (double) getOrDefault(threshold),
+    EngineSettings engine = new EngineSettings(text(model), text(device), type, GemmChoice.parse(text(gemm)), cache,
+        (int) getOrDefault(slots));
+    return new AnswerSettings(engine, (int) getOrDefault(genLength), (int) getOrDefault(steps), (float) (double) getOrDefault(threshold),
         (float) (double) getOrDefault(temperature), (long) getOrDefault(seed), text(imageFolder),
         pixels, inFlight);
   }

@@ -5,6 +5,7 @@ import dev.diffusionvl.loader.BadInputException;
 import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.model.GemmChoice;
 import dev.diffusionvl.model.GenerationOptions;
+import dev.diffusionvl.model.KvChoice;
 import dev.diffusionvl.runtime.DType;
 import java.io.Serializable;
 
@@ -30,11 +31,12 @@ record AnswerSettings(EngineSettings engine, int genLength, int steps, float thr
    * @param model path of the checkpoint folder on every executor
    * @param device {@code auto}, {@code gpu}, {@code gpu:N} or {@code emulated}
    * @param dtype BF16, F16 or F32
+   * @param kv how keys and values are kept
    * @param slots rows that are answered at the same time, all tasks of the executor together
    */
-  record EngineSettings(String model, String device, DType dtype, GemmChoice gemm, int slots) implements Serializable {
+  record EngineSettings(String model, String device, DType dtype, GemmChoice gemm, KvChoice kv, int slots) implements Serializable {
     EngineSettings withDevice(String value) {
-      return new EngineSettings(model, value, dtype, gemm, slots);
+      return new EngineSettings(model, value, dtype, gemm, kv, slots);
     }
   }
 

@@ -125,6 +125,12 @@ public final class DiffusionVlTransformer extends AnswerParams implements Defaul
     return this;
   }
 
+  /** @see #kv */
+  public DiffusionVlTransformer setKv(String value) {
+    set(kv(), value);
+    return this;
+  }
+
   /** @see #slots */
   public DiffusionVlTransformer setSlots(int value) {
     set(slots(), value);

@@ -46,7 +46,8 @@ final class ExecutorEngine {
       Device device = add(Device.open(DeviceSpec.parse(settings.device())));
       model = add(DiffusionVl.load(device, Path.of(settings.model()), settings.dtype()));
       int rows = 2 * settings.slots(); // one in each slot, and one ready to follow it
-      engine = add(model.newEngine(EngineOptions.DEFAULTS.withSlots(settings.slots()).withQueue(rows).withGemm(settings.gemm())));
+      engine = add(model.newEngine(EngineOptions.DEFAULTS.withSlots(settings.slots()).withQueue(rows).withGemm(settings.gemm())
+          .withKv(settings.kv())));
       room = new Semaphore(rows, true);
       metrics = new EngineSource(settings, engine::stats);
     } catch (IllegalArgumentException e) {

@@ -128,6 +128,7 @@ class AnswerTableTest {
     end(3, submit("--input", Shapes.PROJECT.resolve("samples/images").toString()), "AnswerTable: "); // these are no Parquet files
     end(3, submit("--input", input, "--id-col", "number"), "AnswerTable: the input needs a column number");
     end(2, submit("--input", input, "--dtype", "f8"), "dtype is 'f8'");
+    end(2, submit("--input", input, "--dtype", "f32", "--kv", "fp8"), "kv fp8 goes with dtype bf16 and f16");
     end(2, submit("--input", input, "--commit-rows", "0"), "--commit-rows is 0, allowed is 1 or more");
     end(4, submit("--input", Shapes.PROJECT.resolve("samples/spark/questions.json").toString(), "--format", "json", "--device", "gpu:7"),
         "AnswerTable: ");

@@ -220,6 +220,7 @@ class TransformerTest {
     assertMessage("column prompt is there already", Shapes.transformer().setOutputCol("prompt"), table);
     assertMessage("model is not set", new DiffusionVlTransformer(), table);
     assertMessage("dtype is 'f8', allowed are bf16, f16 and f32", Shapes.transformer().setDtype("f8"), table);
+    assertMessage("kv is 'f8', allowed are auto and fp8", Shapes.transformer().setKv("f8"), table);
     assertMessage("rowsInFlight is 0, allowed is 1 or more", Shapes.transformer().setRowsInFlight(0), table);
   }
 
