@@ -107,6 +107,26 @@ class AttentionTest extends OpTest {
     check(this, form, 64, 4, 128, 1060, new Part(12, 1020, 0, 1020, CAUSAL), new Part(3, 1050, 0, 1040, SELF));
   }
 
+  /** How many ranges write a partial result: as many as the length of the list says. */
+  @Test
+  void rangesOfALongList() {
+    int[] lengths = {256, 1024, 1025, 1300, 8300};
+    int[] expected = {4, 4, 5, 6, 26}; // of 1, 4, 4, 4 and 5 tiles
+    AttentionPass pass = new AttentionPass(this, Form.BF16_SPLIT, 64, 4, 72, 8300, 1);
+    try (AttentionWorkspace workspace = pass.workspace(1, 1)) {
+      for (int i = 0; i < lengths.length; i++) {
+        stream.fill(workspace.partial(), 0xff); // NaN
+        try (Segments segments = pass.segments(new Part(1, 0, 0, lengths[i], NONE))) {
+          pass.run(pass.q, segments, workspace);
+        }
+        float[] partial = workspace.partial().getFloats(stream);
+        int each = (72 / 8 + 1) * 32 * 4;
+        long written = IntStream.range(0, 32).filter(range -> !Float.isNaN(partial[range * each])).count();
+        assertEquals(expected[i], written, lengths[i] + " keys");
+      }
+    }
+  }
+
   /** Training's pass of noisy rows and clean rows, from its four rules: more blocks than a mask of 64 bits could name. */
   @ParameterizedTest
   @EnumSource
