@@ -55,6 +55,11 @@ record Int4Matrix(int out, int in, int[] group, Ints codes, Ints zeros, Floats s
   }
 
   @Override
+  public float mostNumber(int row, int group) {
+    return Math.max(zero(row, group), 15 - zero(row, group));
+  }
+
+  @Override
   public float scale(int row, int group) {
     return scales.at(row, group);
   }

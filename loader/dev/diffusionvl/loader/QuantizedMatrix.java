@@ -37,6 +37,9 @@ public sealed interface QuantizedMatrix permits Int4Matrix, Fp8Matrix {
   /** The zero point of a row and a group, 0 where there is none. */
   int zero(int row, int group);
 
+  /** The largest magnitude that a code less its zero point can have. */
+  float mostNumber(int row, int group);
+
   /** The scale of a row and a group. */
   float scale(int row, int group);
 }

@@ -16,7 +16,6 @@ import java.util.List;
  */
 record PackedStack(List<QuantizedMatrix> parts, PackedLayout layout) {
   private static final int NO_ZERO = 8; // of int4, where no zero points are stored
-  private static final int E4M3_MAX = 448;
   private static final float F16_MAX = 65504;
 
   /**
@@ -116,9 +115,7 @@ record PackedStack(List<QuantizedMatrix> parts, PackedLayout layout) {
   /** Whether the scales of a row allow numbers beyond float16's. */
   private boolean mayExceed(QuantizedMatrix part, int row) {
     for (int group = 0; group < layout.groups(); group++) {
-      int zero = part.zero(row, group);
-      int most = part.bits() == 4 ? Math.max(zero, 15 - zero) : E4M3_MAX;
-      if (Math.abs(part.scale(row, group)) * most > F16_MAX) {
+      if (Math.abs(part.scale(row, group)) * part.mostNumber(row, group) > F16_MAX) {
         return true;
       }
     }

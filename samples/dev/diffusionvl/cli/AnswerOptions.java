@@ -88,12 +88,10 @@ final class AnswerOptions {
     if (genLength < 1) {
       throw new Dvl.UsageException("--gen-length is " + genLength + ", allowed is 1 or more");
     }
-    try {
+    return Dvl.UsageException.checked(() -> {
       Sampling sampling = new Sampling(temperature, topK, topP, seed, uniforms == null ? null : UniformsFile.read(uniforms));
       return new GenerationOptions(genLength, how, sampling, compat, new Execution(!noGraph, !noFusedStore, speculate), null);
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    });
   }
 
   /** @throws Dvl.UsageException if there is no such form */

@@ -75,16 +75,12 @@ final class DecodingOptions {
     if (repetitionPenalty != null && (label.equals("block") || label.equals("full"))) {
       throw new Dvl.UsageException("--repetition-penalty is of no use to the decoding " + label + ", which fills positions out of order");
     }
-    try {
-      return switch (label) {
-        case "block" -> new Decoding.Block(size, count, rule, threshold);
-        case "full" -> new Decoding.Full(size, count, rule, threshold);
-        case "autoregressive" -> repetitionPenalty == null ? new Decoding.Autoregressive()
-            : new Decoding.Autoregressive(repetitionPenalty);
-        default -> throw new Dvl.UsageException("--decoding is '" + label + "', allowed are block, full and autoregressive");
-      };
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    return Dvl.UsageException.checked(() -> switch (label) {
+      case "block" -> new Decoding.Block(size, count, rule, threshold);
+      case "full" -> new Decoding.Full(size, count, rule, threshold);
+      case "autoregressive" -> repetitionPenalty == null ? new Decoding.Autoregressive()
+          : new Decoding.Autoregressive(repetitionPenalty);
+      default -> throw new Dvl.UsageException("--decoding is '" + label + "', allowed are block, full and autoregressive");
+    });
   }
 }

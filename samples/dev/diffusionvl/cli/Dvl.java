@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.Locale;
 import java.util.Properties;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -174,6 +175,15 @@ public final class Dvl implements Runnable {
   static final class UsageException extends RuntimeException {
     UsageException(String message) {
       super(message);
+    }
+
+    /** What options give, whose names begin the messages of what cannot be. */
+    static <T> T checked(Supplier<T> value) {
+      try {
+        return value.get();
+      } catch (IllegalArgumentException e) {
+        throw new UsageException("--" + e.getMessage());
+      }
     }
   }
 }

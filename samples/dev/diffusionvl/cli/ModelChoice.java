@@ -47,41 +47,29 @@ final class ModelChoice {
 
   /** The activations' type that a command's option names. */
   static DType dtype(String given) {
-    try {
-      return DType.ofActivations(given);
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    return Dvl.UsageException.checked(() -> DType.ofActivations(given));
   }
 
   GemmChoice gemm() {
-    try {
-      return GemmChoice.parse(gemm);
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    return Dvl.UsageException.checked(() -> GemmChoice.parse(gemm));
   }
 
   /** How keys and values are kept: what can be known before the model's files are read. */
   KvChoice kv() {
-    try {
+    return Dvl.UsageException.checked(() -> {
       KvChoice choice = KvChoice.parse(kv);
       choice.requireFor(dtype());
       return choice;
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    });
   }
 
   /** The same for a model that is known. */
   KvChoice kv(ModelConfig config) {
-    KvChoice choice = kv();
-    try {
+    return Dvl.UsageException.checked(() -> {
+      KvChoice choice = kv();
       choice.requireFor(config.text(), dtype());
       return choice;
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    });
   }
 
   DeviceSpec device() {

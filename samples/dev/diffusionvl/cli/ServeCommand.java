@@ -143,12 +143,8 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private EngineOptions engineOptions() {
-    try {
-      return EngineOptions.DEFAULTS.withSlots(slots).withQueue(queue).withKvTokens(kvTokens).withGemm(model.gemm())
-          .withKv(model.kv());
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    return Dvl.UsageException.checked(() -> EngineOptions.DEFAULTS.withSlots(slots).withQueue(queue).withKvTokens(kvTokens)
+        .withGemm(model.gemm()).withKv(model.kv()));
   }
 
   private ServerOptions options(Path directory) {
@@ -162,13 +158,9 @@ final class ServeCommand implements Callable<Integer> {
     ApiKeys keys = apiKeyFile == null ? ApiKeys.NONE : ApiKeys.read(apiKeyFile);
     String name = modelName != null ? modelName : directory.toAbsolutePath().normalize().getFileName().toString();
     ServerOptions.Limits usual = ServerOptions.Limits.DEFAULTS;
-    try {
-      return new ServerOptions(host, port, name, keys, imageHosts,
-          new ServerOptions.Limits(bodyBytes, images, imagePixels, usual.textChars(), usual.choices(), defaultTokens, connections,
-              usual.idle(), usual.body(), Duration.ofSeconds(requestSeconds)));
-    } catch (IllegalArgumentException e) {
-      throw new Dvl.UsageException("--" + e.getMessage());
-    }
+    return Dvl.UsageException.checked(() -> new ServerOptions(host, port, name, keys, imageHosts,
+        new ServerOptions.Limits(bodyBytes, images, imagePixels, usual.textChars(), usual.choices(), defaultTokens, connections,
+            usual.idle(), usual.body(), Duration.ofSeconds(requestSeconds))));
   }
 
   private void requireKeyForStrangers() {
