@@ -52,7 +52,7 @@ public final class TensorMap {
     check(shape[rank - 1] % 8 == 0 && box[rank - 1] == LINE, buffer, shape, box, "lines of multiples of 8, and of " + LINE + " in the box");
     check(Arrays.stream(shape).allMatch(n -> n >= 1) && Arrays.stream(box).allMatch(n -> n >= 1 && n <= MOST), buffer, shape, box,
         "no empty dimension and a box of 1 to " + MOST);
-    check(Arrays.stream(shape).reduce(1, Math::multiplyExact) <= buffer.elements(), buffer, shape, box, "a shape inside the buffer");
+    check(Arrays.stream(shape).reduce(buffer.elements(), (left, n) -> left / n) >= 1, buffer, shape, box, "a shape inside the buffer");
     TensorMap result = new TensorMap(buffer);
     JniKernels.check(encode(result.map, buffer.dtype(), buffer.address(), shape, box), "cuTensorMapEncodeTiled",
         buffer + ", shape " + Arrays.toString(shape) + ", box " + Arrays.toString(box));

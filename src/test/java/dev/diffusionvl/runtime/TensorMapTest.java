@@ -64,6 +64,7 @@ class TensorMapTest {
     refused(a, new long[] {64, 100}, new int[] {64, 64}, "multiples of 8");
     refused(a, new long[] {64, 128}, new int[] {64, 32}, "64 in the box");
     refused(a, new long[] {65, 128}, new int[] {64, 64}, "inside the buffer");
+    refused(a, new long[] {1L << 40, 1L << 40}, new int[] {64, 64}, "inside the buffer");
     try (DeviceBuffer floats = device.allocate("floats", DType.F32, 64, 64)) {
       refused(floats, new long[] {64, 64}, new int[] {64, 64}, "16 bits");
     }
