@@ -16,7 +16,7 @@ import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** What must not change a bit of a row: the rest of the pass, where the keys lie, by which way they are visible, the run. */
 class AttentionInvarianceTest extends OpTest {
@@ -33,7 +33,7 @@ class AttentionInvarianceTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void resultsDoNotDependOnTheBatch(Form form) {
     int slots = 320;
     AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), slots, 15);
@@ -49,7 +49,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** A block's rows are the same with the finished block in the cache, and with it as a segment of the same pass (fused store). */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void storedAndVisibleSlotsAreTheSameKeys(Form form) {
     for (int context : new int[] {0, 56, 100, 249}) {
       int slots = context + 20;
@@ -66,7 +66,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** Eight variants of a block over one context, each as if it were alone (speculation); of many heads, two tiles of rows share a block. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void variantsAreAsIfAlone(Form form) {
     variants(form, 2, 1, 8, form.dim(80));
     if (form.split()) {
@@ -98,7 +98,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** A row is the same alone, and among as many rows as fill several tiles. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void rowsDoNotDependOnTheirNeighbours(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 7, 1, form.dim(80), 150, 21);
     float[] together = pass.run(form, new Part(21, 0, 0, 150, NONE));
@@ -111,7 +111,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** A causal row is the same as one row that sees all keys up to itself, and in whatever pieces its segment is cut. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void causalRowsAreAsIfAlone(Form form) {
     causalRows(form, 7, 1, 50, 30); // tiles of two rows and a part of one, and a tile of keys that begins
     if (form.split()) {
@@ -144,7 +144,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** Launches one after another leave a workspace as they found it, whatever their shapes; streams have their own. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void workspacesAreUsedAgainAndAgain(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), 400, 16);
     try (Stream other = device.newStream();
@@ -173,7 +173,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** A captured launch follows the segments in device memory: other lengths, other numbers of ranges, the same grid. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void aGraphSeesSegmentsOfItsTime(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 4, 2, form.dim(80), 500, 8);
     DeviceBuffer q = buffer(form.dtype, pass.q);
@@ -198,7 +198,7 @@ class AttentionInvarianceTest extends OpTest {
 
   /** A running maximum that rises late, and one that falls: both ends of the online softmax. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void theLargestScoreMayStandInAnyTile(Form form) {
     int slots = 390;
     AttentionPass pass = new AttentionPass(this, form, 1, 1, form.dim(80), slots, 1);

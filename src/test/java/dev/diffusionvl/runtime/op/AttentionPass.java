@@ -8,10 +8,15 @@ import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.AttentionWorkspace;
 import dev.diffusionvl.runtime.op.Segments;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** A pass through attention: random queries and cache, segments over them; its result by a kernel, and in float64. */
 final class AttentionPass {
+  /** Where parameterised tests get {@link Form#all} from. */
+  static final String FORMS = "dev.diffusionvl.runtime.op.AttentionPass$Form#all";
+
   /** The kernels: plain f32, and bf16 and f16 without and with the keys split over blocks; keys and values in 8 bits. */
   enum Form {
     F32(DType.F32, 3e-6),
@@ -23,6 +28,11 @@ final class AttentionPass {
     BF16_FP8_SPLIT(DType.BF16, 4e-3),
     F16_FP8(DType.F16, 5e-4),
     F16_FP8_SPLIT(DType.F16, 5e-4);
+
+    /** Those of the types that a test runs in. */
+    static Stream<Form> all() {
+      return Stream.of(values()).filter(form -> List.of(OpTest.FLOATS).contains(form.dtype));
+    }
 
     /** Those whose blocks share the keys. */
     boolean split() {

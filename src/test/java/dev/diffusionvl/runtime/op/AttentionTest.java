@@ -22,11 +22,12 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** attention against float64 over every kind of segment: blocks, drafts, sequences side by side, windows, causal rows, training. */
 class AttentionTest extends OpTest {
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void everyShapeOfPass(Form form) {
     for (int dim : new int[] {128, 80, 72}) {
       check(this, form, 2, 1, dim, 1, new Part(1, 0, 0, 1, NONE)); // one key
@@ -53,7 +54,7 @@ class AttentionTest extends OpTest {
 
   /** Lists whose length is at the edges of tiles and of the ranges that blocks share: up to 32 for one kv head. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void everyLengthOfTheList(Form form) {
     for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193,
         1000,
@@ -64,7 +65,7 @@ class AttentionTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void moreThanSixtyFourSegments(Form form) {
     Part[] parts = new Part[100];
     for (int i = 0; i < parts.length; i++) {
@@ -75,7 +76,7 @@ class AttentionTest extends OpTest {
 
   /** Autoregressive rows: alone, as a prompt without and with a cached context, drafts that are verified, sequences side by side. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void causalRows(Form form) {
     for (int dim : new int[] {128, 80, 72}) {
       check(this, form, 7, 1, dim, 9, new Part(1, 8, 0, 8, CAUSAL)); // one token
@@ -129,7 +130,7 @@ class AttentionTest extends OpTest {
 
   /** Training's pass of noisy rows and clean rows, from its four rules: more blocks than a mask of 64 bits could name. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void noisyAndCleanRows(Form form) {
     int block = 2;
     int blocks = SMALL ? 9 : 70;
@@ -156,7 +157,7 @@ class AttentionTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void constantValuesComeBackExactly(Form form) {
     for (int length : new int[] {1, 2, 3, 64, 300}) {
       AttentionPass pass = new AttentionPass(this, form, 2, 1, 128, length + 1, 2);
@@ -169,7 +170,7 @@ class AttentionTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void aSegmentThatSeesNothingGivesZeros(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 3, 1, 128, 30, 9);
     Part[] parts = {new Part(3, 0, 2, 2, NONE), new Part(3, 3, 0, 30, NONE), new Part(3, 6, 0, 0, NONE)};
@@ -182,7 +183,7 @@ class AttentionTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void hugeScoresDoNotOverflow(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 1, 1, 128, 70, 1);
     Arrays.fill(pass.q, 100f);
@@ -196,7 +197,7 @@ class AttentionTest extends OpTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void keysWithInfiniteNegativeScoresWeighNothing(Form form) {
     if (form.coded()) {
       return; // there is no infinity among codes
@@ -212,7 +213,7 @@ class AttentionTest extends OpTest {
 
   /** NaN in a key or value that one segment sees is in its rows, and in no other. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void nanStaysWithThoseWhoSeeIt(Form form) {
     for (boolean inKeys : new boolean[] {true, false}) {
       int dim = form.dim(80);
@@ -229,7 +230,7 @@ class AttentionTest extends OpTest {
 
   /** A key that is NaN is in the causal rows from its own on; what a row must not see does not reach it. */
   @ParameterizedTest
-  @EnumSource
+  @MethodSource(AttentionPass.FORMS)
   void nanInACausalKeyStaysBehindIt(Form form) {
     AttentionPass pass = new AttentionPass(this, form, 2, 1, form.dim(80), 140, 20);
     pass.k[107 * form.dim(80) + 3] = Float.NaN;
