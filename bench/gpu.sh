@@ -11,6 +11,10 @@
 #
 # Each command has its own time limit, and what it measured is kept whatever happens later. In --out: rows.jsonl (every result and
 # every step with its exit code), vectors.tar, and a log for each kind of step. Clocks and power are left as they are.
+#
+# Before anything else that runs products, both ways in which they copy weights are tried on small ones: by bulk copies (the default)
+# and by cp.async. A line says of each whether it works. Where bulk copies hang or are wrong, all that follows runs without them, also
+# in later calls with the same --out.
 set -u
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -63,6 +67,7 @@ run() {
     "${line//\"/\\\"}" $rc $((SECONDS - start)) "$limit" >> "$rows"
   printf '%4d s  %s  %s\n' $((SECONDS - start)) "$([ $rc = 0 ] && echo ok || echo "rc $rc")" "${line:0:150}"
   [ $rc = 0 ] || failed=$((failed + 1))
+  return $rc
 }
 
 # have LOG TOOL: whether a tool is there; says so in LOG.txt when it is not
@@ -97,6 +102,35 @@ facts() {
   run facts 60 "$python" samples/bench/peer.py --self-test
 }
 
+# Tries bulk copies and cp.async on small products, once for --out; without bulk copies from then on where they fail.
+products() {
+  local log=$out/products.txt shape=3b ring no_ring
+  $rehearse && shape=tiny
+  local bench=("$home/dvl" bench kernels --shape $shape --iterations 3 --warm-up 1 --only skinny_swiglu --only skinny_residual
+    --only skinny_qkv --only skinny_confidence --weights bf16 --weights int4 --out "$rows")
+  if ! grep -q '^products by' "$log" 2> /dev/null; then
+    run products 60 "${bench[@]}" --ring && run products 120 "$home/dvl-tests" --details=summary \
+      --select-class dev.diffusionvl.runtime.TensorMapTest --select-class dev.diffusionvl.runtime.op.SkinnyRingTest
+    ring=$?
+    run products 60 "${bench[@]}" --no-ring
+    no_ring=$?
+    verdict "bulk copies (--ring)" $ring | tee -a "$log"
+    verdict "cp.async (--no-ring)" $no_ring | tee -a "$log"
+  fi
+  if grep -q '^products by bulk copies.*failed' "$log"; then
+    echo "all that follows runs with -Ddvl.ring=false" | tee -a "$log"
+    DVL_JAVA_OPTIONS="$DVL_JAVA_OPTIONS -Ddvl.ring=false"
+  fi
+}
+
+verdict() { # FORM EXIT-CODE
+  case $2 in
+    0) echo "products by $1: ok" ;;
+    124 | 137) echo "products by $1: failed, no end within the time limit (products.txt)" ;;
+    *) echo "products by $1: failed, exit code $2 (products.txt)" ;;
+  esac
+}
+
 tests() {
   local classes=(--select-package dev.diffusionvl.runtime.op --select-package dev.diffusionvl.model --select-package dev.diffusionvl.gpu)
   $rehearse && classes=(--select-class dev.diffusionvl.runtime.op.RowOpsTest --select-class dev.diffusionvl.gpu.RealGpuTest
@@ -127,7 +161,7 @@ kernels() {
     run kernels 150 "$home/dvl" bench kernels --shape 7b --out "$rows"
     run kernels 150 "$home/dvl" bench kernels --shape 7b --weights fp8 --weights int4 --only skinny_swiglu --only skinny_qkv \
       --only skinny_residual --only skinny_confidence --only expand_weights --out "$rows"
-    run kernels 100 "$home/dvl" bench kernels --shape 7b --ring --only skinny_swiglu --only skinny_qkv --only skinny_residual \
+    run kernels 100 "$home/dvl" bench kernels --shape 7b --no-ring --only skinny_swiglu --only skinny_qkv --only skinny_residual \
       --only skinny_confidence --out "$rows"
     run kernels 100 "$home/dvl" bench kernels --shape 3b --out "$rows"
   fi
@@ -158,7 +192,7 @@ models() {
   $rehearse && length=16
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --gemm cublas --tokenizer $tokenizer --out "$rows" "$@"
   run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --tokenizer $tokenizer --out "$rows" "$@"
-  run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --ring --tokenizer $tokenizer \
+  run models 60 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --overlap --no-ring --tokenizer $tokenizer \
     --out "$rows" "$@"
   run models 90 "$home/dvl" bench forward --shape "$shape" --gemm own --rows 8 --rows 64 --weights fp8 --weights int4 \
     --tokenizer $tokenizer --out "$rows" "$@"
@@ -245,14 +279,19 @@ sanitizer() {
   have sanitizer compute-sanitizer || return
   local class tool
   for tool in memcheck racecheck; do
-    for class in RowOpsTest SkinnyGemmTest SkinnyFusedTest AttentionTest; do
+    for class in RowOpsTest SkinnyGemmTest SkinnyFusedTest SkinnyRingTest AttentionTest; do
       run sanitizer 120 compute-sanitizer --tool $tool --target-processes all --print-limit 20 --error-exitcode 9 \
         "$home/dvl-tests" --details=summary --select-class dev.diffusionvl.runtime.op.$class
     done
   done
 }
 
+tried=false
 for step in "${steps[@]}"; do
+  if ! $tried && [ "$step" != facts ]; then
+    products
+    tried=true
+  fi
   case $step in
     facts | tests | vectors | kernels | train | serve | load | profile | sanitizer) $step ;;
     3b | 7b) shape "$step" ;;

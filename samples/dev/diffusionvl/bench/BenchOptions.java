@@ -46,8 +46,9 @@ final class BenchOptions {
   @Option(names = "--warm-up", paramLabel = "N", defaultValue = "-1", description = "runs before measuring (-1: the usual number)")
   private int warmUp;
 
-  @Option(names = "--ring", description = "our own products of up to 8 rows copy weights in bulk (tensor maps and mbarriers)")
-  private boolean ring;
+  @Option(names = "--ring", negatable = true, description = "our own products of up to 8 rows copy weights in bulk, by tensor maps and "
+      + "mbarriers, where the device can (default), or by cp.async")
+  private Boolean ring; // null: as -Ddvl.ring says
 
   @Option(names = "--out", paramLabel = "FILE", description = "append JSON lines to this file too")
   private Path out;
@@ -68,8 +69,8 @@ final class BenchOptions {
     if (plot != null) {
       OutputFile.requireWritable(plot);
     }
-    String before = System.getProperty(SkinnyWorkspace.BULK, "false");
-    System.setProperty(SkinnyWorkspace.BULK, ring ? "true" : before);
+    boolean before = SkinnyWorkspace.bulkByDefault();
+    System.setProperty(SkinnyWorkspace.BULK, String.valueOf(ring == null ? before : ring));
     try (Device opened = Device.open(spec())) {
       String line = "dvl " + String.join(" ", command.root().commandLine().getParseResult().originalArgs());
       Report report = new Report(new Facts(opened, line), stdout, shown, out, earlier);
@@ -83,7 +84,7 @@ final class BenchOptions {
       }
       return ok ? 0 : 1;
     } finally {
-      System.setProperty(SkinnyWorkspace.BULK, before);
+      System.setProperty(SkinnyWorkspace.BULK, String.valueOf(before));
     }
   }
 

@@ -21,7 +21,7 @@ record ExpectedTime(double efficiency, double fixedMicros, String source) {
   private static final ExpectedTime LATENCY = new ExpectedTime(0.7, 5, "latency of dependent loads 4 to 6 us");
 
   /** Weights through a deep ring, all blocks equally busy. */
-  private static final ExpectedTime SKINNY = new ExpectedTime(0.93, 2.5, "stream-K of cp.async stages; " + NODE);
+  private static final ExpectedTime SKINNY = new ExpectedTime(0.93, 2.5, "stream-K through a ring of stages; " + NODE);
 
   private static final Map<String, ExpectedTime> TABLE = Map.ofEntries(
       Map.entry("rms_norm", STREAMING),

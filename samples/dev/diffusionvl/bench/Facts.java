@@ -20,6 +20,7 @@ public final class Facts {
 
   private final String device;
   private final boolean gpu;
+  private final Boolean ring; // null: there is no device
   private final String driver;
   private final String commit;
   private final String command;
@@ -27,6 +28,7 @@ public final class Facts {
   /** @param command line that was given */
   public Facts(Device device, String command) {
     this.gpu = !device.emulated();
+    this.ring = device.copiesInBulk() && SkinnyWorkspace.bulkByDefault();
     this.device = gpu ? device.name() : "emulated";
     this.driver = gpu ? driverVersion() : "none";
     this.commit = commit();
@@ -36,13 +38,17 @@ public final class Facts {
   /** Of a row that no device had a part in. */
   Facts(String command) {
     this.gpu = false;
+    this.ring = null;
     this.device = "none";
     this.driver = "none";
     this.commit = commit();
     this.command = command;
   }
 
-  /** Adds device, driver, date, commit and command; and {@code ring} where products copy in bulk. */
+  /**
+   * Adds device, driver, date, commit and command; and, of a device, {@code ring}: whether our own products of up to 8 rows copied weights
+   * in bulk in this run, or by cp.async.
+   */
   public void addTo(ObjectNode row) {
     row.put("device", device);
     row.put("gpu", gpu);
@@ -50,8 +56,8 @@ public final class Facts {
     row.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
     row.put("commit", commit);
     row.put("command", command);
-    if (Boolean.getBoolean(SkinnyWorkspace.BULK)) {
-      row.put("ring", true);
+    if (ring != null) {
+      row.put("ring", ring);
     }
   }
 

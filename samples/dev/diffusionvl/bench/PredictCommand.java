@@ -58,10 +58,10 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--kv", paramLabel = "FORM", description = "of the cache's keys and values: auto (bf16) or fp8")
   private String kv = "auto";
 
-  @Option(names = "--with", paramLabel = "CHANGE", description = "ring, shares or persistent; may be repeated")
+  @Option(names = "--with", paramLabel = "CHANGE", description = "shares or persistent; may be repeated")
   private List<String> with = new ArrayList<>();
 
-  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails or ranges; may be repeated")
+  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails, ranges or ring; may be repeated")
   private List<String> without = new ArrayList<>();
 
   @Option(names = "--measured", paramLabel = "FILE", description = "rows that dvl bench kernels and dvl bench forward wrote on such a GPU")
@@ -92,19 +92,20 @@ final class PredictCommand implements Callable<Integer> {
     without.forEach(name -> changes.remove(change("--without", name)));
     List<JsonNode> beside = measured == null ? List.of()
         : EarlierRows.lines(measured).stream().filter(row -> row.isObject() && row.path("gpu").asBoolean()).toList();
-    List<KernelTime> kernels = new TimeModel(gpu, changes).forward(config, form, cache, context, rows);
+    TimeModel model = new TimeModel(gpu, changes);
+    List<KernelTime> kernels = model.forward(config, form, cache, context, rows);
     Report report = new Report(facts(), new PrintStream(System.out, true, StandardCharsets.UTF_8),
         json ? Report.Format.JSON : Report.Format.TABLE, null, null);
     for (KernelTime kernel : kernels) {
       report.row(row(gpu, kernel.kernel()).put("count", kernel.count()).put("bytes", kernel.bytes()).put("mb", kernel.bytes() * 1e-6)
           .put("stream_us", kernel.stream()).put("latency_us", kernel.latency()).put("tail_us", kernel.tail()).put("gap_us", kernel.gap())
-          .put("us", kernel.micros()).put("ms", kernel.millis()).put("measured_us", micros(beside, kernel)), COLUMNS);
+          .put("us", kernel.micros()).put("ms", kernel.millis()).put("measured_us", micros(beside, model, kernel)), COLUMNS);
     }
     long bytes = kernels.stream().mapToLong(k -> k.count() * k.bytes()).sum();
     double floor = bytes / gpu.copyBytesPerSecond() * 1e3;
     double ms = TimeModel.millis(kernels);
     report.row(row(gpu, "forward").put("count", 1).put("bytes", bytes).put("mb", bytes * 1e-6).put("us", 1e3 * ms).put("ms", ms)
-        .put("floor_ms", floor).put("pct_floor", 100 * floor / ms).put("measured_us", 1e3 * millis(beside)), COLUMNS);
+        .put("floor_ms", floor).put("pct_floor", 100 * floor / ms).put("measured_us", 1e3 * millis(beside, model)), COLUMNS);
     for (Change change : Change.values()) {
       Set<Change> other = EnumSet.noneOf(Change.class);
       other.addAll(changes);
@@ -167,17 +168,23 @@ final class PredictCommand implements Callable<Integer> {
     return new ParameterException(spec.commandLine(), message);
   }
 
+  /** Whether a row was measured with a change where it is predicted with it, and without it otherwise; one that does not say counts. */
+  private static boolean fits(JsonNode row, TimeModel model, Change change) {
+    return row.path(change.spelling()).asBoolean(model.has(change)) == model.has(change);
+  }
+
   /**
    * The kernel's measured time in rows of dvl bench kernels: the last of the same operation that reads about as many bytes; of attention,
-   * that of this pass.
+   * that of this pass; of a product, by the same copies.
    */
-  private double micros(List<JsonNode> measured, KernelTime kernel) {
+  private double micros(List<JsonNode> measured, TimeModel model, KernelTime kernel) {
     String op = kernel.kernel().split(" ")[0];
     String seen = (rows <= 8 ? rows + "" : rows / 8 + " x 8") + " rows, ctx " + context;
     double found = Double.NaN;
     for (JsonNode row : measured) {
       double ratio = row.path("bytes").asDouble() / Math.max(1, kernel.bytes());
       if (row.path("bench").asText().equals("kernel") && row.path("op").asText().equals(op) && ratio > 0.95 && ratio < 1.1
+          && (fits(row, model, Change.RING) || !op.startsWith("skinny"))
           && !row.path("shape").asText().contains(" grid ") && (!op.equals("attention") || row.path("shape").asText().equals(seen))) {
         found = row.path("us").asDouble();
       }
@@ -186,11 +193,12 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   /** The pass's measured time in rows of dvl bench forward. */
-  private double millis(List<JsonNode> rows) {
+  private double millis(List<JsonNode> rows, TimeModel model) {
     double found = Double.NaN;
     for (JsonNode row : rows) {
       if (row.path("bench").asText().equals("forward") && row.path("engine").asText().equals("dvl")
           && row.path("shape").asText().equals(shape) && row.path("weights").asText("bf16").equals(weights)
+          && fits(row, model, Change.RING) && fits(row, model, Change.OVERLAP)
           && row.path("kv").asText().equals("fp8") == kv.equals("fp8")
           && row.path("context").asInt() == context && row.path("rows").asInt() == this.rows && row.path("mode").asText().equals("graph")
           && row.path("gemm").asText().toLowerCase(Locale.ROOT).equals("own")) {

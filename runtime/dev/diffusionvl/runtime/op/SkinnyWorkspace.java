@@ -12,7 +12,7 @@ import dev.diffusionvl.runtime.Stream;
  * two streams need one each. Launches leave it as they found it, so they can be captured and replayed.
  */
 public final class SkinnyWorkspace implements AutoCloseable {
-  /** The system property that turns bulk copies on where nothing else is said; off until a GPU has been seen to gain by them. */
+  /** The system property that turns bulk copies off, by {@code false}, where nothing else is said. */
   public static final String BULK = "dvl.ring";
 
   /** Most rows of x that one launch of a skinny product takes. */
@@ -36,14 +36,14 @@ public final class SkinnyWorkspace implements AutoCloseable {
    *     dependent launch, needs jni-kernels; compute capability 9.0 and newer, ignored elsewhere); changes no bit
    */
   public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap) {
-    this(stream, maxRows, overlap, Boolean.getBoolean(BULK));
+    this(stream, maxRows, overlap, bulkByDefault());
   }
 
   /**
    * @param maxRows most rows of x of a product; more than 64 need no more memory than 64
    * @param overlap as above
-   * @param bulk products of up to 8 rows with {@linkplain WeightMatrix#mapped mapped} weights copy them in bulk (tensor maps and mbarriers,
-   *     compute capability 9.0 and newer, ignored elsewhere); changes no bit
+   * @param bulk products of up to 8 rows with {@linkplain WeightMatrix#mapped mapped} or packed weights copy them in bulk (tensor maps and
+   *     mbarriers, where {@link Device#copiesInBulk} says so, ignored elsewhere); changes no bit. All others copy by cp.async
    */
   public SkinnyWorkspace(Stream stream, int maxRows, boolean overlap, boolean bulk) {
     Device device = stream.device();
@@ -57,6 +57,11 @@ public final class SkinnyWorkspace implements AutoCloseable {
       stream.fill(arrived, 0);
       owned = scope.keep();
     }
+  }
+
+  /** Whether a workspace copies in bulk where nothing else is said and the device can: unless {@code -Ddvl.ring=false}. */
+  public static boolean bulkByDefault() {
+    return Boolean.parseBoolean(System.getProperty(BULK, "true"));
   }
 
   /** Bytes that a workspace takes, but for its counters. @param maxRows as the constructor's */

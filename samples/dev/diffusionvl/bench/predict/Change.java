@@ -34,9 +34,9 @@ public enum Change {
   SHARES(false),
   /**
    * Weights of passes of up to 8 rows come by bulk copies (cuda/include/skinny_ring.cuh): every stage of the ring is under way, and no
-   * barrier of the block stands between a chunk and the next. Built, off by default.
+   * barrier of the block stands between a chunk and the next. Built, for the GPUs that {@link Gpu#bulk} says.
    */
-  RING(false),
+  RING(true),
   /** One kernel for the whole pass (docs/persistent-forward.md). Not built. */
   PERSISTENT(false);
 

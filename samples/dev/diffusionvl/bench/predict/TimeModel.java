@@ -58,11 +58,11 @@ public final class TimeModel {
   private final Gpu gpu;
   private final Set<Change> changes;
 
-  /** The model of a GPU with the changes that a session has without asking, or without the overlap. */
+  /** The model of a GPU with the changes that a session of this process has; without the overlap where that is said. */
   public static TimeModel usual(Gpu gpu, boolean overlap) {
     Set<Change> changes = Change.usual();
-    if (Boolean.getBoolean(SkinnyWorkspace.BULK)) {
-      changes.add(Change.RING);
+    if (!SkinnyWorkspace.bulkByDefault()) {
+      changes.remove(Change.RING);
     }
     if (!overlap) {
       changes.remove(Change.OVERLAP);
@@ -82,6 +82,14 @@ public final class TimeModel {
     if (!gpu.overlaps() || changes.contains(Change.PERSISTENT)) { // which has no kernels to overlap
       this.changes.remove(Change.OVERLAP);
     }
+    if (!gpu.bulk()) {
+      this.changes.remove(Change.RING);
+    }
+  }
+
+  /** Whether it counts with a change: one that it was given, on a GPU that can. */
+  public boolean has(Change change) {
+    return changes.contains(change);
   }
 
   /** Milliseconds of a pass. */
@@ -154,7 +162,7 @@ public final class TimeModel {
     long bytes = (long) n * k * form.bits() / Byte.SIZE;
     int launches = Math.ceilDiv(rows, MOST_ROWS);
     int m = Math.clamp(Integer.highestOneBit(2 * rows - 1), 8, MOST_ROWS);
-    boolean bulk = bulk(rows);
+    boolean bulk = changes.contains(Change.RING) && rows <= 8;
     int shared = (bulk ? form.bulkRingBytes(m) : form.ringBytes(m)) + COLUMNS_BYTES + STATIC_BYTES;
     int resident = Math.max(1, gpu.sharedBytes() / shared) * gpu.multiprocessors();
     long ring = (bulk ? form.bulkStages(m) : form.stages(m) - 1L) * form.unitBytes();
@@ -170,11 +178,6 @@ public final class TimeModel {
     double tail = tail(Math.max(1, parts), ends == Ends.NORMS_AND_ASKS, rows) + (shares ? HANDED_ON : 0);
     double chunk = bulk ? CHUNK_BULK : ends == Ends.NONE ? CHUNK : CHUNK_NORMED;
     return new Product(name, count * launches, bytes, split, shared, stream, waves, tail, ring, chunk);
-  }
-
-  /** Only where overlap is there as well (compute capability 9.0), and for few rows. */
-  private boolean bulk(int rows) {
-    return changes.contains(Change.RING) && gpu.overlaps() && rows <= 8;
   }
 
   /** A product that another follows. It lets that one in when its last weights are under way; their time covers (part of) the start. */

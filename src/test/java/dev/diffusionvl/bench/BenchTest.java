@@ -17,9 +17,11 @@ import dev.diffusionvl.loader.ModelConfig;
 import dev.diffusionvl.loader.ModelShapes;
 import dev.diffusionvl.loader.TextConfig;
 import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.prove.Emulator;
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
 import dev.diffusionvl.runtime.OutOfDeviceMemoryException;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
 import dev.diffusionvl.runtime.op.WeightForm;
 import dev.diffusionvl.train.AutoregressiveObjective;
 import dev.diffusionvl.train.Example;
@@ -37,6 +39,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 /** Benchmarks end to end on the emulated device: what they say of themselves, and that their checks can fail. */
@@ -95,21 +99,32 @@ class BenchTest {
     try (Stream<Path> files = Files.list(Path.of("cuda"))) {
       files.map(f -> f.getFileName().toString()).filter(f -> f.endsWith(".cu")).forEach(f -> ops.add(f.substring(0, f.length() - 3)));
     }
-    ops.removeIf(op -> op.endsWith("_ring")); // the same rows, with --ring
+    ops.removeIf(op -> op.endsWith("_ring")); // the same rows, but with --no-ring
     ops.remove("attention_simt"); // attention in f32
     ops.remove("attention_backward_simt"); // its gradient in f32
     return ops;
   }
 
-  @Test
-  void productsByBulkCopies() throws IOException {
-    List<JsonNode> rows = run(0, "kernels", "--json", "--ring", "--only", "skinny_swiglu", "--only", "skinny_residual").stream()
-        .filter(row -> row.get("bench").asText().equals("kernel")).toList();
+  /** In bulk where nothing is said, as the rows say; and the kernels that run are those of the rows. */
+  @ParameterizedTest
+  @CsvSource({", true", "--ring, true", "--no-ring, false"})
+  void productsInBothForms(String option, boolean ring) throws IOException {
+    List<String> arguments = new ArrayList<>(List.of("kernels", "--json", "--only", "skinny_swiglu", "--only", "skinny_residual"));
+    arguments.addAll(option == null ? List.of() : List.of(option));
+    try (Device device = Device.open(DeviceSpec.EMULATED)) {
+      Emulator.takeLaunched();
+    }
+    List<JsonNode> rows = run(0, arguments.toArray(String[]::new)).stream().filter(row -> row.get("bench").asText().equals("kernel"))
+        .toList();
+    List<String> launched = Emulator.takeLaunched();
     assertTrue(rows.size() > 1, rows.toString());
     for (JsonNode row : rows) {
-      assertTrue(row.get("ok").asBoolean() && row.get("bit_equal").asBoolean() && row.get("ring").asBoolean(), row.toString());
+      assertTrue(row.get("ok").asBoolean() && row.get("bit_equal").asBoolean(), row.toString());
+      assertEquals(ring, row.get("ring").asBoolean(), row.toString());
     }
-    assertFalse(Boolean.getBoolean("dvl.ring"), "the switch is the run's own");
+    assertEquals(ring, launched.contains("skinny_swiglu_ring.cu skinny_swiglu_m8_bf16_ring"), launched.toString());
+    assertEquals(!ring, launched.contains("skinny_swiglu.cu skinny_swiglu_m8_bf16"), launched.toString());
+    assertTrue(SkinnyWorkspace.bulkByDefault(), "the switch is the run's own");
   }
 
   /** All kernels of inference; those of training have no instance in f16. */

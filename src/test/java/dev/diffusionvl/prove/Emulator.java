@@ -42,7 +42,7 @@ public final class Emulator {
     return lines("dvl_emulator_take_reports");
   }
 
-  /** The kernels launched since the last call, e.g. {@code cuda/remask.cu remask}. */
+  /** The kernels launched since the last call, e.g. {@code remask.cu remask}. */
   public static List<String> takeLaunched() {
     return lines("dvl_emulator_take_launched");
   }

@@ -35,7 +35,7 @@ class SkinnyPackedTest extends OpTest {
 
   @BeforeEach
   void openWorkspace() {
-    workspace = new SkinnyWorkspace(stream, 64);
+    workspace = new SkinnyWorkspace(stream, 64, false, false); // by cp.async; SkinnyRingTest has the others
   }
 
   @AfterEach
