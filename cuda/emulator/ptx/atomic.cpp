@@ -50,8 +50,27 @@ U combine(uint8_t op, U old, U b, U c) {
   return bits;
 }
 
+using Wide = unsigned __int128;
 struct HalfPair { uint32_t bits; };
 struct BrainPair { uint32_t bits; };
+
+template <class U>
+U load(U* p) {
+  if constexpr (sizeof(U) == 16) return __sync_val_compare_and_swap(p, U(0), U(0));
+  else return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+// Writes `now` if there still is `old`; else `old` becomes what is there.
+template <class U>
+bool replace(U* p, U& old, U now) {
+  if constexpr (sizeof(U) == 16) {
+    const U seen = __sync_val_compare_and_swap(p, old, now);
+    if (seen == old) return true;
+    old = seen;
+    return false;
+  } else {
+    return __atomic_compare_exchange_n(p, &old, now, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  }
+}
 
 // detail: [0] the state space, [1] the operation
 template <class V, class U, bool kResult>
@@ -67,13 +86,13 @@ void atomic(Context& c, const Ins& i, uint32_t lanes) {
     const unsigned l = backwards ? 31 - static_cast<unsigned>(__builtin_clz(left)) : static_cast<unsigned>(__builtin_ctz(left));
     left &= ~(1u << l);
     auto* p = reinterpret_cast<U*>(reach(c, i, l, static_cast<Space>(i.detail[0]), address[l], sizeof(U), Access::kAtomic));
-    U old = __atomic_load_n(p, __ATOMIC_SEQ_CST), now;
+    U old = load(p), now;
     do {
       if constexpr (std::is_same_v<V, HalfPair>) now = add_pair<Half>(old, b[l]);
       else if constexpr (std::is_same_v<V, BrainPair>) now = add_pair<Brain>(old, b[l]);
       else if constexpr (std::is_same_v<V, Half> || std::is_same_v<V, Brain>) now = add_half<V>(old, b[l]);
       else now = combine<V>(i.detail[1], old, b[l], e[l]);
-    } while (!__atomic_compare_exchange_n(p, &old, now, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (!replace(p, old, now));
     if (kResult) d[l] = old;
     // What the lane did before its fence is known to whoever comes to this address later.
     if (kCheck && (c.warp->fenced >> l & 1) && space_of_generic(c, reinterpret_cast<uint64_t>(p)) == Space::kGlobal) {
@@ -93,7 +112,8 @@ void make_atomic(Decoder& d) {
   const Space space = take_space(d);
   const int op = d.take_one({"and", "or", "xor", "cas", "exch", "add", "inc", "dec", "min", "max"});
   d.take("noftz");
-  const Type t = d.type();
+  const bool b128 = d.take("b128");
+  const Type t = b128 ? Type{Kind::kBits, 128, 1} : d.type();
   d.take_one({"relaxed", "acquire", "release", "acq_rel"});
   d.take_one({"cta", "cluster", "gpu", "sys"});
   const bool real = t.kind == Kind::kFloat || t.kind == Kind::kBfloat;
@@ -108,6 +128,7 @@ void make_atomic(Decoder& d) {
     d.out.run = t.kind == Kind::kSigned ? pick<int32_t, uint32_t>(kResult) : pick<uint32_t, uint32_t>(kResult);
   else if (t.integer() && t.bits == 64)
     d.out.run = t.kind == Kind::kSigned ? pick<int64_t, uint64_t>(kResult) : pick<uint64_t, uint64_t>(kResult);
+  else if (b128 && kResult && (op == kCas || op == kExch)) d.out.run = pick<Wide, Wide>(true);
   else if (t.kind == Kind::kBits && t.bits == 16 && (op == kCas || op == kExch)) d.out.run = pick<uint16_t, uint16_t>(kResult);
   else d.unknown();
   d.out.detail[0] = static_cast<uint8_t>(space);

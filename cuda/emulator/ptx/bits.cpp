@@ -177,6 +177,58 @@ void make_lop3(Decoder& d) {
   for (size_t k = 1; k < 4; k++) d.source(d.arg(k), kU32);
 }
 
+// bmsk: b ones from bit a on. Both are clamped to the width, or wrapped around it.
+template <bool kClamp>
+struct MaskOfBits {
+  static uint32_t apply(uint32_t a, uint32_t b) {
+    a = kClamp ? std::min(a, 32u) : a & 31;
+    b = kClamp ? std::min(b, 32u) : b & 31;
+    return static_cast<uint32_t>(((uint64_t{1} << b) - 1) << a);
+  }
+};
+void make_bmsk(Decoder& d) {
+  const int mode = d.take_one({"clamp", "wrap"});
+  if (mode < 0 || !d.take("b32")) d.unknown();
+  d.out.run = mode == 0 ? &binary<MaskOfBits<true>, uint32_t> : &binary<MaskOfBits<false>, uint32_t>;
+  same_type(d, kU32, 2);
+}
+
+// szext: a from b bits to the width
+template <class T, bool kClamp>
+struct Extend {
+  static uint32_t apply(T a, uint32_t b) {
+    const uint32_t n = kClamp ? std::min(b, 32u) : b & 31;
+    if (n == 0) return 0;
+    return static_cast<uint32_t>(static_cast<T>(static_cast<uint32_t>(a) << (32 - n)) >> (32 - n));
+  }
+};
+void make_szext(Decoder& d) {
+  const int mode = d.take_one({"clamp", "wrap"});
+  const Type t = d.type();
+  if (mode < 0 || t.bits != 32 || !t.integer()) d.unknown();
+  const auto pick = [&]<class T>(T) -> Run {
+    return mode == 0 ? &map<Extend<T, true>, uint32_t, T, uint32_t> : &map<Extend<T, false>, uint32_t, T, uint32_t>;
+  };
+  d.out.run = t.kind == Kind::kSigned ? pick(int32_t()) : pick(uint32_t());
+  finish_shift(d, t, 1, 1);
+}
+
+// fns: where the n-th one of the mask is, counted from a bit on, upwards or downwards
+struct FindNth {
+  static uint32_t apply(uint32_t mask, uint32_t base, int32_t n) {
+    if (n == 0) return base < 32 && (mask >> base & 1) ? base : ~0u;
+    int64_t left = n < 0 ? -static_cast<int64_t>(n) : n;
+    for (int64_t at = base; at >= 0 && at < 32; at += n < 0 ? -1 : 1)
+      if ((mask >> at & 1) && --left == 0) return static_cast<uint32_t>(at);
+    return ~0u;
+  }
+};
+void make_fns(Decoder& d) {
+  if (!d.take("b32")) d.unknown();
+  d.out.run = &map<FindNth, uint32_t, uint32_t, uint32_t, int32_t>;
+  same_type(d, kU32, 3);
+}
+
 }  // namespace
 
 const Table& bit_operations() {
@@ -197,6 +249,9 @@ const Table& bit_operations() {
       {"not", make_logic<Not, 1>},
       {"cnot", make_logic<LogicalNot, 1>},
       {"lop3", make_lop3},
+      {"bmsk", make_bmsk},
+      {"szext", make_szext},
+      {"fns", make_fns},
       {"shl", make_shl},
       {"shr", make_shr},
       {"shf", make_shf},

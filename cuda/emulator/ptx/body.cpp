@@ -8,9 +8,32 @@ void Reader::declare(const std::string& name, Meaning meaning) {
   if (!scopes_.back().emplace(name, meaning).second) t_.refuse("'" + name + "' is declared twice");
 }
 
+Reader::Deeper::Deeper(Reader& r) : r_(r) {
+  if (++r.depth_ > 200) r.t_.refuse("braces, brackets or signs that are nested too deeply");
+}
+
+// Labels of inner braces are theirs alone: inline assembly that is there several times has the same ones each time. They have names of
+// their own, which what refers to them from inside the braces gets here; the statements inside begin at `first`.
+void Reader::keep_inside(size_t first) {
+  const std::map<std::string, std::string>& names = labels_.back();
+  const auto rename = [&](std::string& name) {
+    if (const auto it = names.find(name); it != names.end()) name = it->second;
+  };
+  if (labels_.size() == 1 || names.empty()) return;
+  for (size_t i = first; i < function_->statements.size(); i++)
+    for (Arg& a : function_->statements[i].args)
+      if (a.form == Arg::kName) rename(a.name);
+  for (const auto& [name, own] : names)
+    if (const auto list = function_->targets.find(own); list != function_->targets.end())
+      for (std::string& target : list->second) rename(target);
+}
+
 // From behind the opening brace to behind the closing one.
 void Reader::body() {
+  const Deeper deeper(*this);
+  const size_t first = function_->statements.size();
   scopes_.emplace_back();
+  labels_.emplace_back();
   while (!t_.accept("}")) {
     const Token& next = t_.next();
     if (next.form == Token::kEnd) t_.refuse("function " + function_->name + " does not end");
@@ -22,7 +45,7 @@ void Reader::body() {
     else if (next.form == Token::kWord && t_.ahead(1).is(":")) {
       std::string name(t_.take().text);
       t_.take();
-      label(std::move(name));
+      label(name);
     } else if (const Space space = space_of(next.text); space != Space::kGeneric) {
       t_.take();
       do {
@@ -34,6 +57,8 @@ void Reader::body() {
       statement();
     }
   }
+  keep_inside(first);
+  labels_.pop_back();
   scopes_.pop_back();
 }
 
@@ -67,7 +92,10 @@ void Reader::registers() {
 }
 
 // A label, or one of the lists and prototypes that are written like it
-void Reader::label(std::string name) {
+void Reader::label(const std::string& written) {
+  std::string name = written;
+  if (labels_.size() > 1) name += " of inner braces " + std::to_string(++inner_labels_);
+  if (!labels_.back().emplace(written, name).second) t_.refuse("label '" + written + "' is there twice");
   if (t_.accept(".branchtargets")) {
     std::vector<std::string>& targets = function_->targets[name];
     do targets.emplace_back(t_.word());
@@ -75,8 +103,8 @@ void Reader::label(std::string name) {
     t_.expect(";");
   } else if (t_.next().is(".callprototype") || t_.next().is(".calltargets")) {
     t_.skip_to(";");
-  } else if (!function_->labels.emplace(name, function_->statements.size()).second) {
-    t_.refuse("label '" + name + "' is there twice");
+  } else {
+    function_->labels.emplace(name, function_->statements.size());
   }
 }
 
@@ -116,6 +144,7 @@ std::vector<Arg> Reader::list(std::string_view end) {
 }
 
 Arg Reader::argument() {
+  const Deeper deeper(*this);
   Arg a;
   if (t_.accept("{")) {
     a.form = Arg::kVector;
@@ -149,6 +178,7 @@ Arg Reader::argument() {
 }
 
 Arg Reader::simple() {
+  const Deeper deeper(*this);
   if (t_.accept("!")) {
     Arg a = simple();
     a.negated = !a.negated;

@@ -12,10 +12,11 @@ void with_carry(Context& c, const Ins& i, uint32_t lanes) {
   const T *a = values<T>(c, i.o[1]), *b = values<T>(c, i.o[2]);
   uint32_t carry = c.warp->carry;
   each_lane(lanes, [&](unsigned l) {
-    // a - b - borrow = a + ~b + !borrow, and the carry of that sum is the opposite of the borrow
-    const unsigned in = (kIn ? carry >> l & 1 : 0) ^ kSubtract;
+    // A subtraction adds the complement, and what it leaves is the carry of that sum: 0 after a borrow. PTX ISA does not say so, but the
+    // 128-bit division of nvcc reads it by addc.
+    const unsigned in = kIn ? carry >> l & 1 : kSubtract;
     const auto sum = static_cast<unsigned __int128>(a[l]) + (kSubtract ? static_cast<T>(~b[l]) : b[l]) + in;
-    if (kOut) carry = (carry & ~(1u << l)) | (static_cast<uint32_t>(sum >> (8 * sizeof(T)) & 1) ^ kSubtract) << l;
+    if (kOut) carry = (carry & ~(1u << l)) | static_cast<uint32_t>(sum >> (8 * sizeof(T)) & 1) << l;
     d[l] = static_cast<T>(sum);
   });
   c.warp->carry = carry;

@@ -39,7 +39,7 @@ int Decoder::take_one(std::initializer_list<std::string_view> modifiers) {
 
 Type Decoder::peek() const {
   const Type t = modifiers_.empty() ? Type{} : type_of(modifiers_.back());
-  if (t.kind == Kind::kNone) unknown();
+  if (t.kind == Kind::kNone || t.bits > 64) unknown();  // what takes 128 bits asks for b128
   return t;
 }
 
@@ -55,6 +55,10 @@ void Decoder::drop_prefixed(std::string_view prefix) {
 
 void Decoder::unknown() const { refuse("instruction '" + statement_.opcode + "' is not one that this device knows"); }
 void Decoder::refuse(const std::string& why) const { throw Refused(line(), why + " (in " + f.text().name + ")"); }
+
+void Decoder::unknown_name(const std::string& name) const {
+  refuse(name.starts_with('%') ? "register '" + name + "' is neither declared nor one that this device has" : "'" + name + "' is not known");
+}
 
 void Decoder::done(size_t args) const {
   if (!modifiers_.empty()) unknown();
@@ -97,7 +101,7 @@ Operand Decoder::any(const Arg& a, Type type, bool wide) {
     }
     case Arg::kName:
       if (f.named(a.name, width, a.offset, o, space)) return o;
-      refuse("'" + a.name + "' is not known");
+      unknown_name(a.name);
     case Arg::kLocal: return f.address_of_local(a.index, width, a.offset, space, line());
     default: break;
   }
@@ -147,7 +151,7 @@ Space Decoder::address(const Arg& a) {
   } else if (base.form == Arg::kInteger) {
     o = f.constant(base.bits, 64);
   } else if (!f.named(base.name, 64, 0, o, space)) {
-    refuse("'" + base.name + "' is not known");
+    unknown_name(base.name);
   }
   operands_.push_back(o);
   return space;

@@ -48,6 +48,7 @@ class Decoder {
 
  private:
   Operand any(const Arg& a, Type type, bool wide);
+  [[noreturn]] void unknown_name(const std::string& name) const;
 
   const Statement& statement_;
   std::vector<std::string_view> modifiers_;
@@ -72,6 +73,7 @@ const Table& warp_operations();
 const Table& matrix_operations();
 const Table& control_operations();
 const Table& mbarrier_operations();
+const Table& video_operations();
 
 // The integer forms of add, sub, mul, mad, div, min, max, abs and neg; their other forms are in float_operations().
 void make_integer(Decoder& d, std::string_view base);

@@ -21,7 +21,8 @@ const Maker* maker_of(std::string_view base) {
   static const Table* const tables[] = {&integer_operations(), &carry_operations(), &bit_operations(), &float_operations(),
       &compare_operations(), &convert_operations(),
                                         &move_operations(), &memory_operations(), &atomic_operations(), &warp_operations(),
-                                        &matrix_operations(), &control_operations(), &mbarrier_operations()};
+                                        &matrix_operations(), &control_operations(), &mbarrier_operations(),
+                                        &video_operations()};
   for (const Table* table : tables)
     if (const auto it = table->find(base); it != table->end()) return &it->second;
   return nullptr;

@@ -16,7 +16,21 @@ char* place_of(const Image& image, const std::string& symbol, unsigned line) {
   throw Refused(line, "'" + symbol + "' is not known");
 }
 
+// What is reserved of the shared memory of every block: cooperative groups of more than one warp meet there.
+const Variable& reserved_shared() {
+  static const Variable variable = [] {
+    Variable v;
+    v.name = "%reserved_smem_offset_1";
+    v.space = Space::kShared;
+    v.align = 16;
+    v.bytes = 288;
+    return v;
+  }();
+  return variable;
+}
+
 void place_globals(Image& image) {
+  image.shared.push_back(&reserved_shared());
   for (const Variable& v : image.program.variables) {
     if (v.space == Space::kShared) {
       image.shared.push_back(&v);

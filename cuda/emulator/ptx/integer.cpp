@@ -50,6 +50,15 @@ struct Dot4 {
   }
 };
 
+// Two halves of a with two bytes of b: those from kFrom on
+template <class A, class B, int kFrom>
+struct Dot2 {
+  static uint32_t apply(uint32_t a, uint32_t b, uint32_t c) {
+    for (int k = 0; k < 2; k++) c += static_cast<uint32_t>(static_cast<A>(a >> 16 * k) * static_cast<B>(b >> (kFrom + 8 * k)));
+    return c;
+  }
+};
+
 // Both halves of a register
 template <class Op, class T>
 struct Pair {
@@ -130,6 +139,18 @@ void make_dp4a(Decoder& d) {
   same_type(d, kU32, 3);
 }
 
+void make_dp2a(Decoder& d) {
+  const bool high = d.take_one({"lo", "hi"}) == 1;
+  const Type b = d.type(), a = d.type();
+  const auto pick = [&]<class A, class B>(A, B) -> Run {
+    return high ? &ternary<Dot2<A, B, 16>, uint32_t> : &ternary<Dot2<A, B, 0>, uint32_t>;
+  };
+  const bool bs = b.kind == Kind::kSigned;
+  d.out.run = a.kind == Kind::kSigned ? (bs ? pick(int16_t(), int8_t()) : pick(int16_t(), uint8_t()))
+                                      : (bs ? pick(uint16_t(), int8_t()) : pick(uint16_t(), uint8_t()));
+  same_type(d, kU32, 3);
+}
+
 }  // namespace
 
 void make_integer(Decoder& d, std::string_view base) {
@@ -159,6 +180,7 @@ const Table& integer_operations() {
          same_type(d, t, 3);
        }},
       {"dp4a", make_dp4a},
+      {"dp2a", make_dp2a},
   };
   return table;
 }

@@ -120,7 +120,7 @@ char* reach(const Context& c, const Ins& i, unsigned lane, Space space, uint64_t
 void addresses_of(const Context& c, const Ins& i, const Operand& o, uint64_t (&address)[kWarpSize]) {
   if (o.bits == 32) {
     const uint32_t* a = values<uint32_t>(c, o);
-    for (unsigned l = 0; l < kWarpSize; l++) address[l] = a[l] + static_cast<uint64_t>(i.immediate);
+    for (unsigned l = 0; l < kWarpSize; l++) address[l] = a[l] + static_cast<uint32_t>(i.immediate);  // wraps at 32 bits
   } else {
     const uint64_t* a = values<uint64_t>(c, o);
     for (unsigned l = 0; l < kWarpSize; l++) address[l] = a[l] + static_cast<uint64_t>(i.immediate);
@@ -137,8 +137,9 @@ void take_address(Decoder& d, const Arg& a) {
 }
 
 uint64_t address_of(const Context& c, const Operand* o, unsigned lane) {
-  const uint64_t base = o->bits == 32 ? values<uint32_t>(c, *o)[lane] : values<uint64_t>(c, *o)[lane];
-  return base + values<uint64_t>(c, o[1])[lane];
+  const uint64_t distance = values<uint64_t>(c, o[1])[lane];
+  if (o->bits == 32) return values<uint32_t>(c, *o)[lane] + static_cast<uint32_t>(distance);
+  return values<uint64_t>(c, *o)[lane] + distance;
 }
 
 Space take_space(Decoder& d) {

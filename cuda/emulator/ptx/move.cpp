@@ -34,23 +34,28 @@ void unpack(Context& c, const Ins& i, uint32_t lanes) {
 void pack(Context& c, const Ins& i, uint32_t lanes) {
   const unsigned n = i.detail[0], whole = i.o[0].bits / 8, part = whole / n;
   char* d = values<char>(c, i.o[0]);
-  uint64_t joined[kWarpSize] = {};
+  unsigned __int128 joined[kWarpSize] = {};
   for (unsigned k = 0; k < n; k++) {
     const char* s = values<char>(c, i.o[1 + k]);
     for (unsigned l = 0; l < kWarpSize; l++) {
       uint64_t v = 0;
       std::memcpy(&v, s + l * part, part);
-      joined[l] |= v << (8 * part * k);
+      joined[l] |= static_cast<unsigned __int128>(v) << (8 * part * k);
     }
   }
   each_lane(lanes, [&](unsigned l) { std::memcpy(d + l * whole, &joined[l], whole); });
 }
 
+// detail: [0] of the upper half
 template <class T>
 void read_clock(Context& c, const Ins& i, uint32_t lanes) {
   T* d = values<T>(c, i.o[0]);
-  const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+  const auto now = std::chrono::steady_clock::now().time_since_epoch().count() >> (i.detail[0] ? 32 : 0);
   each_lane(lanes, [=](unsigned l) { d[l] = static_cast<T>(now); });
+}
+void read_grid(Context& c, const Ins& i, uint32_t lanes) {
+  uint64_t* d = values<uint64_t>(c, i.o[0]);
+  each_lane(lanes, [&](unsigned l) { d[l] = c.machine->worker.job->number; });
 }
 constexpr std::string_view kClocks[] = {"%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi"};
 
@@ -58,7 +63,7 @@ void make_packed(Decoder& d, Type t) {
   const bool out = d.arg(0).form == Arg::kVector;
   const std::vector<Arg>& parts = d.arg(out ? 0 : 1).parts;
   const int width = static_cast<int>(t.bytes() * 8);
-  if ((parts.size() != 2 && parts.size() != 4) || width / static_cast<int>(parts.size()) < 8) d.refuse("mov of a vector of another size");
+  if ((parts.size() != 2 && parts.size() != 4) || (width == 128 && parts.size() != 2) || width / static_cast<int>(parts.size()) < 8) d.refuse("mov of a vector of another size");
   const Type part{Kind::kBits, static_cast<uint8_t>(width / static_cast<int>(parts.size())), 1};
   d.out.detail[0] = static_cast<uint8_t>(parts.size());
   d.out.run = out ? &unpack : &pack;
@@ -72,7 +77,8 @@ void make_packed(Decoder& d, Type t) {
 }
 
 void make_mov(Decoder& d) {
-  const Type t = d.type();
+  const bool b128 = d.take("b128");
+  const Type t = b128 ? Type{Kind::kBits, 128, 1} : d.type();
   d.out.passes_undefined = true;
   if (t.kind == Kind::kPredicate) {
     d.out.run = &move_predicate;
@@ -85,13 +91,19 @@ void make_mov(Decoder& d) {
     for (std::string_view clock : kClocks) {
       if (clock != d.arg(1).name) continue;
       d.out.run = t.bits == 64 ? &read_clock<uint64_t> : &read_clock<uint32_t>;
+      d.out.detail[0] = clock.ends_with("_hi");
       d.done(2);
       return d.result(d.arg(0), t.bits);
     }
+    if (d.arg(1).name == "%gridid" && t.bits == 64) {
+      d.out.run = &read_grid;
+      d.done(2);
+      return d.result(d.arg(0), 64);
+    }
   }
   const size_t n = t.bytes();
-  if (n < 2) d.unknown();
-  d.out.run = n == 2 ? &move<uint16_t> : n == 4 ? &move<uint32_t> : &move<uint64_t>;
+  if (n < 2 || (b128 && d.arg(1).form != Arg::kRegister)) d.unknown();
+  d.out.run = b128 ? &move<unsigned __int128> : n == 2 ? &move<uint16_t> : n == 4 ? &move<uint32_t> : &move<uint64_t>;
   same_type(d, t, 1);
 }
 

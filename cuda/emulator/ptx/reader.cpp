@@ -15,7 +15,7 @@ Type type_of(std::string_view name) {
       {"s8", {kSigned, 8, 1}},    {"s16", {kSigned, 16, 1}},  {"s32", {kSigned, 32, 1}},   {"s64", {kSigned, 64, 1}},
       {"f16", {kFloat, 16, 1}},   {"f32", {kFloat, 32, 1}},   {"f64", {kFloat, 64, 1}},    {"f16x2", {kFloat, 16, 2}},
       {"bf16", {kBfloat, 16, 1}}, {"bf16x2", {kBfloat, 16, 2}}, {"pred", {kPredicate, 32, 1}},
-      {"u16x2", {kUnsigned, 16, 2}}, {"s16x2", {kSigned, 16, 2}},
+      {"u16x2", {kUnsigned, 16, 2}}, {"s16x2", {kSigned, 16, 2}}, {"b128", {kBits, 128, 1}},
   };
   const auto it = types.find(name);
   return it == types.end() ? Type{} : it->second;
@@ -109,6 +109,7 @@ Variable Reader::variable(Space space, bool external) {
     else if ((type = type_of(word.substr(1))).kind == Kind::kNone) t_.refuse("unknown type '" + std::string(word) + "'");
   }
   if (type.kind == Kind::kNone) t_.refuse("a variable without a type");
+  if (type.bits > 64) t_.refuse("a variable of 128 bits");
   v.name = t_.word();
   const size_t element = type.bytes() * vector;
   v.align = std::max(align, element);
@@ -140,6 +141,7 @@ Variable Reader::variable(Space space, bool external) {
 }
 
 void Reader::initial(Variable& v, Type type) {
+  const Deeper deeper(*this);
   if (t_.accept("{")) {
     if (t_.accept("}")) return;
     do initial(v, type);

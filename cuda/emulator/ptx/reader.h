@@ -24,9 +24,22 @@ class Reader {
   void parameters(FunctionText& f, size_t& count);
   void function(bool entry);
 
+  // One step further in; the module is refused where it would need too much of the stack.
+  class Deeper {
+   public:
+    explicit Deeper(Reader& r);
+    ~Deeper() { r_.depth_--; }
+    Deeper(const Deeper&) = delete;
+    Deeper& operator=(const Deeper&) = delete;
+
+   private:
+    Reader& r_;
+  };
+
   void body();
+  void keep_inside(size_t first);
   void registers();
-  void label(std::string name);
+  void label(const std::string& written);
   void location();
   void statement();
   Arg argument();
@@ -41,6 +54,9 @@ class Reader {
   FunctionText* function_ = nullptr;
   Place place_;
   std::vector<std::map<std::string, Meaning, std::less<>>> scopes_;  // of the braces around
+  std::vector<std::map<std::string, std::string>> labels_;           // the same, of a body: labels as written, and their own names
+  size_t inner_labels_ = 0;
+  int depth_ = 0;                                                    // of parts inside parts
 };
 
 // Of ".global"; kGeneric if there is none of that name.

@@ -71,6 +71,19 @@ end: st.global.u64 [%out], %x0;)";
   check_all(run_ptx(ptx_kernel(body), numbers(40)), [](uint64_t i) { return i % 3 * 11 + 10; });
 }
 
+// Inline assembly that is inlined twice has its labels twice.
+TEST(ptx_labels_of_inner_braces) {
+  const std::string loop = "  {\n  .reg .pred p;\n  .reg .u32 n;\n  mov.u32 n, %r1;\nLOOP:\n  setp.eq.u32 p, n, 0;\n  @p bra DONE;\n"
+                           "  add.u32 %r2, %r2, n;\n  sub.u32 n, n, 1;\n  bra LOOP;\nDONE:\n  }\n";
+  const PtxRun run = run_ptx(ptx_kernel("  ld.global.u64 %x1, [%in];\n  cvt.u32.u64 %r1, %x1;\n  mov.u32 %r2, 0;\n  bra LOOP;\nLOOP:\n" +
+                                        loop + "  { {\n" + loop + "  } }\n  cvt.u64.u32 %x1, %r2;\n  st.global.u64 [%out], %x1;"),
+      {4, 1, 0});
+  CHECK_EQUAL(run.result, 0);
+  CHECK_EQUAL(run.out[0], 20u);
+  CHECK_EQUAL(run.out[1], 2u);
+  CHECK_EQUAL(run.out[2], 0u);
+}
+
 TEST(ptx_calls) {
   const std::string functions = R"(
 .func (.param .b64 result) factorial(.param .b64 n) {
@@ -109,6 +122,27 @@ done:
     for (uint64_t k = 2; k <= n; k++) f *= k;
     return n % 2 ? -n : f;
   });
+}
+
+// nvcc for sm_100 takes differences of shared addresses in 32 bits below the start of the memory.
+TEST(ptx_shared_address_wraps) {
+  const PtxRun run = run_ptx(ptx_kernel("  .shared .align 8 .b64 s[4];\n  mov.u32 %r1, s;\n  ld.global.u64 %x1, [%in];\n"
+                                        "  sub.u32 %r1, %r1, 64;\n  st.shared.u64 [%r1+72], %x1;\n  ld.shared.u64 %x2, [s+8];\n"
+                                        "  st.global.u64 [%out], %x2;"),
+      {77});
+  CHECK_EQUAL(run.result, 0);
+  CHECK_EQUAL(run.out[0], 77u);
+}
+
+TEST(ptx_atomics_of_128_bits) {
+  const PtxRun run = run_ptx(ptx_kernel("  .reg .b128 %a, %b, %c;\n  .shared .align 16 .b64 s[2];\n  mov.u64 %x1, 5;\n"
+                                        "  mov.u64 %x2, 6;\n  st.shared.v2.u64 [s], {%x1, %x2};\n  mov.b128 %a, {%x1, %x2};\n"
+                                        "  mov.b128 %b, {%x2, %x1};\n  atom.shared.cas.b128 %c, [s], %a, %b;\n"
+                                        "  atom.shared.exch.b128 %c, [s], %a;\n  mov.b128 {%x3, %x4}, %c;\n"
+                                        "  mad.lo.u64 %x3, %x3, 10, %x4;\n  st.global.u64 [%out], %x3;"),
+      {0});
+  CHECK_EQUAL(run.result, 0);
+  CHECK_EQUAL(run.out[0], 65u);
 }
 
 TEST(ptx_memory_spaces) {
@@ -253,6 +287,12 @@ TEST(ptx_refused) {
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r0, %r1, %x2;")), "register %x2 of another width");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r0, %r1;")), "has 2 operands instead of 3");
   CHECK_CONTAINS(error(ptx_kernel("  bra nowhere;")), "there is no label nowhere");
+  CHECK_CONTAINS(error(ptx_kernel("  { INSIDE: }\n  bra INSIDE;")), "there is no label INSIDE");
+  CHECK_CONTAINS(error(ptx_kernel("TWICE:\nTWICE:")), "label 'TWICE' is there twice");
+  CHECK_CONTAINS(error(ptx_kernel(std::string(1000000, '{'))), "nested too deeply");
+  CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r1, " + std::string(1000000, '!') + "%r1;")), "nested too deeply");
+  CHECK_CONTAINS(error(ptx_kernel("  mov.u32 %r1, %envreg2;")), "register '%envreg2' is neither declared nor one that this device has");
+  CHECK_CONTAINS(error(ptx_kernel("  .reg .b128 %a, %b;\n  add.b128 %a, %a, %b;")), "instruction 'add.b128'");
   CHECK_CONTAINS(error(ptx_kernel("  mov.u32 %r0, unknown;")), "'unknown' is not known");
   CHECK_CONTAINS(error(ptx_kernel("  call strange, ();")), "function strange");
   CHECK_CONTAINS(error(kPtxHead + ".visible .entry test(.param .u64 a) { ret; "), "does not end");
