@@ -69,8 +69,9 @@ void Machine::special_registers(Warp& w) {
                                 view.block.x, view.block.y, view.block.z, job.config.grid[0], job.config.grid[1], job.config.grid[2],
                                 l, w.number, worker.warps, 0, 1, static_cast<uint32_t>(job.number),
                                 bit, bit | (bit - 1), bit - 1, ~(bit - 1), ~(bit | (bit - 1)),
-                                static_cast<uint32_t>(job.config.dynamic_smem), static_cast<uint32_t>(shared)};
-    static_assert(sizeof of_lane / sizeof *of_lane == 25);
+                                static_cast<uint32_t>(job.config.dynamic_smem), static_cast<uint32_t>(shared),
+                                0, 0};  // of a grid whose blocks can wait for each other: this one is none
+    static_assert(sizeof of_lane / sizeof *of_lane == 27);
     for (size_t r = 0; r < std::size(of_lane); r++) value[r][l] = of_lane[r];
   }
 }

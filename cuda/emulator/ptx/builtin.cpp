@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions that the device brings along: printf and the failure of assert().
+// Functions that the device brings along: printf, the failure of assert(), malloc and free.
 #include <cstdio>
 #include <cstring>
 
@@ -16,6 +16,16 @@ T parameter(const Context& c, const Ins& i, unsigned lane, size_t n) {
   T value{};
   std::memcpy(&value, c.machine->local_of(*c.warp, lane) + c.frame->local + slot.offset, std::min<size_t>(sizeof value, slot.bytes));
   return value;
+}
+
+template <class T>
+void give_result(const Context& c, const Ins& i, unsigned lane, T value) {
+  const Call& call = c.frame->function->calls[i.target];
+  if (call.results.empty()) return;
+  const Slot slot = call.results[0];
+  char* at = c.machine->local_of(*c.warp, lane) + c.frame->local + slot.offset;
+  std::memcpy(at, &value, std::min<size_t>(sizeof value, slot.bytes));
+  if (kCheck) std::memset(c.machine->written_local + (at - c.machine->local_start()), 1, slot.bytes);
 }
 
 // A text in device memory
@@ -79,13 +89,7 @@ void vprintf_(Context& c, const Ins& i, uint32_t lanes) {
       }
     }
     std::fwrite(out.data(), 1, out.size(), stdout);
-    const Call& call = c.frame->function->calls[i.target];
-    char* local = c.machine->local_of(*c.warp, l) + c.frame->local;
-    if (!call.results.empty()) {
-      std::memcpy(local + call.results[0].offset, &printed, std::min<size_t>(sizeof printed, call.results[0].bytes));
-      if (kCheck) std::memset(c.machine->written_local + (local - c.machine->local_start()) + call.results[0].offset, 1,
-          call.results[0].bytes);
-    }
+    give_result(c, i, l, printed);
   });
   std::fflush(stdout);
 }
@@ -97,9 +101,45 @@ void assertion_failed(Context& c, const Ins& i, uint32_t lanes) {
   give_up_at(c, i, l, "assertion failed: %s at %s:%u", message.c_str(), file.c_str(), parameter<uint32_t>(c, i, l, 2));
 }
 
+void malloc_(Context& c, const Ins& i, uint32_t lanes) {
+  each_lane(lanes, [&](unsigned l) { give_result(c, i, l, c.machine->image->heap.take(parameter<uint64_t>(c, i, l, 0))); });
+}
+void free_(Context& c, const Ins& i, uint32_t lanes) {
+  each_lane(lanes, [&](unsigned l) {
+    auto* p = parameter<char*>(c, i, l, 0);
+    if (p && !c.machine->image->heap.give_back(p)) give_up_at(c, i, l, "free of %p, which malloc has not given", static_cast<void*>(p));
+  });
+  for (Machine::Range& r : c.machine->known) r = {};
+}
+
 }  // namespace
 
+Heap::~Heap() {
+  for (const auto& [start, bytes] : blocks_) device_free(start);
+}
+
+char* Heap::take(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes > kBytes - used_) return nullptr;
+  auto* start = static_cast<char*>(device_alloc(bytes));
+  if (!start) return nullptr;
+  blocks_[start] = bytes;
+  used_ += bytes;
+  return start;
+}
+
+bool Heap::give_back(char* start) {
+  const std::lock_guard lock(mutex_);
+  const auto it = blocks_.find(start);
+  if (it == blocks_.end()) return false;
+  used_ -= it->second;
+  blocks_.erase(it);
+  return device_free(start);
+}
+
 Run builtin_function(std::string_view name) {
+  if (name == "malloc") return &malloc_;
+  if (name == "free") return &free_;
   if (name == "vprintf") return &vprintf_;
   if (name == "__assertfail") return &assertion_failed;
   return nullptr;

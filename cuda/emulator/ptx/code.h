@@ -5,7 +5,9 @@
 // Constants and special registers are laid out the same way, so an instruction reads any operand as an array.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -103,12 +105,31 @@ struct Global {
   char* address;
 };
 
+// What kernels of a module get by malloc(); as much as CUDA has where nobody asks for more.
+class Heap {
+ public:
+  Heap() = default;
+  ~Heap();
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  char* take(size_t bytes);      // nullptr if there is no room, or for 0 bytes
+  bool give_back(char* start);   // false if it is not one of its own
+
+ private:
+  static constexpr size_t kBytes = 8 << 20;
+  std::mutex mutex_;
+  std::map<char*, size_t> blocks_;
+  size_t used_ = 0;
+};
+
 // A loaded module
 struct Image {
   Program program;
   std::vector<std::unique_ptr<Function>> functions;  // in the order of program.functions; nullptr: only declared
   std::vector<Global> globals;                       // .global and .const, in the order of program.variables
   std::vector<const Variable*> shared;               // .shared of the module and of its functions
+  mutable Heap heap;
 
   ~Image();
   const Function* function(std::string_view name) const;

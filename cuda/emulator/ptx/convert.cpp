@@ -3,6 +3,7 @@
 #include <cfenv>
 #include <limits>
 
+#include "float8.h"
 #include "half.h"
 #include "operations.h"
 
@@ -142,7 +143,75 @@ void cvt_pair(Context& c, const Ins& i, uint32_t lanes) {
   each_lane(lanes, [&](unsigned l) { d[l] = static_cast<uint32_t>(convert<H>(a[l], i).bits) << 16 | convert<H>(b[l], i).bits; });
 }
 
+// ---- 8-bit floats, in pairs of 16 bits. detail: [0] e5m2, [1] .relu
+constexpr Float8 kFloat8[] = {Float8::e4m3(), Float8::e5m2()};
+
+uint8_t narrow8(const Ins& i, double x) { return kFloat8[i.detail[0]].narrow(i.detail[1] && x < 0 ? 0 : x); }
+
+// d, a, b: a into the upper byte
+void cvt_to_pair8(Context& c, const Ins& i, uint32_t lanes) {
+  uint16_t* d = values<uint16_t>(c, i.o[0]);
+  const float *a = values<float>(c, i.o[1]), *b = values<float>(c, i.o[2]);
+  each_lane(lanes, [&](unsigned l) { d[l] = static_cast<uint16_t>(narrow8(i, a[l]) << 8 | narrow8(i, b[l])); });
+}
+void cvt_half_pair_to_pair8(Context& c, const Ins& i, uint32_t lanes) {
+  uint16_t* d = values<uint16_t>(c, i.o[0]);
+  const uint32_t* a = values<uint32_t>(c, i.o[1]);
+  const auto half = [](uint32_t bits) { return Half::widen({static_cast<uint16_t>(bits)}); };
+  each_lane(lanes, [&](unsigned l) { d[l] = static_cast<uint16_t>(narrow8(i, half(a[l] >> 16)) << 8 | narrow8(i, half(a[l]))); });
+}
+void cvt_from_pair8(Context& c, const Ins& i, uint32_t lanes) {
+  uint32_t* d = values<uint32_t>(c, i.o[0]);
+  const uint16_t* a = values<uint16_t>(c, i.o[1]);
+  const auto half = [&](int bits) {
+    const Half h = Half::narrow(kFloat8[i.detail[0]].widen(static_cast<uint8_t>(bits)));
+    return static_cast<uint32_t>(i.detail[1] && (h.bits & 0x8000) && (h.bits & 0x7fff) <= 0x7c00 ? 0 : h.bits);
+  };
+  each_lane(lanes, [&](unsigned l) { d[l] = half(a[l] >> 8) << 16 | half(a[l]); });
+}
+
+void make_cvt8(Decoder& d, int e5m2) {
+  if (!d.take("rn")) d.unknown();
+  const bool saturates = d.take("satfinite");
+  d.out.detail[0] = static_cast<uint8_t>(e5m2);
+  d.out.detail[1] = d.take("relu");
+  const Type other = d.type();
+  const bool pair = other.kind == Kind::kFloat && other.bits == 16 && other.packed == 2;
+  if (!pair && !other.is(Kind::kFloat, 32)) d.unknown();
+  d.done(pair ? 2 : 3);
+  if (pair && !saturates) {
+    d.out.run = &cvt_from_pair8;
+    d.result(d.arg(0), 32);
+    return d.source(d.arg(1), kU16);
+  }
+  if (!saturates) d.unknown();
+  d.out.run = pair ? &cvt_half_pair_to_pair8 : &cvt_to_pair8;
+  d.result(d.arg(0), 16);
+  d.source(d.arg(1), other);
+  if (!pair) d.source(d.arg(2), other);
+}
+
+// To the nearest tf32, ties away from zero (.rna) or to even: 13 bits fewer
+template <bool kAway>
+struct ToTf32 {
+  static uint32_t apply(uint32_t a) {
+    if ((a & 0x7f800000) == 0x7f800000) return a;
+    return (a + (kAway ? 0x1000 : 0xfff + (a >> 13 & 1))) & 0xffffe000;
+  }
+};
+void make_tf32(Decoder& d) {
+  const int how = d.take_one({"rna", "rn"});
+  d.take("satfinite");
+  if (how < 0 || !d.take("f32")) d.unknown();
+  d.out.run = how == 0 ? &unary<ToTf32<true>, uint32_t> : &unary<ToTf32<false>, uint32_t>;
+  d.done(2);
+  d.result(d.arg(0), 32);
+  d.source(d.arg(1), kF32);
+}
+
 void make_cvt(Decoder& d) {
+  if (const int e5m2 = d.take_one({"e4m3x2", "e5m2x2"}); e5m2 >= 0) return make_cvt8(d, e5m2);
+  if (d.take("tf32")) return make_tf32(d);
   const Type from = d.type(), to = d.type();
   int how = d.take_one({"rn", "rz", "rm", "rp", "rna"});
   if (how < 0) {

@@ -37,6 +37,13 @@ int Decoder::take_one(std::initializer_list<std::string_view> modifiers) {
   return -1;
 }
 
+std::string_view Decoder::take_last() {
+  if (modifiers_.empty()) unknown();
+  const std::string_view last = modifiers_.back();
+  modifiers_.pop_back();
+  return last;
+}
+
 Type Decoder::peek() const {
   const Type t = modifiers_.empty() ? Type{} : type_of(modifiers_.back());
   if (t.kind == Kind::kNone || t.bits > 64) unknown();  // what takes 128 bits asks for b128

@@ -19,6 +19,8 @@ class Decoder {
   bool take(std::string_view modifier);
   bool has(std::string_view modifier) const;
   int take_one(std::initializer_list<std::string_view> modifiers);  // which of them is next wherever it stands, or -1
+  std::string_view take_last();                                     // the last modifier that is left
+  size_t modifiers() const { return modifiers_.size(); }
   Type type();                                                      // the last modifier that is left
   Type peek() const;                                                // the same, without taking it
   void drop_prefixed(std::string_view prefix);                      // L2::128B and the like
@@ -80,8 +82,9 @@ void make_integer(Decoder& d, std::string_view base);
 // add, sub, mul, fma, min, max, abs, neg and the rest for half precision.
 void make_half(Decoder& d, std::string_view base, Type t);
 
-// cp.async.bulk, in mbarrier.cpp
+// cp.async.bulk and cp.async.mbarrier, in mbarrier.cpp
 void make_bulk_copy(Decoder& d);
+void make_copies_arrive(Decoder& d);
 
 // A function of the device's own library, or nullptr.
 Run builtin_function(std::string_view name);

@@ -11,7 +11,8 @@ const std::vector<std::string> kSpecialRegisters = {
     "%tid.x",     "%tid.y",       "%tid.z",       "%ntid.x",      "%ntid.y",      "%ntid.z",     "%ctaid.x",
     "%ctaid.y",   "%ctaid.z",     "%nctaid.x",    "%nctaid.y",    "%nctaid.z",    "%laneid",     "%warpid",
     "%nwarpid",   "%smid",        "%nsmid",       "%gridid",      "%lanemask_eq", "%lanemask_le", "%lanemask_lt",
-    "%lanemask_ge", "%lanemask_gt", "%dynamic_smem_size", "%total_smem_size"};
+    "%lanemask_ge", "%lanemask_gt", "%dynamic_smem_size", "%total_smem_size", "%envreg1",
+    "%envreg2"};
 
 namespace {
 

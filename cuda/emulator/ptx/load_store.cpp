@@ -197,6 +197,7 @@ void wait_all(Context& c, const Ins& i, uint32_t lanes) {
 void make_cp(Decoder& d) {
   if (!d.take("async")) d.unknown();
   if (d.take("bulk")) return make_bulk_copy(d);
+  if (d.take("mbarrier")) return make_copies_arrive(d);
   if (d.take("commit_group")) {
     d.out.run = &commit;
     return d.done(0);

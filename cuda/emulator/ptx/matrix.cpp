@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "half.h"
+#include "matrix.h"
 #include "memory.h"
 #include "operations.h"
 
@@ -58,19 +59,8 @@ void make_ldmatrix(Decoder& d) {
   d.address(d.arg(1));
 }
 
-// ---- mma.sync.aligned.m16n8kK.row.col.D.A.B.C d, a, b, c with K 8 or 16: 16-bit floats, sums in f32 or f16
+// ---- mma.sync.aligned.m16n8kK.row.col.D.A.B.C d, a, b, c with K 8 or 16: 16-bit floats, sums in f32 or f16. Other types: matrix_types.cpp
 //
-// The order in which the products of a sum are added is the hardware's own business. This device adds them one after the other, as the
-// kernels compiled by g++ do; the option mma=N chooses other orders.
-struct SumOrder {
-  int k[16];
-};
-SumOrder order_of(uint64_t choice, int n) {
-  SumOrder o{};
-  for (int k = 0; k < n; k++) o.k[k] = choice == 1 ? n - 1 - k : choice == 2 ? (k * 2) % n + (k * 2 >= n) : k;
-  return o;
-}
-
 // detail: [0] K, [1] sums in f16
 template <class H>
 void multiply(Meeting& m) {
@@ -131,13 +121,11 @@ void multiply(Meeting& m) {
 
 void make_mma(Decoder& d) {
   if (!d.take("sync") || !d.take("aligned") || !d.take("row") || !d.take("col")) d.unknown();
+  const Element tc = take_element(d), tb = take_element(d), ta = take_element(d), td = take_element(d);
+  const bool bf = ta == Element::kBrain, half_sums = td == Element::kHalf;
+  if (ta != Element::kHalf && !bf) return make_typed_mma(d, td, ta, tb, tc);
   const int shape = d.take_one({"m16n8k8", "m16n8k16"});
-  const Type tc = d.type(), tb = d.type(), ta = d.type(), td = d.type();
-  const bool bf = ta.kind == Kind::kBfloat, half_sums = td.bits == 16;
-  if (shape < 0 || ta.bits != 16 || ta.packed != 1 || tb.kind != ta.kind || tb.bits != 16 || tc.bits != td.bits ||
-      td.kind != Kind::kFloat ||
-      (ta.kind != Kind::kFloat && !bf) || (bf && half_sums))
-    d.unknown();
+  if (shape < 0 || tb != ta || tc != td || (!half_sums && td != Element::kF32) || (bf && half_sums)) d.unknown();
   const int depth = shape == 0 ? 8 : 16;
   d.out.flow = Flow::kMeet;
   d.out.meet = bf ? &multiply<Brain> : &multiply<Half>;
@@ -159,7 +147,7 @@ void make_mma(Decoder& d) {
 }  // namespace
 
 const Table& matrix_operations() {
-  static const Table table = {{"ldmatrix", make_ldmatrix}, {"mma", make_mma}};
+  static const Table table = {{"ldmatrix", make_ldmatrix}, {"mma", make_mma}, {"wmma", make_wmma}};
   return table;
 }
 

@@ -48,6 +48,7 @@ void take_scope(Decoder& d) {
 
 void make_arrive(Decoder& d, bool arrives) {
   const bool expects = !arrives || d.take("expect_tx");
+  if (arrives && !expects) d.take("noComplete");  // the program promises that others are still to come
   take_scope(d);
   size_t at = 0;
   d.out.detail[0] = expects;
@@ -105,7 +106,27 @@ void copy(Context& c, const Ins& i, uint32_t lanes) {
 
 void nothing(Context&, const Ins&, uint32_t) {}
 
+// The mbarrier shall wait for the cp.async of the lane so far. They are done at once; what is left is the arrival of .noinc, which the
+// mbarrier's count has foreseen.
+void copies_arrive(Context& c, const Ins& i, uint32_t lanes) {
+  each_barrier(c, i, i.o, lanes, [&](unsigned, char* barrier) {
+    cp_async_commit();
+    cp_async_wait(0);
+    if (i.detail[0]) mbarrier_arrive(barrier, 1, site_of(c, i));
+  });
+}
+
 }  // namespace
+
+void make_copies_arrive(Decoder& d) {
+  if (!d.take("arrive")) d.unknown();
+  d.out.detail[0] = d.take("noinc");
+  d.take_one({"shared", "shared::cta"});
+  if (!d.take("b64")) d.unknown();
+  d.out.run = &copies_arrive;
+  d.done(1);
+  take_address(d, d.arg(0));
+}
 
 void make_bulk_copy(Decoder& d) {
   const bool policy = d.take("L2::cache_hint");

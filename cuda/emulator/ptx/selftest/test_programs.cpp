@@ -291,7 +291,7 @@ TEST(ptx_refused) {
   CHECK_CONTAINS(error(ptx_kernel("TWICE:\nTWICE:")), "label 'TWICE' is there twice");
   CHECK_CONTAINS(error(ptx_kernel(std::string(1000000, '{'))), "nested too deeply");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r1, " + std::string(1000000, '!') + "%r1;")), "nested too deeply");
-  CHECK_CONTAINS(error(ptx_kernel("  mov.u32 %r1, %envreg2;")), "register '%envreg2' is neither declared nor one that this device has");
+  CHECK_CONTAINS(error(ptx_kernel("  mov.u32 %r1, %envreg3;")), "register '%envreg3' is neither declared nor one that this device has");
   CHECK_CONTAINS(error(ptx_kernel("  .reg .b128 %a, %b;\n  add.b128 %a, %a, %b;")), "instruction 'add.b128'");
   CHECK_CONTAINS(error(ptx_kernel("  mov.u32 %r0, unknown;")), "'unknown' is not known");
   CHECK_CONTAINS(error(ptx_kernel("  call strange, ();")), "function strange");

@@ -102,7 +102,7 @@ public final class KernelFunction {
           parameterSizes.length, Arrays.toString(parameterSizes), count, Arrays.toString(Arrays.copyOf(sizes, count))));
     }
     for (int i = 0; i < parameterKinds.length; i++) {
-      if (parameterKinds[i] != kinds[i] && parameterKinds[i] != Launch.UNKNOWN) {
+      if (parameterKinds[i] != kinds[i] && parameterKinds[i] != Launch.UNKNOWN && kinds[i] != Launch.UNKNOWN) {
         throw new IllegalArgumentException("%s: parameter %d is %s, the launch has %s".formatted(name, i, Launch.kind(parameterKinds[i]),
             Launch.kind(kinds[i])));
       }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.runtime;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -27,13 +28,16 @@ public final class Launch {
   private static final byte FLOAT = 'f';
 
   // The block: the addresses of the values, then the values. JCuda gets a single raw pointer to the addresses: building its
-  // Pointer trees costs 13 µs per launch, this costs about one. A tensor map, of which a kernel takes one, lies behind the values.
+  // Pointer trees costs 13 µs per launch, this costs about one. A tensor map, of which a kernel takes one, lies behind the values, and
+  // structures lie behind that.
   private static final long VALUES = 8L * MAX_PARAMETERS;
   private static final long MAP = 2 * VALUES;
+  private static final long BYTES = MAP + TensorMap.BYTES;
+  private static final int MAX_BYTES = 4096; // of all parameters of a kernel, on every GPU
 
   private final Stream stream;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment block = arena.allocate(MAP + TensorMap.BYTES, TensorMap.BYTES);
+  private final MemorySegment block = arena.allocate(BYTES + MAX_BYTES, TensorMap.BYTES);
   private final long base = block.address();
   private final Pointer addresses = Pointers.pointer(base);
   private final int[] sizes = new int[MAX_PARAMETERS];
@@ -48,6 +52,7 @@ public final class Launch {
   private int sharedBytes;
   private boolean overlapping;
   private boolean mapped;
+  private int structures; // bytes of them
   private int count;
 
   Launch(Stream stream) {
@@ -65,6 +70,7 @@ public final class Launch {
     sharedBytes = shared;
     overlapping = false;
     mapped = false;
+    structures = 0;
     count = 0;
     return this;
   }
@@ -110,6 +116,12 @@ public final class Launch {
     return this;
   }
 
+  /** A {@code double}. */
+  public Launch f64(double value) {
+    block.set(JAVA_DOUBLE, next(8, FLOAT), value);
+    return this;
+  }
+
   /** An {@code int64_t} or {@code uint64_t}. */
   public Launch i64(long value) {
     block.set(JAVA_LONG, next(8, INTEGER), value);
@@ -133,6 +145,19 @@ public final class Launch {
     mapped = true;
     MemorySegment.copy(map.bytes(), 0, block, MAP, TensorMap.BYTES);
     next(TensorMap.BYTES, UNKNOWN, MAP);
+    return this;
+  }
+
+  /** A structure by value, or a number of fewer than 32 bits: its bytes as they are in memory, copied now. */
+  public Launch bytes(MemorySegment value) {
+    if (value.byteSize() > MAX_BYTES - structures) {
+      throw new IllegalArgumentException("parameter %d of %s: %d bytes; structures of a launch have %d bytes in all"
+          .formatted(count, function.name(), value.byteSize(), MAX_BYTES));
+    }
+    int size = (int) value.byteSize();
+    MemorySegment.copy(value, 0, block, BYTES + structures, size);
+    next(size, UNKNOWN, BYTES + structures);
+    structures += (size + 15) & ~15;
     return this;
   }
 

@@ -4,5 +4,6 @@
 set -eu
 cd "$(dirname "$0")"
 for source in *.cu; do
-  nvcc -ptx -O3 -arch=compute_80 -lineinfo "$source" -o - | sed "s|\"[^\"]*/\([^/\"]*\)\"|\"\1\"|" > "${source%.cu}.ptx"
+  arch=$(sed -n 's|^// arch: ||p' "$source")
+  nvcc -ptx -O3 -arch="${arch:-compute_80}" -lineinfo "$source" -o - | sed "s|\"[^\"]*/\([^/\"]*\)\"|\"\1\"|" > "${source%.cu}.ptx"
 done

@@ -4,94 +4,17 @@ package dev.diffusionvl.runtime;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.math.BigInteger;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Random;
 import java.util.function.Supplier;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Ten programs in plain CUDA, compiled by nvcc -ptx (src/test/resources/ptx), run from Java on the device that is there. */
-class UserProgramsTest {
-  private final Random random = new Random(20261128);
-  private final Arena arena = Arena.ofConfined();
-  private final List<AutoCloseable> open = new ArrayList<>();
-  private Device device;
-  private Stream stream;
-
-  @BeforeEach
-  void open() {
-    device = Device.open(DeviceSpec.parse(System.getProperty("dvl.device", "auto")));
-    stream = device.newStream();
-  }
-
-  @AfterEach
-  void close() throws Exception {
-    for (AutoCloseable resource : open.reversed()) {
-      resource.close();
-    }
-    stream.close();
-    device.close();
-    arena.close();
-  }
-
-  private KernelFunction program(String name) {
-    KernelModule module = device.loadModule(Path.of("src/test/resources/ptx", name + ".ptx"));
-    open.add(module);
-    return module.function(name);
-  }
-
-  private DeviceBuffer buffer(DType dtype, long elements) {
-    DeviceBuffer buffer = device.allocate("buffer " + open.size(), dtype, elements);
-    open.add(buffer);
-    stream.fill(buffer, 0);
-    return buffer;
-  }
-
-  private DeviceBuffer floats(float... values) {
-    DeviceBuffer buffer = buffer(DType.F32, values.length);
-    buffer.set(stream, values);
-    return buffer;
-  }
-
-  private DeviceBuffer ints(int... values) {
-    DeviceBuffer buffer = buffer(DType.I32, values.length);
-    buffer.set(stream, values);
-    return buffer;
-  }
-
-  /** A copy of an array of any primitive type, as bytes. */
-  private DeviceBuffer bytes(MemorySegment values) {
-    DeviceBuffer buffer = buffer(DType.U8, values.byteSize());
-    stream.upload(arena.allocate(values.byteSize()).copyFrom(values), buffer);
-    return buffer;
-  }
-
-  private MemorySegment content(DeviceBuffer buffer) {
-    MemorySegment to = arena.allocate(buffer.bytes(), 8);
-    stream.download(buffer, to);
-    return to;
-  }
-
-  private float[] randomFloats(int n) {
-    float[] values = new float[n];
-    for (int i = 0; i < n; i++) {
-      values[i] = random.nextFloat(-1, 1);
-    }
-    return values;
-  }
-
-  private int[] randomInts(int n, int from, int to) {
-    return random.ints(n, from, to).toArray();
-  }
-
+class UserProgramsTest extends UserPrograms {
   @Test
   void reduction() {
     float[] x = new float[10_007];
