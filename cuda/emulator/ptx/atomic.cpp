@@ -72,28 +72,37 @@ bool replace(U* p, U& old, U now) {
   }
 }
 
-// detail: [0] the state space, [1] the operation
+// One atomic; what was there before
+template <class V, class U>
+U exchange(uint8_t op, U* p, U b, U e) {
+  U old = load(p), now;
+  do {
+    if constexpr (std::is_same_v<V, HalfPair>) now = add_pair<Half>(old, b);
+    else if constexpr (std::is_same_v<V, BrainPair>) now = add_pair<Brain>(old, b);
+    else if constexpr (std::is_same_v<V, Half> || std::is_same_v<V, Brain>) now = add_half<V>(old, b);
+    else now = combine<V>(op, old, b, e);
+  } while (!replace(p, old, now));
+  return old;
+}
+
+// detail: [0] the state space, [1] the operation, [2] elements, each an atomic of its own
 template <class V, class U, bool kResult>
 void atomic(Context& c, const Ins& i, uint32_t lanes) {
   const Operand* o = i.o + i.results;
   uint64_t address[kWarpSize];
   addresses_of(c, i, o[0], address);
-  const U* b = values<U>(c, o[1]);
-  const U* e = i.operands > i.results + 2 ? values<U>(c, o[2]) : b;
-  U* d = kResult ? values<U>(c, i.o[0]) : nullptr;
+  const unsigned n = i.detail[2];
   const bool backwards = c.machine->worker.order == Order::kReverse;
   for (uint32_t left = lanes; left;) {
     const unsigned l = backwards ? 31 - static_cast<unsigned>(__builtin_clz(left)) : static_cast<unsigned>(__builtin_ctz(left));
     left &= ~(1u << l);
-    auto* p = reinterpret_cast<U*>(reach(c, i, l, static_cast<Space>(i.detail[0]), address[l], sizeof(U), Access::kAtomic));
-    U old = load(p), now;
-    do {
-      if constexpr (std::is_same_v<V, HalfPair>) now = add_pair<Half>(old, b[l]);
-      else if constexpr (std::is_same_v<V, BrainPair>) now = add_pair<Brain>(old, b[l]);
-      else if constexpr (std::is_same_v<V, Half> || std::is_same_v<V, Brain>) now = add_half<V>(old, b[l]);
-      else now = combine<V>(i.detail[1], old, b[l], e[l]);
-    } while (!replace(p, old, now));
-    if (kResult) d[l] = old;
+    auto* p = reinterpret_cast<U*>(reach(c, i, l, static_cast<Space>(i.detail[0]), address[l], n * sizeof(U), Access::kAtomic));
+    for (unsigned k = 0; k < n; k++) {
+      const U* b = values<U>(c, o[1 + k]);
+      const U* e = n == 1 && i.operands > i.results + 2 ? values<U>(c, o[2]) : b;
+      const U old = exchange<V, U>(i.detail[1], p + k, b[l], e[l]);
+      if (kResult) values<U>(c, i.o[k])[l] = old;
+    }
     // What the lane did before its fence is known to whoever comes to this address later.
     if (kCheck && (c.warp->fenced >> l & 1) && space_of_generic(c, reinterpret_cast<uint64_t>(p)) == Space::kGlobal) {
       c.machine->speak_for(*c.warp, l);
@@ -106,12 +115,26 @@ void atomic(Context& c, const Ins& i, uint32_t lanes) {
 template <class V, class U>
 Run pick(bool result) { return result ? &atomic<V, U, true> : &atomic<V, U, false>; }
 
+// atom.add.v2.f32 {d...}, [a], {b...}, and without results
+void make_vector(Decoder& d, Type t, bool result) {
+  const size_t n = d.out.detail[2];
+  if (d.out.detail[1] != kAdd || (t.kind != Kind::kFloat && t.kind != Kind::kBfloat) || n * t.bytes() > 16) d.unknown();
+  const auto each = [&](const Arg& a, auto f) {
+    if (a.form != Arg::kVector || a.parts.size() != n) d.refuse("a vector of another size");
+    for (const Arg& part : a.parts) f(part);
+  };
+  if (result) each(d.arg(0), [&](const Arg& a) { d.result(a, static_cast<int>(t.bytes() * 8)); });
+  d.address(d.arg(result));
+  each(d.arg(result + 1u), [&](const Arg& a) { d.source(a, t); });
+}
+
 template <bool kResult>
 void make_atomic(Decoder& d) {
   const bool policy = d.take("L2::cache_hint");
   const Space space = take_space(d);
   const int op = d.take_one({"and", "or", "xor", "cas", "exch", "add", "inc", "dec", "min", "max"});
   d.take("noftz");
+  const int vector = d.take_one({"v2", "v4", "v8"});
   const bool b128 = d.take("b128");
   const Type t = b128 ? Type{Kind::kBits, 128, 1} : d.type();
   d.take_one({"relaxed", "acquire", "release", "acq_rel"});
@@ -133,8 +156,10 @@ void make_atomic(Decoder& d) {
   else d.unknown();
   d.out.detail[0] = static_cast<uint8_t>(space);
   d.out.detail[1] = static_cast<uint8_t>(op);
+  d.out.detail[2] = static_cast<uint8_t>(vector < 0 ? 1 : 2 << vector);
   const size_t sources = op == kCas ? 2 : 1;
   d.done(kResult + 1 + sources + policy);
+  if (vector >= 0) return make_vector(d, t, kResult);
   if (kResult) d.result(d.arg(0), static_cast<int>(t.bytes() * 8));
   d.address(d.arg(kResult));
   for (size_t k = 0; k < sources; k++) d.source(d.arg(kResult + 1 + k), t);

@@ -133,7 +133,7 @@ const Table& control_operations() {
   static const Table table = {
       {"bra", make_bra},   {"brx", make_brx},   {"call", make_call},         {"ret", make_ret},
       {"exit", make_exit}, {"trap", make_trap}, {"brkpt", make_trap},        {"bar", make_bar},
-      {"barrier", make_bar}, {"nanosleep", make_nothing}, {"griddepcontrol", make_nothing},
+      {"barrier", make_bar}, {"nanosleep", make_nothing}, {"pmevent", make_nothing}, {"griddepcontrol", make_nothing},
   };
   return table;
 }

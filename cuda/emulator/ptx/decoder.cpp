@@ -64,7 +64,8 @@ void Decoder::unknown() const { refuse("instruction '" + statement_.opcode + "' 
 void Decoder::refuse(const std::string& why) const { throw Refused(line(), why + " (in " + f.text().name + ")"); }
 
 void Decoder::unknown_name(const std::string& name) const {
-  refuse(name.starts_with('%') ? "register '" + name + "' is neither declared nor one that this device has" : "'" + name + "' is not known");
+  if (name.starts_with('%')) refuse("register '" + name + "' is neither declared nor one that this device has");
+  refuse("'" + name + "' is not known");
 }
 
 void Decoder::done(size_t args) const {

@@ -105,9 +105,37 @@ void with_modifiers(Context& c, const Ins& i, uint32_t lanes) {
   });
 }
 
+// Two f32 in a register of 64 bits
+template <class Op, size_t kSources>
+void in_pairs(Context& c, const Ins& i, uint32_t lanes) {
+  Ins half = i;
+  Operand o[kSources + 1];
+  half.o = o;
+  for (unsigned h = 0; h < 2; h++) {
+    float v[kSources + 1][kWarpSize];
+    Context separate = c;
+    separate.base[kRegisters] = reinterpret_cast<char*>(v);
+    for (size_t k = 0; k <= kSources; k++) {
+      o[k].offset = static_cast<uint32_t>(k * sizeof v[0]);
+      for (unsigned l = 0; l < kWarpSize; l++) v[k][l] = values<float>(c, i.o[k])[2 * l + h];
+    }
+    with_modifiers<Op, float, kSources>(separate, half, lanes);
+    each_lane(lanes, [&](unsigned l) { values<float>(c, i.o[0])[2 * l + h] = v[0][l]; });
+  }
+}
+
 template <class Op, size_t kSources>
 void make(Decoder& d, bool may_round = true) {
   const Type t = d.peek();
+  if constexpr (kSources > 1) {
+    if (t.kind == Kind::kFloat && t.bits == 32 && t.packed == 2 && may_round) {
+      d.type();
+      d.out.detail[0] = static_cast<uint8_t>(d.take_one({"rn", "rz", "rm", "rp"}) + 1);
+      d.out.detail[1] = d.take("ftz");
+      d.out.run = &in_pairs<Op, kSources>;
+      return same_type(d, t, kSources);
+    }
+  }
   const bool f64 = t.is(Kind::kFloat, 64);
   if (!f64 && !t.is(Kind::kFloat, 32)) d.unknown();
   d.type();
@@ -165,8 +193,11 @@ void make_guess(Decoder& d, Run guess, Run whole) {
 
 template <bool kMax>
 void make_extreme(Decoder& d) {
+  const bool relu = d.take("relu");  // of signed integers
   const Type t = d.peek();
   const char* base = kMax ? "max" : "min";
+  if (relu && t.kind != Kind::kSigned) d.unknown();
+  if (relu) return make_integer(d, kMax ? "max.relu" : "min.relu");
   if (t.integer()) return make_integer(d, base);
   if (t.bits == 16) return make_half(d, base, d.type());
   if (d.take("NaN")) make<Extreme<kMax, true>, 2>(d, false);

@@ -9,6 +9,8 @@ OPERATION2(Add, a + b)
 OPERATION2(Subtract, a - b)
 OPERATION2(Min, a < b ? a : b)
 OPERATION2(Max, a > b ? a : b)
+OPERATION2(MinRelu, a < 0 || b < 0 ? T(0) : a < b ? a : b)
+OPERATION2(MaxRelu, a < 0 && b < 0 ? T(0) : a > b ? a : b)
 // Undefined in PTX; hardware gives all ones and the dividend, and no lane may stop the device.
 OPERATION2(Divide, b == 0 ? T(-1) : std::is_signed_v<T> && b == T(-1) ? T(Unsigned<T>(0) - Unsigned<T>(a)) : a / b)
 OPERATION2(Remainder, b == 0 ? a : std::is_signed_v<T> && b == T(-1) ? T(0) : a % b)
@@ -157,6 +159,10 @@ void make_integer(Decoder& d, std::string_view base) {
   if (d.peek().packed == 2 && base == "add") return make_pair(d, Add());
   if (d.peek().packed == 2 && base == "min") return make_pair(d, Min());
   if (d.peek().packed == 2 && base == "max") return make_pair(d, Max());
+  if (d.peek().packed == 2 && base == "min.relu") return make_pair(d, MinRelu());
+  if (d.peek().packed == 2 && base == "max.relu") return make_pair(d, MaxRelu());
+  if (base == "min.relu") return make_arithmetic(d, MinRelu());
+  if (base == "max.relu") return make_arithmetic(d, MaxRelu());
   if (base == "add") return d.take("cc") ? make_add_cc(d) : make_arithmetic(d, Add());
   if (base == "sub") return d.take("cc") ? make_sub_cc(d) : make_arithmetic(d, Subtract());
   if (base == "mul") return make_mul(d);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ldmatrix and mma: PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours.
+// ldmatrix, stmatrix and mma: PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours.
 #include <algorithm>
 #include <cstring>
 
@@ -40,6 +40,28 @@ void load_matrix(Meeting& m) {
   m.machine.worker.stats.ldmatrix++;
 }
 
+// ---- stmatrix.sync.aligned.m8n8.xN[.trans].shared.b16 [row], {r...}
+void store_matrix(Meeting& m) {
+  const Part& p = m.part[0];
+  const Ins& i = *p.i;
+  uint64_t address[kWarpSize];
+  addresses_of(p.c, i, i.o[0], address);
+  for (unsigned t = 0; t < i.detail[1]; t++) {
+    const uint32_t* s = values<uint32_t>(p.c, i.o[1 + t]);
+    uint16_t tile[8][8];
+    for (unsigned l = 0; l < kWarpSize; l++)
+      for (unsigned h = 0; h < 2; h++) {
+        const unsigned g = l / 4, q = 2 * (l % 4) + h;
+        (i.detail[2] ? tile[q][g] : tile[g][q]) = static_cast<uint16_t>(s[l] >> 16 * h);
+      }
+    for (unsigned r = 0; r < 8; r++) {
+      char* row = reach(p.c, i, t * 8 + r, static_cast<Space>(i.detail[0]), address[t * 8 + r], 16, Access::kWrite);
+      std::memcpy(row, tile[r], 16);
+    }
+  }
+}
+
+template <bool kStore>
 void make_ldmatrix(Decoder& d) {
   if (!d.take("sync") || !d.take("aligned") || !d.take("m8n8") || !d.take("b16")) d.unknown();
   const int n = d.take_one({"x1", "x2", "x4"});
@@ -48,15 +70,17 @@ void make_ldmatrix(Decoder& d) {
   if (n < 0 || (space != Space::kShared && space != Space::kGeneric)) d.unknown();
   const unsigned tiles = 1u << n;
   d.out.flow = Flow::kMeet;
-  d.out.meet = &load_matrix;
+  d.out.meet = kStore ? &store_matrix : &load_matrix;
   d.out.aligned = true;
   d.out.detail[0] = static_cast<uint8_t>(space);
   d.out.detail[1] = static_cast<uint8_t>(tiles);
   d.done(2);
-  const std::vector<Arg> parts = d.arg(0).form == Arg::kVector ? d.arg(0).parts : std::vector<Arg>{d.arg(0)};
-  if (parts.size() != tiles) d.refuse("ldmatrix with another number of registers");
-  for (const Arg& a : parts) d.result(a, 32);
-  d.address(d.arg(1));
+  const Arg& list = d.arg(kStore);
+  const std::vector<Arg> parts = list.form == Arg::kVector ? list.parts : std::vector<Arg>{list};
+  if (parts.size() != tiles) d.refuse("'" + std::string(d.base()) + "' with another number of registers");
+  if (kStore) d.address(d.arg(0));
+  for (const Arg& a : parts) kStore ? d.source(a, kU32) : d.result(a, 32);
+  if (!kStore) d.address(d.arg(1));
 }
 
 // ---- mma.sync.aligned.m16n8kK.row.col.D.A.B.C d, a, b, c with K 8 or 16: 16-bit floats, sums in f32 or f16. Other types: matrix_types.cpp
@@ -147,7 +171,8 @@ void make_mma(Decoder& d) {
 }  // namespace
 
 const Table& matrix_operations() {
-  static const Table table = {{"ldmatrix", make_ldmatrix}, {"mma", make_mma}, {"wmma", make_wmma}};
+  static const Table table = {
+      {"ldmatrix", make_ldmatrix<false>}, {"stmatrix", make_ldmatrix<true>}, {"mma", make_mma}, {"wmma", make_wmma}};
   return table;
 }
 

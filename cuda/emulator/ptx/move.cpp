@@ -63,7 +63,8 @@ void make_packed(Decoder& d, Type t) {
   const bool out = d.arg(0).form == Arg::kVector;
   const std::vector<Arg>& parts = d.arg(out ? 0 : 1).parts;
   const int width = static_cast<int>(t.bytes() * 8);
-  if ((parts.size() != 2 && parts.size() != 4) || (width == 128 && parts.size() != 2) || width / static_cast<int>(parts.size()) < 8) d.refuse("mov of a vector of another size");
+  if ((parts.size() != 2 && parts.size() != 4) || (width == 128 && parts.size() != 2) || width / static_cast<int>(parts.size()) < 8)
+    d.refuse("mov of a vector of another size");
   const Type part{Kind::kBits, static_cast<uint8_t>(width / static_cast<int>(parts.size())), 1};
   d.out.detail[0] = static_cast<uint8_t>(parts.size());
   d.out.run = out ? &unpack : &pack;

@@ -16,6 +16,7 @@ Type type_of(std::string_view name) {
       {"f16", {kFloat, 16, 1}},   {"f32", {kFloat, 32, 1}},   {"f64", {kFloat, 64, 1}},    {"f16x2", {kFloat, 16, 2}},
       {"bf16", {kBfloat, 16, 1}}, {"bf16x2", {kBfloat, 16, 2}}, {"pred", {kPredicate, 32, 1}},
       {"u16x2", {kUnsigned, 16, 2}}, {"s16x2", {kSigned, 16, 2}}, {"b128", {kBits, 128, 1}},
+      {"f32x2", {kFloat, 32, 2}},
   };
   const auto it = types.find(name);
   return it == types.end() ? Type{} : it->second;
@@ -238,6 +239,8 @@ void Reader::function(bool entry) {
       while (t_.accept(","));
     } else if (std::find(std::begin(kKernelHints), std::end(kKernelHints), word) != std::end(kKernelHints)) {
       while (t_.next().form == Token::kNumber || t_.next().form == Token::kString || t_.next().is(",") || t_.next().is(";")) t_.take();
+    } else if (word == ".explicitcluster" || word == ".reqnctapercluster") {
+      t_.refuse("kernel " + f.name + " asks for clusters of blocks ('" + std::string(word) + "'), which this device does not have");
     } else {
       t_.refuse("unknown attribute '" + std::string(word) + "' of " + f.name);
     }

@@ -93,6 +93,9 @@ TEST(ptx_integers) {
       {"vabsdiff2.u32.u32.u32.add %r1, %r0, 0x00010005, 100;", 0x00030001, 106},
       {"vadd4.s32.s32.s32.sat %r1, %r0, %r0, 0;", 0x7f80017f, 0x7f80027f},
       {"vavrg4.u32.u32.u32 %r1, %r0, 0, 0;", 0xff030200, 0x80020100},
+      {"max.s16x2.relu %r1, %r0, 0xfff00002;", 0xfffe0001, 2},
+      {"min.relu.s32 %r1, %r0, 9;", 0xffffff00, 0},
+      {"min.relu.s32 %r1, %r0, 9;", 7, 7},
       {"shr.s32 %r1, %r0, 40;", 0x80000000, 0xffffffff},
       {"shr.u64 %x1, %x0, 63;", 1ull << 63, 1},
       {"shf.l.wrap.b32 %r1, %r0, %r0, 8;", 0x12345678, 0x34567812},
@@ -144,6 +147,27 @@ TEST(ptx_floats) {
       {"testp.infinite.f32 %p0, %f0; selp.u32 %r1, 7, 8, %p0;", f32(INFINITY), 7},
       {"setp.ltu.f32 %p0, %f0, 0f00000000; selp.u32 %r1, 7, 8, %p0;", f32(NAN), 7},
       {"mov.pred %p2, 0; setp.lt.and.f32 %p0|%p1, %f0, 0f3F800000, !%p2; selp.u32 %r1, 7, 8, %p0;", f32(NAN), 8},
+  });
+}
+
+TEST(ptx_pairs_of_floats) {
+  const auto pair = [](float low, float high) { return f32(low) | f32(high) << 32; };
+  check_cases({
+      {"add.rn.f32x2 %x1, %x0, %x0;", pair(1.5f, -2), pair(3, -4)},
+      {"fma.rn.f32x2 %x1, %x0, %x0, %x0;", pair(2, 3), pair(6, 12)},
+      {"mul.rz.ftz.f32x2 %x1, %x0, %x0;", pair(1 + 0x1p-23f, 0x1p-127f), pair(1 + 0x1p-22f, 0)},
+  });
+}
+
+TEST(ptx_8_bit_floats) {
+  check_cases({
+      {"cvt.rn.satfinite.e4m3x2.f32 %h1, %f0, 0f3f800000; cvt.u32.u16 %r1, %h1;", f32(-1000), 0xfe38},
+      {"cvt.rn.satfinite.e5m2x2.f16x2 %h1, %r0; cvt.u32.u16 %r1, %h1;", 0x3c017bff, 0x3c7b},
+      {"cvt.rn.satfinite.relu.e5m2x2.f16x2 %h1, %r0; cvt.u32.u16 %r1, %h1;", 0xbc003c00, 0x003c},
+      {"cvt.rn.f16x2.e4m3x2 %r1, %h0;", 0x7f39, 0x7fff3c80},
+      {"cvt.rn.relu.f16x2.e5m2x2 %r1, %h0;", 0xbc7c, 0x00007c00},
+      {"cvt.rna.tf32.f32 %r1, %f0;", 0x3f801000, 0x3f802000},
+      {"cvt.rn.tf32.f32 %r1, %f0;", 0x3f801000, 0x3f800000},
   });
 }
 

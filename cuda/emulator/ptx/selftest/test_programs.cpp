@@ -145,6 +145,35 @@ TEST(ptx_atomics_of_128_bits) {
   CHECK_EQUAL(run.out[0], 65u);
 }
 
+TEST(ptx_atomics_of_vectors) {
+  const PtxRun run = run_ptx(ptx_kernel("  .shared .align 16 .b32 s[4];\n  mov.b32 %f0, 0f00000000;\n"
+                                        "  st.shared.v4.f32 [s], {%f0, %f0, %f0, %f0};\n"
+                                        "  mov.f32 %f1, 0f3f800000;\n  mov.f32 %f2, 0f40000000;\n"
+                                        "  red.shared.add.v2.f32 [s+8], {%f1, %f2};\n"
+                                        "  atom.shared.add.v4.f32 {%f3, %f4, %f5, %f6}, [s], {%f1, %f1, %f2, %f2};\n"
+                                        "  ld.shared.v2.f32 {%f7, %f8}, [s+8];\n  fma.rn.f32 %f5, %f5, 0f41200000, %f6;\n"
+                                        "  fma.rn.f32 %f7, %f7, 0f41200000, %f8;\n  fma.rn.f32 %f5, %f5, 0f42c80000, %f7;\n"
+                                        "  cvt.rzi.u64.f32 %x1, %f5;\n  st.global.u64 [%out], %x1;"),
+      {0});
+  CHECK_EQUAL(run.result, 0);
+  CHECK_EQUAL(run.out[0], 1234u);
+}
+
+TEST(ptx_matrices_are_stored) {
+  std::vector<uint64_t> lanes(32);
+  const PtxRun run = run_ptx(ptx_kernel("  .shared .align 16 .b8 s[128];\n  mov.u32 %r1, s;\n  and.b32 %r2, %t, 7;\n"
+                                        "  mad.lo.u32 %r2, %r2, 16, %r1;\n"
+                                        "  mad.lo.u32 %r3, %t, 0x20002, 0x10000;\n"
+                                        "  stmatrix.sync.aligned.m8n8.x1.trans.shared.b16 [%r2], {%r3};\n"
+                                        "  bar.sync 0;\n  mad.lo.u32 %r4, %t, 4, %r1;\n  ld.shared.u32 %r5, [%r4];\n"
+                                        "  cvt.u64.u32 %x1, %r5;\n"
+                                        "  st.global.u64 [%out], %x1;"),
+      lanes);
+  CHECK_EQUAL(run.result, 0);
+  // The matrix counts by rows; it is stored with rows and columns exchanged.
+  for (unsigned k = 0; k < 64; k++) CHECK_EQUAL(run.out[k / 2] >> 16 * (k % 2) & 0xffff, k % 8 * 8 + k / 8);
+}
+
 TEST(ptx_memory_spaces) {
   const std::string before = R"(
 .const .align 4 .u32 primes[4] = {2, 3, 5, 7};
