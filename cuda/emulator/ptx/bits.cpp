@@ -101,6 +101,7 @@ void make_bfind(Decoder& d) {
 
 // d = op(a of the type, ..., then 32-bit numbers)
 void finish_shift(Decoder& d, Type t, size_t typed, size_t numbers) {
+  d.out.passes_undefined = true;
   d.done(1 + typed + numbers);
   d.result(d.arg(0), t.bits);
   for (size_t k = 1; k <= typed; k++) d.source(d.arg(k), t);
@@ -144,6 +145,7 @@ void of_predicates(Context& c, const Ins& i, uint32_t lanes) {
 template <class Op, size_t kSources>
 void make_logic(Decoder& d) {
   const Type t = d.type();
+  d.out.passes_undefined = t.kind != Kind::kPredicate;
   if (t.kind == Kind::kPredicate) {
     d.out.run = &of_predicates<Op>;
     d.done(1 + kSources);

@@ -26,10 +26,12 @@ void Machine::prepare(const Function& kernel, void** args) {
     auto* narrow = reinterpret_cast<uint32_t*>(wide + kWarpSize);
     for (unsigned l = 0; l < kWarpSize; l++) wide[l] = value, narrow[l] = static_cast<uint32_t>(value);
   };
+  reserved = nullptr;
   for (uint32_t i : kernel.shared) {
     const Variable& v = *image->shared[i];
     const void* at = v.bytes == 0 || v.external ? dynamic_shared() : static_shared(&v, v.bytes, v.align, v.name.c_str());
     set(i, static_cast<uint64_t>(static_cast<const char*>(at) - worker.shared));
+    if (i == 0) reserved = static_cast<char*>(std::memset(const_cast<void*>(at), 0, kReservedShared));
   }
   for (size_t i = 0; i < parameters; i++) set(shared + i, reinterpret_cast<uint64_t>(args[i]));
 
@@ -101,6 +103,7 @@ void Machine::arrive(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
   b.at = &i;
   if (vote != BarrierVote::kNone) b.votes += static_cast<unsigned>(__builtin_popcount(predicate(c, sources[counted ? 2 : 1]) & lanes));
   b.arrived += lanes == w.alive && counted ? kWarpSize : static_cast<unsigned>(__builtin_popcount(lanes));
+  b.met[w.number] |= lanes;
   if (waits) {
     b.waiting[w.number] |= lanes;
     s.wait = Wait::kBarrier;
@@ -114,7 +117,7 @@ void Machine::arrive(Warp& w, Strand& s, const Ins& i, uint32_t lanes) {
 void Machine::release_if_complete(int id) {
   BlockBarrier& b = barriers_[id];
   if (!b.arrived || b.arrived < (b.needed ? b.needed : alive_)) return;
-  check::synchronise(worker, b.waiting);
+  check::synchronise(worker, b.met);
   for (unsigned n = 0; n < worker.warps; n++) {
     Warp& w = warps_[n];
     if (!b.waiting[n]) continue;
@@ -224,14 +227,17 @@ void give_up_at(const Context& c, const Ins& i, unsigned lane, const char* forma
 }
 
 // Every operand must have been written by the lanes that read it. What only copies passes the question on.
+void undefined_register(const Context& c, const Ins& i, unsigned lane, uint32_t number) {
+  const auto& names = c.frame->function->text->registers;
+  const char* name = number < names.size() ? names[number].name.c_str() : "of an address";
+  give_up_at(c, i, lane, "the value of register %s was never written", name);
+}
+
 void Machine::check_defined(Warp& w, const Context& c, const Ins& i, uint32_t lanes) {
   uint32_t* defined = c.frame->defined;
   const auto undefined = [&](uint32_t number, uint32_t readers) {
     const uint32_t missing = number == kNoRegister ? 0 : readers & ~defined[number];
-    if (!missing) return;
-    const unsigned lane = static_cast<unsigned>(__builtin_ctz(missing));
-    const auto& names = c.frame->function->text->registers;
-    give_up_at(c, i, lane, "register %s was never written", number < names.size() ? names[number].name.c_str() : "of an address");
+    if (missing) undefined_register(c, i, static_cast<unsigned>(__builtin_ctz(missing)), number);
   };
   uint32_t m = lanes;
   if (i.guarded) {
@@ -240,11 +246,15 @@ void Machine::check_defined(Warp& w, const Context& c, const Ins& i, uint32_t la
     m &= i.guard_negated ? ~p : p;
   }
   (void)w;
-  uint32_t passed = m;
+  uint32_t passed = m, some = 0;
   for (int k = i.results; k < i.operands; k++) {
-    if (i.passes_undefined && i.o[k].number != kNoRegister) passed &= defined[i.o[k].number];
+    if (i.passes_some && i.o[k].number != kNoRegister) some |= defined[i.o[k].number];
+    else if (i.passes_some) some = kFullMask;
+    else if (i.checks_sources && k > i.results) continue;
+    else if (i.passes_undefined && i.o[k].number != kNoRegister) passed &= defined[i.o[k].number];
     else undefined(i.o[k].number, m);
   }
+  if (i.passes_some) passed &= some;
   for (int k = 0; k < i.results; k++) {
     uint32_t& d = defined[i.o[k].number];
     d = (d & ~m) | passed;

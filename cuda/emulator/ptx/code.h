@@ -30,6 +30,9 @@ using Meet = void (*)(Meeting&);
 enum Base : uint8_t { kRegisters, kConstants, kSpecial, kLaunch, kBases };
 constexpr uint32_t kNoRegister = ~0u;
 
+// What is reserved of the shared memory of every block, bytes; zeroes at its start
+constexpr size_t kReservedShared = 288;
+
 struct Operand {
   uint32_t offset = 0;           // bytes from the base
   uint32_t number = kNoRegister;  // of the register
@@ -50,7 +53,9 @@ struct Ins {
   uint8_t results = 0, operands = 0;
   Flow flow = Flow::kNext;
   bool guarded = false, guard_negated = false;
-  bool passes_undefined = false;  // copies values that may never have been written
+  bool passes_undefined = false;  // its results are undefined where its sources are
+  bool passes_some = false;       // they are where all of its sources are: nvcc packs halves that were never written and cuts them off
+  bool checks_sources = false;    // but for the first one, it looks itself whether they are defined
   bool aligned = false;           // all lanes of the warp at the same instruction
   uint8_t mask = 0;               // kMeet: which operand is the mask of lanes; 0 = all lanes
   uint8_t detail[6] = {};         // as the operation likes

@@ -237,6 +237,7 @@ void make_cvt(Decoder& d) {
   d.wide_source(d.arg(1), from);
   const bool plain = to.integer() && from.integer() && !d.out.detail[2];
   const Type d_type = to, s_type = from;
+  d.out.passes_undefined = plain;
   if (!plain || d.width(0) != to.bits || d.width(1) != from.bits) return;
   d.out.run = by_any(d, d_type, [&]<class D>(D) -> Run {
     return by_any(d, s_type, []<class S>(S) -> Run {

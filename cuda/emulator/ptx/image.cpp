@@ -16,14 +16,14 @@ char* place_of(const Image& image, const std::string& symbol, unsigned line) {
   throw Refused(line, "'" + symbol + "' is not known");
 }
 
-// What is reserved of the shared memory of every block: cooperative groups of more than one warp meet there.
+// Cooperative groups of more than one warp meet there.
 const Variable& reserved_shared() {
   static const Variable variable = [] {
     Variable v;
     v.name = "%reserved_smem_offset_1";
     v.space = Space::kShared;
     v.align = 16;
-    v.bytes = 288;
+    v.bytes = kReservedShared;
     return v;
   }();
   return variable;
@@ -47,7 +47,7 @@ void initialise_globals(Image& image) {
   for (const Global& g : image.globals) {
     const Variable& v = *g.variable;
     std::memset(g.address, 0, v.bytes);
-    std::memcpy(g.address, v.initial.data(), v.initial.size());
+    std::copy(v.initial.begin(), v.initial.end(), g.address);
     for (const Relocation& r : v.relocations) {
       const uint64_t value = reinterpret_cast<uint64_t>(place_of(image, r.symbol, v.line)) + static_cast<uint64_t>(r.addend);
       std::memcpy(g.address + r.offset, &value, std::min<size_t>(r.bytes, 8));

@@ -79,6 +79,7 @@ void make_pair(Decoder& d, auto op) {
 }
 
 void make_arithmetic(Decoder& d, auto op, size_t sources = 2) {
+  d.out.passes_undefined = true;
   using Op = decltype(op);
   const Type t = d.type();
   if constexpr (requires { Op::apply(1, 1); }) d.out.run = by_integer(d, t, []<class T>(T) -> Run { return &binary<Op, T>; });

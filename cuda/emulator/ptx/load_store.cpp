@@ -9,6 +9,7 @@ namespace emu::ptx {
 namespace {
 
 // detail: [0] the state space, [1] elements of the vector, [2] which of them have a register
+// In the check build, local memory that was never written may be copied, as registers may: nvcc -G copies objects without members.
 template <class T, class R>
 void load(Context& c, const Ins& i, uint32_t lanes) {
   const unsigned n = i.detail[1];
@@ -18,12 +19,17 @@ void load(Context& c, const Ins& i, uint32_t lanes) {
   R* d[8];
   for (unsigned k = 0, at = 0; k < n; k++) d[k] = i.detail[2] >> k & 1 ? values<R>(c, i.o[at++]) : nullptr;
   each_lane(lanes, [&](unsigned l) {
-    const char* p = reach(c, i, l, space, address[l], n * sizeof(T), Access::kRead);
+    const bool local = kCheck && is_local(c, space, address[l]);
+    Space found = space;
+    const char* p = local ? locate(c, i, l, found, address[l], n * sizeof(T), Access::kRead)
+                          : reach(c, i, l, space, address[l], n * sizeof(T), Access::kRead);
     for (unsigned k = 0; k < n; k++) {
       T v;
       std::memcpy(&v, p + k * sizeof(T), sizeof v);
       if (d[k]) d[k][l] = static_cast<R>(v);
     }
+    if (local && !was_written(c, p, n * sizeof(T)))
+      for (unsigned k = 0; k < i.results; k++) c.frame->defined[i.o[k].number] &= ~(1u << l);
   });
 }
 
@@ -35,14 +41,25 @@ void store(Context& c, const Ins& i, uint32_t lanes) {
   addresses_of(c, i, i.o[0], address);
   const R* s[8];
   for (unsigned k = 0; k < n; k++) s[k] = values<R>(c, i.o[1 + k]);
+  uint32_t visible = 0;  // of the lanes, whose stores others can see
   each_lane(lanes, [&](unsigned l) {
     char* p = reach(c, i, l, space, address[l], n * sizeof(T), Access::kWrite);
     for (unsigned k = 0; k < n; k++) {
       const T v = static_cast<T>(s[k][l]);
       std::memcpy(p + k * sizeof(T), &v, sizeof v);
     }
+    if constexpr (kCheck) {
+      const bool local = is_local(c, space, address[l]);
+      visible |= static_cast<uint32_t>(!local) << l;
+      for (unsigned k = 0; k < n; k++) {
+        const uint32_t number = i.o[1 + k].number;
+        if (number == kNoRegister || (c.frame->defined[number] >> l & 1)) continue;
+        if (!local) undefined_register(c, i, l, number);
+        forget_written(c, p + k * sizeof(T), sizeof(T));
+      }
+    }
   });
-  c.warp->fenced &= ~lanes;
+  c.warp->fenced &= ~visible;
 }
 
 // By the type in memory and the width of the registers
@@ -134,6 +151,7 @@ void make_st(Decoder& d) {
   for (unsigned k = 0; k < shape.elements; k++) bits = std::max(bits, d.width(1 + k));
   d.widen_constants(1, shape.elements, bits);
   if (bits == 8) bits = 16, d.widen_constants(1, shape.elements, 16);
+  d.out.checks_sources = true;
   d.out.detail[1] = static_cast<uint8_t>(shape.elements);
   d.out.run = by_widths<Store>(d, shape.type, bits);
 }

@@ -48,7 +48,7 @@ struct Warp {
 };
 
 struct BlockBarrier {
-  uint32_t waiting[kMaxWarps];
+  uint32_t waiting[kMaxWarps], met[kMaxWarps];  // lanes; met: also those that have gone on (bar.arrive)
   unsigned arrived, needed;  // threads; needed 0 = all
   unsigned votes;
   const Ins* at;
@@ -138,6 +138,7 @@ class Machine {
     bool constant;
   } known[4];
   unsigned next_known = 0;
+  char* reserved = nullptr;       // of shared memory, if the kernel looks at it: not checked, threads wait for each other by its values
   char* written_local = nullptr;  // check build: of every byte of local memory, whether it was written
 
  private:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory.h"
 
+#include <cstring>
+
 #include "decoder.h"
 #include "module.h"
 
@@ -67,14 +69,11 @@ char* local(const Context& c, const Ins& i, unsigned lane, uint64_t offset, size
   return c.machine->local_of(*c.warp, lane) + offset;
 }
 
+char* written_flags(const Context& c, const char* p) { return c.machine->written_local + (p - c.machine->local_start()); }
+
 void check_local(const Context& c, const Ins& i, unsigned lane, const char* p, size_t n, Access kind) {
-  char* written = c.machine->written_local + (p - c.machine->local_start());
-  if (kind == Access::kWrite) {
-    std::memset(written, 1, n);
-    return;
-  }
-  for (size_t k = 0; k < n; k++)
-    if (!written[k]) give_up_at(c, i, lane, "read of local memory that was never written");
+  if (kind == Access::kWrite) std::memset(written_flags(c, p), 1, n);
+  else if (!was_written(c, p, n)) give_up_at(c, i, lane, "read of local memory that was never written");
 }
 
 }  // namespace
@@ -86,6 +85,13 @@ Space space_of_generic(const Context& c, uint64_t address) {
   if (static_cast<size_t>(p - m.local_start()) < kMaxThreads * kLocalBytes) return Space::kLocal;
   return Space::kGlobal;
 }
+
+bool is_local(const Context& c, Space space, uint64_t address) {
+  return space == Space::kLocal || (space == Space::kGeneric && space_of_generic(c, address) == Space::kLocal);
+}
+
+bool was_written(const Context& c, const char* local, size_t n) { return !std::memchr(written_flags(c, local), 0, n); }
+void forget_written(const Context& c, const char* local, size_t n) { std::memset(written_flags(c, local), 0, n); }
 
 bool in_constants(const Context& c, uint64_t address) { return constant(c, reinterpret_cast<const char*>(address)); }
 
@@ -110,6 +116,7 @@ char* reach(const Context& c, const Ins& i, unsigned lane, Space space, uint64_t
   char* p = locate(c, i, lane, space, address, n, kind);
   if constexpr (kCheck) {
     c.machine->speak_for(*c.warp, lane);
+    if (space == Space::kShared && static_cast<size_t>(p - c.machine->reserved) < kReservedShared) return p;
     if (space == Space::kLocal) check_local(c, i, lane, p, n, kind);
     else if (static_cast<size_t>(p - reinterpret_cast<char*>(c.machine->worker.job->arg_bytes)) >= sizeof c.machine->worker.job->arg_bytes)
       check::touch(p, n, kind, site_of(c, i));

@@ -14,6 +14,12 @@ char* reach(const Context& c, const Ins& i, unsigned lane, Space space, uint64_t
 // The same without telling the check build, for operations of the core that do so themselves.
 char* locate(const Context& c, const Ins& i, unsigned lane, Space& space, uint64_t address, size_t n, Access kind);
 
+// For the check build: is it local memory; was it written; it counts as not written; and the report of a register that was not.
+bool is_local(const Context& c, Space space, uint64_t address);
+bool was_written(const Context& c, const char* local, size_t n);
+void forget_written(const Context& c, const char* local, size_t n);
+[[noreturn]] void undefined_register(const Context& c, const Ins& i, unsigned lane, uint32_t number);
+
 // The addresses of an operand that Decoder::address() made, with the distance
 void addresses_of(const Context& c, const Ins& i, const Operand& o, uint64_t (&address)[kWarpSize]);
 

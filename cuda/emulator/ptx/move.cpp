@@ -68,6 +68,7 @@ void make_packed(Decoder& d, Type t) {
   const Type part{Kind::kBits, static_cast<uint8_t>(width / static_cast<int>(parts.size())), 1};
   d.out.detail[0] = static_cast<uint8_t>(parts.size());
   d.out.run = out ? &unpack : &pack;
+  d.out.passes_some = !out;
   d.done(2);
   if (!out) d.result(d.arg(0), width);
   for (size_t k = 0; k < parts.size(); k++) {
@@ -180,6 +181,7 @@ void make_prmt(Decoder& d) {
   if (!d.take("b32")) d.unknown();
   d.out.detail[0] = static_cast<uint8_t>(d.take_one({"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"}) + 1);
   d.out.run = &prmt;
+  d.out.passes_some = true;
   same_type(d, kU32, 3);
 }
 

@@ -44,11 +44,26 @@ TEST(ptx_meetings) {
 TEST(ptx_check_build) {
   if (!emu::is_check_build()) return;
   const char* const shared = ".shared .align 4 .b8 few[256];\n";
-  expect_finding("  add.u32 %r0, %r1, 1;", 719, {"register %r1 was never written", "lane 0"});
-  expect_finding("  setp.lt.u32 %p0, %t, 40; @%p0 mov.u32 %r1, 3; mov.u32 %r2, %r1; add.u32 %r0, %r2, 1;", 719,
+  expect_finding("  setp.eq.u32 %p0, %r1, 1;", 719, {"register %r1 was never written", "lane 0"});
+  expect_finding("  add.u32 %r0, %r1, 1; setp.eq.u32 %p0, %r0, 1;", 719, {"register %r0 was never written"});
+  expect_finding("  add.u32 %r0, %r1, 1; st.global.u32 [%out], %r0;", 719, {"register %r0 was never written"});
+  expect_finding("  setp.lt.u32 %p0, %t, 40; @%p0 mov.u32 %r1, 3; mov.u32 %r2, %r1; setp.eq.u32 %p1, %r2, 1;", 719,
                  {"register %r2 was never written", "thread (40,0,0)"});
   expect_finding("  ld.shared.u32 %r0, [few];", 719, {"few+0, which was never written"}, shared);
-  expect_finding("  .local .align 4 .b8 own[8]; ld.local.u32 %r0, [own+4];", 719, {"local memory that was never written"});
+  expect_finding("  .local .align 4 .b8 own[8]; ld.local.u32 %r0, [own+4]; setp.eq.u32 %p0, %r0, 1;", 719,
+                 {"register %r0 was never written"});
+  // What nvcc does with values that were never written: it packs them and cuts them off, and copies them.
+  expect_finding("  mov.b32 %r1, {%h1, %h2}; setp.eq.u32 %p0, %r1, 1;", 719, {"register %r1 was never written"});
+  expect_finding("  mov.u16 %h2, 5; mov.b32 %r1, {%h1, %h2}; shr.u32 %r1, %r1, 16; st.global.u32 [%out], %r1;", 0, {""});
+  expect_finding("  .local .align 4 .b8 own[8]; st.local.u32 [own], %r1; ld.local.v2.u32 {%r2, %r3}, [own]; st.local.u32 [own+4], %r2;", 0,
+                 {""});
+  expect_finding("  .local .align 4 .b8 own[8]; st.local.u32 [own], %r1; st.global.u32 [%out], %t; ld.local.u32 %r2, [own]; "
+                 "st.global.u32 [%out], %r2;", 719, {"register %r2 was never written"});
+  // The second warp waits for the first one, which does not wait.
+  const std::string hands_over = "  mov.u32 %r0, few; shl.b32 %r1, %t, 2; and.b32 %r1, %r1, 127; add.u32 %r0, %r0, %r1; "
+                                 "setp.lt.u32 %p0, %t, 32; @%p0 st.shared.u32 [%r0], %t; ";
+  expect_finding(hands_over + "@%p0 bar.arrive 1, 64; @!%p0 bar.sync 1, 64; @!%p0 ld.shared.u32 %r2, [%r0];", 0, {""}, shared);
+  expect_finding(hands_over + "@!%p0 ld.shared.u32 %r2, [%r0];", 719, {"race"}, shared);
   // A race between warps, and none with a barrier between
   const std::string write = "  mov.u32 %r0, few; shl.b32 %r1, %t, 2; add.u32 %r0, %r0, %r1; st.shared.u32 [%r0], %t; ";
   const std::string read = " mov.u32 %r3, few; xor.b32 %r1, %r1, 128; add.u32 %r3, %r3, %r1; ld.shared.u32 %r2, [%r3];";
