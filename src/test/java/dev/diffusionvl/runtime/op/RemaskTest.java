@@ -59,10 +59,10 @@ class RemaskTest extends OpTest {
         decide(table, token, probability, 0);
         int[][] next = oracle.pass(carried, token, probability, drafts);
         assertState(what + ", pass " + pass, table, 0, oracle);
+        int[] state = table.buffer().getInts(stream);
         for (int d = 0; d < drafts; d++) {
           int draft = d + 1;
-          int[] got = IntStream.range(0, rows).map(i -> table.buffer().getInts(stream)[table.finishedIdsAt(0) + (1 + draft) * rows + i])
-              .toArray();
+          int[] got = IntStream.range(0, rows).map(i -> state[table.finishedIdsAt(0) + (1 + draft) * rows + i]).toArray();
           assertArrayEquals(next[d], got, what + ": draft " + draft + " after pass " + pass);
         }
         carried = Stream.concat(Stream.of(oracle.ids.clone()), Arrays.stream(next).limit(oracle.openDrafts)).toArray(int[][]::new);
