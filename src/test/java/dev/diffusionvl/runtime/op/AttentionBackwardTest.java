@@ -63,7 +63,7 @@ class AttentionBackwardTest extends OpTest {
     check(training(3, 4, 4), 4, 2, 80, 3);
     check(training(3, 8, 1), 14, 2, 72, 0);
     check(both(training(2, 4, 1), training(3, 4, 2)), 2, 1, 72, 0);
-    if (!SMALL) {
+    if (!few()) {
       check(training(5, 8, 3), 16, 2, 128, 1);
       check(training(12, 8, 7), 7, 1, 80, 0);
     }
@@ -71,7 +71,7 @@ class AttentionBackwardTest extends OpTest {
 
   @Test
   void manyBlocks() {
-    check(training(SMALL ? 66 : 70, SMALL ? 1 : 2, 1), 2, 1, 72, 0);
+    check(training(few() ? 66 : 70, few() ? 1 : 2, 1), 2, 1, 72, 0);
   }
 
   /** More than a block of the bf16 kernel tests at once: the last one sees the slots of all. */
@@ -87,13 +87,13 @@ class AttentionBackwardTest extends OpTest {
   void causal() {
     check(List.of(new Segment(0, 19, 2, 0, 2, Segments.Own.CAUSAL)), 3, 1, 80, 4);
     check(List.of(new Segment(0, 1, 0, 0, 0, Segments.Own.CAUSAL), new Segment(1, 17, 1, 0, 1, Segments.Own.CAUSAL)), 2, 2, 72, 0);
-    check(List.of(new Segment(0, SMALL ? 75 : 201, 0, 0, 0, Segments.Own.CAUSAL)), 2, 1, 128, 0);
+    check(List.of(new Segment(0, few() ? 75 : 201, 0, 0, 0, Segments.Own.CAUSAL)), 2, 1, 128, 0);
   }
 
   @Test
   void windowsOfAnImage() {
     check(windows(16, 3, 20, 1), 2, 2, 80, 0);
-    if (!SMALL) {
+    if (!few()) {
       check(windows(64, 65, 100, 7), 1, 1, 72, 0);
     }
   }

@@ -71,7 +71,7 @@ class AttentionInvarianceTest extends OpTest {
     variants(form, 2, 1, 8, form.dim(80));
     if (form.split()) {
       variants(form, 16, 2, 5, 128); // three tiles
-      if (!SMALL) {
+      if (!few()) {
         variants(form, 16, 2, 8, form.dim(80));
       }
     }
@@ -115,11 +115,11 @@ class AttentionInvarianceTest extends OpTest {
   void causalRowsAreAsIfAlone(Form form) {
     causalRows(form, 7, 1, 50, 30); // tiles of two rows and a part of one, and a tile of keys that begins
     if (form.split()) {
-      causalRows(form, 32, 32, 250, SMALL ? 12 : 20); // 4 ranges: behind 256 keys they have two tiles
-      causalRows(form, 64, 4, 1017, SMALL ? 12 : 20); // a fifth range behind 1024 keys
+      causalRows(form, 32, 32, 250, few() ? 12 : 20); // 4 ranges: behind 256 keys they have two tiles
+      causalRows(form, 64, 4, 1017, few() ? 12 : 20); // a fifth range behind 1024 keys
       causalRows(form, 16, 2, 50, 40); // two tiles of rows share a block
     }
-    if (!SMALL) {
+    if (!few()) {
       causalRows(form, 3, 1, 0, 140);
     }
   }
@@ -128,7 +128,7 @@ class AttentionInvarianceTest extends OpTest {
     AttentionPass pass = new AttentionPass(this, form, heads, kvHeads, form.dim(80), context + count, count);
     float[] together = pass.run(form, new Part(count, context, 0, context, CAUSAL));
     String what = form + ", " + heads + "/" + kvHeads + " heads, context " + context + ", seed " + seed;
-    for (int row = 0; row < count; row += SMALL ? 3 : Math.max(1, count / 15)) {
+    for (int row = 0; row < count; row += few() ? 3 : Math.max(1, count / 15)) {
       float[] query = rows(pass.q, pass, row, row + 1);
       int at = context + row;
       float[] alone = pass.runFrom(form, query, new Part(1, at, 0, at, CAUSAL));

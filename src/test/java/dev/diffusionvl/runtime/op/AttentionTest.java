@@ -48,7 +48,7 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource(names = "BF16")
   void aWholeImage(Form form) {
-    int patches = SMALL ? 130 : 1296;
+    int patches = few() ? 130 : 1296;
     check(this, form, 1, 1, 80, patches, new Part(patches, 0, 0, patches, NONE));
   }
 
@@ -56,7 +56,7 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @MethodSource(AttentionPass.FORMS)
   void everyLengthOfTheList(Form form) {
-    for (int length : SMALL ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193,
+    for (int length : few() ? new int[] {15, 16, 17, 63, 64, 65, 193, 2049} : new int[] {15, 16, 17, 48, 49, 63, 64, 65, 127, 128, 191, 193,
         1000,
         2048, 2049, 2500}) {
       check(this, form, 1, 1, form.dim(72), length + 3, new Part(1, 2, 3, length + 3, NONE));
@@ -85,7 +85,7 @@ class AttentionTest extends OpTest {
       check(this, form, 3, 1, dim, 120, new Part(5, 60, 0, 60, CAUSAL), new Part(5, 65, 0, 60, CAUSAL), new Part(5, 70, 0, 60, CAUSAL));
       check(this, form, 2, 1, dim, 150, new Part(9, 33, 10, 30, CAUSAL), new Part(4, 140, 50, 130, CAUSAL), new Part(8, 42, 10, 42, SELF));
     }
-    int rows = SMALL ? 70 : 300;
+    int rows = few() ? 70 : 300;
     check(this, form, 4, 1, form.dim(72), rows + 40, new Part(rows, 40, 3, 40, CAUSAL));
   }
 
@@ -93,7 +93,7 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource(names = {"BF16_SPLIT", "BF16_FP8_SPLIT"})
   void causalRowsAtTheEdgeOfARange(Form form) {
-    for (int context : SMALL ? new int[] {250} : new int[] {250, 256, 505}) {
+    for (int context : few() ? new int[] {250} : new int[] {250, 256, 505}) {
       check(this, form, 32, 32, form.dim(72), context + 12, new Part(12, context, 0, context, CAUSAL));
     }
   }
@@ -102,7 +102,7 @@ class AttentionTest extends OpTest {
   @ParameterizedTest
   @EnumSource(names = {"BF16_SPLIT", "F16_SPLIT"})
   void longLists(Form form) {
-    for (int length : SMALL ? new int[] {1030} : new int[] {1024, 1025, 1300, 2049, 7937, 8192, 8300}) {
+    for (int length : few() ? new int[] {1030} : new int[] {1024, 1025, 1300, 2049, 7937, 8192, 8300}) {
       check(this, form, 64, 4, 72, length, new Part(length > 8192 ? 3 : 1, 0, 0, length, NONE)); // three tiles, of which two share a block
     }
     check(this, form, 64, 4, 128, 1060, new Part(12, 1020, 0, 1020, CAUSAL), new Part(3, 1050, 0, 1040, SELF));
@@ -133,7 +133,7 @@ class AttentionTest extends OpTest {
   @MethodSource(AttentionPass.FORMS)
   void noisyAndCleanRows(Form form) {
     int block = 2;
-    int blocks = SMALL ? 9 : 70;
+    int blocks = few() ? 9 : 70;
     int half = block * blocks;
     AttentionPass pass = new AttentionPass(this, form, 2, 1, form.dim(72), 2 * half, 2 * half);
     Part[] parts = new Part[2 * blocks];

@@ -100,10 +100,10 @@ class ChoiceTest extends OpTest {
   @Test
   void sampleAmongLegalTokens() {
     for (DType dtype : FLOATS) {
-      for (int vocab : SMALL ? new int[] {33, 601} : new int[] {1, 33, 256, 3001}) {
-        for (int topK : SMALL ? new int[] {0, 10} : new int[] {0, 1, 10}) {
+      for (int vocab : few() ? new int[] {33, 601} : new int[] {1, 33, 256, 3001}) {
+        for (int topK : few() ? new int[] {0, 10} : new int[] {0, 1, 10}) {
           for (float topP : new float[] {1f, 0.6f}) {
-            for (int each : SMALL ? new int[] {2} : new int[] {2, 1 << 20}) {
+            for (int each : few() ? new int[] {2} : new int[] {2, 1 << 20}) {
               checkSample(dtype, normal(dtype, 4 * vocab, 3), 4, -1, 0.7f, topK, topP, randomLegal(4, vocab, each));
             }
           }
@@ -115,10 +115,10 @@ class ChoiceTest extends OpTest {
   @Test
   void sampleWithGivenUniforms() {
     for (DType dtype : MOST) {
-      for (int vocab : SMALL ? new int[] {1, 5, 601} : new int[] {1, 5, 256, 1024, 3001}) {
-        for (float temperature : SMALL ? new float[] {1f, 0.7f} : new float[] {1f, 0.7f, 2.5f}) {
-          for (int topK : SMALL ? new int[] {0, 10} : new int[] {0, 1, 10, 5000}) {
-            for (float topP : SMALL ? new float[] {1f, 0.6f} : new float[] {1f, 0.9f, 0.3f}) {
+      for (int vocab : few() ? new int[] {1, 5, 601} : new int[] {1, 5, 256, 1024, 3001}) {
+        for (float temperature : few() ? new float[] {1f, 0.7f} : new float[] {1f, 0.7f, 2.5f}) {
+          for (int topK : few() ? new int[] {0, 10} : new int[] {0, 1, 10, 5000}) {
+            for (float topP : few() ? new float[] {1f, 0.6f} : new float[] {1f, 0.9f, 0.3f}) {
               checkSample(dtype, normal(dtype, 4 * vocab, 3), 4, vocab > 4 ? 3 : -1, temperature, topK, topP);
             }
           }
@@ -186,7 +186,7 @@ class ChoiceTest extends OpTest {
 
   @Test
   void theCounterGeneratorIsUniformAndRepeatable() {
-    int rows = SMALL ? 32 : 512;
+    int rows = few() ? 32 : 512;
     int vocab = 4;
     float[] logits = new float[rows * vocab];
     DeviceBuffer buffer = buffer(DType.F32, logits);

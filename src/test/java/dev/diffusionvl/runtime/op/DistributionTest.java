@@ -45,7 +45,7 @@ class DistributionTest extends OpTest {
       "300, 0, 0.5, 151", "300, 1, 0.5, 151"})
   void equalLogitsAreKeptFromTheLowestId(int vocab, int topK, float topP, int kept) {
     for (DType dtype : MOST) {
-      int each = SMALL ? Math.max(1, kept / 10) : 1; // every so-manieth id
+      int each = few() ? Math.max(1, kept / 10) : 1; // every so-manieth id
       double[] uniforms = IntStream.range(0, kept).filter(i -> i % each == 0 || i == kept - 1).mapToDouble(i -> grid(kept)[i]).toArray();
       int[] tokens = draw(dtype, new float[vocab], uniforms, -1, 1f, topK, topP);
       for (int i = 0; i < tokens.length; i++) {
@@ -69,7 +69,7 @@ class DistributionTest extends OpTest {
     logits[0] = Float.NEGATIVE_INFINITY;
     logits[299] = Float.NEGATIVE_INFINITY;
     logits[150] = 9; // by far the likeliest, and excluded
-    double[] uniforms = grid(SMALL ? 8 : 64);
+    double[] uniforms = grid(few() ? 8 : 64);
     uniforms[0] = 0;
     uniforms[uniforms.length - 1] = Math.nextDown(1.0);
     for (DType dtype : MOST) {
@@ -84,7 +84,7 @@ class DistributionTest extends OpTest {
   @ParameterizedTest
   @CsvSource({"BF16, 0.7, 0, 1", "BF16, 1, 9, 1", "F32, 1.3, 0, 0.8", "F32, 1, 20, 0.6"})
   void frequenciesFollowTheDistribution(DType dtype, float temperature, int topK, float topP) {
-    int draws = SMALL ? 60 : 300;
+    int draws = few() ? 60 : 300;
     float[] logits = normal(dtype, 37, 1.5);
     double[] expected = SamplingOracle.distribution(logits, 5, temperature, topK, topP);
     int[] counts = new int[logits.length];

@@ -37,6 +37,14 @@ abstract class OpTest {
   static final boolean F16_WHOLE = Boolean.getBoolean("test.f16");
 
   /**
+   * Whether a test takes few sizes or draws now: on the check build, and on PTX, which is interpreted; not on PTX in the nightly run. Not
+   * a constant, because {@code PtxTest} runs these tests in a JVM that runs them on host modules, too.
+   */
+  static boolean few() {
+    return SMALL || !F16_WHOLE && System.getProperty("dvl.emulated.kernels", "").equals("ptx");
+  }
+
+  /**
    * What inference runs in. The instances for f16 are those for bf16 with other conversions, so the check build looks at them in the
    * nightly run and in cuda/prove alone.
    */

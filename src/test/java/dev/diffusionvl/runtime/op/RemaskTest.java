@@ -20,7 +20,7 @@ class RemaskTest extends OpTest {
 
   @Test
   void blocksByTheBook() {
-    for (int rows : SMALL ? new int[] {1, 8, 257} : new int[] {1, 3, 8, 16, 64, 257, 700}) {
+    for (int rows : few() ? new int[] {1, 8, 257} : new int[] {1, 3, 8, 16, 64, 257, 700}) {
       for (int each : new int[] {1, 2, 7, 1000}) {
         if (rows > 64 && each < 7) {
           continue; // many passes of many rows: nothing new, and slow

@@ -34,7 +34,7 @@ class SampleDrawsTest extends OpTest {
   @Test
   void frequenciesFollowTheSoftmax() {
     float[] row = {0f, -50f, 1f, 0.5f, -1f, 2f, -60f};
-    int rows = SMALL ? 80 : 800;
+    int rows = few() ? 80 : 800;
     for (float temperature : new float[] {1f, 0.5f, 3f}) {
       double[] weight = new double[row.length];
       for (int i = 0; i < row.length; i++) {
@@ -63,7 +63,7 @@ class SampleDrawsTest extends OpTest {
 
   @Test
   void rowsAreIndependentOfEachOther() {
-    int rows = SMALL ? 300 : 3000;
+    int rows = few() ? 300 : 3000;
     int[] tokens = draw(new float[rows * 2], rows, -1, 1f, 0, 1f, false, 5).tokens();
     int equal = 0;
     for (int r = 1; r < rows; r++) {
@@ -82,7 +82,7 @@ class SampleDrawsTest extends OpTest {
   @Test
   void theExcludedIdIsNeverDrawnButCountsInTheOriginalConfidence() {
     float[] row = {1f, 30f, 1f};
-    int rows = SMALL ? 20 : 200;
+    int rows = few() ? 20 : 200;
     Draws filtered = draw(repeated(row, rows), rows, 1, 1f, 0, 1f, false, 2);
     Draws original = draw(repeated(row, rows), rows, 1, 1f, 0, 1f, true, 2);
     for (int r = 0; r < rows; r++) {

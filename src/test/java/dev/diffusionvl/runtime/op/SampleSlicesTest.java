@@ -39,7 +39,7 @@ class SampleSlicesTest extends OpTest {
   /** A row alone has several blocks, each of many rows has one: the same tokens and probabilities, to the bit. */
   @Test
   void howManyBlocksShareARowChangesNoBit() {
-    int many = SMALL ? 33 : 130; // more than half of the blocks of a launch, so that rows have one block
+    int many = few() ? 33 : 130; // more than half of the blocks of a launch, so that rows have one block
     double[] uniforms = random.doubles(many).toArray();
     float[] row = normal(DType.F32, VOCAB, 3);
     float[] rows = new float[many * VOCAB];
@@ -48,7 +48,7 @@ class SampleSlicesTest extends OpTest {
     }
     Sample.Rule rule = new Sample.Rule(0.8f, 40, 0.9f, 7, 0, true);
     Draws together = draw(DType.F32, rows, many, rule, true, uniforms);
-    for (int r = 0; r < many; r += SMALL ? 32 : 43) {
+    for (int r = 0; r < many; r += few() ? 32 : 43) {
       Draws alone = draw(DType.F32, row, 1, rule, true, new double[] {uniforms[r]});
       assertEquals(together.tokens[r], alone.tokens[0], "row " + r + ", seed " + seed);
       assertArrayEquals(new float[] {together.probabilities[r]}, alone.probabilities, "row " + r + ", seed " + seed);
@@ -59,7 +59,7 @@ class SampleSlicesTest extends OpTest {
   @Test
   void crowdedBins() {
     for (double scale : new double[] {0.02, 1e-3}) {
-      for (DType dtype : SMALL ? new DType[] {DType.BF16} : MOST) {
+      for (DType dtype : few() ? new DType[] {DType.BF16} : MOST) {
         float[] logits = normal(dtype, VOCAB, scale);
         for (int i = 0; i < logits.length; i++) {
           logits[i] = (float) Math.abs(logits[i]) + 1; // in bf16: a handful of values
@@ -75,11 +75,11 @@ class SampleSlicesTest extends OpTest {
   /** Rows so long that a bin is looked for several pieces at a time: the border far from the maximum, near it, and in a crowded bin. */
   @Test
   void longRows() {
-    int vocab = SMALL ? 16400 : 33333;
-    for (DType dtype : SMALL ? new DType[] {DType.BF16} : FLOATS) {
+    int vocab = few() ? 16400 : 33333;
+    for (DType dtype : few() ? new DType[] {DType.BF16} : FLOATS) {
       float[] logits = normal(dtype, vocab, 3);
       check(dtype, logits, 50, 0.9f);
-      if (!SMALL) {
+      if (!few()) {
         check(dtype, logits, 0, 0.999f);
         check(dtype, logits, vocab / 2, 1f);
         check(dtype, logits, 1, 1f);
@@ -101,8 +101,8 @@ class SampleSlicesTest extends OpTest {
   }
 
   private void check(DType dtype, float[] logits, int topK, float topP) {
-    double[] u = SMALL ? new double[] {0.3, Math.nextDown(1.0)} : new double[] {0, 0.3, random.nextDouble(), Math.nextDown(1.0)};
-    for (float temperature : SMALL ? new float[] {0.7f} : new float[] {1f, 0.7f}) {
+    double[] u = few() ? new double[] {0.3, Math.nextDown(1.0)} : new double[] {0, 0.3, random.nextDouble(), Math.nextDown(1.0)};
+    for (float temperature : few() ? new float[] {0.7f} : new float[] {1f, 0.7f}) {
       double[] distribution = SamplingOracle.distribution(logits, -1, temperature, topK, topP);
       for (double uniform : u) {
         Draws drawn = draw(dtype, logits, 1, new Sample.Rule(temperature, topK, topP, -1, 0, true), false, new double[] {uniform});
