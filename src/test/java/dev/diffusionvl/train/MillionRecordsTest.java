@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedWriter;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
@@ -54,9 +56,10 @@ class MillionRecordsTest {
 
     public static void main(String[] args) {
       RowEncoder encoder = TrainingFolder.encoder(RowEncoder.Options.of(TrainingFolder.CONFIG, Path.of(".")));
-      long start = System.nanoTime();
+      ThreadMXBean threads = ManagementFactory.getThreadMXBean(); // time of the core: other tests run beside this one
+      long start = threads.getCurrentThreadCpuTime();
       try (ConversationData data = ConversationData.open(Path.of(args[0]), encoder)) {
-        long millis = (System.nanoTime() - start) / 1_000_000;
+        long millis = (threads.getCurrentThreadCpuTime() - start) / 1_000_000;
         require(data.size() == RECORDS);
         require(data.record(RECORDS - 1).id().equals("sample-" + (RECORDS - 1)));
         // the images do not exist: seven of eight records are bad, and whole groups of eight
