@@ -5,8 +5,8 @@
 namespace emu::ptx {
 namespace {
 
-OPERATION2(Add, a + b)
-OPERATION2(Subtract, a - b)
+OPERATION2(Add, Unsigned<T>(a) + Unsigned<T>(b))
+OPERATION2(Subtract, Unsigned<T>(a) - Unsigned<T>(b))
 OPERATION2(Min, a < b ? a : b)
 OPERATION2(Max, a > b ? a : b)
 OPERATION2(MinRelu, a < 0 || b < 0 ? T(0) : a < b ? a : b)
