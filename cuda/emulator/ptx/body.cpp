@@ -74,6 +74,7 @@ void Reader::registers() {
   if (type.kind == Kind::kNone) t_.refuse("registers without a type");
   if (vector > 1) t_.refuse("vector registers are not supported");
   const auto add = [&](std::string name) {
+    if (function_->registers.size() == 1'000'000) t_.refuse("too many registers");
     declare(name, {true, static_cast<uint32_t>(function_->registers.size())});
     function_->registers.push_back({std::move(name), type});
   };

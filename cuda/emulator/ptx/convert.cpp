@@ -37,9 +37,10 @@ auto read(T v) {
   else return v;
 }
 
-template <class D>
+// A NaN from or to 64 bits becomes the number that has the highest bit alone, else 0.
+template <class D, class S>
 D saturated_integer(double x, uint8_t how) {
-  if (x != x) return 0;
+  if (x != x) return sizeof(S) == 8 || sizeof(D) == 8 ? static_cast<D>(uint64_t{1} << (8 * sizeof(D) - 1)) : D(0);
   x = to_integral(x, how);
   constexpr auto least = static_cast<double>(std::numeric_limits<D>::min());
   const double beyond = std::ldexp(1.0, std::numeric_limits<D>::digits);
@@ -69,7 +70,7 @@ D convert(S value, const Ins& i) {
   if constexpr (!kReal<D> && !kReal<S>) {
     return i.detail[2] ? clamp_integer<D>(v) : static_cast<D>(v);
   } else if constexpr (!kReal<D>) {
-    return saturated_integer<D>(v, how);
+    return saturated_integer<D, S>(v, how);
   } else {
     if constexpr (kReal<S>) {
       if (i.detail[4]) v = to_integral(v, how);

@@ -173,6 +173,9 @@ TEST(ptx_8_bit_floats) {
 
 TEST(ptx_conversions) {
   check_cases({
+      {"cvt.rzi.s64.f32 %x1, %f0;", 0x7fc00000, 1ull << 63},
+      {"cvt.rzi.u32.f64 %r1, %d0;", 0x7ff8000000000000, 0x80000000},
+      {"cvt.rzi.s32.f32 %r1, %f0;", 0x7fc00000, 0},
       {"cvt.rzi.s32.f32 %r1, %f0;", f32(-2.7f), static_cast<uint32_t>(-2)},
       {"cvt.rni.s32.f32 %r1, %f0;", f32(2.5f), 2},
       {"cvt.rpi.u32.f32 %r1, %f0;", f32(1e20f), 0xffffffff},

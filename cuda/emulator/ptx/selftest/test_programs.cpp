@@ -317,6 +317,7 @@ TEST(ptx_refused) {
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r0, %r1;")), "has 2 operands instead of 3");
   CHECK_CONTAINS(error(ptx_kernel("  bra nowhere;")), "there is no label nowhere");
   CHECK_CONTAINS(error(ptx_kernel("  { INSIDE: }\n  bra INSIDE;")), "there is no label INSIDE");
+  CHECK_CONTAINS(error(ptx_kernel("  .reg .b32 %a<600000>;\n  .reg .b32 %b<600000>;")), "too many registers");
   CHECK_CONTAINS(error(ptx_kernel("TWICE:\nTWICE:")), "label 'TWICE' is there twice");
   CHECK_CONTAINS(error(ptx_kernel(std::string(1000000, '{'))), "nested too deeply");
   CHECK_CONTAINS(error(ptx_kernel("  add.s32 %r1, " + std::string(1000000, '!') + "%r1;")), "nested too deeply");
