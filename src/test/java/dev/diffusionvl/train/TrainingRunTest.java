@@ -112,9 +112,9 @@ class TrainingRunTest {
     double[] last = new double[2];
     for (Optimizer optimizer : Optimizer.values()) {
       Path out = folder.resolve(optimizer.name());
-      run(data, out, DType.F32, false, options(40).withOptimizer(optimizer), Integer.MAX_VALUE);
+      run(data, out, DType.F32, false, options(24).withOptimizer(optimizer), Integer.MAX_VALUE);
       List<Double> losses = losses(out);
-      last[optimizer.ordinal()] = mean(losses.subList(30, 40));
+      last[optimizer.ordinal()] = mean(losses.subList(16, 24));
       assertTrue(last[optimizer.ordinal()] < 0.5 * mean(losses.subList(0, 5)), optimizer + ": " + losses);
     }
     assertEquals(last[0], last[1], 0.1 * last[0]);
