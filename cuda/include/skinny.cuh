@@ -5,8 +5,8 @@
 //         warp, 8 rows of x per instruction, so 8 rows waste nothing), both operands through a ring of cp.async stages in shared memory,
 //         16-byte pieces XOR-swizzled so that ldmatrix meets no bank twice. In which form w is stored is its type's affair
 //         (skinny_weights.cuh): the rest is the same.
-// Split   The units (tile, chunk) in one line, `span` of them per block ("stream-K"): all blocks read the same amount, whatever the shape.
-//         A tile of several blocks is added up by the last of them, in the order of k.
+// Split   The units (tile, chunk) in one line, in spans of equal length ("stream-K", skinny_split.cuh): whatever the shape, all blocks read
+//         the same amount. A tile of several spans is added up by the last block that comes to it, in the order of k.
 // Bits    What is added in which order depends on n, k and span alone, so a row of x gives the same bits in every M and beside any
 //         other rows. M > rows: the rest counts as zeros.
 // After   A finished tile passes through shared memory to an epilogue, one warp per row of x: epilogue(row, tile, columns, operands),
@@ -19,6 +19,7 @@
 #include "dvl.cuh"
 #include "grid.cuh"
 #include "rounding.cuh"
+#include "skinny_split.cuh"
 #include "skinny_weights.cuh"
 
 namespace dvl {
@@ -54,13 +55,6 @@ struct InputNorm {
 // What an epilogue asks for that needs sums only.
 struct Nothing {};
 
-// Where blocks that share a tile meet.
-struct SkinnySplit {
-  float* partials;    // [blocks][2][kTile * M]: the block's first and last tile
-  unsigned* arrived;  // [blocks], zeros
-  int span;
-};
-
 // 1 / root mean square of x's rows from the sums of squares of their groups; `scale` is ready after the next barrier.
 template <int M, class T>
 __device__ __forceinline__ void row_scales(const InputNorm<T>& norm, int rows, int k, float (&scale)[M]) {
@@ -82,9 +76,17 @@ struct SkinnyRing {
   static constexpr int kColumns = kStages * kStageBytes;  // f32 [8][kColumnsPitch] behind the ring
 };
 
-// Blocks that a multiprocessor with 228 KB has room for, registers included: two of a grid, and a first one of the next.
+// Blocks that a multiprocessor has room for, registers included. Of 228 KB: two of a grid, and a first one of the next. Of 164 KB or less
+// it is fewer, and a grid may have to share its units out anew.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1100
+constexpr bool kShares = false;
 template <int M>
 constexpr int kSkinnyResident = M <= 16 ? 3 : 2;
+#else
+constexpr bool kShares = true;
+template <int M>
+constexpr int kSkinnyResident = M <= 16 ? 2 : 1;
+#endif
 
 // A thread's pieces of the rows of x in one chunk.
 template <int M>
@@ -111,11 +113,11 @@ __device__ __forceinline__ void fetch_rows(const Product<T, W>& p, unsigned char
 // Asks the L2 cache for weights that the ring has no room for yet, two lines per thread: while the kernel before ends, or attention runs,
 // the memory has nothing else to do.
 template <bool Paired, class T, class W>
-__device__ __forceinline__ void prefetch_units(const Product<T, W>& p, int chunks, int begin, int end) {
+__device__ __forceinline__ void prefetch_units(const Product<T, W>& p, int chunks, const Walk& from) {
 #pragma unroll
   for (int line = int(threadIdx.x); line < 2 * kSkinnyThreads; line += kSkinnyThreads) {
-    const int unit = begin + line / W::kUnitLines;
-    if (unit < end) p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, line % W::kUnitLines);
+    const int ahead = line / W::kUnitLines, unit = from.tile * chunks + from.chunk + ahead;
+    if (ahead < from.left) p.w.template prefetch<Paired>(p.n, p.k, unit / chunks, unit % chunks, line % W::kUnitLines);
   }
 }
 
@@ -143,45 +145,6 @@ __device__ __forceinline__ void normalise_unit(const Product<T, W>& p, unsigned 
   });
 }
 
-// Adds up a tile that several blocks worked on. True in the block that has the whole sum; the others have handed theirs over. By all
-// threads of the block; `multiplies` is false in those that have no sums.
-template <int M, int AtOnce>
-__device__ __forceinline__ bool combine_tile(const SkinnySplit& split, int tile, int chunks, int begin, int end, float (&sum)[M / 8][4],
-                                             bool multiplies = true) {
-  const int tile_begin = tile * chunks, tile_end = tile_begin + chunks;
-  if (begin <= tile_begin && tile_end <= end) return true;
-  // A block's range may end in one shared tile and have begun in another.
-  const auto slot = [&](int block, int m) {
-    const int which = block * split.span < tile_begin ? 1 : 0;
-    return split.partials + (int64_t(block * 2 + which) * (M / 8) + m) * (kTile * 8) + threadIdx.x * 4;
-  };
-#pragma unroll
-  for (int m = 0; m < M / 8; m++)
-    if (multiplies) store<4>(slot(blockIdx.x, m), sum[m]);
-  const int first = tile_begin / split.span, last = (tile_end - 1) / split.span;
-  if (!last_block(split.arrived + first, unsigned(last - first + 1))) return false;
-  if (!multiplies) return true;
-  // Asked for together, so that they take one trip to the L2 cache, as far as registers go. Behind the first, they lie equally far apart.
-  constexpr int64_t kApart = int64_t(2) * M * kTile;
-  const auto load = [](const float* from) { return __ldcg(reinterpret_cast<const float4*>(from)); };
-#pragma unroll
-  for (int m = 0; m < M / 8; m++) {
-    float4 part[AtOnce], sums = load(slot(first, m));
-    const float* from = slot(first + 1, m);
-    for (int left = last - first; left > 0; left -= AtOnce, from += AtOnce * kApart) {
-#pragma unroll
-      for (int i = 0; i < AtOnce; i++)
-        if (i < left) part[i] = load(from + i * kApart);
-#pragma unroll
-      for (int i = 0; i < AtOnce; i++)
-        if (i < left) sums.x += part[i].x, sums.y += part[i].y, sums.z += part[i].z, sums.w += part[i].w;
-    }
-    // -0 becomes 0, as in a sum that begins with 0; here, because nothing should wait for the first part alone.
-    sum[m][0] = sums.x + 0.f, sum[m][1] = sums.y + 0.f, sum[m][2] = sums.z + 0.f, sum[m][3] = sums.w + 0.f;
-  }
-  return true;
-}
-
 // Hands the sums to the epilogue, 8 rows of x at a time.
 template <int M, class Epilogue>
 __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float* columns, int rows, int tile, const Epilogue& epilogue,
@@ -205,43 +168,42 @@ __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float*
   }
 }
 
+// Multiplies the units of a block from `at` on.
 template <int M, bool Paired, bool Normed, class T, class W, class Epilogue>
-__device__ __forceinline__ void skinny_product(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
-                                               const Epilogue& epilogue) {
+__device__ __forceinline__ void multiply_units(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
+                                               const Epilogue& epilogue, int chunks, Walk at, Share* share) {
   using Ring = SkinnyRing<M, W>;
   DVL_DYN_SHARED(memory);
   DVL_SHARED(float[M], scale);
-  const int chunks = (p.k + kChunk - 1) / kChunk;
-  const int begin = int(blockIdx.x) * split.span, end = min(begin + split.span, tiles_of<Paired>(p.n) * chunks);
 
-  int tile = begin / chunks, chunk = begin % chunks;
-  int next_tile = tile, next_chunk = chunk, next_stage = 0, left = end - begin;
-  const auto fetch_next = [&](bool rows) {
-    if (left > 0) {
-      unsigned char* const to = memory + next_stage * Ring::kStageBytes;
-      p.w.template fetch<Paired>(to, p.n, p.k, next_tile, next_chunk);
-      if (rows) fetch_rows<M>(p, to + Ring::kRows, next_chunk);
-      next_stage = next_stage + 1 == Ring::kStages ? 0 : next_stage + 1;
-      if (++next_chunk == chunks) next_chunk = 0, next_tile++;
-      left--;
+  constexpr int kAhead = Ring::kStages - 1;
+  Walk next = at;
+  const auto fetch_next = [&](int stage, bool rows) {
+    if (next.left > 0) {
+      unsigned char* const to = memory + stage * Ring::kStageBytes;
+      p.w.template fetch<Paired>(to, p.n, p.k, next.tile, next.chunk);
+      if (rows) fetch_rows<M>(p, to + Ring::kRows, next.chunk);
+      next.advance(split.span, chunks, share);
     }
     cp_async_commit();
   };
-  constexpr int kAhead = Ring::kStages - 1;
 #pragma unroll
-  for (int s = 0; s < kAhead; s++) fetch_next(false);
-  prefetch_units<Paired>(p, chunks, begin + kAhead, end);
+  for (int s = 0; s < kAhead; s++) fetch_next(s, false);
+  prefetch_units<Paired>(p, chunks, next);
   NormPiece<T> weight;
-  if constexpr (Normed && kEarly<M>) fetch_norm(norm, chunk, p.k, weight);
+  if constexpr (Normed && kEarly<M>) fetch_norm(norm, at.chunk, p.k, weight);
   wait_for_previous_grid();
   // Rows of x and their squares are asked for before any of them is needed.
   uint4 first[kAhead][kRowPieces<M>];
+  Walk ahead = at;
 #pragma unroll
-  for (int s = 0; s < kAhead; s++)
-    each_piece<M>(p, (chunk + s) % chunks, [&](int i, int, int, const T* from) {
+  for (int s = 0; s < kAhead; s++) {
+    each_piece<M>(p, ahead.chunk, [&](int i, int, int, const T* from) {
       first[s][i] = make_uint4(0, 0, 0, 0);
-      if (from != nullptr && begin + s < end) first[s][i] = *reinterpret_cast<const uint4*>(from);
+      if (from != nullptr && ahead.left > 0) first[s][i] = *reinterpret_cast<const uint4*>(from);
     });
+    if (ahead.left > 0) ahead.advance(split.span, chunks, share);
+  }
   if constexpr (Normed) row_scales<M>(norm, p.rows, p.k, scale);
 #pragma unroll
   for (int s = 0; s < kAhead; s++)
@@ -249,31 +211,62 @@ __device__ __forceinline__ void skinny_product(const Product<T, W>& p, const Inp
       *reinterpret_cast<uint4*>(piece_at(memory + s * Ring::kStageBytes + Ring::kRows, row, piece)) = first[s][i];
     });
   if constexpr (Normed) __syncthreads();  // the scales
-  if (end - begin <= kAhead) let_next_grid_start();
+  if (next.left == 0) let_next_grid_start();
 
   float sum[M / 8][4] = {};
+  if (share != nullptr && share->resumes) take_sums<M>(split, at, chunks, sum);
   int stage = 0;
-  for (int unit = begin; unit < end; unit++) {
-    unsigned char* const at = memory + stage * Ring::kStageBytes;
+  while (at.left > 0) {
+    unsigned char* const stage_at = memory + stage * Ring::kStageBytes;
     cp_async_wait<Ring::kStages - 2>();
-    if constexpr (Normed && !kEarly<M>) fetch_norm(norm, chunk, p.k, weight);
-    if constexpr (Normed) normalise_unit<M>(p, at + Ring::kRows, chunk, weight, scale);
+    if constexpr (Normed && !kEarly<M>) fetch_norm(norm, at.chunk, p.k, weight);
+    if constexpr (Normed) normalise_unit<M>(p, stage_at + Ring::kRows, at.chunk, weight, scale);
     __syncthreads();
-    fetch_next(true);  // into the stage that everyone left before this barrier
-    if (unit + 1 + kAhead == end) let_next_grid_start();
-    if constexpr (Normed && kEarly<M>) fetch_norm(norm, chunk + 1 == chunks ? 0 : chunk + 1, p.k, weight);
-    p.w.template multiply<M>(at, at + Ring::kRows, sum);
-    stage = stage + 1 == Ring::kStages ? 0 : stage + 1;
-    if (++chunk == chunks || unit + 1 == end) {
-      typename Epilogue::Operands operands{};
-      if (kEarly<M> && int(threadIdx.x) / 32 < p.rows) operands = epilogue.ask(int(threadIdx.x) / 32, tile);
-      if (combine_tile<M, W::template kPartsAtOnce<M>>(split, tile, chunks, begin, end, sum))
-        finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue, operands);
+    const bool more = next.left > 0;
+    fetch_next(stage == 0 ? kAhead : stage - 1, true);  // into the stage that everyone left before this barrier
+    if (more && next.left == 0) let_next_grid_start();
+    if constexpr (Normed && kEarly<M>) fetch_norm(norm, at.chunk + 1 == chunks ? 0 : at.chunk + 1, p.k, weight);
+    p.w.template multiply<M>(stage_at, stage_at + Ring::kRows, sum);
+    stage = stage == kAhead ? 0 : stage + 1;
+    const bool end_of_span = at.left == 1;
+    if (end_of_span || at.chunk + 1 == chunks) {
+      if (share != nullptr && share->leaves && at.tile * chunks + at.chunk + 1 == share->end) {
+        leave_sums<M>(split, at, chunks, sum);
+        if (meet_in_span(split, at.s) && threadIdx.x == 0) share->rest = true;
+      } else {
+        typename Epilogue::Operands operands{};
+        if (kEarly<M> && int(threadIdx.x) / 32 < p.rows) operands = epilogue.ask(int(threadIdx.x) / 32, at.tile);
+        if (combine_tile<M, W::template kPartsAtOnce<M>>(split, at.s, at.tile, chunks, sum))
+          finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, at.tile, epilogue, operands);
+      }
 #pragma unroll
       for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;
-      chunk = 0;
-      tile++;
     }
+    at.advance(split.span, chunks, share);
+    if (share != nullptr && end_of_span && at.left > 0) {
+      if constexpr (Normed && kEarly<M>) fetch_norm(norm, at.chunk, p.k, weight);
+      if (share->takes && at.s * split.span < share->begin) {
+        if (meet_in_span(split, at.s)) take_sums<M>(split, at, chunks, sum);
+        else at.left = 0, cp_async_wait<0>();
+      }
+    }
+  }
+}
+
+template <int M, bool Paired, bool Normed, class T, class W, class Epilogue>
+__device__ __forceinline__ void skinny_product(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
+                                               const Epilogue& epilogue) {
+  DVL_SHARED(Share, shared);
+  const int chunks = (p.k + kChunk - 1) / kChunk, units = tiles_of<Paired>(p.n) * chunks;
+  Share* const share = kShares && int(gridDim.x) * split.span < units ? &shared : nullptr;
+  Walk at{int(blockIdx.x)};
+  if (share == nullptr) at.enter(split.span, chunks, 0, min((at.s + 1) * split.span, units));
+  else at = share_of_block(*share, split.span, chunks, units);
+#pragma unroll 1
+  for (;;) {
+    multiply_units<M, Paired, Normed>(p, norm, split, epilogue, chunks, at, share);
+    if (share == nullptr || !share->rest) return;
+    at = rest_of_span(*share, split.span, chunks, units);
   }
 }
 

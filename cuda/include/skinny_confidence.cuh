@@ -59,7 +59,6 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
 
 }  // namespace
 
-// arrived[gridDim.x] counts the blocks that are done with all of their tiles.
 #define SKINNY_CONFIDENCE(M, T, FORM, suffix)                                                                                 \
   extern "C" __global__ void __launch_bounds__(DVL_THREADS_##FORM, dvl::kSkinnyResident<M>)                                   \
       skinny_confidence_m##M##_##suffix(const T* h, const float* squares, const T* norm, float eps, DVL_PARAMETERS_##FORM(T), \
@@ -68,7 +67,7 @@ __device__ __forceinline__ void merge_rows(const dvl::Best* parts, const dvl::Pr
                                       const unsigned* legal) {                                                                \
     DVL_PRODUCT_##FORM<M, false, true>(dvl::product(h, DVL_WEIGHTS_##FORM(T), rows, vocab, k), {norm, squares, eps},          \
                                         {partials, arrived, span}, KeepBest<T>{parts, vocab, excluded, legal});               \
-    if (dvl::last_block(arrived + gridDim.x, gridDim.x))                                                                      \
+    if (dvl::last_block(arrived + 2 * dvl::kMostSpans, gridDim.x))                                                            \
       merge_rows(parts, {token, probability, row_max, row_sumexp}, rows, vocab);                                              \
   }                                                                                                                           \
   DVL_EXPORT(skinny_confidence_m##M##_##suffix);

@@ -22,7 +22,7 @@ constexpr int kUnitsAhead = 4;           // of the ring's end, prefetched into t
 // Stages that as many blocks of a multiprocessor of 228 KB leave room for, of which CUDA keeps 1 KB per block; bytes besides the ring are
 // the columns of an epilogue and the static variables.
 template <int M, int StageBytes>
-constexpr int kRingStages = (228 * 1024 / kSkinnyResident<M> - 1024 - kSkinnyWarps * kColumnsPitch * 4 - 1024) / StageBytes;
+constexpr int kRingStages = (228 * 1024 / (M <= 16 ? 3 : 2) - 1024 - kSkinnyWarps * kColumnsPitch * 4 - 1024) / StageBytes;
 
 // Dense weights by a tensor map: boxes [1 or 2][128 or 64][kChunk] of a tensor [1][n][k], or, Paired, [2][n / 2][k].
 template <class T>
@@ -232,7 +232,7 @@ __device__ __forceinline__ void ring_product(const Product<T, W>& p, const Input
     if (++chunk == chunks || unit + 1 == end) {
       typename Epilogue::Operands operands{};
       if (kEarly<M> && warp < p.rows) operands = epilogue.ask(warp, tile);
-      if (combine_tile<M, W::template kPartsAtOnce<M>>(split, tile, chunks, begin, end, sum, multiplies))
+      if (combine_tile<M, W::template kPartsAtOnce<M>>(split, int(blockIdx.x), tile, chunks, sum, multiplies))
         finish_tile<M>(sum, reinterpret_cast<float*>(memory + Ring::kColumns), p.rows, tile, epilogue, operands, multiplies);
 #pragma unroll
       for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;

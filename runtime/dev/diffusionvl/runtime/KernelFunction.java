@@ -2,6 +2,7 @@
 package dev.diffusionvl.runtime;
 
 import java.util.Arrays;
+import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
@@ -81,6 +82,23 @@ public final class KernelFunction {
     int[] value = new int[1];
     Cuda.check(JCudaDriver.cuFuncGetAttribute(value, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, handle), "cuFuncGetAttribute", name);
     return value[0];
+  }
+
+  /**
+   * Blocks that the device runs at once, as registers, threads and shared memory go.
+   *
+   * @param threads of a block
+   * @param dynamicShared bytes of shared memory that a launch asks for
+   */
+  public int blocksAtOnce(int threads, int dynamicShared) {
+    checkOpen();
+    device.makeCurrent();
+    int[] blocks = new int[1];
+    int status = Cuda.duringCapture(() ->
+        JCudaDriver.cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks, handle, threads, dynamicShared));
+    Cuda.check(status, "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+        () -> "%s, %d threads, %d bytes of shared memory".formatted(name, threads, dynamicShared));
+    return blocks[0] * device.attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   }
 
   /** Opts in to more than 48 KiB of dynamic shared memory per block. */

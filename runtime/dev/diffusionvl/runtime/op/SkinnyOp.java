@@ -21,8 +21,11 @@ abstract class SkinnyOp extends Op {
   static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
   private final String name;
+  /** A kernel and how many of its blocks the device runs at once. */
+  private record Instance(KernelFunction kernel, int blocksAtOnce) {}
+
   /** By form, dtype and M: 8, 16, 32, 64. */
-  private final KernelFunction[][][] instances = new KernelFunction[WeightForm.values().length][HALVES.size()][4];
+  private final Instance[][][] instances = new Instance[WeightForm.values().length][HALVES.size()][4];
   /** By form and dtype. */
   private final KernelFunction[][] rings = new KernelFunction[WeightForm.values().length][HALVES.size()];
   private final Device device;
@@ -59,13 +62,14 @@ abstract class SkinnyOp extends Op {
   }
 
   /** Loaded on first use. */
-  private KernelFunction instance(WeightForm form, DType dtype, int m) {
-    KernelFunction[] byRows = instances[form.ordinal()][HALVES.indexOf(dtype)];
+  private Instance instance(WeightForm form, DType dtype, int m) {
+    Instance[] byRows = instances[form.ordinal()][HALVES.indexOf(dtype)];
     int at = Integer.numberOfTrailingZeros(m / 8);
     if (byRows[at] == null) {
       KernelFunction kernel = kernel(name + "_m" + m + "_" + dtype.suffix() + form.suffix());
-      kernel.allowDynamicShared(form.ringBytes(m) + COLUMNS_BYTES);
-      byRows[at] = kernel;
+      int shared = form.ringBytes(m) + COLUMNS_BYTES;
+      kernel.allowDynamicShared(shared);
+      byRows[at] = new Instance(kernel, Math.max(1, kernel.blocksAtOnce(THREADS, shared)));
     }
     return byRows[at];
   }
@@ -94,9 +98,14 @@ abstract class SkinnyOp extends Op {
       return stream.launch(instance(dtype), split.tiles(), blocks(rows, F32_ROWS), 1, THREADS, 0);
     }
     int m = rowsOfInstance(rows);
-    Launch launch = inBulk(workspace, dtype, w, rows)
-        ? stream.launch(ring(form, dtype), split.blocks(), 1, 1, RING_THREADS, form.bulkRingBytes(m) + COLUMNS_BYTES)
-        : stream.launch(instance(form, dtype, m), split.blocks(), 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
+    Launch launch;
+    if (inBulk(workspace, dtype, w, rows)) {
+      launch = stream.launch(ring(form, dtype), split.blocks(), 1, 1, RING_THREADS, form.bulkRingBytes(m) + COLUMNS_BYTES);
+    } else {
+      Instance instance = instance(form, dtype, m);
+      int blocks = Math.min(split.blocks(), workspace.blocks() > 0 ? workspace.blocks() : instance.blocksAtOnce);
+      launch = stream.launch(instance.kernel, blocks, 1, 1, THREADS, form.ringBytes(m) + COLUMNS_BYTES);
+    }
     return workspace.overlap() ? launch.overlapping() : launch;
   }
 

@@ -2,9 +2,9 @@
 package dev.diffusionvl.runtime.op;
 
 /**
- * How a skinny product is spread over blocks: its units (tile of 128 rows of w, chunk of 64 of k) in one line, {@code span} of them a
+ * How a skinny product is spread over blocks: its units (tile of 128 rows of w, chunk of 64 of k) in one line, {@code span} of them per
  * block. A function of the product's shape alone, never of the number of rows of x or of the device, since the order of summation
- * follows from it.
+ * follows from it. A device that cannot run so many blocks at once divides the units among fewer, in the same order of summation.
  *
  * @param tiles tiles of w
  * @param chunks chunks of k in a tile

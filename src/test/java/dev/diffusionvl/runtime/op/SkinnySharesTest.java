@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.diffusionvl.runtime.op;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.diffusionvl.runtime.DType;
+import dev.diffusionvl.runtime.DeviceBuffer;
+import dev.diffusionvl.runtime.op.SkinnyWorkspace;
+import dev.diffusionvl.runtime.op.WeightMatrix;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** Skinny products in grids of fewer blocks than they have spans, which share the units evenly: the bits of one block per span. */
+class SkinnySharesTest extends SkinnyBitsTest {
+  /** Shares that begin and end within spans, between them, within tiles and between those; many spans per share, and hardly more than one. */
+  private static final int[] BLOCKS = {1, 2, 3, 5, 7};
+
+  @BeforeEach
+  void openWorkspaces() {
+    assumeTrue(device.emulated() || device.computeCapability() < 90 || device.computeCapability() >= 110, "all blocks run at once");
+    for (int blocks : BLOCKS) {
+      others.add(new SkinnyWorkspace(stream, 64, true, false, blocks));
+    }
+  }
+
+  @Test
+  void gemm() {
+    gemm(new int[][] {{8, 200, 520}, {5, 391, 584}, {4, 70, 2056}, {16, 391, 584}, {20, 200, 520}, {64, 260, 712}});
+  }
+
+  @Test
+  void residual() {
+    residual(0, new int[][] {{8, 391, 584}});
+    residual(9, new int[][] {{7, 391, 1000}});
+  }
+
+  @Test
+  void swiglu() {
+    swiglu(0, new int[][] {{8, 202, 520}, {16, 202, 520}});
+    swiglu(8, new int[][] {{8, 260, 1096}});
+  }
+
+  @Test
+  void qkv() {
+    qkv(new int[][] {{8, 648}});
+  }
+
+  @Test
+  void confidence() {
+    confidence(new int[][] {{7, 391, 584}});
+  }
+
+  /** The counters of a workspace are zeros again behind each launch. */
+  @Test
+  void launchesRepeat() {
+    int n = 391;
+    int k = 584;
+    DeviceBuffer x = buffer(DType.BF16, normal(DType.BF16, 8 * k, 1));
+    WeightMatrix w = new WeightMatrix.Dense(buffer(DType.BF16, normal(DType.BF16, n * k, 1)), n, k);
+    float[] expected = product(plain, x, w, 8);
+    for (int i = 0; i < 3; i++) {
+      for (SkinnyWorkspace few : others) {
+        assertArrayEquals(expected, product(few, x, w, 8), 0f);
+      }
+    }
+  }
+
+  @Test
+  void fewerThanNoBlocksAreRefused() {
+    String message = assertThrows(IllegalArgumentException.class, () -> new SkinnyWorkspace(stream, 8, false, false, -1)).getMessage();
+    assertTrue(message.contains("blocks is -1"), message);
+  }
+}
