@@ -184,6 +184,7 @@ __device__ __forceinline__ void multiply_units(const Product<T, W>& p, const Inp
       p.w.template fetch<Paired>(to, p.n, p.k, next.tile, next.chunk);
       if (rows) fetch_rows<M>(p, to + Ring::kRows, next.chunk);
       next.advance(split.span, chunks, share);
+      if (rows && next.left == 0) let_next_grid_start();
     }
     cp_async_commit();
   };
@@ -222,9 +223,7 @@ __device__ __forceinline__ void multiply_units(const Product<T, W>& p, const Inp
     if constexpr (Normed && !kEarly<M>) fetch_norm(norm, at.chunk, p.k, weight);
     if constexpr (Normed) normalise_unit<M>(p, stage_at + Ring::kRows, at.chunk, weight, scale);
     __syncthreads();
-    const bool more = next.left > 0;
     fetch_next(stage == 0 ? kAhead : stage - 1, true);  // into the stage that everyone left before this barrier
-    if (more && next.left == 0) let_next_grid_start();
     if constexpr (Normed && kEarly<M>) fetch_norm(norm, at.chunk + 1 == chunks ? 0 : at.chunk + 1, p.k, weight);
     p.w.template multiply<M>(stage_at, stage_at + Ring::kRows, sum);
     stage = stage == kAhead ? 0 : stage + 1;

@@ -41,8 +41,8 @@ struct Share {
 // A block's way through its units: from its last span to its first, upwards within each. So the beginning of a span that the next block
 // continues is done at once, and what the block before has begun comes last.
 struct Walk {
-  int s, tile, chunk;  // span, and the next unit
-  int left;            // units of the block in this span; 0: it is done
+  int s, tile = 0, chunk = 0;  // span, and the next unit
+  int left = 0;                // units of the block in this span; 0: it is done
 
   __device__ __forceinline__ void enter(int span, int chunks, int begin, int stop) {
     const int unit = max(s * span, begin);

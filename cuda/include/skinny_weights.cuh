@@ -139,7 +139,7 @@ struct PackedWeights {
   template <int M>
   static constexpr int kStages = M <= 32 ? 6 : 4;  // smaller than dense ones, so more of them
   template <int M>
-  static constexpr int kPartsAtOnce = M <= 32 ? 4 : 1;
+  static constexpr int kPartsAtOnce = M == 16 ? 2 : M <= 32 ? 4 : 1;
 
   __device__ __forceinline__ const unsigned char* unit(int k, int tile, int chunk) const {
     return codes + (int64_t(tile) * ((k + kChunk - 1) / kChunk) + chunk) * kCodeBytes;

@@ -58,10 +58,10 @@ final class PredictCommand implements Callable<Integer> {
   @Option(names = "--kv", paramLabel = "FORM", description = "of the cache's keys and values: auto (bf16) or fp8")
   private String kv = "auto";
 
-  @Option(names = "--with", paramLabel = "CHANGE", description = "shares or persistent; may be repeated")
+  @Option(names = "--with", paramLabel = "CHANGE", description = "persistent")
   private List<String> with = new ArrayList<>();
 
-  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails, ranges or ring; may be repeated")
+  @Option(names = "--without", paramLabel = "CHANGE", description = "overlap, ahead, tails, ranges, shares or ring; may be repeated")
   private List<String> without = new ArrayList<>();
 
   @Option(names = "--measured", paramLabel = "FILE", description = "rows that dvl bench kernels and dvl bench forward wrote on such a GPU")

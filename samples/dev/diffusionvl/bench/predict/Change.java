@@ -28,10 +28,11 @@ public enum Change {
    */
   RANGES(true),
   /**
-   * The spans of a product in even shares for the blocks that a GPU runs at once, instead of one a block and a last wave of few; a span
-   * between two blocks is handed on with its sums, so no bit changes (docs/persistent-forward.md, "Even shares"). Not built.
+   * The spans of a product in even shares for the blocks that a GPU runs at once, instead of one per block and a last wave of few; a span
+   * between two blocks is handed on with its sums, so no bit changes (cuda/include/skinny_split.cuh). Built; a GPU of 9.0 or 10.x runs all
+   * spans at once.
    */
-  SHARES(false),
+  SHARES(true),
   /**
    * Weights of passes of up to 8 rows come by bulk copies (cuda/include/skinny_ring.cuh): every stage of the ring is under way, and no
    * barrier of the block stands between a chunk and the next. Built, for the GPUs that {@link Gpu#bulk} says.

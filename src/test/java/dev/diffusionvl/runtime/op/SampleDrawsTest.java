@@ -102,4 +102,21 @@ class SampleDrawsTest extends OpTest {
       assertEquals(600, draw(row, 1, -1, 1.5f, 0, 1e-6f, false, r).tokens()[0]);
     }
   }
+
+  /** Weights of which 32 bits hold one and not two: together they are nearly half of what is drawn from. */
+  @Test
+  void manyUnlikelyIdsCountTogether() {
+    float[] row = new float[40000];
+    double one = 1.5 / (1 << 16);
+    Arrays.fill(row, (float) Math.log(one));
+    row[17] = 0;
+    double all = 1 + (row.length - 1) * one;
+    int rows = 8;
+    Draws draws = draw(repeated(row, rows), rows, -1, 1f, 0, 0.99f, false, 3);
+    assertTrue(Arrays.stream(draws.tokens()).anyMatch(t -> t != 17), Arrays.toString(draws.tokens()));
+    for (int r = 0; r < rows; r++) {
+      double weight = draws.tokens()[r] == 17 ? 1 : one;
+      assertEquals(weight / (0.99 * all), draws.probabilities()[r], 1e-4 * weight);
+    }
+  }
 }
