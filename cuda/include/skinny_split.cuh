@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who multiplies which units of a skinny product (skinny.cuh), and where blocks hand over their sums.
 //
-// Span    The units (tile, chunk) lie in one line, chunk after chunk of a tile, tile after tile, and are cut into spans of equal length. What
-//         is added in which order depends on the spans, and they on the shape of w alone (SkinnySplit.java), never on the GPU.
+// Span    The units (tile, chunk) lie in one line, chunk after chunk of a tile, tile after tile, and are cut into spans of equal length.
+//         What is added in which order depends on the spans, and they on the shape of w alone (SkinnySplit.java), never on the GPU.
 // Tile    Spans that have a part of a tile leave the sums of it; the last block that comes adds them up, in the order of k.
 // Share   What a block does: a span, where there is room for all of them at once. Where there is not, the grid has as many blocks as there
 //         is room for, and the units are divided evenly. A span between two blocks is begun by one and continued by the other, from the
