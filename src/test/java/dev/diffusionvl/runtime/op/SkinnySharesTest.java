@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 /** Skinny products in grids of fewer blocks than they have spans, which share the units evenly: the bits of one block per span. */
 class SkinnySharesTest extends SkinnyBitsTest {
   /** Shares that begin and end within spans, between them, within tiles and between those; of many spans, and of hardly more than one. */
-  private static final int[] BLOCKS = SMALL ? new int[] {2, 5} : new int[] {1, 2, 3, 5, 7};
+  private static final int[] BLOCKS = few() ? new int[] {2, 5} : new int[] {1, 2, 3, 5, 7};
 
   @BeforeEach
   void openWorkspaces() {
