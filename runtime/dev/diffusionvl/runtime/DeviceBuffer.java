@@ -58,6 +58,26 @@ public final class DeviceBuffer implements AutoCloseable {
     return new DeviceBuffer(null, name, dtype, shape.clone(), 0, null);
   }
 
+  /** Memory of something else, which says with {@link #expire} when it is gone. Only its {@link #view views} are for others. */
+  static DeviceBuffer borrowed(Device device, String name, long bytes, long address) {
+    return new DeviceBuffer(device, name, DType.U8, new long[] {bytes}, address, null);
+  }
+
+  /** The memory that was {@link #borrowed} is gone. */
+  void expire() {
+    closed = true;
+  }
+
+  /** All of its memory as elements of another type; shares its lifetime. */
+  DeviceBuffer view(DType as, long... viewShape) {
+    long bytes = Math.multiplyExact(elements(name, viewShape), (long) as.bytes());
+    if (bytes != bytes()) {
+      throw new IllegalArgumentException("%s has %d bytes, %s%s has %d".formatted(name, bytes(), as.suffix(), Arrays.toString(viewShape),
+          bytes));
+    }
+    return new DeviceBuffer(device, name, as, viewShape.clone(), address(), owner());
+  }
+
   private static long elements(String name, long[] shape) {
     long n = 1;
     for (long d : shape) {

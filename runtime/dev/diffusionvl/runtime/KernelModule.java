@@ -37,6 +37,7 @@ public final class KernelModule extends Handle {
   private final String name;
   private final CUmodule handle = new CUmodule();
   private final Map<String, KernelFunction> functions = new ConcurrentHashMap<>();
+  private final Map<String, DeviceBuffer> globals = new ConcurrentHashMap<>();
 
   private KernelModule(Device device, String name) {
     super(device);
@@ -114,10 +115,37 @@ public final class KernelModule extends Handle {
     return known != null ? known : functions.computeIfAbsent(function, f -> KernelFunction.find(device(), this, handle, f));
   }
 
+  /**
+   * A variable of the module, {@code __device__} or {@code __constant__}, to be written before kernels read it, or read when they wrote it.
+   * It is there as long as the module is, and need not be closed. Of host modules of the emulated device no variables are known.
+   *
+   * @param variable by its exported name: that of a variable outside of namespaces, if it is not {@code static}
+   * @param dtype of its elements
+   * @param shape of the whole variable
+   * @throws CudaException when the module has no variable of that name
+   * @throws IllegalArgumentException when the variable has another size
+   */
+  public DeviceBuffer global(String variable, DType dtype, long... shape) {
+    enter();
+    return globals.computeIfAbsent(variable, this::findGlobal).view(dtype, shape);
+  }
+
+  private DeviceBuffer findGlobal(String variable) {
+    Pointers.Allocation address = new Pointers.Allocation();
+    long[] bytes = new long[1];
+    Cuda.check(JCudaDriver.cuModuleGetGlobal(address, bytes, handle, variable), "cuModuleGetGlobal", () -> variable + " in " + this);
+    return DeviceBuffer.borrowed(device(), variable + " of " + this, bytes[0], address.address());
+  }
+
   /** Unloads the kernels; wait before close for the streams that run them. */
   @Override
   void destroy() {
     JCudaDriver.cuModuleUnload(handle);
+  }
+
+  @Override
+  void closeParts() {
+    globals.values().forEach(DeviceBuffer::expire);
   }
 
   @Override

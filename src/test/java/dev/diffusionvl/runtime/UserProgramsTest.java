@@ -3,10 +3,13 @@ package dev.diffusionvl.runtime;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.math.BigInteger;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -175,6 +178,31 @@ class UserProgramsTest extends UserPrograms {
       long expected = value * 1000 + ackermann(i % 3, i % 4) * 10 + i % 5;
       assertEquals(expected, result.getAtIndex(ValueLayout.JAVA_LONG, i), "thread " + i);
     }
+  }
+
+  @Test
+  void variablesOfAModule() {
+    float[] coefficients = {0, 0, 2, 0, 0};
+    DeviceBuffer y = buffer(DType.F64, 1);
+    KernelModule module = device.loadModule(Path.of("src/test/resources/ptx/constants.ptx"));
+    DeviceBuffer launches = module.global("launches", DType.I32, 1);
+    DeviceBuffer steps = module.global("steps", DType.U8, 8);
+    try (module) {
+      assertArrayEquals(new float[] {1, -0.5f, 0.25f, 2, -3}, module.global("coefficients", DType.F32, 5).getFloats(stream));
+      module.global("coefficients", DType.F32, 5).set(stream, coefficients);
+      launches.set(stream, 6);
+      stream.fill(steps, 0);
+      stream.launch(module.function("constants"), 1, 1, 1, 32, 0).ptr(floats(3)).ptr(y).i32(1).ptr(ints(0)).go();
+      assertEquals(0.125 * 18, content(y).get(ValueLayout.JAVA_DOUBLE, 0));
+      launches.close(); // nothing is to be freed
+      assertEquals(7, launches.getInts(stream)[0]);
+      String size = assertThrows(IllegalArgumentException.class, () -> module.global("steps", DType.I32, 3)).getMessage();
+      assertTrue(size.contains("steps of module") && size.contains("has 8 bytes") && size.contains("i32[3] has 12"), size);
+      String name = assertThrows(CudaException.class, () -> module.global("stops", DType.I32, 1)).getMessage();
+      assertTrue(name.contains("cuModuleGetGlobal") && name.contains("stops in module"), name);
+    }
+    assertTrue(assertThrows(IllegalStateException.class, () -> launches.getInts(stream)).getMessage().contains("is closed"));
+    assertThrows(IllegalStateException.class, () -> module.global("launches", DType.I32, 1));
   }
 
   @Test
