@@ -168,10 +168,10 @@ __device__ __forceinline__ void finish_tile(const float (&sum)[M / 8][4], float*
   }
 }
 
-// Multiplies the units of a block from `at` on.
+// Multiplies the units of a block from `at` on. True if what its share has left of a span is its own to continue.
 template <int M, bool Paired, bool Normed, class T, class W, class Epilogue>
-__device__ __forceinline__ void multiply_units(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
-                                               const Epilogue& epilogue, int chunks, Walk at, Share* share) {
+__device__ __forceinline__ bool multiply_units(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
+                                               const Epilogue& epilogue, int chunks, Walk at, const Share& share) {
   using Ring = SkinnyRing<M, W>;
   DVL_DYN_SHARED(memory);
   DVL_SHARED(float[M], scale);
@@ -215,8 +215,9 @@ __device__ __forceinline__ void multiply_units(const Product<T, W>& p, const Inp
   if (next.left == 0) let_next_grid_start();
 
   float sum[M / 8][4] = {};
-  if (share != nullptr && share->resumes) take_sums<M>(split, at, chunks, sum);
+  if (share.resumes) take_sums<M>(split, at, chunks, sum);
   int stage = 0;
+  bool rest = false;
   while (at.left > 0) {
     unsigned char* const stage_at = memory + stage * Ring::kStageBytes;
     cp_async_wait<Ring::kStages - 2>();
@@ -229,9 +230,9 @@ __device__ __forceinline__ void multiply_units(const Product<T, W>& p, const Inp
     stage = stage == kAhead ? 0 : stage + 1;
     const bool end_of_span = at.left == 1;
     if (end_of_span || at.chunk + 1 == chunks) {
-      if (share != nullptr && share->leaves && at.tile * chunks + at.chunk + 1 == share->end) {
+      if (share.leaves && at.tile * chunks + at.chunk + 1 == share.end) {
         leave_sums<M>(split, at, chunks, sum);
-        if (meet_in_span(split, at.s) && threadIdx.x == 0) share->rest = true;
+        rest = meet_in_span(split, at.s);
       } else {
         typename Epilogue::Operands operands{};
         if (kEarly<M> && int(threadIdx.x) / 32 < p.rows) operands = epilogue.ask(int(threadIdx.x) / 32, at.tile);
@@ -242,30 +243,36 @@ __device__ __forceinline__ void multiply_units(const Product<T, W>& p, const Inp
       for (int m = 0; m < M / 8; m++) sum[m][0] = sum[m][1] = sum[m][2] = sum[m][3] = 0.f;
     }
     at.advance(split.span, chunks, share);
-    if (share != nullptr && end_of_span && at.left > 0) {
+    if (share.even && end_of_span && at.left > 0) {
       if constexpr (Normed && kEarly<M>) fetch_norm(norm, at.chunk, p.k, weight);
-      if (share->takes && at.s * split.span < share->begin) {
+      if (share.takes && at.s * split.span < share.begin) {
         if (meet_in_span(split, at.s)) take_sums<M>(split, at, chunks, sum);
         else at.left = 0, cp_async_wait<0>();
       }
     }
   }
+  return rest;
 }
 
 template <int M, bool Paired, bool Normed, class T, class W, class Epilogue>
 __device__ __forceinline__ void skinny_product(const Product<T, W>& p, const InputNorm<T>& norm, const SkinnySplit& split,
                                                const Epilogue& epilogue) {
-  DVL_SHARED(Share, shared);
-  const int chunks = (p.k + kChunk - 1) / kChunk, units = tiles_of<Paired>(p.n) * chunks;
-  Share* const share = kShares && int(gridDim.x) * split.span < units ? &shared : nullptr;
+  const int chunks = (p.k + kChunk - 1) / kChunk, units = tiles_of<Paired>(p.n) * chunks, span = split.span;
+  Share share;
   Walk at{int(blockIdx.x)};
-  if (share == nullptr) at.enter(split.span, chunks, 0, min((at.s + 1) * split.span, units));
-  else at = share_of_block(*share, split.span, chunks, units);
+  if (kShares && int(gridDim.x) * span < units) {
+    share = share_of_block(span, chunks, units);
+    at.s = (share.end - 1) / span;
+    at.enter(span, chunks, share.begin, share.end);
+  } else {
+    at.enter(span, chunks, 0, min((at.s + 1) * span, units));
+  }
 #pragma unroll 1
-  for (;;) {
-    multiply_units<M, Paired, Normed>(p, norm, split, epilogue, chunks, at, share);
-    if (share == nullptr || !share->rest) return;
-    at = rest_of_span(*share, split.span, chunks, units);
+  while (multiply_units<M, Paired, Normed>(p, norm, split, epilogue, chunks, at, share)) {
+    at.s = share.end / span;
+    share = {true, true, false, true, share.end, min((at.s + 1) * span, units)};
+    at.enter(span, chunks, share.begin, share.end);
+    __syncthreads();  // the ring is filled anew
   }
 }
 

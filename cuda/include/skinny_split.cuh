@@ -30,12 +30,12 @@ __device__ __forceinline__ float* partial_of(const SkinnySplit& split, int s, in
   return split.partials + (int64_t(s * 2 + which) * (M / 8) + m) * (kTile * 8) + threadIdx.x * 4;
 }
 
-// An even share of the units, [begin, end). In shared memory: few look at it, and seldom.
+// What a block multiplies: a span, or, if `even`, the units [begin, end).
 struct Share {
-  int begin, end;
-  bool takes, leaves;  // begin, end: within a span and within a tile, so that sums are handed on there
-  bool resumes;        // what it takes is its own
-  bool rest;           // what it has left is its own to continue
+  bool even = false;
+  bool takes = false, leaves = false;  // begin, end: within a span and within a tile, so that sums are handed on there
+  bool resumes = false;                // what it takes is its own
+  int begin = 0, end = 0;
 };
 
 // A block's way through its units: from its last span to its first, upwards within each. So the beginning of a span that the next block
@@ -51,12 +51,11 @@ struct Walk {
     left = max(stop - unit, 0);
   }
 
-  // `share` is null if the block has a span.
-  __device__ __forceinline__ void advance(int span, int chunks, const Share* share) {
+  __device__ __forceinline__ void advance(int span, int chunks, const Share& share) {
     if (++chunk == chunks) chunk = 0, tile++;
-    if (--left > 0 || share == nullptr) return;
+    if (--left > 0 || !share.even) return;
     s--;
-    enter(span, chunks, share->begin, (s + 1) * span);
+    enter(span, chunks, share.begin, (s + 1) * span);
   }
 };
 
@@ -113,30 +112,12 @@ __device__ __forceinline__ void take_sums(const SkinnySplit& split, const Walk& 
   }
 }
 
-// The share of a block, and where it begins. By all threads.
-__device__ __forceinline__ Walk share_of_block(Share& share, int span, int chunks, int units) {
+// The even share of a block.
+__device__ __forceinline__ Share share_of_block(int span, int chunks, int units) {
   const int block = int(blockIdx.x), each = units / int(gridDim.x), more = units - each * int(gridDim.x);
   const int begin = block * each + min(block, more), end = begin + each + (block < more ? 1 : 0);
-  if (threadIdx.x == 0) {
-    const auto within = [&](int unit) { return unit % span != 0 && unit % chunks != 0; };
-    share = {begin, end, within(begin), within(end), false, false};
-  }
-  Walk at{(end - 1) / span};
-  at.enter(span, chunks, begin, end);
-  __syncthreads();
-  return at;
-}
-
-// What is left of the last span of a share that ended within one. By all threads, which have left the share.
-__device__ __forceinline__ Walk rest_of_span(Share& share, int span, int chunks, int units) {
-  const int begin = share.end;
-  Walk at{begin / span};
-  const int end = min((at.s + 1) * span, units);
-  __syncthreads();
-  if (threadIdx.x == 0) share = {begin, end, true, false, true, false};
-  at.enter(span, chunks, begin, end);
-  __syncthreads();
-  return at;
+  const auto within = [&](int unit) { return unit % span != 0 && unit % chunks != 0; };
+  return {true, within(begin), within(end), false, begin, end};
 }
 
 }  // namespace dvl
