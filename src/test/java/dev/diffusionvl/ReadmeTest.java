@@ -158,7 +158,7 @@ class ReadmeTest {
       Map.entry("node bench/load.mjs --users 1,2,4,8 --seconds 60", USERS),
       Map.entry("dvl bench predict --shape …", NAMED),
       Map.entry("dvl bench predict", NAMED),
-      Map.entry("dvl bench predict --device rtx4090 --with shares", NAMED),
+      Map.entry("dvl bench predict --device rtx4090 --without shares", NAMED),
       Map.entry("dvl bench forward", NAMED),
       Map.entry("python3 samples/bench/peer.py", PEER),
       Map.entry("bench/gpu.sh --rehearse --out target/rehearsal", MACHINE),
