@@ -59,6 +59,16 @@ public final class Proof {
     return failures;
   }
 
+  /** Whether the kernel tests pass ({@link #check(Schedule, List)}); says so, or what failed. */
+  boolean passes(Schedule schedule, List<String> wanted) {
+    long start = System.nanoTime();
+    List<String> failures = check(schedule, wanted);
+    say("kernel tests, %s: %s (%.0f s)", schedule, failures.isEmpty() ? "ok" : failures.size() + " FAILED",
+        (System.nanoTime() - start) / 1e9);
+    failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
+    return failures.isEmpty();
+  }
+
   private List<KernelSuite.Outcome> kernelTests(List<String> wanted) {
     return wanted.isEmpty() || passed == null ? KernelSuite.runAll()
         : KernelSuite.run(passed.stream().filter(t -> t.ops().stream().anyMatch(wanted::contains)).toList());
@@ -147,16 +157,11 @@ public final class Proof {
     MutantRunner.build(mutants, ptx.isEmpty() ? new MutantRunner.Form[] {MutantRunner.Form.HOST_MODULE} : MutantRunner.Form.values());
     boolean clean = true;
     for (Schedule schedule : Schedule.all()) {
-      long start = System.nanoTime();
-      List<String> failures = check(schedule, wanted);
-      say("kernel tests, %s: %s (%.0f s)", schedule, failures.isEmpty() ? "ok" : failures.size() + " FAILED",
-          (System.nanoTime() - start) / 1e9);
+      clean &= passes(schedule, wanted);
       if (passed != null && schedule.equals(Schedule.FORWARD)) {
         passed.stream().sorted(Comparator.comparingLong(KernelSuite.Outcome::millis).reversed()).limit(8)
             .forEach(t -> say("  %.1f s %s", t.millis() / 1e3, t.name()));
       }
-      failures.forEach(f -> say("  %s", f.replace("\n", "\n    ")));
-      clean &= failures.isEmpty();
     }
     List<MutantRunner> runners = new ArrayList<>();
     SortedSet<String> ran = new TreeSet<>();

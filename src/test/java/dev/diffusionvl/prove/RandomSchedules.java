@@ -23,17 +23,12 @@ public final class RandomSchedules {
     return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said).start();
   }
 
-  /** Prints what failed, and ends with 1 if anything did. */
+  /** Says how it went, and ends with 1 if anything failed. */
   public static void main(String[] arguments) {
     Proof proof = new Proof();
     boolean good = true;
     for (Schedule schedule : Schedule.all()) {
-      if (schedule.equals(Schedule.FORWARD)) {
-        continue;
-      }
-      List<String> failures = proof.check(schedule);
-      System.out.println(schedule + ": " + (failures.isEmpty() ? "ok" : String.join("\n\n", failures)));
-      good &= failures.isEmpty();
+      good &= schedule.equals(Schedule.FORWARD) || proof.passes(schedule, List.of());
     }
     System.exit(good && Emulator.checkBuild() ? 0 : 1);
   }
