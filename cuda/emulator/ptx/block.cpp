@@ -226,13 +226,13 @@ void give_up_at(const Context& c, const Ins& i, unsigned lane, const char* forma
   give_up(site_of(c, i), "%s (lane %u, PTX line %u: %s)", message, lane, i.text->place.ptx_line, i.text->opcode.c_str());
 }
 
-// Every operand must have been written by the lanes that read it. What only copies passes the question on.
 void undefined_register(const Context& c, const Ins& i, unsigned lane, uint32_t number) {
   const auto& names = c.frame->function->text->registers;
   const char* name = number < names.size() ? names[number].name.c_str() : "of an address";
   give_up_at(c, i, lane, "the value of register %s was never written", name);
 }
 
+// Every operand must have been written by the lanes that read it. What only copies passes the question on.
 void Machine::check_defined(Warp& w, const Context& c, const Ins& i, uint32_t lanes) {
   uint32_t* defined = c.frame->defined;
   const auto undefined = [&](uint32_t number, uint32_t readers) {

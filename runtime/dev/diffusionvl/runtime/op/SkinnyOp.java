@@ -20,10 +20,10 @@ abstract class SkinnyOp extends Op {
   private static final int F32_ROWS = 16;
   static final int COLUMNS_BYTES = 8 * (SkinnySplit.TILE + 4) * Float.BYTES;
 
-  private final String name;
   /** A kernel and how many of its blocks the device runs at once. */
   private record Instance(KernelFunction kernel, int blocksAtOnce) {}
 
+  private final String name;
   /** By form, dtype and M: 8, 16, 32, 64. */
   private final Instance[][][] instances = new Instance[WeightForm.values().length][HALVES.size()][4];
   /** By form and dtype. */

@@ -81,6 +81,15 @@ class LaunchTest {
   }
 
   @Test
+  void blocksAtOnce() {
+    int multiprocessors = device.attribute(16); // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+    int many = add.blocksAtOnce(256, 0);
+    int few = add.blocksAtOnce(256, 40 << 10); // two or more of them in the 100 KB or more of a multiprocessor
+    assertTrue(many % multiprocessors == 0 && few % multiprocessors == 0, many + " and " + few + " on " + multiprocessors);
+    assertTrue(many > few && few >= 2 * multiprocessors, many + " and " + few + " on " + multiprocessors);
+  }
+
+  @Test
   void parametersThatAreNotTheKernelsAreRefused() {
     assumeTrue(JniKernels.available());
     for (Runnable wrong : new Runnable[] {
