@@ -105,7 +105,7 @@ final class KernelSuite {
       Collection<String> ops = new TreeSet<>();
       Collection<String> kernels = new TreeSet<>();
       for (String kernel : Emulator.present() ? Emulator.takeLaunched() : List.<String>of()) {
-        ops.add(kernel.replaceFirst("^cuda/", "").replaceFirst("\\.cu .*", ""));
+        ops.add(kernel.replaceFirst("\\.cu .*", ""));
         kernels.add(kernel.substring(kernel.lastIndexOf(' ') + 1));
       }
       long millis = (System.nanoTime() - started.get(test.getUniqueId())) / 1_000_000;
