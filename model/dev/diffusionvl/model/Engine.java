@@ -81,7 +81,7 @@ public final class Engine implements AutoCloseable {
       throw new PromptLimitException("prompt and answer need %d rows of keys and values, the engine has %d (kv-tokens)".formatted(rows,
           this.options.kvTokens()));
     }
-    Generation generation = new Generation(service.timeout());
+    Generation generation = new Generation(service.timeout(), this::count);
     Task task = new Task(prompt, generation, new Mailbox(listener, generation), service.priority());
     synchronized (this) {
       checkOpen();
@@ -90,7 +90,7 @@ public final class Engine implements AutoCloseable {
       open.add(task);
       notifyAll();
     }
-    generation.result().whenComplete((result, thrown) -> ended(task, result));
+    generation.result().whenComplete((result, thrown) -> heard(task));
     return generation;
   }
 
@@ -111,10 +111,14 @@ public final class Engine implements AutoCloseable {
     return new EngineException.Closed("the engine's device has failed: " + failure.getMessage(), failure);
   }
 
-  private synchronized void ended(Task task, GenerationResult result) {
+  /** Counts it before its caller knows: who has an answer finds it in {@link #stats}. */
+  private synchronized void count(GenerationResult result) {
     boolean cancelled = result != null && result.finishReason().equals("cancelled");
     stats = stats.plus(result != null && !cancelled ? 1 : 0, cancelled ? 1 : 0, result == null ? 1 : 0,
         result == null ? 0 : result.generatedTokens());
+  }
+
+  private synchronized void heard(Task task) {
     open.remove(task);
     notifyAll();
   }

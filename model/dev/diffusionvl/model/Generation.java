@@ -4,15 +4,19 @@ package dev.diffusionvl.model;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Consumer;
 
 /** A request that an {@link Engine} has taken. Safe for use by several threads. */
 public final class Generation {
-  private final CompletableFuture<GenerationResult> result = new CompletableFuture<>();
+  private final CompletableFuture<GenerationResult> outcome = new CompletableFuture<>();
+  private final CompletableFuture<GenerationResult> result;
   private final Duration timeout; // null: none
   private final long deadline; // System.nanoTime; with a timeout
   private volatile boolean cancelled;
 
-  Generation(Duration timeout) {
+  /** @param count hears of the result, null for a failure, before anybody who waits for it */
+  Generation(Duration timeout, Consumer<GenerationResult> count) {
+    result = outcome.whenComplete((answer, failure) -> count.accept(answer));
     this.timeout = timeout;
     deadline = timeout == null ? 0 : System.nanoTime() + timeout.toNanos();
   }
@@ -67,10 +71,10 @@ public final class Generation {
   }
 
   void complete(GenerationResult answer) {
-    result.complete(answer);
+    outcome.complete(answer);
   }
 
   void fail(Throwable failure) {
-    result.completeExceptionally(failure);
+    outcome.completeExceptionally(failure);
   }
 }
