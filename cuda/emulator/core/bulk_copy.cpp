@@ -74,6 +74,7 @@ void check_source(Worker& w, const char* what, const char* from, size_t n, Site 
 
 void issue(Worker& w, const char* what, BulkCopy copy, const void* barrier, unsigned alignment) {
   const Site site = copy.site;
+  if (gpu().major < 9) give_up(site, "%s on a GPU of compute capability %d.%d, which has none", what, gpu().major, gpu().minor);
   Mbarrier& m = mbarrier_at(w, barrier, what, site);
   w.stats.copies++;
   if (!m.visible) finding(site, "%s names an mbarrier that its thread has not made visible to copies (fence.mbarrier_init)", what);

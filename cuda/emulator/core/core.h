@@ -86,8 +86,19 @@ struct LaunchConfig {
 };
 
 constexpr unsigned kMaxThreads = 1024;              // per block
-constexpr size_t kMaxSharedMemory = 227 << 10;      // per block, with opt-in
-constexpr size_t kDefaultSharedMemory = 48 << 10;   // per block, without
+constexpr size_t kDefaultSharedMemory = 48 << 10;   // per block, without opt-in
+constexpr size_t kReservedSharedMemory = 1 << 10;   // per block, beside what it uses
+
+// The kind of GPU that the device passes for (option gpu), by what CUDA allows there. A block can opt in to the shared memory of a
+// multiprocessor but for what is reserved.
+struct Gpu {
+  int major, minor;  // compute capability
+  size_t shared_memory;  // bytes, per multiprocessor
+  int threads, blocks;   // per multiprocessor
+
+  constexpr size_t max_shared_memory() const { return shared_memory - kReservedSharedMemory; }  // per block
+};
+EMU_API const Gpu& gpu();
 
 // Runs the grid. kInvalidValue: empty or oversized grid, block or shared memory. kIllegalAddress: a kernel touched memory
 // it must not. kLaunchFailed: any other finding (see take_reports). The arguments are copied first; the device stays usable.
@@ -128,6 +139,7 @@ EMU_API void add_report(const std::string& text);
 //   reports=N           findings kept in full         stderr=0|1           print findings as they appear
 //   mma=0|1|2|3         PTX: order of an mma's sums   approx=N             PTX: approximate operations are off by up to their
 //                       (0 as the host modules do)                         documented error, each seed N another way (0: not)
+//   gpu=8.0|8.6|8.9|9.0|10.0|11.0|12.0                compute capability, and the limits that go with it (default 9.0)
 //   sticky=0|1          driver facade: after a failed kernel every call fails until the context is gone (default 1)
 EMU_API void set_options(const char* options);
 

@@ -165,7 +165,7 @@ bool valid(const LaunchConfig& c) {
   if (c.grid[0] > 0x7fffffffu || c.grid[1] > 65535 || c.grid[2] > 65535) return false;
   if (c.block[0] > 1024 || c.block[1] > 1024 || c.block[2] > 64) return false;
   if (uint64_t{c.block[0]} * c.block[1] * c.block[2] > kMaxThreads) return false;
-  return c.dynamic_smem <= kMaxSharedMemory && c.dynamic_smem <= std::max(kDefaultSharedMemory, c.max_dynamic_smem);
+  return c.dynamic_smem <= gpu().max_shared_memory() && c.dynamic_smem <= std::max(kDefaultSharedMemory, c.max_dynamic_smem);
 }
 
 bool copy_arguments(Job& job, void** args) {

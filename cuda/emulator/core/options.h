@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core.h"
+
 namespace emu {
 
 enum class Order : uint8_t { kForward, kReverse, kRandom };
@@ -17,6 +19,7 @@ struct Options {
   int strict = 1;         // 0: only what is certainly wrong; 2: also a mask that names an exited lane
   int preempt = 0;        // check build: 0 = only where threads must wait
   bool grid_races = true;  // check build
+  const Gpu* gpu = nullptr;
   int kept_reports = 64;
   bool print_reports = true;
   bool sticky = true;     // driver facade: a failed kernel spoils its context, as on a GPU

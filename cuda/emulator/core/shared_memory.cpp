@@ -27,7 +27,7 @@ void check_limits(const Worker& w, size_t size, const char* name) {
   const LaunchConfig& config = w.job->config;
   size_t total = size;
   for (const Arena& a : w.arenas) total += a.size;
-  const size_t limit = config.max_dynamic_smem > kDefaultSharedMemory ? kMaxSharedMemory : kDefaultSharedMemory;
+  const size_t limit = config.max_dynamic_smem > kDefaultSharedMemory ? gpu().max_shared_memory() : kDefaultSharedMemory;
   if (total - config.dynamic_smem > kDefaultSharedMemory || total > limit)
     give_up(Site(), "%s makes it %zu bytes of shared memory, %zu of them dynamic; the limits are %zu in all, %zu static", name,
             total, config.dynamic_smem, limit, kDefaultSharedMemory);

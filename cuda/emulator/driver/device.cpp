@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initialisation and the device: one, an imaginary GPU of compute capability 9.0 whose multiprocessors are the CPUs.
+// Initialisation and the device: one, an imaginary GPU whose multiprocessors are the CPUs.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -40,29 +40,31 @@ constexpr Attribute ATTRIBUTES[] = {
     {36, 1000000},                   // memory clock, kHz
     {37, 64},                        // bus width, bits
     {38, 1 << 20},                   // L2 bytes
-    {39, THREADS_PER_MULTIPROCESSOR},
     {40, 1},                         // copy engines
     {41, 1},                         // unified addressing
-    {75, 9},                         // compute capability
-    {76, 0},
     {78, 1},                         // stream priorities
     {79, 1},                         // L1 for globals and locals
     {80, 1},
-    {81, int(SHARED_PER_MULTIPROCESSOR)},
     {82, 64 << 10},                  // registers per multiprocessor
     {87, 2},                         // f32 : f64 speed
     {90, 1},                         // compute preemption
     {91, 1},                         // registered host memory has one address
-    {97, int(kMaxSharedMemory)},     // shared memory per block, opt-in
-    {106, BLOCKS_PER_MULTIPROCESSOR},
-    {111, int(RESERVED_SHARED)},     // shared memory that CUDA keeps per block
+    {111, int(kReservedSharedMemory)}, // shared memory that CUDA keeps per block
     {115, 1},                        // stream-ordered allocation
 };
 constexpr int LAST_ATTRIBUTE = 150;
 constexpr int EMULATED_ATTRIBUTE = 0x64766c; // no CUDA attribute: how a program learns that this is no GPU
 
 int attribute(int id) {
-  if (id == 16) return multiprocessors();
+  switch (id) { // what the kind of GPU decides
+  case 16: return multiprocessors();
+  case 39: return gpu().threads;
+  case 75: return gpu().major;
+  case 76: return gpu().minor;
+  case 81: return int(gpu().shared_memory);
+  case 97: return int(gpu().max_shared_memory());
+  case 106: return gpu().blocks;
+  }
   for (const Attribute& a : ATTRIBUTES) {
     if (a.id == id) return a.value;
   }

@@ -87,9 +87,9 @@ size_t dynamic_shared_limit(const Function& function) {
 // Blocks of that size that a multiprocessor holds at once
 int resident_blocks(int threads, size_t dynamic_shared) {
   int warps = (threads + WARP - 1) / WARP;
-  int by_threads = THREADS_PER_MULTIPROCESSOR / (warps * WARP);
-  int by_shared = int(SHARED_PER_MULTIPROCESSOR / (dynamic_shared + RESERVED_SHARED));
-  return std::min({by_threads, by_shared, BLOCKS_PER_MULTIPROCESSOR});
+  int by_threads = gpu().threads / (warps * WARP);
+  int by_shared = int(gpu().shared_memory / (dynamic_shared + kReservedSharedMemory));
+  return std::min({by_threads, by_shared, gpu().blocks});
 }
 
 CUresult occupancy(int* blocks, const Function& function, int threads, size_t dynamic_shared) {
@@ -217,7 +217,7 @@ CUDA_API CUresult cuFuncGetAttribute(int* value, int attribute, CUfunction handl
 
 CUDA_API CUresult cuFuncSetAttribute(CUfunction handle, int attribute, int value) {
   return with_function(handle, [&](Function& function) -> CUresult {
-    if (attribute == MAX_DYNAMIC_SHARED && value >= 0 && value <= int(kMaxSharedMemory)) {
+    if (attribute == MAX_DYNAMIC_SHARED && value >= 0 && value <= int(gpu().max_shared_memory())) {
       function.max_dynamic_shared = value;
       return CUDA_SUCCESS;
     }
@@ -298,9 +298,9 @@ CUDA_API CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int* grid, int* bloc
 CUDA_API CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t* bytes, CUfunction handle, int blocks, int threads) {
   return with_function(handle, [&](Function& function) -> CUresult {
     if (!bytes || blocks <= 0 || threads <= 0) return CUDA_ERROR_INVALID_VALUE;
-    size_t share = SHARED_PER_MULTIPROCESSOR / size_t(blocks);
-    bool fits = blocks <= resident_blocks(threads, 0) && share >= RESERVED_SHARED;
-    *bytes = fits ? std::min(share - RESERVED_SHARED, dynamic_shared_limit(function)) : 0;
+    size_t share = gpu().shared_memory / size_t(blocks);
+    bool fits = blocks <= resident_blocks(threads, 0) && share >= kReservedSharedMemory;
+    *bytes = fits ? std::min(share - kReservedSharedMemory, dynamic_shared_limit(function)) : 0;
     return CUDA_SUCCESS;
   });
 }

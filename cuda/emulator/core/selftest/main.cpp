@@ -62,7 +62,7 @@ const emu::Kernel& kernel(const char* module, const char* name) {
   return *k;
 }
 
-Options::~Options() { emu::set_options("sched=fwd,cp=defer,seed=1,workers=2,strict=1,preempt=0,gridrace=1,reports=64"); }
+Options::~Options() { emu::set_options("sched=fwd,cp=defer,seed=1,workers=2,strict=1,preempt=0,gridrace=1,reports=64,gpu=9.0"); }
 
 std::string bug_line(const char* module, const char* name) {
   std::ifstream in(std::string(SELFTEST_SOURCES) + "/" + module + ".cu");

@@ -121,3 +121,13 @@ TEST(bulk_copies_must_be_awaited) {
   expect_report(launch(k, {1, 32}, static_cast<const float*>(in.data()), out.data(), kUnordered), emu::kLaunchFailed,
                 {line_of("kUnordered"), "race: use of an mbarrier that thread 0 initialised"});
 }
+
+TEST(bulk_copies_need_a_gpu_that_has_them) {
+  Buffer<float> in(32), out(32);
+  in.fill(1.f);
+  for (const char* gpu : {"gpu=8.0", "gpu=8.9"}) {
+    Options set(gpu);
+    expect_report(launch(kernel("bulk", "ring"), {1, 64}, static_cast<const float*>(in.data()), out.data(), 1), emu::kLaunchFailed,
+                  {std::string("cp.async.bulk on a GPU of compute capability ") + (gpu + 4)});
+  }
+}

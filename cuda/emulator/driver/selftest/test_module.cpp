@@ -119,6 +119,24 @@ TEST(driver_shared_memory_limit) {
   CHECK_EQUAL(cuFuncSetAttribute(kernel, 0, 512), 1); // read only
 }
 
+TEST(driver_limits_of_another_gpu) {
+  emu::set_options("gpu=8.9");
+  OwnContext context;
+  CUfunction kernel = function("features", "scale");
+  int value = 0, blocks = 0;
+  for (const auto& [attribute, expected] : {std::pair{39, 1536}, {75, 8}, {76, 9}, {81, 100 << 10}, {97, 99 << 10}, {106, 24}}) {
+    CHECK_EQUAL(cuDeviceGetAttribute(&value, attribute, 0), 0);
+    CHECK_EQUAL(value, expected);
+  }
+  CHECK_EQUAL(cuFuncSetAttribute(kernel, 8, 100 << 10), 1);
+  CHECK_EQUAL(cuFuncSetAttribute(kernel, 8, 99 << 10), 0);
+  CHECK_EQUAL(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 32, 0), 0);
+  CHECK_EQUAL(blocks, 24);
+  CHECK_EQUAL(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, 48 << 10), 0);
+  CHECK_EQUAL(blocks, 2); // 100 KiB / 49 KiB
+  emu::set_options("gpu=9.0");
+}
+
 TEST(driver_occupancy) {
   OwnContext context;
   CUfunction kernel = function("features", "scale");

@@ -217,18 +217,21 @@ public final class Device implements AutoCloseable {
 
   /** Whether kernels can start while the one before ends (programmatic dependent launch), on this device and in this build. */
   public boolean overlaps() {
-    return JniKernels.available() && (emulated || machineCode() != null && capability >= 90);
+    return JniKernels.available() && machineCode() != null && capability >= 90;
   }
 
   /** Whether this library's kernels can copy in bulk by tensor maps and mbarriers, on this device, by its driver and in this build. */
   public boolean copiesInBulk() {
-    return TensorMap.available() && (emulated || BULK_CODE.contains(machineCode()));
+    return machineCode() != null && BULK_CODE.contains(machineCode()) && TensorMap.available();
   }
 
-  /** The folder of the cubins for this GPU, or null: PTX serves it. A cubin runs on its own major version from its minor version on. */
+  /**
+   * The folder of the cubins for this GPU, or null: PTX serves it. A cubin runs on its own major version from its minor version on, but
+   * not on Tegra (8.7) if it was made for others.
+   */
   private String machineCode() {
     return switch (capability) {
-      case 80, 87 -> "sm_80";
+      case 80 -> "sm_80";
       case 86 -> "sm_86";
       case 89 -> "sm_89";
       case 90 -> "sm_90a"; // on no other

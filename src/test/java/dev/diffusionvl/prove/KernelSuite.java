@@ -24,6 +24,8 @@ import org.junit.platform.launcher.core.LauncherFactory;
 
 /** Runs the kernel tests inside this process and notes which kernels each of them launches. */
 final class KernelSuite {
+  /** While this is true, tests take few sizes and draws (OpTest): they run as they are elsewhere. */
+  private static final String FEW = "test.few";
   private static final List<DiscoverySelector> KERNEL_TESTS = List.of(selectPackage("dev.diffusionvl.runtime.op"),
       selectPackage("dev.diffusionvl.conformance"));
 
@@ -79,8 +81,13 @@ final class KernelSuite {
   private static List<Outcome> execute(List<DiscoverySelector> selectors) {
     Launcher launcher = LauncherFactory.create(LauncherConfig.builder().enableTestExecutionListenerAutoRegistration(false).build());
     Recorder recorder = new Recorder();
-    launcher.execute(LauncherDiscoveryRequestBuilder.request().selectors(selectors)
-        .configurationParameter("junit.jupiter.execution.parallel.enabled", "false").build(), recorder);
+    System.setProperty(FEW, "true");
+    try {
+      launcher.execute(LauncherDiscoveryRequestBuilder.request().selectors(selectors)
+          .configurationParameter("junit.jupiter.execution.parallel.enabled", "false").build(), recorder);
+    } finally {
+      System.clearProperty(FEW);
+    }
     return recorder.outcomes;
   }
 

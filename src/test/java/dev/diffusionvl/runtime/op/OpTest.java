@@ -37,11 +37,11 @@ abstract class OpTest {
   static final boolean F16_WHOLE = Boolean.getBoolean("test.f16");
 
   /**
-   * Whether a test takes few sizes or draws now: on the check build, and on PTX, which is interpreted; not on PTX in the nightly run. Not
-   * a constant, because {@code PtxTest} runs these tests in a JVM that runs them on host modules, too.
+   * Whether a test takes few sizes or draws now: on the check build, and where it runs once more ({@code PtxTest}, {@code GpuKindsTest});
+   * there with all of them in the nightly run. Not a constant, because those run these tests in a JVM that also runs them as they are.
    */
   static boolean few() {
-    return SMALL || !F16_WHOLE && System.getProperty("dvl.emulated.kernels", "").equals("ptx");
+    return SMALL || !F16_WHOLE && Boolean.getBoolean("test.few");
   }
 
   /**

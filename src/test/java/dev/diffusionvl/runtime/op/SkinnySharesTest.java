@@ -2,10 +2,12 @@
 package dev.diffusionvl.runtime.op;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.diffusionvl.prove.Emulator;
 import dev.diffusionvl.runtime.DType;
 import dev.diffusionvl.runtime.DeviceBuffer;
 import dev.diffusionvl.runtime.op.SkinnyWorkspace;
@@ -17,6 +19,13 @@ import org.junit.jupiter.api.Test;
 class SkinnySharesTest extends SkinnyBitsTest {
   /** Shares that begin and end within spans, between them, within tiles and between those; of many spans, and of hardly more than one. */
   private static final int[] BLOCKS = few() ? new int[] {2, 5} : new int[] {1, 2, 3, 5, 7};
+
+  // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _MAX_THREADS_PER_MULTIPROCESSOR, _MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
+  // _RESERVED_SHARED_MEMORY_PER_BLOCK
+  private static final int MULTIPROCESSORS = 16;
+  private static final int THREADS = 39;
+  private static final int SHARED = 81;
+  private static final int RESERVED_SHARED = 111;
 
   @BeforeEach
   void openWorkspaces() {
@@ -66,6 +75,26 @@ class SkinnySharesTest extends SkinnyBitsTest {
         assertArrayEquals(expected, product(few, x, w, 8), 0f);
       }
     }
+  }
+
+  /** On 9.0 and 10.x a block for each span; elsewhere (GpuKindsTest) no more than the multiprocessors hold. */
+  @Test
+  void aGridIsOfWhatRunsAtOnce() {
+    assumeTrue(Emulator.present(), "for the emulated device, which keeps a journal");
+    int n = 1000;
+    int k = 2056;
+    DeviceBuffer x = buffer(DType.BF16, normal(DType.BF16, 8 * k, 1));
+    WeightMatrix w = new WeightMatrix.Dense(buffer(DType.BF16, normal(DType.BF16, n * k, 1)), n, k);
+    Emulator.keepJournal(true);
+    product(plain, x, w, 8);
+    String[] launch = Emulator.takeJournal().stream().filter(line -> line.contains("skinny_gemm")).findFirst().orElseThrow().split(" ");
+    Emulator.keepJournal(false);
+    int shared = Integer.parseInt(launch[launch.length - 1]) + device.attribute(RESERVED_SHARED);
+    int held = Math.min(device.attribute(SHARED) / shared, device.attribute(THREADS) / Integer.parseInt(launch[6]));
+    int spans = SkinnySplit.of(n, k, false).blocks();
+    boolean all = device.computeCapability() >= 90 && device.computeCapability() < 110;
+    assertEquals(all ? spans : Math.min(spans, held * device.attribute(MULTIPROCESSORS)), Integer.parseInt(launch[2]),
+        () -> String.join(" ", launch));
   }
 
   @Test
