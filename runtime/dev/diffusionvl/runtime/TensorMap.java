@@ -20,15 +20,21 @@ public final class TensorMap {
   private static final int SWIZZLE_128 = 3; // CU_TENSOR_MAP_SWIZZLE_128B
   private static final int MOST = 256; // of a box in a dimension
 
-  /** Whether the loaded driver, and this build, can make them; by asking for an impossible one. */
-  private static final boolean AVAILABLE = JniKernels.available() && encode(Arena.ofAuto().allocate(BYTES, BYTES), DType.BF16, 0,
-      new long[] {1, LINE}, new int[] {MOST + 1, LINE}) != JniCalls.NO_SUCH_FUNCTION;
+  private static final int NOT_SUPPORTED = 801; // CUDA_ERROR_NOT_SUPPORTED
+
+  private static final boolean AVAILABLE = JniKernels.available() && canMake();
 
   private final DeviceBuffer buffer;
   private final MemorySegment map = Arena.ofAuto().allocate(BYTES, BYTES);
 
   private TensorMap(DeviceBuffer buffer) {
     this.buffer = buffer;
+  }
+
+  /** Whether the loaded driver makes them, by what it says of an impossible one. */
+  private static boolean canMake() {
+    int status = encode(Arena.ofAuto().allocate(BYTES, BYTES), DType.BF16, 0, new long[] {1, LINE}, new int[] {MOST + 1, LINE});
+    return status != JniCalls.NO_SUCH_FUNCTION && status != NOT_SUPPORTED;
   }
 
   static boolean available() {
@@ -55,7 +61,8 @@ public final class TensorMap {
     check(Arrays.stream(shape).reduce(buffer.elements(), (left, n) -> left / n) >= 1, buffer, shape, box, "a shape inside the buffer");
     TensorMap result = new TensorMap(buffer);
     JniKernels.check(encode(result.map, buffer.dtype(), buffer.address(), shape, box), "cuTensorMapEncodeTiled",
-        buffer + ", shape " + Arrays.toString(shape) + ", box " + Arrays.toString(box));
+        buffer + ", shape " + Arrays.toString(shape) + ", box " + Arrays.toString(box)
+            + "; -Ddvl.ring=false runs this library's products without tensor maps");
     return result;
   }
 

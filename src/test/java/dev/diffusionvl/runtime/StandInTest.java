@@ -61,10 +61,12 @@ class StandInTest {
     return generate(libraries, Map.of());
   }
 
-  private Outcome generate(Path libraries, Map<String, String> environment) throws IOException, InterruptedException {
-    return run(libraries, List.of(System.getProperty("java.class.path")), environment, "dev.diffusionvl.cli.Dvl", "generate", "--image",
-        "samples/images/yellow-square.png", "--prompt",
-        "What color is the square?", "--device", "gpu");
+  private Outcome generate(Path libraries, Map<String, String> environment, String... more) throws IOException, InterruptedException {
+    List<String> arguments = new ArrayList<>(List.of("generate", "--image", "samples/images/yellow-square.png", "--prompt",
+        "What color is the square?", "--device", "gpu"));
+    arguments.addAll(List.of(more));
+    return run(libraries, List.of(System.getProperty("java.class.path")), environment, "dev.diffusionvl.cli.Dvl",
+        arguments.toArray(String[]::new));
   }
 
   /** The main job on a machine that has CUDA 13 only. */
@@ -153,6 +155,17 @@ class StandInTest {
   void aGpuThatIsTooOld() throws Exception {
     Path libraries = folder("stand-in/t4/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
     assertRefused(generate(libraries), "Tesla T4 has compute capability 7.5", "8.0 or newer");
+  }
+
+  /** A driver that has no tensor maps gets products without them. Where it refuses the one that is needed, the line says what helps. */
+  @Test
+  void aDriverThatMakesNoTensorMaps() throws Exception {
+    Path libraries = folder("stand-in/no-tensor-maps/libcuda.so.1", "stand-in/libcuda-behind.so", "emulated/libcublas.so.12");
+    String[] own = {"--dtype", "bf16", "--gemm", "own"};
+    assertEquals(0, generate(libraries, Map.of("STAND_IN_STATUS", "801"), own).code());
+    assertRefused(generate(libraries, Map.of("STAND_IN_STATUS", "1"), own), "cuTensorMapEncodeTiled", "CUDA_ERROR_INVALID_VALUE",
+        "-Ddvl.ring=false");
+    assertEquals(0, generate(libraries, Map.of("STAND_IN_STATUS", "1", "JAVA_TOOL_OPTIONS", "-Ddvl.ring=false"), own).code());
   }
 
   /** cuBLAS 12 in parts and cuBLAS 13 whole: the whole one serves, and where there is none the line says what is missing. */
