@@ -17,9 +17,6 @@ import org.junit.jupiter.api.Test;
 
 /** Skinny products in grids of fewer blocks than they have spans, which share the units evenly: the bits of one block per span. */
 class SkinnySharesTest extends SkinnyBitsTest {
-  /** Shares that begin and end within spans, between them, within tiles and between those; of many spans, and of hardly more than one. */
-  private static final int[] BLOCKS = few() ? new int[] {2, 5} : new int[] {1, 2, 3, 5, 7};
-
   // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _MAX_THREADS_PER_MULTIPROCESSOR, _MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
   // _RESERVED_SHARED_MEMORY_PER_BLOCK
   private static final int MULTIPROCESSORS = 16;
@@ -30,14 +27,16 @@ class SkinnySharesTest extends SkinnyBitsTest {
   @BeforeEach
   void openWorkspaces() {
     assumeTrue(device.emulated() || device.computeCapability() < 90 || device.computeCapability() >= 110, "all blocks run at once");
-    for (int blocks : BLOCKS) {
+    // Shares that begin and end within spans, between them, within tiles and between those; of many spans, and of hardly more than one.
+    for (int blocks : few() ? new int[] {2, 5} : new int[] {1, 2, 3, 5, 7}) {
       others.add(new SkinnyWorkspace(stream, 64, true, false, blocks));
     }
   }
 
+  /** In the first shape two blocks meet where a span has a second tile. */
   @Test
   void gemm() {
-    gemm(new int[][] {{8, 200, 520}, {5, 391, 584}, {4, 70, 2056}, {16, 391, 584}, {20, 200, 520}, {64, 260, 712}});
+    gemm(new int[][] {{8, 800, 168}, {8, 200, 520}, {5, 391, 584}, {4, 70, 2056}, {16, 391, 584}, {20, 200, 520}, {64, 260, 712}});
   }
 
   @Test
