@@ -8,6 +8,7 @@ namespace emu::driver {
 
 constexpr int WARP = 32;
 constexpr unsigned MAX_BLOCK_Z = 64, MAX_GRID_X = 2147483647, MAX_GRID_YZ = 65535;
+
 int multiprocessors();
 
 } // namespace emu::driver

@@ -4,6 +4,7 @@ package dev.diffusionvl.runtime;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import jcuda.driver.CUresult;
 
 /**
  * A tensor map (CUtensorMap): how a kernel's bulk copies take boxes of a buffer of 16-bit numbers into shared memory, from compute
@@ -20,8 +21,6 @@ public final class TensorMap {
   private static final int SWIZZLE_128 = 3; // CU_TENSOR_MAP_SWIZZLE_128B
   private static final int MOST = 256; // of a box in a dimension
 
-  private static final int NOT_SUPPORTED = 801; // CUDA_ERROR_NOT_SUPPORTED
-
   private static final boolean AVAILABLE = JniKernels.available() && canMake();
 
   private final DeviceBuffer buffer;
@@ -34,7 +33,7 @@ public final class TensorMap {
   /** Whether the loaded driver makes them, by what it says of an impossible one. */
   private static boolean canMake() {
     int status = encode(Arena.ofAuto().allocate(BYTES, BYTES), DType.BF16, 0, new long[] {1, LINE}, new int[] {MOST + 1, LINE});
-    return status != JniCalls.NO_SUCH_FUNCTION && status != NOT_SUPPORTED;
+    return status != JniCalls.NO_SUCH_FUNCTION && status != CUresult.CUDA_ERROR_NOT_SUPPORTED;
   }
 
   static boolean available() {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.diffusionvl.prove;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.diffusionvl.runtime.Device;
 import dev.diffusionvl.runtime.DeviceSpec;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.BeforeEach;
@@ -46,10 +44,7 @@ class GpuKindsTest {
     assumeTrue(gpu.equals("8.9") || Integer.getInteger("test.schedules", 3) > 1, "all kinds: nightly");
     Emulator.set("gpu=" + gpu + ",sticky=0,stderr=0");
     try {
-      List<KernelSuite.Outcome> outcomes = tests.get();
-      assertFalse(outcomes.isEmpty(), "no test was found");
-      List<String> failures = new ArrayList<>();
-      outcomes.stream().filter(o -> o.failure() != null).forEach(o -> failures.add(o.name() + ": " + o.failure()));
+      List<String> failures = KernelSuite.failures(tests.get());
       assertTrue(failures.isEmpty(), () -> String.join("\n\n", failures));
     } finally {
       Emulator.set(USUAL);

@@ -45,6 +45,12 @@ final class KernelSuite {
 
   private KernelSuite() {}
 
+  /** What failed and how; it is a failure that there was no test. */
+  static List<String> failures(List<Outcome> outcomes) {
+    return outcomes.isEmpty() ? List.of("no test was found")
+        : outcomes.stream().filter(o -> o.failure() != null).map(o -> o.name() + ": " + o.failure()).toList();
+  }
+
   /** All kernel tests. */
   static List<Outcome> runAll() {
     return execute(KERNEL_TESTS);

@@ -41,11 +41,7 @@ public final class Proof {
     Device.open(DeviceSpec.parse("emulated")).close(); // loads the library whose options are set
     Emulator.set(schedule.options());
     List<KernelSuite.Outcome> outcomes = kernelTests(wanted);
-    List<String> failures = new ArrayList<>();
-    outcomes.stream().filter(o -> o.failure() != null).forEach(o -> failures.add(o.name() + ": " + o.failure()));
-    if (outcomes.isEmpty()) {
-      failures.add("no kernel test was found");
-    }
+    List<String> failures = new ArrayList<>(KernelSuite.failures(outcomes));
     failures.addAll(LeakTracker.report());
     if (Emulator.reportLeaks() > 0) {
       failures.addAll(Emulator.takeFindings());

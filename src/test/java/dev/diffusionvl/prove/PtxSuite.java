@@ -45,8 +45,7 @@ final class PtxSuite {
   record Result(List<KernelSuite.Outcome> outcomes) {
     /** What failed and how. */
     List<String> failures() {
-      return outcomes.isEmpty() ? List.of("no test was found")
-          : outcomes.stream().filter(o -> o.failure() != null).map(o -> o.name() + ": " + o.failure()).toList();
+      return KernelSuite.failures(outcomes);
     }
 
     /** Names of the kernels that were launched. */
